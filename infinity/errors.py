@@ -1,0 +1,36 @@
+"""The errors a user can meet. Each message is one plain sentence that says what to do."""
+
+
+class InfinityError(Exception):
+    """Base of every error this package raises on purpose; entry points show it as one line."""
+
+
+class RequestError(InfinityError):
+    """What was asked for cannot be done: a bad prompt, seed, setting, aspect ratio or model name."""
+
+
+class CheckpointError(InfinityError):
+    """A checkpoint cannot be used: missing, damaged, unsafe, or not fitting its configuration.
+
+    Attributes:
+        missing: names the model needs that the checkpoint lacks.
+        unexpected: names in the checkpoint that the model does not know.
+        mis_shaped: ``name: found (..) expected (..)`` for tensors of another shape or dtype.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        missing: tuple[str, ...] = (),
+        unexpected: tuple[str, ...] = (),
+        mis_shaped: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.missing = missing
+        self.unexpected = unexpected
+        self.mis_shaped = mis_shaped
+
+
+class ResourceError(InfinityError):
+    """The machine cannot do it now: out of memory, full disk, no network, no such device."""

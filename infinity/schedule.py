@@ -1,0 +1,194 @@
+"""Scale schedules: which pyramid levels a picture is made of. The only file that counts tokens.
+
+A *scale* is one pyramid level, ``(height, width)`` in transformer tokens. A schedule is the list of
+scales from coarse to fine plus the grid that rotary positions are normalised by. For the released
+models that grid is the last scale of the 1M schedule, whatever prefix of it is used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infinity.errors import RequestError
+
+PIXEL_BUDGETS: dict[str, int] = {"0.06M": 7, "0.25M": 10, "0.60M": 12, "1M": 13}
+"""Pixel budget -> number of scales; a smaller budget is a prefix of a larger one (upstream table)."""
+
+TOKEN_PIXELS = 16
+"""Side in pixels of one token of the released models (stride 16, or stride 8 with 2x2 patchify)."""
+
+# Aspect ratio, width:height -> (upstream's height/width template, scales up to 1M). Ratios that are
+# each other's inverse share a row: their scales are transposed. Order is upstream's template order.
+_TALL_SCALES: dict[tuple[str, float, str, float], str] = {
+    ("1:1", 1.0, "1:1", 1.0): "1 2 4 6 8 12 16 20 24 32 40 48 64 / 1 2 4 6 8 12 16 20 24 32 40 48 64",
+    ("4:5", 1.25, "5:4", 0.8): "1 2 3 5 10 15 20 25 30 35 45 55 70 / 1 2 3 4 8 12 16 20 24 28 36 44 56",
+    ("3:4", 1.333, "4:3", 0.75): "1 2 4 8 12 16 20 24 28 36 48 60 72 / 1 2 3 6 9 12 15 18 21 27 36 45 54",
+    ("2:3", 1.5, "3:2", 0.666): "1 2 3 6 9 15 21 27 33 39 48 63 78 / 1 2 2 4 6 10 14 18 22 26 32 42 52",
+    ("4:7", 1.75, "7:4", 0.571): "1 2 3 7 11 14 21 28 35 42 56 70 84 / 1 2 3 4 6 8 12 16 20 24 32 40 48",
+    ("1:2", 2.0, "2:1", 0.5): "1 2 4 6 10 16 22 30 38 46 60 74 90 / 1 2 2 3 5 8 11 15 19 23 30 37 45",
+    ("2:5", 2.5, "5:2", 0.4): "1 2 5 10 15 20 25 30 40 50 65 80 100 / 1 2 2 4 6 8 10 12 16 20 26 32 40",
+    ("1:3", 3.0, "3:1", 0.333): "1 2 6 9 15 21 27 36 45 54 72 90 111 / 1 2 2 3 5 7 9 12 15 18 24 30 37",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One pyramid level: ``height`` x ``width`` transformer tokens."""
+
+    height: int
+    width: int
+
+    @property
+    def tokens(self) -> int:
+        return self.height * self.width
+
+
+@dataclass(frozen=True)
+class ScaleSchedule:
+    """The scales of one picture, coarse to fine.
+
+    Args:
+        scales: at least one level; neither side may shrink from one level to the next.
+        rope_grid: (height, width) that rotary positions are normalised by; never smaller than the
+            last scale. Defaults to the last scale.
+
+    Raises:
+        RequestError: a side below 1, shrinking scales, or a rope grid smaller than the last scale.
+    """
+
+    scales: tuple[Scale, ...]
+    rope_grid: Scale
+
+    def __init__(
+        self,
+        scales: Sequence[Scale | tuple[int, int]],
+        rope_grid: Scale | tuple[int, int] | None = None,
+    ) -> None:
+        levels = tuple(_scale(level) for level in scales)
+        if not levels:
+            raise RequestError("A scale schedule needs at least one scale.")
+        for smaller, larger in zip(levels, levels[1:], strict=False):
+            if larger.height < smaller.height or larger.width < smaller.width:
+                raise RequestError(
+                    f"Scales must not shrink: {larger.height}x{larger.width} follows "
+                    f"{smaller.height}x{smaller.width}; list them from coarse to fine."
+                )
+        grid = _scale(rope_grid) if rope_grid is not None else levels[-1]
+        if grid.height < levels[-1].height or grid.width < levels[-1].width:
+            raise RequestError(
+                f"The rope grid {grid.height}x{grid.width} is smaller than the last scale "
+                f"{levels[-1].height}x{levels[-1].width}; make it at least as large."
+            )
+        object.__setattr__(self, "scales", levels)
+        object.__setattr__(self, "rope_grid", grid)
+
+    def __len__(self) -> int:
+        return len(self.scales)
+
+    def __iter__(self) -> Iterator[Scale]:
+        return iter(self.scales)
+
+    def __getitem__(self, index: int) -> Scale:
+        return self.scales[index]
+
+    @property
+    def total_tokens(self) -> int:
+        return sum(scale.tokens for scale in self.scales)
+
+    def span(self, index: int) -> slice:
+        """Token positions of scale ``index`` in the whole sequence."""
+        start = sum(scale.tokens for scale in self.scales[:index])
+        return slice(start, start + self.scales[index].tokens)
+
+    def latent_size(self, index: int, patch: int) -> tuple[int, int]:
+        """Latent (height, width) of a scale; ``patch`` is 2 with 2x2 patchify, else 1."""
+        scale = self.scales[index]
+        return scale.height * patch, scale.width * patch
+
+    def image_size(self, token_pixels: int) -> tuple[int, int]:
+        """Picture (height, width) in pixels of the last scale."""
+        return self.scales[-1].height * token_pixels, self.scales[-1].width * token_pixels
+
+    def prefix(self, length: int) -> ScaleSchedule:
+        """The first ``length`` scales with the same rope grid.
+
+        Raises:
+            RequestError: ``length`` is not between 1 and the number of scales.
+        """
+        if not 1 <= length <= len(self.scales):
+            raise RequestError(f"A prefix has 1 to {len(self.scales)} scales, not {length}.")
+        return ScaleSchedule(self.scales[:length], self.rope_grid)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "scales": [[scale.height, scale.width] for scale in self.scales],
+            "rope_grid": [self.rope_grid.height, self.rope_grid.width],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ScaleSchedule:
+        return cls([tuple(scale) for scale in data["scales"]], tuple(data["rope_grid"]))
+
+
+def _scale(level: Scale | tuple[int, int]) -> Scale:
+    scale = level if isinstance(level, Scale) else Scale(int(level[0]), int(level[1]))
+    if scale.height < 1 or scale.width < 1:
+        raise RequestError(
+            f"A scale needs at least one token a side, not {scale.height}x{scale.width}."
+        )
+    return scale
+
+
+def _build_table() -> tuple[dict[str, tuple[Scale, ...]], dict[str, float]]:
+    scales: dict[str, tuple[Scale, ...]] = {}
+    templates: dict[str, float] = {}
+    for (tall, tall_ratio, wide, wide_ratio), text in _TALL_SCALES.items():
+        heights, widths = ([int(side) for side in part.split()] for part in text.split("/"))
+        for name, ratio, pairs in (
+            (tall, tall_ratio, zip(heights, widths, strict=True)),
+            (wide, wide_ratio, zip(widths, heights, strict=True)),
+        ):
+            scales[name] = tuple(Scale(*pair) for pair in pairs)
+            templates[name] = ratio
+    return scales, templates
+
+
+_SCALES, HEIGHT_OVER_WIDTH = _build_table()
+ASPECT_RATIOS: tuple[str, ...] = tuple(_SCALES)
+"""The fifteen aspect ratios, written width:height, in upstream's order."""
+
+
+def schedule_for(aspect_ratio: str, pixel_budget: str) -> ScaleSchedule:
+    """The released models' schedule for an aspect ratio ("3:2") and a pixel budget ("0.25M").
+
+    Raises:
+        RequestError: unknown aspect ratio or pixel budget.
+    """
+    if aspect_ratio not in _SCALES:
+        raise RequestError(
+            f"Unknown aspect ratio {aspect_ratio!r}; choose one of {', '.join(ASPECT_RATIOS)}."
+        )
+    if pixel_budget not in PIXEL_BUDGETS:
+        raise RequestError(
+            f"Unknown pixel budget {pixel_budget!r}; choose one of {', '.join(PIXEL_BUDGETS)}."
+        )
+    return ScaleSchedule(_SCALES[aspect_ratio], _SCALES[aspect_ratio][-1]).prefix(
+        PIXEL_BUDGETS[pixel_budget]
+    )
+
+
+def nearest_aspect_ratio(height: float, width: float) -> str:
+    """The table's aspect ratio nearest to a picture's size.
+
+    Nearest by plain difference of height/width, the first of equals winning (upstream's rule).
+
+    Raises:
+        RequestError: a side that is not a positive finite number.
+    """
+    if not (math.isfinite(height) and math.isfinite(width) and height > 0 and width > 0):
+        raise RequestError(f"A picture size must be positive, not {height}x{width}.")
+    ratio = height / width
+    return min(ASPECT_RATIOS, key=lambda name: abs(HEIGHT_OVER_WIDTH[name] - ratio))
