@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from infinity.errors import RequestError
@@ -70,7 +71,7 @@ class ScaleSchedule:
         levels = tuple(_scale(level) for level in scales)
         if not levels:
             raise RequestError("A scale schedule needs at least one scale.")
-        for smaller, larger in zip(levels, levels[1:], strict=False):
+        for smaller, larger in pairwise(levels):
             if larger.height < smaller.height or larger.width < smaller.width:
                 raise RequestError(
                     f"Scales must not shrink: {larger.height}x{larger.width} follows "
