@@ -1,0 +1,1 @@
+"""Picture <-> bits: autoencoder, binary spherical quantiser and the residual canvas."""

@@ -1,0 +1,145 @@
+"""Convolutional encoder and decoder of the picture tokenizer. No attention anywhere.
+
+Same network as the released tokenizers; ``stem_patch`` > 1 folds pixels into channels around it.
+Source: upstream checkpoint format.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from infinity.config import TokenizerConfig
+
+IMAGE_CHANNELS = 3
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(TokenizerConfig.norm_groups(channels), channels, eps=1e-6)
+
+
+def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1)
+
+
+class ResidualBlock(nn.Module):
+    """Norm, swish, convolution, twice; a 1x1 shortcut where the channels change."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.norm1 = group_norm(channels_in)
+        self.conv1 = conv3x3(channels_in, channels_out)
+        self.norm2 = group_norm(channels_out)
+        self.conv2 = conv3x3(channels_out, channels_out)
+        self.shortcut = (
+            nn.Conv2d(channels_in, channels_out, kernel_size=1)
+            if channels_in != channels_out
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x), inplace=not x.requires_grad))
+        h = self.conv2(F.silu(self.norm2(h), inplace=not h.requires_grad))
+        return h + (x if self.shortcut is None else self.shortcut(x))
+
+
+class Downsample(nn.Module):
+    """Half the size: zeros on the right and below, then a strided convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, kernel_size=3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    """Twice the size: nearest neighbour, then a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = conv3x3(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class Level(nn.Module):
+    """The residual blocks of one resolution, then a change of resolution where there is one."""
+
+    def __init__(
+        self, channels_in: int, channels_out: int, blocks: int, resample: nn.Module | None
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            ResidualBlock(channels_in if i == 0 else channels_out, channels_out)
+            for i in range(blocks)
+        )
+        self.resample = resample
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x if self.resample is None else self.resample(x)
+
+
+class Encoder(nn.Module):
+    """Image (B, 3, H, W) in [-1, 1] -> features (B, d, H / stride, W / stride)."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        channels = [config.base_channels * m for m in config.channel_multipliers]
+        self.stem_patch = config.stem_patch
+        self.conv_in = conv3x3(IMAGE_CHANNELS * config.stem_patch**2, config.base_channels)
+        last = len(channels) - 1
+        self.levels = nn.ModuleList(
+            Level(
+                config.base_channels if i == 0 else channels[i - 1],
+                channels[i],
+                config.num_res_blocks,
+                Downsample(channels[i]) if i < last else None,
+            )
+            for i in range(len(channels))
+        )
+        self.middle = nn.ModuleList(ResidualBlock(channels[-1], channels[-1]) for _ in range(2))
+        self.norm_out = group_norm(channels[-1])
+        self.conv_out = conv3x3(channels[-1], config.bits)
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        x = self.conv_in(F.pixel_unshuffle(image_B3HW, self.stem_patch))
+        for module in (*self.levels, *self.middle):
+            x = module(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class Decoder(nn.Module):
+    """Latent (B, d, y, x) -> image (B, 3, y * stride, x * stride), not clamped.
+
+    ``levels`` are indexed by resolution, 0 the finest; they run from the last to the first.
+    """
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        channels = [config.base_channels * m for m in config.channel_multipliers]
+        self.stem_patch = config.stem_patch
+        self.conv_in = conv3x3(config.bits, channels[-1])
+        self.middle = nn.ModuleList(ResidualBlock(channels[-1], channels[-1]) for _ in range(2))
+        last = len(channels) - 1
+        self.levels = nn.ModuleList(
+            Level(
+                channels[min(i + 1, last)],
+                channels[i],
+                config.num_res_blocks + 1,
+                Upsample(channels[i]) if i > 0 else None,
+            )
+            for i in range(len(channels))
+        )
+        self.norm_out = group_norm(channels[0])
+        self.conv_out = conv3x3(channels[0], IMAGE_CHANNELS * config.stem_patch**2)
+
+    def forward(self, latent_Bdyx: Tensor) -> Tensor:
+        x = self.conv_in(latent_Bdyx)
+        for module in (*self.middle, *reversed(self.levels)):
+            x = module(x)
+        return F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.stem_patch)

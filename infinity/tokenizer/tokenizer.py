@@ -1,0 +1,64 @@
+"""The picture tokenizer: encode a picture to bits per scale, decode a canvas to a picture.
+
+Legend: B batch, H W picture size in pixels, l tokens of a scale, d bits a latent, D bits a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from infinity.config import TokenizerConfig
+from infinity.schedule import ScaleSchedule
+from infinity.tokenizer.autoencoder import Decoder, Encoder
+from infinity.tokenizer.canvas import ResidualCanvas
+from infinity.tokenizer.quantizer import EncodedScales, encode_scales
+
+
+class Tokenizer(nn.Module):
+    """Autoencoder and quantiser of one model. The quantiser itself has no weights."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+
+    def features(self, image_B3HW: Tensor) -> Tensor:
+        """Picture (B, 3, H, W) float in [-1, 1] -> continuous features (B, d, y, x) float32."""
+        weight = self.encoder.conv_in.weight
+        return self.encoder(image_B3HW.to(weight.device, weight.dtype)).float()
+
+    def encode(self, image_B3HW: Tensor, schedule: ScaleSchedule) -> EncodedScales:
+        """Picture (B, 3, H, W) float in [-1, 1] -> bits per scale.
+
+        Raises:
+            ValueError: the picture does not have the schedule's size in pixels.
+        """
+        expected = schedule.image_size(self.config.token_pixels)
+        if image_B3HW.shape[1:] != (3, *expected):
+            raise ValueError(
+                f"a picture of {expected[0]}x{expected[1]} pixels is needed, "
+                f"not {tuple(image_B3HW.shape)}"
+            )
+        return encode_scales(self.features(image_B3HW), self.config, schedule)
+
+    def decode(self, latent_Bdyx: Tensor) -> Tensor:
+        """Sum of codes (B, d, y, x) -> picture (B, 3, H, W) float32 in [-1, 1]; any latent size."""
+        weight = self.decoder.conv_in.weight
+        image = self.decoder(latent_Bdyx.to(weight.device, weight.dtype))
+        return image.float().clamp_(-1, 1)
+
+    def decode_bits(self, bits: Sequence[Tensor], schedule: ScaleSchedule) -> Tensor:
+        """The first ``len(bits)`` scales' bits, each (B, l, D) bool -> picture (B, 3, H, W)."""
+        canvas = ResidualCanvas(self.config, schedule, len(bits[0]), bits[0].device)
+        for scale_bits in bits:
+            canvas.add(scale_bits)
+        return self.decode(canvas.latent_Bdyx)
+
+    @torch.no_grad()
+    def reconstruct(self, image_B3HW: Tensor, schedule: ScaleSchedule) -> Tensor:
+        """Encode and decode: (B, 3, H, W) in [-1, 1] -> the same shape."""
+        return self.decode(self.encode(image_B3HW, schedule).latent_Bdyx)
