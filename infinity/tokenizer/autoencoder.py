@@ -6,6 +6,7 @@ Source: upstream checkpoint format.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -38,8 +39,8 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x), inplace=not x.requires_grad))
-        h = self.conv2(F.silu(self.norm2(h), inplace=not h.requires_grad))
+        h = self.conv1(F.silu(self.norm1(x), inplace=not torch.is_grad_enabled()))
+        h = self.conv2(F.silu(self.norm2(h), inplace=not torch.is_grad_enabled()))
         return h + (x if self.shortcut is None else self.shortcut(x))
 
 

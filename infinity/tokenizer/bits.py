@@ -13,10 +13,10 @@ from einops import rearrange
 from torch import Tensor
 
 
-def codes_from_bits(bits: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Bits (..., d) bool, d last -> codes of the same shape on the unit sphere, +-1/sqrt(d)."""
-    magnitude = 1.0 / math.sqrt(bits.shape[-1])
-    return bits.to(dtype).mul_(2 * magnitude).sub_(magnitude)
+def codes_from_bits(bits: Tensor, bits_per_latent: int, dtype: torch.dtype) -> Tensor:
+    """Bits of any layout, bool -> codes of the same shape: +-1/sqrt(d), so that d of them have norm 1."""
+    magnitude = 1.0 / math.sqrt(bits_per_latent)
+    return torch.where(bits, magnitude, -magnitude).to(dtype)
 
 
 def tokens_from_latent(latent_Bcyx: Tensor, patch: int) -> Tensor:

@@ -8,15 +8,13 @@ Legend: B batch, l tokens of a scale, d bits a latent, D bits a token, y x laten
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from infinity.config import TokenizerConfig
 from infinity.schedule import ScaleSchedule
-from infinity.tokenizer.bits import latent_from_tokens, tokens_from_latent
+from infinity.tokenizer.bits import codes_from_bits, latent_from_tokens, tokens_from_latent
 
 
 def resize_latent(latent_Bdyx: Tensor, size: tuple[int, int]) -> Tensor:
@@ -69,10 +67,8 @@ class ResidualCanvas:
                 f"({scale.tokens} tokens of {self.config.bits_per_token} bits)"
             )
         bits_Bdyx = latent_from_tokens(bits_BlD, scale.height, scale.width, self.config.patch)
-        magnitude = 1.0 / math.sqrt(self.config.bits)
-        self.latent_Bdyx = self.latent_Bdyx + resize_latent(
-            torch.where(bits_Bdyx, magnitude, -magnitude).to(self.latent_Bdyx.dtype), self.size
-        )
+        codes_Bdyx = codes_from_bits(bits_Bdyx, self.config.bits, self.latent_Bdyx.dtype)
+        self.latent_Bdyx = self.latent_Bdyx + resize_latent(codes_Bdyx, self.size)
         self.index += 1
         return self.next_input()
 
