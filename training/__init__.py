@@ -1,0 +1,1 @@
+"""Training scripts and the procedural world the default model learns from."""
