@@ -1,0 +1,1 @@
+"""The small picture world: emoji art on procedural scenes, with exact captions."""

@@ -1,0 +1,47 @@
+"""Command line: `python -m training.world build|preview`."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from training.world.preview import contact_sheet
+from training.world.sprites import STYLES, build_sprites
+from training.world.world import World
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Build the sprites, or draw a sheet of examples to look at."""
+    parser = argparse.ArgumentParser(prog="python -m training.world", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("build", help="fetch the art and write the sprites")
+    build.add_argument("--output", type=Path, default=Path("data/world"))
+    build.add_argument("--cache", type=Path, default=Path("data/packages"))
+    preview = commands.add_parser("preview", help="draw a sheet of captioned examples")
+    preview.add_argument("--world", type=Path, default=Path("data/world"))
+    preview.add_argument("--output", type=Path, required=True, help="PNG file to write")
+    preview.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
+    preview.add_argument("--stage", choices=("single", "full"), default="full")
+    preview.add_argument("--split", choices=("train", "heldout"), default="train")
+    preview.add_argument("--seed", type=int, default=0)
+    preview.add_argument("--size", type=int, default=192)
+    preview.add_argument("--columns", type=int, default=8)
+    preview.add_argument("--rows", type=int, default=6)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+    if args.command == "build":
+        build_sprites(args.output, args.cache)
+        return
+    world = World.load(args.world, styles=tuple(args.styles))
+    examples = [
+        world.example(args.seed, index, size=args.size, stage=args.stage, split=args.split)
+        for index in range(args.columns * args.rows)
+    ]
+    contact_sheet(examples, columns=args.columns).save(args.output)
+    logger.info("wrote %d examples to %s", len(examples), args.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A small drawing surface in unit coordinates, drawn at twice the size and then halved.
+
+x runs right and y down, both in [0, 1]; colours are sRGB triples in [0, 255].
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+Colour = tuple[int, int, int]
+Curve = Callable[[np.ndarray], np.ndarray]
+
+OVERSAMPLING = 2
+
+
+class Canvas:
+    """A square RGB picture under construction."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.side = size * OVERSAMPLING
+        self.image = Image.new("RGB", (self.side, self.side))
+        self._draw = ImageDraw.Draw(self.image)
+
+    def finish(self) -> Image.Image:
+        """The picture at its final size, edges smoothed."""
+        return self.image.reduce(OVERSAMPLING)
+
+    def fill(self, *stops: Colour, towards: tuple[float, float] = (0.0, 1.0)) -> None:
+        """Cover everything with an even gradient through the stops, along a direction."""
+        ramp = np.linspace(0.0, 1.0, self.side, dtype=np.float32)
+        x, y = towards
+        t = (x * ramp[None, :] + y * ramp[:, None]) - min(x, 0.0) - min(y, 0.0)
+        t = t / (abs(x) + abs(y))
+        if x == 0.0:
+            t = t[:, :1]
+        positions = np.linspace(0.0, 1.0, len(stops))
+        channels = [np.interp(t, positions, [stop[c] for stop in stops]) for c in range(3)]
+        pixels = np.stack(channels, axis=-1).round().astype(np.uint8)
+        self.image.paste(Image.fromarray(pixels).resize((self.side, self.side), Image.NEAREST))
+
+    def band(self, top: float, bottom: float, *stops: Colour) -> None:
+        """A horizontal band with a vertical gradient."""
+        y0, y1 = self._px(top), self._px(bottom)
+        self.image.paste(_column(y1 - y0, stops).resize((self.side, y1 - y0)), (0, y0))
+
+    def ground(self, curve: Curve, *stops: Colour) -> None:
+        """Everything below a curve y(x), with a vertical gradient from its highest point down."""
+        xs = np.linspace(0.0, 1.0, 49)
+        ys = curve(xs)
+        y0 = max(self._px(float(ys.min())), 0)
+        height = self.side - y0
+        mask = Image.new("L", (self.side, height), 0)
+        points = [(x * self.side, y * self.side - y0) for x, y in zip(xs, ys, strict=True)]
+        points += [(self.side, height), (0, height)]
+        ImageDraw.Draw(mask).polygon(points, fill=255)
+        self.image.paste(_column(height, stops).resize((self.side, height)), (0, y0), mask)
+
+    def polygon(
+        self, points: Sequence[tuple[float, float]], colour: Colour, opacity: float = 1.0
+    ) -> None:
+        """A filled polygon."""
+        scaled = [(x * self.side, y * self.side) for x, y in points]
+        if opacity >= 1.0:
+            self._draw.polygon(scaled, fill=colour)
+            return
+        mask = Image.new("L", self.image.size, 0)
+        ImageDraw.Draw(mask).polygon(scaled, fill=round(255 * opacity))
+        self.image.paste(colour, (0, 0, self.side, self.side), mask)
+
+    def rectangle(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
+        """A filled upright rectangle."""
+        self._draw.rectangle([v * self.side for v in (x0, y0, x1, y1)], fill=colour)
+
+    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
+        """A filled ellipse about (x, y)."""
+        box = [v * self.side for v in (x - rx, y - ry, x + rx, y + ry)]
+        self._draw.ellipse(box, fill=colour)
+
+    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
+        """A filled circle about (x, y)."""
+        self.ellipse(x, y, radius, radius, colour)
+
+    def ring(self, x: float, y: float, radius: float, width: float, colour: Colour) -> None:
+        """A circular line of some width about (x, y)."""
+        box = [v * self.side for v in (x - radius, y - radius, x + radius, y + radius)]
+        self._draw.ellipse(box, outline=colour, width=max(1, round(width * self.side)))
+
+    def glow(
+        self, x: float, y: float, rx: float, ry: float, colour: Colour, strength: float
+    ) -> None:
+        """A soft spot of light (or shadow) fading to nothing at the radii."""
+        glow(self.image, x * self.side, y * self.side, rx * self.side, ry * self.side, colour,
+             strength)  # fmt: skip
+
+    def _px(self, unit: float) -> int:
+        return round(unit * self.side)
+
+
+def glow(
+    image: Image.Image, x: float, y: float, rx: float, ry: float, colour: Colour, strength: float
+) -> None:
+    """Blend a soft elliptical spot into `image`; centre and radii in pixels, strength in [0, 1]."""
+    width, height = max(1, round(2 * rx)), max(1, round(2 * ry))
+    mask = _spot().resize((width, height), Image.BILINEAR).point(lambda v: v * strength)
+    image.paste(colour, (round(x - rx), round(y - ry), round(x - rx) + width,
+                         round(y - ry) + height), mask)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _spot() -> Image.Image:
+    """A 128 px radial falloff: 255 in the middle, 0 at the rim, smooth at both."""
+    ramp = np.linspace(-1.0, 1.0, 128)
+    radius = np.minimum(np.hypot(ramp[None, :], ramp[:, None]), 1.0)
+    return Image.fromarray((255 * (1.0 - radius**2) ** 2).round().astype(np.uint8))
+
+
+def _column(height: int, stops: Sequence[Colour]) -> Image.Image:
+    """A 1 px wide vertical gradient through evenly spaced stops."""
+    t = np.linspace(0.0, 1.0, max(height, 1))
+    positions = np.linspace(0.0, 1.0, len(stops))
+    channels = [np.interp(t, positions, [stop[c] for stop in stops]) for c in range(3)]
+    return Image.fromarray(np.stack(channels, -1)[:, None].round().astype(np.uint8))

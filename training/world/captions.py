@@ -1,0 +1,133 @@
+"""Scenes in words, the way people type prompts.
+
+Grammar: `[style of] [count] [cute|little|big] [colour] NOUN [relation NOUN | and NOUN]
+[on a COLOUR background | COLOUR gradient | PLACE] [, style]`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.world.concepts import CONCEPTS, plural_of
+from training.world.scene import Background, Scene, SceneObject
+from training.world.scenes import PLACES
+
+NUMBER_WORDS = {2: "two", 3: "three", 4: "four"}
+
+# Nouns that take no article: plural in form, or not counted.
+WITHOUT_ARTICLE = {"grapes", "cherries", "french fries", "fries", "cheese", "planet earth"}
+
+RELATION_PHRASES = {
+    "and": ("and", "and", "and", "next to", "with", "beside"),
+    "left of": ("to the left of", "left of", "on the left of"),
+    "right of": ("to the right of", "right of", "on the right of"),
+    "above": ("above", "above", "over"),
+    "below": ("below", "below", "under", "underneath"),
+}
+
+STYLE_OPENINGS = {
+    "3d": ("a 3d render of", "a 3d illustration of", "a 3d icon of", "a 3d emoji of"),
+    "cartoon": ("a cartoon of", "a cartoon drawing of", "a flat cartoon of"),
+}
+STYLE_ENDINGS = {
+    "3d": ("3d style", "3d render", "glossy 3d"),
+    "cartoon": ("cartoon style", "cartoon", "flat cartoon style"),
+}
+# The first style is what an unadorned prompt means; the others are always named.
+STYLE_NAMED_SHARE = {"3d": 0.2, "cartoon": 1.0}
+
+LITTLE_WORDS = ("little", "small", "tiny")
+BIG_WORDS = ("big", "large", "huge")
+NEUTRAL_OPENINGS = ("a picture of", "an image of", "an illustration of")
+
+
+def caption(scene: Scene, rng: np.random.Generator) -> str:
+    """One of the many captions that are true of the scene; lower case but for "UFO".
+
+    A place is always named; a plain or gradient background two times in three.
+    """
+    named_style = rng.random() < STYLE_NAMED_SHARE[scene.style]
+    setting = scene.background.kind == "place" or rng.random() < 0.67
+    if _is_bare(scene) and not setting and not named_style and rng.random() < 0.5:
+        return _noun_phrase(scene.objects[0], rng, article=False)
+
+    words = [_noun_phrase(item, rng) for item in scene.objects]
+    text = words[0]
+    for item, following in zip(scene.objects, words[1:], strict=False):
+        text += f" {_pick(rng, RELATION_PHRASES[item.relation])} {following}"
+    if setting:
+        text += " " + _setting(scene.background, rng)
+    if named_style and rng.random() < 0.6:
+        return f"{_pick(rng, STYLE_OPENINGS[scene.style])} {text}"
+    if named_style:
+        return f"{text}, {_pick(rng, STYLE_ENDINGS[scene.style])}"
+    if rng.random() < 0.08:
+        return f"{_pick(rng, NEUTRAL_OPENINGS)} {text}"
+    return text
+
+
+def article_for(phrase: str) -> str:
+    """ "a" or "an", by sound, for the words of this world."""
+    lowered = phrase.lower()
+    if lowered.startswith(("uni", "ufo", "umbrella")):
+        return "an" if lowered.startswith("umbrella") else "a"
+    return "an" if lowered[0] in "aeiou" else "a"
+
+
+def _is_bare(scene: Scene) -> bool:
+    return len(scene.objects) == 1 and scene.objects[0].count == 1
+
+
+def _noun_phrase(item: SceneObject, rng: np.random.Generator, *, article: bool = True) -> str:
+    concept = CONCEPTS[item.concept]
+    noun = concept.name
+    if concept.synonyms and rng.random() < 0.25:
+        noun = _pick(rng, concept.synonyms)
+    adjectives = []
+    if item.size != "normal":
+        adjectives.append(_pick(rng, LITTLE_WORDS if item.size == "little" else BIG_WORDS))
+    elif concept.category in ("animal", "character") and rng.random() < 0.12:
+        adjectives.append("cute")
+    if item.colour is not None:
+        adjectives.append(item.colour)
+
+    if item.count > 1:
+        number = NUMBER_WORDS[item.count] if rng.random() < 0.9 else str(item.count)
+        return " ".join([number, *adjectives, plural_of(noun)])
+    phrase = " ".join([*adjectives, noun])
+    if not article or noun in WITHOUT_ARTICLE:
+        return phrase
+    return f"{article_for(phrase)} {phrase}"
+
+
+def _setting(background: Background, rng: np.random.Generator) -> str:
+    if background.kind == "place":
+        return _pick(rng, PLACES[background.names[0]].phrases)
+    if background.kind == "plain":
+        (colour,) = background.names
+        a = article_for(colour)
+        return _pick(
+            rng,
+            (
+                f"on {a} {colour} background",
+                f"on {a} {colour} background",
+                f"on a plain {colour} background",
+                f"with {a} {colour} background",
+                f"against {a} {colour} background",
+            ),
+        )
+    first, second = background.names
+    a = article_for(first)
+    return _pick(
+        rng,
+        (
+            f"on {a} {first} to {second} gradient",
+            f"on {a} {first} to {second} gradient background",
+            f"on {a} {first} and {second} gradient background",
+            f"with {a} {first} and {second} gradient background",
+        ),
+    )
+
+
+def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(rng.integers(len(options)))]

@@ -1,0 +1,125 @@
+"""Colour words, and repainting a sprite in one of them.
+
+Repainting happens in Oklab, where lightness, chroma and hue are separate and even to the eye:
+the dominant hue of a sprite is turned to the target, and everything else (leaf, tyres, eyes,
+shine and shade) stays as it was drawn.
+"""
+
+import numpy as np
+
+# Object colours as Oklab lightness, chroma and hue in degrees.
+HUES: dict[str, tuple[float, float, float]] = {
+    "red": (0.60, 0.225, 25.0),
+    "orange": (0.73, 0.175, 57.0),
+    "yellow": (0.86, 0.170, 92.0),
+    "green": (0.68, 0.190, 142.0),
+    "blue": (0.57, 0.190, 258.0),
+    "purple": (0.53, 0.210, 304.0),
+    "pink": (0.76, 0.150, 353.0),
+    "white": (0.95, 0.004, 80.0),
+    "black": (0.30, 0.008, 280.0),
+}
+
+# Plain and gradient backgrounds, sRGB.
+BACKGROUNDS: dict[str, tuple[int, int, int]] = {
+    "white": (250, 250, 250),
+    "gray": (160, 165, 174),
+    "black": (28, 29, 36),
+    "red": (228, 74, 72),
+    "orange": (250, 158, 74),
+    "yellow": (255, 217, 92),
+    "green": (104, 190, 110),
+    "teal": (62, 178, 176),
+    "light blue": (160, 213, 248),
+    "blue": (68, 126, 228),
+    "purple": (142, 98, 214),
+    "pink": (252, 178, 204),
+    "beige": (240, 226, 200),
+}
+
+_RGB_TO_LMS = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ],
+    dtype=np.float32,
+)
+_LMS_TO_LAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ],
+    dtype=np.float32,
+)
+_LAB_TO_LMS = np.linalg.inv(_LMS_TO_LAB)
+_LMS_TO_RGB = np.linalg.inv(_RGB_TO_LMS)
+
+
+def rgb_to_oklab(rgb: np.ndarray) -> np.ndarray:
+    """sRGB (..., 3) in [0, 1] to Oklab (..., 3): lightness in [0, 1], then a and b."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.cbrt(linear @ _RGB_TO_LMS.T) @ _LMS_TO_LAB.T
+
+
+def oklab_to_rgb(lab: np.ndarray) -> np.ndarray:
+    """Oklab (..., 3) to sRGB (..., 3), clipped to [0, 1]."""
+    linear = np.clip((lab @ _LAB_TO_LMS.T) ** 3 @ _LMS_TO_RGB.T, 0.0, 1.0)
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def recolour(sprite: np.ndarray, colour: str) -> np.ndarray:
+    """Repaint the dominant hue of a sprite.
+
+    Args:
+        sprite: uint8 (height, width, 4) RGBA, not premultiplied.
+        colour: a key of `HUES`.
+
+    Returns:
+        A new uint8 array of the same shape; alpha is unchanged.
+    """
+    lightness_t, chroma_t, hue_t = HUES[colour]
+    lab = rgb_to_oklab(sprite[..., :3].astype(np.float32) / 255.0)
+    lightness = lab[..., 0]
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
+    coverage = sprite[..., 3] / 255.0
+
+    dominant = _dominant_hue(hue, chroma * coverage)
+    offset = (hue - dominant + 180.0) % 360.0 - 180.0
+    mask = (1.0 - _smoothstep(38.0, 62.0, np.abs(offset))) * _smoothstep(0.025, 0.06, chroma)
+    weight = mask * coverage
+    total = max(float(weight.sum()), 1e-6)
+    lightness_0 = float((weight * lightness).sum()) / total
+    chroma_0 = max(float((weight * chroma).sum()) / total, 0.02)
+
+    # Keep the shading: shadows and highlights move with the body, squeezed near black and white.
+    room = np.where(lightness > lightness_0, 1.0 - lightness_t, lightness_t)
+    room_0 = np.where(lightness > lightness_0, 1.0 - lightness_0, lightness_0)
+    contrast = np.clip(room / np.maximum(room_0, 0.05), 0.45, 1.25)
+    new_lightness = lightness_t + (lightness - lightness_0) * contrast
+    new_chroma = np.minimum(chroma * (chroma_t / chroma_0), chroma_t * 1.35)
+    new_hue = np.radians(hue_t + 0.35 * offset)
+    painted = np.stack(
+        [new_lightness, new_chroma * np.cos(new_hue), new_chroma * np.sin(new_hue)], axis=-1
+    )
+    mixed = lab + mask[..., None] * (painted - lab)
+    result = sprite.copy()
+    result[..., :3] = np.round(oklab_to_rgb(mixed) * 255.0)
+    return result
+
+
+def _dominant_hue(hue: np.ndarray, weight: np.ndarray) -> float:
+    """Centre in degrees of the heaviest 70 degree stretch of hues."""
+    counts, _ = np.histogram(hue, bins=72, range=(-180.0, 180.0), weights=weight)
+    window = sum(np.roll(counts, shift) for shift in range(-7, 8))
+    centre = int(np.argmax(window)) * 5.0 - 177.5
+    offset = (hue - centre + 180.0) % 360.0 - 180.0
+    near = weight * (np.abs(offset) < 37.5)
+    return centre + float((near * offset).sum() / max(float(near.sum()), 1e-6))
+
+
+def _smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
+    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)

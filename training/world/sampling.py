@@ -1,0 +1,131 @@
+"""Draws scenes: what the training pictures show, and how often.
+
+Training never sees a held-out colour of a concept or a held-out pair; `split="heldout"` shows
+exactly these.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from training.world.colour import BACKGROUNDS, HUES
+from training.world.concepts import CONCEPTS, Concept
+from training.world.scene import (
+    RELATIONS,
+    Background,
+    Scene,
+    SceneObject,
+    Split,
+    is_held_out_colour,
+    is_held_out_pair,
+)
+from training.world.scenes import PLACES
+
+Stage = Literal["single", "full"]
+
+MAIN_STYLE_SHARE = 0.7
+RECOLOUR_SHARE = 0.45
+NATURAL_COLOUR_SHARE = 0.15
+
+
+def allowed_colours(concept: Concept, split: Split) -> tuple[str, ...]:
+    """The colours a split may paint a concept in. The natural colour is never held out."""
+    if not concept.colourable:
+        return ()
+    return tuple(
+        colour
+        for colour in HUES
+        if (colour != concept.natural and is_held_out_colour(colour, concept.name))
+        == (split == "heldout")
+    )
+
+
+def sample_scene(
+    rng: np.random.Generator,
+    *,
+    concepts: Sequence[str],
+    styles: Sequence[str],
+    stage: Stage,
+    split: Split,
+) -> Scene:
+    """Draw one scene.
+
+    "single" shows one object; "full" is half that, then counts of two to four, pairs and positions.
+
+    Raises:
+        ValueError: `split` is "heldout" and these concepts have no held-out combination.
+    """
+    layout = "one"
+    if stage == "full":
+        layout = str(rng.choice(["one", "count", "and", "position"], p=[0.5, 0.17, 0.12, 0.21]))
+    if layout in ("and", "position") and len(concepts) > 1:
+        objects = _pair(rng, concepts, split, positioned=layout == "position")
+    else:
+        objects = (_single(rng, concepts, split, counted=layout == "count"),)
+    return Scene(objects=objects, background=_background(rng, objects), style=_style(rng, styles))
+
+
+def _single(
+    rng: np.random.Generator, concepts: Sequence[str], split: Split, *, counted: bool
+) -> SceneObject:
+    if split == "heldout":
+        concepts = [name for name in concepts if allowed_colours(CONCEPTS[name], split)]
+        if not concepts:
+            raise ValueError("none of these concepts has a held-out colour: use more concepts")
+    concept = CONCEPTS[_pick(rng, concepts)]
+    share = 1.0 if split == "heldout" else RECOLOUR_SHARE
+    colour = _colour(rng, concept, split, share)
+    if counted:
+        return SceneObject(concept=concept.name, count=int(rng.integers(2, 5)), colour=colour)
+    size = rng.choice(["normal", "little", "big"], p=[0.86, 0.07, 0.07])
+    return SceneObject(concept=concept.name, colour=colour, size=str(size))
+
+
+def _pair(
+    rng: np.random.Generator, concepts: Sequence[str], split: Split, *, positioned: bool
+) -> tuple[SceneObject, SceneObject]:
+    first, second = _pair_names(rng, concepts, split)
+    relation = _pick(rng, RELATIONS[1:]) if positioned else "and"
+    colours = [_colour(rng, CONCEPTS[name], "train", 0.35) for name in (first, second)]
+    return (
+        SceneObject(concept=first, colour=colours[0], relation=relation),
+        SceneObject(concept=second, colour=colours[1]),
+    )
+
+
+def _pair_names(rng: np.random.Generator, concepts: Sequence[str], split: Split) -> tuple[str, str]:
+    order = [concepts[i] for i in rng.permutation(len(concepts))]
+    for i, first in enumerate(order):
+        for second in order[i + 1 :]:
+            if is_held_out_pair(first, second) == (split == "heldout"):
+                return first, second
+    raise ValueError(f"these concepts have no pair in the {split} split: use more concepts")
+
+
+def _colour(rng: np.random.Generator, concept: Concept, split: Split, share: float) -> str | None:
+    colours = allowed_colours(concept, split)
+    if colours:
+        return _pick(rng, colours) if rng.random() < share else None
+    return concept.natural if rng.random() < NATURAL_COLOUR_SHARE else None
+
+
+def _background(rng: np.random.Generator, objects: tuple[SceneObject, ...]) -> Background:
+    """A place in half of the pictures, else colours that the objects stand out from."""
+    kind = str(rng.choice(["plain", "gradient", "place"], p=[0.27, 0.2, 0.53]))
+    if kind == "place":
+        return Background(kind="place", names=(_pick(rng, tuple(PLACES)),))
+    taken = {item.colour or CONCEPTS[item.concept].natural for item in objects}
+    free = [colour for colour in BACKGROUNDS if colour not in taken]
+    chosen = rng.permutation(len(free))[: 1 if kind == "plain" else 2]
+    return Background(kind=kind, names=tuple(free[i] for i in chosen))
+
+
+def _style(rng: np.random.Generator, styles: Sequence[str]) -> str:
+    if len(styles) == 1 or rng.random() < MAIN_STYLE_SHARE:
+        return styles[0]
+    return _pick(rng, styles[1:])
+
+
+def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(rng.integers(len(options)))]
