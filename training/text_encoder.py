@@ -1,0 +1,81 @@
+"""The default model's own small text encoder: a unigram tokenizer and a T5 encoder, from scratch.
+
+Both are written in the format ``transformers`` loads, so the engine treats them like flan-t5-xl.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import Unigram
+from tokenizers.trainers import UnigramTrainer
+from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
+
+
+def train_tokenizer(
+    captions: Iterable[str], vocabulary: int, max_length: int
+) -> PreTrainedTokenizerFast:
+    """A lower-casing unigram tokenizer of at most ``vocabulary`` pieces that appends the end token."""
+    tokenizer = Tokenizer(Unigram())
+    tokenizer.normalizer = normalizers.Sequence(  # type: ignore[assignment]
+        [normalizers.NFKC(), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
+        [pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace()]
+    )
+    tokenizer.decoder = decoders.Metaspace()  # type: ignore[assignment]
+    trainer = UnigramTrainer(
+        vocab_size=vocabulary, special_tokens=[PAD, END, UNKNOWN], unk_token=UNKNOWN
+    )
+    tokenizer.train_from_iterator(captions, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+        single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        unk_token=UNKNOWN,
+        model_max_length=max_length,
+    )
+
+
+def build_encoder(vocabulary: int, width: int, layers: int, heads: int) -> T5EncoderModel:
+    """A randomly initialised T5 encoder (gated GELU, no dropout)."""
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=vocabulary,
+            d_model=width,
+            d_kv=width // heads,
+            d_ff=2 * width,
+            num_layers=layers,
+            num_heads=heads,
+            feed_forward_proj="gated-gelu",
+            dropout_rate=0.0,
+            pad_token_id=0,
+            eos_token_id=1,
+        )
+    )
+
+
+def encode(
+    model: T5EncoderModel, tokenizer: PreTrainedTokenizerFast, captions: list[str], max_length: int
+) -> list[torch.Tensor]:
+    """Captions -> features (T, width) at each caption's own length, differentiable."""
+    tokens = tokenizer(
+        captions, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
+    )
+    mask = tokens["attention_mask"]
+    features = model(input_ids=tokens["input_ids"], attention_mask=mask).last_hidden_state
+    return [row[:length] for row, length in zip(features, mask.sum(1).tolist(), strict=True)]
+
+
+def save(model: T5EncoderModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write both to ``folder`` in transformers' format."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

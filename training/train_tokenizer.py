@@ -1,0 +1,198 @@
+"""Train the picture tokenizer: reconstruction through the residual quantiser, exactly resumable.
+
+Everything a step draws comes from a generator seeded with (seed, step), and pictures are addressed
+by index, so a resumed run continues as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from infinity.config import TokenizerConfig
+from infinity.schedule import ScaleSchedule
+from infinity.tokenizer.canvas import ResidualCanvas
+from infinity.tokenizer.quantizer import encode_scales
+from infinity.tokenizer.tokenizer import Tokenizer
+from training.losses import psnr, reconstruction_loss
+from training.run import Run
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerTraining:
+    """Settings of a tokenizer run.
+
+    Args:
+        scales: (height, width) of each scale in tokens.
+        cooldown: share of the steps over which the learning rate falls linearly to zero at the end.
+        drop_scales: share of batches decoded from a random prefix of the scales, so that partial
+            sums decode to sensible previews.
+        commitment: weight of the squared distance between features and their codes.
+    """
+
+    model: TokenizerConfig
+    scales: tuple[tuple[int, int], ...]
+    steps: int
+    batch_size: int = 12
+    learning_rate: float = 1.6e-3
+    weight_decay: float = 0.01
+    warmup: int = 100
+    cooldown: float = 0.4
+    drop_scales: float = 0.15
+    commitment: float = 0.25
+    seed: int = 0
+    save_every: int = 250
+
+
+MAY_CHANGE = frozenset({"steps", "cooldown", "save_every"})
+"""Settings a run may be resumed with another value of."""
+
+
+def trapezoid(step: int, steps: int, warmup: int, cooldown: float) -> float:
+    """Learning-rate factor: linear warm-up, flat, then linear to zero over the last ``cooldown``."""
+    return min(1.0, (step + 1) / warmup, (steps - step) / max(1.0, cooldown * steps))
+
+
+class PictureDataset(Dataset[Tensor]):
+    """Pictures addressed by index: ``pictures(i)`` -> uint8 (H, W, 3) array, as (3, H, W) tensors."""
+
+    def __init__(self, pictures: Callable[[int], np.ndarray], start: int, stop: int) -> None:
+        self.pictures, self.start, self.stop = pictures, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, index: int) -> Tensor:
+        return torch.from_numpy(self.pictures(self.start + index)).permute(2, 0, 1)
+
+
+def to_float(pictures_u8: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 in [-1, 1], channels last in memory."""
+    return (pictures_u8.float() / 127.5 - 1).to(memory_format=torch.channels_last)
+
+
+def decode_straight_through(
+    tokenizer: Tokenizer, features_Bdyx: Tensor, schedule: ScaleSchedule, scales: int
+) -> tuple[Tensor, Tensor]:
+    """Quantise, decode the first ``scales`` scales; gradients pass the quantiser unchanged.
+
+    Returns:
+        (picture (B, 3, H, W), commitment: mean squared distance of features to the full sum).
+    """
+    features = features_Bdyx.float()
+    encoded = encode_scales(features.detach(), tokenizer.config, schedule)
+    total = encoded.latent_Bdyx
+    if scales < len(schedule):
+        canvas = ResidualCanvas(tokenizer.config, schedule, len(features), features.device)
+        for bits in encoded.bits[:scales]:
+            canvas.add(bits)
+        total = canvas.latent_Bdyx
+    image = tokenizer.decoder(features + (total - features).detach())
+    return image, (features - encoded.latent_Bdyx).square().mean()
+
+
+def train_tokenizer(
+    config: TokenizerTraining,
+    pictures: Callable[[int], np.ndarray],
+    held_out: Tensor,
+    folder: Path,
+) -> Tokenizer:
+    """Train, or continue the run in ``folder``; returns the trained tokenizer.
+
+    Args:
+        pictures: index -> uint8 (H, W, 3); the same index gives the same picture.
+        held_out: (N, 3, H, W) uint8, never trained on: PSNR and sample reconstructions.
+    """
+    run = Run(folder, config, MAY_CHANGE)
+    schedule = ScaleSchedule(config.scales)
+    torch.manual_seed(config.seed)
+    tokenizer = Tokenizer(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(
+        tokenizer.parameters(),
+        lr=config.learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    step = 0
+    if (state := run.resume()) is not None:
+        tokenizer.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+
+    batch = config.batch_size
+    loader = DataLoader(
+        PictureDataset(pictures, step * batch, config.steps * batch),
+        batch_size=batch,
+        num_workers=1,
+        prefetch_factor=8,
+    )
+    started = time.monotonic()
+    for pictures_u8 in tqdm(loader, initial=step, total=config.steps, desc="tokenizer"):
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * trapezoid(
+                step, config.steps, config.warmup, config.cooldown
+            )
+        scales = len(schedule)
+        if torch.rand((), generator=generator) < config.drop_scales:
+            scales = int(torch.randint(1, len(schedule), (), generator=generator))
+        target = to_float(pictures_u8)
+        with torch.autocast("cpu", torch.bfloat16):
+            output, commitment = decode_straight_through(
+                tokenizer, tokenizer.encoder(target), schedule, scales
+            )
+        loss = reconstruction_loss(output, target) + config.commitment * commitment
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the tokenizer's loss became {loss.item()} at step {step}")
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(tokenizer.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        if step % 25 == 0:
+            run.log(
+                step,
+                loss=loss.item(),
+                commitment=commitment.item(),
+                gradient_norm=norm.item(),
+                pictures_per_s=25 * batch / (time.monotonic() - started),
+            )
+            started = time.monotonic()
+        if step % config.save_every == 0 or step == config.steps:
+            run.log(step, held_out_psnr=evaluate(tokenizer, held_out, schedule, run.folder))
+            run.save(
+                {
+                    "step": step,
+                    "model": tokenizer.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                }
+            )
+            started = time.monotonic()
+    return tokenizer
+
+
+@torch.no_grad()
+def evaluate(
+    tokenizer: Tokenizer, held_out_u8: Tensor, schedule: ScaleSchedule, folder: Path
+) -> float:
+    """PSNR in dB on held-out pictures; writes a sheet of originals above reconstructions."""
+    target = to_float(held_out_u8)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = tokenizer.reconstruct(target, schedule)
+    rows = [torch.cat((a, b), 1) for a, b in zip(target[:12], output[:12], strict=True)]
+    sheet = torch.cat(rows, 2).clamp(-1, 1).add(1).mul(127.5).to(torch.uint8)
+    Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(folder / "reconstructions.png")
+    return psnr(output, target)

@@ -1,0 +1,235 @@
+"""Train the transformer and its small text encoder together, exactly resumable.
+
+Every draw of a step comes from a generator seeded with (seed, step), and examples are addressed by
+index, so a resumed run continues as if it had never stopped.
+
+Legend: B batch, L tokens of all scales, D bits a token.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, T5EncoderModel
+
+from infinity.config import TransformerConfig
+from infinity.model.transformer import InfinityTransformer
+from infinity.schedule import ScaleSchedule
+from infinity.tokenizer.quantizer import encode_scales
+from infinity.tokenizer.tokenizer import Tokenizer
+from training import text_encoder
+from training.losses import BitLoss, bit_loss
+from training.optimizer import parameter_groups
+from training.run import Run
+from training.self_correction import RandomFlips
+from training.train_tokenizer import to_float, trapezoid
+
+logger = logging.getLogger(__name__)
+
+Example = tuple[np.ndarray, str]
+"""A picture, uint8 (H, W, 3), and its caption."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerTraining:
+    """Settings of a transformer run.
+
+    Args:
+        scales: (height, width) of each scale in tokens.
+        text_layers, text_heads: shape of the text encoder; its width is ``model.text_width``.
+        cooldown: share of the steps over which the learning rate falls linearly to zero at the end.
+        text_dropout: share of samples trained without their caption, for guidance.
+        flip_strength, flip_scales: self-correction, see :class:`RandomFlips`.
+    """
+
+    model: TransformerConfig
+    scales: tuple[tuple[int, int], ...]
+    steps: int
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    warmup: int = 200
+    cooldown: float = 0.3
+    text_layers: int = 3
+    text_heads: int = 4
+    text_dropout: float = 0.1
+    flip_strength: float = 0.2
+    flip_scales: int = 100
+    seed: int = 0
+    save_every: int = 100
+
+
+MAY_CHANGE = frozenset({"steps", "cooldown", "save_every", "learning_rate"})
+"""Settings a run may be resumed with another value of."""
+
+
+class ExampleDataset(Dataset[Example]):
+    """Examples addressed by index."""
+
+    def __init__(self, examples: Callable[[int], Example], start: int, stop: int) -> None:
+        self.examples, self.start, self.stop = examples, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples(self.start + index)
+
+
+def collate(examples: list[Example]) -> tuple[Tensor, list[str]]:
+    """-> (pictures (B, 3, H, W) uint8, captions)."""
+    pictures = torch.from_numpy(np.stack([picture for picture, _ in examples]))
+    return pictures.permute(0, 3, 1, 2), [caption for _, caption in examples]
+
+
+class TrainingStep:
+    """The loss of one batch: frozen tokenizer, self-correction, text dropout, teacher forcing."""
+
+    def __init__(
+        self,
+        config: TransformerTraining,
+        tokenizer: Tokenizer,
+        transformer: InfinityTransformer,
+        text_model: T5EncoderModel,
+        text_tokenizer: PreTrainedTokenizerFast,
+    ) -> None:
+        self.config = config
+        self.schedule = ScaleSchedule(config.scales)
+        self.tokenizer = tokenizer.eval().requires_grad_(False)
+        self.transformer = transformer
+        self.text_model = text_model
+        self.text_tokenizer = text_tokenizer
+
+    def __call__(
+        self, pictures_u8: Tensor, captions: list[str], generator: torch.Generator, corrupt: bool
+    ) -> BitLoss:
+        """Loss of (pictures (B, 3, H, W) uint8, captions); ``corrupt`` turns flips and dropout on."""
+        config = self.config
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                features = self.tokenizer.features(to_float(pictures_u8))
+            flips = RandomFlips(config.flip_strength, config.flip_scales, generator)
+            encoded = encode_scales(
+                features.float(), self.tokenizer.config, self.schedule, flips if corrupt else None
+            )
+            text = text_encoder.encode(
+                self.text_model, self.text_tokenizer, captions, config.model.text_max_length
+            )
+            dropped = torch.rand(len(text), generator=generator) < config.text_dropout * corrupt
+            text = [
+                self.transformer.unconditional_text(len(row)).to(row.dtype) if drop else row
+                for row, drop in zip(text, dropped.tolist(), strict=True)
+            ]
+            condition = self.transformer.encode_text(text)
+            logits = self.transformer(encoded.inputs_BLD, condition, self.schedule)
+        return bit_loss(logits, encoded.labels_BLD, self.schedule)
+
+
+def train_transformer(
+    config: TransformerTraining,
+    tokenizer: Tokenizer,
+    text_tokenizer: PreTrainedTokenizerFast,
+    examples: Callable[[int], Example],
+    held_out: list[Example],
+    folder: Path,
+    on_save: Callable[[InfinityTransformer, T5EncoderModel, int], None] | None = None,
+) -> tuple[InfinityTransformer, T5EncoderModel]:
+    """Train, or continue the run in ``folder``.
+
+    Args:
+        tokenizer: trained and frozen.
+        examples: index -> example; the same index gives the same example.
+        held_out: never trained on: validation loss and bit accuracy per scale.
+        on_save: called after each checkpoint, for sample pictures.
+    """
+    run = Run(folder, config, MAY_CHANGE)
+    torch.manual_seed(config.seed)
+    transformer = InfinityTransformer(config.model)
+    transformer.init_weights(torch.Generator().manual_seed(config.seed))
+    text_model = text_encoder.build_encoder(
+        len(text_tokenizer), config.model.text_width, config.text_layers, config.text_heads
+    )
+    text_parameters = list(text_model.parameters())
+    groups = parameter_groups(transformer, config.weight_decay)
+    groups.append({"params": text_parameters, "weight_decay": 0.0})
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.97), fused=True)
+    step = 0
+    if (state := run.resume()) is not None:
+        transformer.load_state_dict(state["transformer"])
+        text_model.load_state_dict(state["text_encoder"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+    loss_of = TrainingStep(config, tokenizer, transformer, text_model, text_tokenizer)
+
+    batch = config.batch_size
+    loader = DataLoader(
+        ExampleDataset(examples, step * batch, config.steps * batch),
+        batch_size=batch,
+        collate_fn=collate,
+        num_workers=1,
+        prefetch_factor=4,
+    )
+    parameters = [*transformer.parameters(), *text_parameters]
+    started = time.monotonic()
+    for pictures_u8, captions in tqdm(loader, initial=step, total=config.steps, desc="transformer"):
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        factor = trapezoid(step, config.steps, config.warmup, config.cooldown)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * factor
+        result = loss_of(pictures_u8, captions, generator, corrupt=True)
+        if not torch.isfinite(result.loss):
+            raise FloatingPointError(f"the loss became {result.loss.item()} at step {step}")
+        optimizer.zero_grad()
+        result.loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, 2.0)
+        optimizer.step()
+        step += 1
+        if step % 10 == 0:
+            run.log(
+                step,
+                loss=result.loss.item(),
+                gradient_norm=norm.item(),
+                learning_rate=config.learning_rate * factor,
+                samples_per_s=10 * batch / (time.monotonic() - started),
+            )
+            started = time.monotonic()
+        if step % config.save_every == 0 or step == config.steps:
+            run.log(step, **validate(loss_of, held_out))
+            run.save(
+                {
+                    "step": step,
+                    "transformer": transformer.state_dict(),
+                    "text_encoder": text_model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                }
+            )
+            if on_save is not None:
+                on_save(transformer, text_model, step)
+            started = time.monotonic()
+    return transformer, text_model
+
+
+@torch.no_grad()
+def validate(loss_of: TrainingStep, held_out: list[Example]) -> dict[str, float]:
+    """Loss and bit accuracy per scale on clean, uncorrupted, held-out examples."""
+    generator = torch.Generator()
+    batch = loss_of.config.batch_size
+    results = [
+        loss_of(*collate(held_out[i : i + batch]), generator, corrupt=False)
+        for i in range(0, len(held_out), batch)
+    ]
+    accuracy = np.mean([r.accuracy_per_scale(loss_of.schedule) for r in results], axis=0)
+    return {
+        "validation_loss": float(np.mean([r.loss.item() for r in results])),
+        "bit_accuracy": float(np.mean([r.correct_BLD.float().mean() for r in results])),
+        **{f"bit_accuracy_scale_{i + 1}": float(a) for i, a in enumerate(accuracy)},
+    }
