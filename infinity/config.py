@@ -174,8 +174,8 @@ class TransformerConfig(Config):
 
     @property
     def pool_heads(self) -> int:
-        """Heads of the text pooling: one for every 128 text channels, 64 for very wide text."""
-        return self.text_width // (64 if self.text_width > 4096 else 128)
+        """Heads of the text pooling: one for every 128 text channels, 64 in very wide models."""
+        return self.text_width // (64 if self.width > 4096 else 128)
 
     @property
     def feed_forward_width(self) -> int:

@@ -1,0 +1,193 @@
+"""The transformer's layers.
+
+Shapes: B batch, L tokens, C width, H heads, d head width, T text tokens, W text width,
+P pooling heads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from infinity.config import TransformerConfig
+from infinity.model.attention import attend
+from infinity.model.rope import rotate
+
+NORM_EPS = 1e-6
+MAX_LOG_SCALE = math.log(100.0)
+CHUNK_ELEMENTS = 2**22
+"""Most feed-forward activations held at once while generating."""
+
+SelfAttend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""q, k, v (B, H, L, d) -> attention (B, H, L, d): cached or scale-causal."""
+
+
+class BlockCondition(NamedTuple):
+    """What one block needs of the prompt.
+
+    Attributes:
+        modulation: (6, B, 1, C) float32: gamma1, gamma2, 1 + scale1, 1 + scale2, shift1, shift2.
+        keys, values: (B, H, T, d), the text as cross-attention sees it.
+        mask: (B, 1, 1, T) bool, True at real tokens; None where all prompts are equally long.
+    """
+
+    modulation: Tensor
+    keys: Tensor
+    values: Tensor
+    mask: Tensor | None
+
+
+def joined_bias(*parts: Tensor | None) -> Tensor:
+    """One bias of equally long parts; None stands for zeros (keys have no bias)."""
+    known = next(part for part in parts if part is not None)
+    return torch.cat([torch.zeros_like(known) if part is None else part for part in parts])
+
+
+def modulated_norm(x_BLC: Tensor, factor_B1C: Tensor, shift_B1C: Tensor) -> Tensor:
+    """Layer norm without weights, times ``factor`` plus ``shift``; float32."""
+    normed = F.layer_norm(x_BLC, x_BLC.shape[-1:], eps=NORM_EPS)
+    if normed.requires_grad:
+        return torch.addcmul(shift_B1C, normed, factor_B1C)
+    return normed.mul_(factor_B1C).add_(shift_B1C)
+
+
+def linear_float32(layer: nn.Linear, x: Tensor) -> Tensor:
+    """``layer`` in float32, whatever the dtype of its weights and of autocast."""
+    with torch.autocast(x.device.type, enabled=False):
+        bias = None if layer.bias is None else layer.bias.float()
+        return F.linear(x.float(), layer.weight.float(), bias)
+
+
+def bf16_rounded(x: Tensor, rounds: bool) -> Tensor:
+    """x with the precision of bfloat16 where ``rounds``, its dtype kept."""
+    return x.bfloat16().to(x.dtype) if rounds else x
+
+
+class FeedForward(nn.Module):
+    """Linear, GELU (tanh form), Linear."""
+
+    def __init__(self, in_width: int, hidden_width: int, out_width: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(in_width, hidden_width)
+        self.down = nn.Linear(hidden_width, out_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in_width) -> (..., out_width), in the weights' dtype."""
+        hidden = self.up(x.to(self.up.weight.dtype))
+        return self.down(F.gelu(hidden, approximate="tanh"))
+
+
+class SelfAttention(nn.Module):
+    """Attention among picture tokens: unit queries and keys, a learned sharpness a head."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.query_bias = nn.Parameter(torch.empty(width))
+        self.value_bias = nn.Parameter(torch.empty(width))
+        self.log_scale = nn.Parameter(torch.empty(config.num_heads))
+        self.output = nn.Linear(width, width)
+
+    def forward(self, x_BLC: Tensor, rope_Lp: Tensor, self_attend: SelfAttend) -> Tensor:
+        weight = self.qkv.weight
+        qkv = F.linear(
+            x_BLC.to(weight.dtype), weight, joined_bias(self.query_bias, None, self.value_bias)
+        )
+        qkv = rearrange(qkv, "B L (n H d) -> B L n H d", n=3, H=len(self.log_scale))
+        sharpness = self.log_scale.float().clamp(max=MAX_LOG_SCALE).exp()
+        factors = torch.stack((sharpness, torch.ones_like(sharpness))).unsqueeze(-1)
+        qk = qkv[:, :, :2].float()
+        norm = torch.linalg.vector_norm(qk, dim=-1, keepdim=True).clamp(min=1e-12)
+        qk = rotate(qk * (factors / norm), rope_Lp[:, None, None]).to(qkv.dtype)
+        q, k = rearrange(qk, "B L n H d -> n B H L d").unbind()
+        v = rearrange(qkv[:, :, 2], "B L H d -> B H L d")
+        return self.output(rearrange(self_attend(q, k, v), "B H L d -> B L (H d)"))
+
+
+class CrossAttention(nn.Module):
+    """Attention from picture tokens to the text."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.num_heads = config.num_heads
+        self.rounds_to_bf16 = config.bf16_cross_attention
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width, bias=False)
+        self.value_bias = nn.Parameter(torch.empty(width))
+        self.output = nn.Linear(width, width)
+
+    def keys_values(self, text_BTC: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, T, d) of a text; they hold for every scale of a request."""
+        kv = F.linear(text_BTC, self.key_value.weight, joined_bias(None, self.value_bias))
+        keys, values = rearrange(kv, "B T (n H d) -> n B H T d", n=2, H=self.num_heads).unbind()
+        return self._rounded(keys), self._rounded(values)
+
+    def forward(self, x_BLC: Tensor, condition: BlockCondition) -> Tensor:
+        q = self._rounded(self.query(x_BLC.to(self.query.weight.dtype)))
+        q = rearrange(q, "B L (H d) -> B H L d", H=self.num_heads)
+        scale = q.shape[-1] ** -0.5
+        out = attend(q, condition.keys, condition.values, scale=scale, mask=condition.mask)
+        return self.output(rearrange(self._rounded(out), "B H L d -> B L (H d)"))
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        return bf16_rounded(x, self.rounds_to_bf16)
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention, feed-forward; the first and last modulated by the prompt."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.modulation = nn.Parameter(torch.empty(6, config.width))
+        self.attention = SelfAttention(config)
+        self.cross_norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+        self.cross_attention = CrossAttention(config)
+        self.feed_forward = FeedForward(config.width, config.feed_forward_width, config.width)
+
+    def forward(
+        self, x_BLC: Tensor, condition: BlockCondition, rope_Lp: Tensor, self_attend: SelfAttend
+    ) -> Tensor:
+        """x float32 -> float32. Without gradients x may be changed in place."""
+        gamma1, gamma2, factor1, factor2, shift1, shift2 = condition.modulation.unbind()
+        normed = modulated_norm(x_BLC, factor1, shift1)
+        x = torch.addcmul(x_BLC, self.attention(normed, rope_Lp, self_attend).float(), gamma1)
+        x = x + self.cross_attention(self._cross_normed(x), condition)
+        normed = modulated_norm(x, factor2, shift2)
+        return torch.addcmul(x, self.feed_forward(normed).float(), gamma2)
+
+    def _cross_normed(self, x: Tensor) -> Tensor:
+        norm = self.cross_norm
+        weight, bias = norm.weight.float(), norm.bias.float()
+        return F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
+
+
+class TextPooling(nn.Module):
+    """The text as one vector: one learned query a head."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width, heads = config.width, config.pool_heads
+        self.rounds_to_bf16 = config.bf16_cross_attention
+        self.query = nn.Parameter(torch.empty(heads, width // heads))
+        self.key_value = nn.Linear(config.text_width, 2 * width, bias=False)
+        self.value_bias = nn.Parameter(torch.empty(width))
+        self.output = nn.Linear(width, width)
+
+    def forward(self, text_BTW: Tensor, mask_B11T: Tensor | None) -> Tensor:
+        """(B, T, W) -> (B, C) float32."""
+        kv = F.linear(text_BTW, self.key_value.weight, joined_bias(None, self.value_bias))
+        k, v = rearrange(kv, "B T (n P d) -> n B P T d", n=2, P=len(self.query)).unbind()
+        q = self.query.to(k.dtype).expand(len(k), -1, -1).unsqueeze(2)
+        q, k, v = (bf16_rounded(part, self.rounds_to_bf16) for part in (q, k, v))
+        out = bf16_rounded(
+            attend(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask_B11T), self.rounds_to_bf16
+        )
+        return self.output(rearrange(out, "B P 1 d -> B (P d)")).float()

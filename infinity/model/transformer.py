@@ -1,0 +1,274 @@
+"""The bitwise autoregressive transformer: text and the bits so far -> logits of a scale's bits.
+
+Two thin entries share the blocks: ``forward`` sees all scales at once (training, evaluation),
+``forward_scale`` one scale at a time with a cache (generation).
+
+Shapes: B batch, L tokens of all scales, l tokens of one scale, C width, D bits a token, H heads,
+d head width, T text tokens, W text width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from infinity.config import TransformerConfig
+from infinity.errors import RequestError
+from infinity.model.attention import attend, attend_scale_causally
+from infinity.model.cache import KVCache
+from infinity.model.layers import (
+    NORM_EPS,
+    Block,
+    BlockCondition,
+    FeedForward,
+    TextPooling,
+    linear_float32,
+    modulated_norm,
+)
+from infinity.model.rope import rope_table
+from infinity.schedule import ScaleSchedule
+
+
+@dataclass(frozen=True)
+class TextCondition:
+    """All that depends on the prompts alone, computed once a request.
+
+    Attributes:
+        pooled_BC: float32, the text as one vector.
+        modulation: (depth, 6, B, 1, C) float32, see BlockCondition.
+        head_modulation: (2, B, 1, C) float32: 1 + scale, shift.
+        keys, values: (B, H, T, d) a block, compute dtype.
+        mask_B11T: bool, True at real tokens; None where all prompts are equally long.
+    """
+
+    pooled_BC: Tensor
+    modulation: Tensor
+    head_modulation: Tensor
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    mask_B11T: Tensor | None
+
+    @property
+    def batch(self) -> int:
+        return len(self.pooled_BC)
+
+    def select(self, rows: slice) -> TextCondition:
+        """The condition of some of the rows."""
+        return replace(
+            self,
+            pooled_BC=self.pooled_BC[rows],
+            modulation=self.modulation[:, :, rows],
+            head_modulation=self.head_modulation[:, rows],
+            keys=tuple(keys[rows] for keys in self.keys),
+            values=tuple(values[rows] for values in self.values),
+            mask_B11T=None if self.mask_B11T is None else self.mask_B11T[rows],
+        )
+
+    def block(self, index: int) -> BlockCondition:
+        return BlockCondition(
+            self.modulation[index], self.keys[index], self.values[index], self.mask_B11T
+        )
+
+
+class InfinityTransformer(nn.Module):
+    """The transformer of the paper (section 3), upstream checkpoint format.
+
+    Weights are not initialised by the constructor (so the largest model builds at once on the meta
+    device): load them, or call ``init_weights``. Compute dtype is that of the weights, or
+    autocast's; residual stream, norms, modulation and head are float32 always.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.config = config
+        self.unconditional = nn.Parameter(torch.empty(config.text_max_length, config.text_width))
+        self.start = nn.Parameter(torch.empty(width))
+        self.text_norm = nn.RMSNorm(config.text_width, eps=NORM_EPS)
+        self.text_pooling = TextPooling(config)
+        self.text_projection = FeedForward(config.text_width, width, width)
+        self.token_embedding = nn.Linear(config.bits_per_token, width)
+        self.scale_embedding = nn.Embedding(config.max_scales, width)
+        self.modulation = nn.Linear(width, 6 * width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.head_modulation = nn.Linear(width, 2 * width)
+        self.head = nn.Linear(width, 2 * config.bits_per_token)
+
+    @property
+    def device(self) -> torch.device:
+        return self.start.device
+
+    def encode_text(self, text: Sequence[Tensor]) -> TextCondition:
+        """What the prompts alone decide. Differentiable.
+
+        Args:
+            text: a (T_b, W) tensor a prompt, T_b at least 1.
+        """
+        lengths = [len(features) for features in text]
+        padded = pad_sequence(list(text), batch_first=True).to(self.device)
+        mask = None
+        if min(lengths) != max(lengths):
+            positions = torch.arange(max(lengths), device=self.device)
+            mask = positions < torch.tensor(lengths, device=self.device)[:, None, None, None]
+        normed = F.rms_norm(
+            padded.float(),
+            self.text_norm.normalized_shape,
+            self.text_norm.weight.float(),
+            NORM_EPS,
+        ).to(self.text_norm.weight.dtype)
+        pooled = self.text_pooling(normed, mask)
+        projected = self.text_projection(normed)
+        activated = F.silu(pooled)
+        shared = rearrange(linear_float32(self.modulation, activated), "B (n C) -> n B 1 C", n=6)
+        own = torch.stack([block.modulation.float() for block in self.blocks])
+        ones = torch.tensor([0, 0, 1, 1, 0, 0], device=self.device).view(6, 1, 1, 1)
+        head = rearrange(linear_float32(self.head_modulation, activated), "B (n C) -> n B 1 C", n=2)
+        pairs = [block.cross_attention.keys_values(projected) for block in self.blocks]
+        return TextCondition(
+            pooled_BC=pooled,
+            modulation=own[:, :, None, None] + (shared + ones),
+            head_modulation=head + ones[2:4] * ones.new_tensor([1, 0]).view(2, 1, 1, 1),
+            keys=tuple(keys for keys, _ in pairs),
+            values=tuple(values for _, values in pairs),
+            mask_B11T=mask,
+        )
+
+    def unconditional_text(self, length: int) -> Tensor:
+        """The learned text of "no prompt", (length, W).
+
+        Raises:
+            RequestError: ``length`` is not between 1 and ``text_max_length``.
+        """
+        if not 1 <= length <= len(self.unconditional):
+            raise RequestError(f"A text has 1 to {len(self.unconditional)} tokens, not {length}.")
+        return self.unconditional[:length]
+
+    def forward(
+        self, inputs_BLD: Tensor, condition: TextCondition, schedule: ScaleSchedule
+    ) -> Tensor:
+        """All scales at once; each token sees its own and earlier scales.
+
+        Args:
+            inputs_BLD: inputs of all scales but the first (which has none), float.
+            condition: of the same batch.
+            schedule: at most ``max_scales`` scales.
+
+        Returns:
+            Logits (B, L, D, 2) float32.
+        """
+        spans = tuple(schedule.span(index) for index in range(len(schedule)))
+        x = torch.cat((self._first(condition), self._embedded(inputs_BLD)), dim=1)
+        scale_embedding = self.scale_embedding.weight[_scale_indices(schedule, self.device)]
+        table = rope_table(schedule, self.config.head_width, self.config.rope, self.device)
+        self_attend = partial(attend_scale_causally, spans=spans)
+        for index, block in enumerate(self.blocks):
+            if self._adds_scale_embedding(index):
+                x = x + scale_embedding
+            x = block(x, condition.block(index), table, self_attend)
+        return self.logits(x, condition)
+
+    def forward_scale(
+        self,
+        inputs_BlD: Tensor | None,
+        condition: TextCondition,
+        cache: KVCache,
+        index: int,
+        after_block: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
+    ) -> Tensor:
+        """One scale, after all earlier ones went through the same cache.
+
+        Args:
+            inputs_BlD: the scale's inputs; None for the first scale.
+            condition: of the cache's batch.
+            cache: made for this schedule; gains the scale's keys and values.
+            index: of the scale.
+            after_block: block index -> function (B, l, C) -> (B, l, C) on that block's output.
+
+        Returns:
+            Hidden state (B, l, C) float32, for ``logits``.
+        """
+        x = self._first(condition) if inputs_BlD is None else self._embedded(inputs_BlD)
+        scale_embedding = self.scale_embedding.weight[index].float()
+        rope = cache.ropes[index]
+        for layer, block in enumerate(self.blocks):
+            if self._adds_scale_embedding(layer):
+                x = x + scale_embedding
+
+            def self_attend(q: Tensor, k: Tensor, v: Tensor, layer: int = layer) -> Tensor:
+                return attend(q, *cache.append(layer, index, k, v))
+
+            x = block(x, condition.block(layer), rope, self_attend)
+            if after_block and layer in after_block:
+                x = after_block[layer](x)
+        return x
+
+    def logits(self, hidden_BlC: Tensor, condition: TextCondition) -> Tensor:
+        """(B, l, D, 2) float32: for every bit, logits of False and True."""
+        factor, shift = condition.head_modulation.unbind()
+        normed = modulated_norm(hidden_BlC.float(), factor, shift)
+        return rearrange(linear_float32(self.head, normed), "B l (D two) -> B l D two", two=2)
+
+    @torch.no_grad()
+    def init_weights(self, generator: torch.Generator) -> None:
+        """Upstream's initial weights, drawn from ``generator`` (of the weights' device)."""
+        width, depth = self.config.width, self.config.depth
+        normal = partial(nn.init.trunc_normal_, std=math.sqrt(1 / (3 * width)), generator=generator)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                normal(module.weight)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+        for norm in (self.text_norm, *(block.cross_norm for block in self.blocks)):
+            norm.reset_parameters()
+        normal(self.start)
+        normal(self.text_pooling.query)
+        nn.init.zeros_(self.text_pooling.value_bias)
+        nn.init.trunc_normal_(self.unconditional, std=1.2, generator=generator)
+        self.unconditional.div_(math.sqrt(self.config.text_width))
+        self.head.weight.mul_(0.02)
+        self.head_modulation.weight.mul_(1e-3)
+        for block in self.blocks:
+            block.modulation.normal_(std=width**-0.5, generator=generator)
+            block.modulation[:2].mul_(5e-6)
+            block.modulation[2:].mul_(1e-3)
+            for bias in (
+                block.attention.query_bias,
+                block.attention.value_bias,
+                block.cross_attention.value_bias,
+            ):
+                nn.init.zeros_(bias)
+            nn.init.constant_(block.attention.log_scale, math.log(4.0))
+            for layer in (
+                block.attention.output,
+                block.cross_attention.output,
+                block.feed_forward.down,
+            ):
+                layer.weight.div_(math.sqrt(2 * depth))
+
+    def _first(self, condition: TextCondition) -> Tensor:
+        """The first scale's one token, (B, 1, C) float32."""
+        return (condition.pooled_BC + self.start.float()).unsqueeze(1)
+
+    def _embedded(self, inputs_BLD: Tensor) -> Tensor:
+        weight = self.token_embedding.weight
+        return self.token_embedding(inputs_BLD.to(weight.dtype)).float()
+
+    def _adds_scale_embedding(self, layer: int) -> bool:
+        interval = self.config.level_embedding_interval
+        return layer % interval == 0 if interval else layer == 0
+
+
+@lru_cache(maxsize=32)
+def _scale_indices(schedule: ScaleSchedule, device: torch.device) -> Tensor:
+    """(L) which scale each token belongs to."""
+    with torch.inference_mode(False):
+        counts = torch.tensor([scale.tokens for scale in schedule], device=device)
+        return torch.arange(len(schedule), device=device).repeat_interleave(counts)
