@@ -13,6 +13,7 @@ Colour = tuple[int, int, int]
 Curve = Callable[[np.ndarray], np.ndarray]
 
 OVERSAMPLING = 2
+GRADIENT_SIDE = 96  # a slanted gradient is computed this large and enlarged
 
 
 class Canvas:
@@ -29,17 +30,14 @@ class Canvas:
         return self.image.reduce(OVERSAMPLING)
 
     def fill(self, *stops: Colour, towards: tuple[float, float] = (0.0, 1.0)) -> None:
-        """Cover everything with an even gradient through the stops, along a direction."""
-        ramp = np.linspace(0.0, 1.0, self.side, dtype=np.float32)
+        """Cover everything with an even gradient, right and down in the ratio `towards`."""
         x, y = towards
-        t = (x * ramp[None, :] + y * ramp[:, None]) - min(x, 0.0) - min(y, 0.0)
-        t = t / (abs(x) + abs(y))
         if x == 0.0:
-            t = t[:, :1]
-        positions = np.linspace(0.0, 1.0, len(stops))
-        channels = [np.interp(t, positions, [stop[c] for stop in stops]) for c in range(3)]
-        pixels = np.stack(channels, axis=-1).round().astype(np.uint8)
-        self.image.paste(Image.fromarray(pixels).resize((self.side, self.side), Image.NEAREST))
+            self.band(0.0, 1.0, *stops)
+            return
+        ramp = np.linspace(0.0, 1.0, GRADIENT_SIDE)
+        t = (x * ramp[None, :] + y * ramp[:, None]) / (x + y)
+        self.image.paste(_ramp(t, stops).resize(self.image.size, Image.BICUBIC))
 
     def band(self, top: float, bottom: float, *stops: Colour) -> None:
         """A horizontal band with a vertical gradient."""
@@ -119,7 +117,11 @@ def _spot() -> Image.Image:
 
 def _column(height: int, stops: Sequence[Colour]) -> Image.Image:
     """A 1 px wide vertical gradient through evenly spaced stops."""
-    t = np.linspace(0.0, 1.0, max(height, 1))
+    return _ramp(np.linspace(0.0, 1.0, max(height, 1))[:, None], stops)
+
+
+def _ramp(t: np.ndarray, stops: Sequence[Colour]) -> Image.Image:
+    """Colours at positions t in [0, 1], shape (height, width), along evenly spaced stops."""
     positions = np.linspace(0.0, 1.0, len(stops))
     channels = [np.interp(t, positions, [stop[c] for stop in stops]) for c in range(3)]
-    return Image.fromarray(np.stack(channels, -1)[:, None].round().astype(np.uint8))
+    return Image.fromarray(np.stack(channels, -1).round().astype(np.uint8))

@@ -236,3 +236,20 @@ FLOATING = frozenset(
         *("rainbow", "sun", "moon", "star", "snowflake", "cloud", "planet earth", "heart"),
     }
 )
+
+# Where a thing is most often wanted; these meetings are shown more often than chance.
+HOMES = {
+    **dict.fromkeys(("fish", "whale", "dolphin", "shark", "octopus", "turtle"), "underwater"),
+    **dict.fromkeys(("rocket", "flying saucer", "alien", "planet earth", "robot"), "space"),
+    **dict.fromkeys(("penguin", "snowman", "snowflake"), "snow"),
+    **dict.fromkeys(("airplane", "helicopter", "balloon", "butterfly", "rainbow"), "sky"),
+    **dict.fromkeys(("moon", "star", "owl", "ghost", "fire", "tent"), "night"),
+    **dict.fromkeys(("cow", "horse", "sheep", "flower", "house", "bee", "tractor"), "meadow"),
+    **dict.fromkeys(("bear", "fox", "wolf", "monkey", "mushroom"), "forest"),
+    **dict.fromkeys(("car", "taxi", "bus", "fire truck", "bicycle", "truck"), "city"),
+    "cactus": "desert",
+    **dict.fromkeys(("crab", "palm tree", "sailboat", "ice cream"), "beach"),
+    **dict.fromkeys(("birthday cake", "gift", "cupcake", "clown"), "party"),
+    **dict.fromkeys(("castle", "dragon"), "mountains"),
+    **dict.fromkeys(("pumpkin", "tree"), "autumn"),
+}

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from training.world.colour import BACKGROUNDS, HUES
-from training.world.concepts import CONCEPTS, Concept
+from training.world.concepts import CONCEPTS, HOMES, Concept
 from training.world.scene import (
     RELATIONS,
     Background,
@@ -27,6 +27,7 @@ Stage = Literal["single", "full"]
 MAIN_STYLE_SHARE = 0.7
 RECOLOUR_SHARE = 0.45
 NATURAL_COLOUR_SHARE = 0.15
+HOME_SHARE = 0.3
 
 
 def allowed_colours(concept: Concept, split: Split) -> tuple[str, ...]:
@@ -114,6 +115,9 @@ def _background(rng: np.random.Generator, objects: tuple[SceneObject, ...]) -> B
     """A place in half of the pictures, else colours that the objects stand out from."""
     kind = str(rng.choice(["plain", "gradient", "place"], p=[0.27, 0.2, 0.53]))
     if kind == "place":
+        home = HOMES.get(objects[0].concept)
+        if home is not None and rng.random() < HOME_SHARE:
+            return Background(kind="place", names=(home,))
         return Background(kind="place", names=(_pick(rng, tuple(PLACES)),))
     taken = {item.colour or CONCEPTS[item.concept].natural for item in objects}
     free = [colour for colour in BACKGROUNDS if colour not in taken]

@@ -1,0 +1,295 @@
+"""The picture world: determinism, hold-out, captions and geometry, on tiny made-up sprites."""
+
+import itertools
+import tarfile
+
+import numpy as np
+import pytest
+
+from training.world import fetch as fetching
+from training.world.captions import article_for, caption
+from training.world.colour import HUES, oklab_to_rgb, recolour, rgb_to_oklab
+from training.world.concepts import CONCEPTS, FLOATING, HOMES, plural_of
+from training.world.preview import contact_sheet
+from training.world.sampling import allowed_colours
+from training.world.scene import (
+    Background,
+    Scene,
+    SceneObject,
+    is_held_out_colour,
+    is_held_out_pair,
+)
+from training.world.scenes import PLACES
+from training.world.sprites import SPRITE_FILE, crop
+from training.world.world import World
+
+WHITE = Background(kind="plain", names=("white",))
+SIZE = 48
+
+
+def sprite(index: int) -> np.ndarray:
+    """A solid block, wide or tall, in a colour of its own."""
+    height, width = (16, 24) if index % 2 else (24, 16)
+    pixels = np.full((height, width, 4), 255, np.uint8)
+    pixels[..., :3] = (200, 20 + index, 30)
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    sprites = {
+        (style, name): sprite(i) for style in ("3d", "cartoon") for i, name in enumerate(CONCEPTS)
+    }
+    return World(sprites, styles=("3d", "cartoon"))
+
+
+def two(relation: str, first: str = "apple", second: str = "car") -> Scene:
+    objects = (SceneObject(concept=first, relation=relation), SceneObject(concept=second))
+    return Scene(objects=objects, background=WHITE)
+
+
+def names_in(text: str, concept: str) -> bool:
+    known = CONCEPTS[concept]
+    nouns = (known.name, *known.synonyms)
+    return any(form in text for noun in nouns for form in (noun, plural_of(noun)))
+
+
+def test_example_is_fixed_by_seed_and_index(world):
+    first = world.example(3, 14, size=SIZE)
+    world.example(3, 15, size=SIZE)
+    again = world.example(3, 14, size=SIZE)
+    assert again.caption == first.caption
+    assert again.scene == first.scene
+    np.testing.assert_array_equal(again.image, first.image)
+    assert first.image.shape == (SIZE, SIZE, 3)
+    assert first.image.dtype == np.uint8
+
+
+def test_examples_differ_between_indices_and_seeds(world):
+    captions = {world.example(s, i, size=16).caption for s in (0, 1) for i in range(20)}
+    assert len(captions) > 35
+
+
+def test_held_out_combinations_never_appear_in_training(world):
+    for index in range(600):
+        objects = world.example(0, index, size=16).scene.objects
+        for item in objects:
+            concept = CONCEPTS[item.concept]
+            if item.colour not in (None, concept.natural):
+                assert not is_held_out_colour(item.colour, item.concept)
+        if len(objects) == 2:
+            assert not is_held_out_pair(objects[0].concept, objects[1].concept)
+
+
+def test_held_out_split_always_shows_a_held_out_combination(world):
+    for index in range(200):
+        objects = world.example(0, index, size=16, split="heldout").scene.objects
+        if len(objects) == 2:
+            assert is_held_out_pair(objects[0].concept, objects[1].concept)
+        else:
+            assert is_held_out_colour(objects[0].colour, objects[0].concept)
+
+
+def test_hold_out_has_the_promised_share():
+    colours = [is_held_out_colour(c, n) for c in HUES for n in CONCEPTS]
+    pairs = [is_held_out_pair(a, b) for a, b in itertools.combinations(CONCEPTS, 2)]
+    assert np.mean(colours) == pytest.approx(1 / 8, abs=0.03)
+    assert np.mean(pairs) == pytest.approx(1 / 10, abs=0.01)
+    assert is_held_out_pair("cat", "dog") == is_held_out_pair("dog", "cat")
+
+
+def test_splits_share_no_colours_and_natural_ones_are_trained():
+    for concept in CONCEPTS.values():
+        train, heldout = (set(allowed_colours(concept, s)) for s in ("train", "heldout"))
+        assert not train & heldout
+        if concept.colourable:
+            assert train | heldout == set(HUES)
+            assert concept.natural not in heldout
+
+
+def test_single_stage_shows_one_object(world):
+    for index in range(100):
+        (item,) = world.example(1, index, size=16, stage="single").scene.objects
+        assert item.count == 1
+
+
+def test_held_out_split_without_combinations_is_refused(world):
+    small = World({("3d", "banana"): sprite(0)}, styles=("3d",))
+    assert small.concepts == ("banana",)
+    with pytest.raises(ValueError, match="held-out colour"):
+        small.example(0, 0, size=16, stage="single", split="heldout")
+
+
+def test_caption_names_what_is_drawn(world):
+    for index in range(400):
+        example = world.example(2, index, size=16)
+        text = example.caption
+        for item in example.scene.objects:
+            assert names_in(text, item.concept), (text, item)
+            assert item.colour is None or item.colour in text
+            if item.count > 1:
+                words = {2: ("two", "2"), 3: ("three", "3"), 4: ("four", "4")}[item.count]
+                assert any(word in text.split() for word in words)
+        background = example.scene.background
+        if background.kind == "place":
+            assert any(phrase in text for phrase in PLACES[background.names[0]].phrases)
+        if example.scene.style == "cartoon":
+            assert "cartoon" in text
+        assert "  " not in text
+        assert text == text.strip()
+
+
+@pytest.mark.parametrize("relation", ["left of", "right of", "above", "below"])
+def test_caption_states_the_relation_in_order(relation):
+    rng = np.random.default_rng(0)
+    words = {"left of": "left", "right of": "right", "above": ("above", "over")}
+    for _ in range(20):
+        text = caption(two(relation), rng)
+        expected = words.get(relation, ("below", "under", "underneath"))
+        assert any(word in text for word in np.atleast_1d(expected))
+        apple = text.index("apple")
+        assert apple < max(text.rfind("car"), text.rfind("automobile"))
+
+
+@pytest.mark.parametrize("relation", ["and", "left of", "right of", "above", "below"])
+@pytest.mark.parametrize("place", [None, "meadow", "space"])
+def test_relation_decides_where_objects_go(world, relation, place):
+    background = WHITE if place is None else Background(kind="place", names=(place,))
+    scene = Scene(objects=two(relation).objects, background=background)
+    boxes = world.boxes(scene, 100, np.random.default_rng(4))
+    first = next(box for box in boxes if box.item.concept == "apple")
+    second = next(box for box in boxes if box.item.concept == "car")
+    (x1, y1), (x2, y2) = first.centre, second.centre
+    gap = {"above": y2 - y1, "below": y1 - y2, "right of": x1 - x2}.get(relation, x2 - x1)
+    assert gap > 30
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_count_is_drawn_without_overlap(world, count):
+    scene = Scene(objects=(SceneObject(concept="apple", count=count),), background=WHITE)
+    for seed in range(20):
+        boxes = world.boxes(scene, 192, np.random.default_rng(seed))
+        assert len(boxes) == count
+        for box in boxes:
+            assert min(box.x0, box.y0) >= 0
+            assert max(box.x0 + box.width, box.y0 + box.height) <= 192
+        for a, b in itertools.combinations(boxes, 2):
+            apart_x = a.x0 + a.width <= b.x0 or b.x0 + b.width <= a.x0
+            apart_y = a.y0 + a.height <= b.y0 or b.y0 + b.height <= a.y0
+            assert apart_x or apart_y
+
+
+def test_single_object_is_large_and_little_is_smaller(world):
+    heights = {}
+    for size in ("little", "normal", "big"):
+        scene = Scene(objects=(SceneObject(concept="apple", size=size),), background=WHITE)
+        (box,) = world.boxes(scene, 200, np.random.default_rng(0))
+        heights[size] = box.height / 200
+    assert heights["little"] < 0.5 < 0.6 <= heights["normal"] <= 0.8 < heights["big"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_place_is_painted_at_any_size(world, place):
+    background = Background(kind="place", names=(place,))
+    scene = Scene(objects=(SceneObject(concept="dog"),), background=background)
+    for size in (16, 50, 96):
+        image = world.render(scene, size, np.random.default_rng(1))
+        assert image.shape == (size, size, 3)
+        assert image.std() > 5
+
+
+@pytest.mark.parametrize(
+    ("phrase", "article"),
+    [("apple", "an"), ("car", "a"), ("orange car", "an"), ("unicorn", "a"), ("UFO", "a"),
+     ("umbrella", "an"), ("owl", "an"), ("yellow umbrella", "a"), ("hamburger", "a")],
+)  # fmt: skip
+def test_article_follows_the_sound(phrase, article):
+    assert article_for(phrase) == article
+
+
+@pytest.mark.parametrize(
+    ("noun", "plural"),
+    [("dog", "dogs"), ("fox", "foxes"), ("butterfly", "butterflies"), ("monkey", "monkeys"),
+     ("mouse", "mice"), ("sheep", "sheep"), ("wolf", "wolves"), ("bus", "buses"),
+     ("slice of pizza", "slices of pizza"), ("birthday cake", "birthday cakes")],
+)  # fmt: skip
+def test_plural_is_english(noun, plural):
+    assert plural_of(noun) == plural
+
+
+def test_concepts_are_consistent():
+    assert len({concept.emoji for concept in CONCEPTS.values()}) == len(CONCEPTS) >= 120
+    assert set(CONCEPTS) >= FLOATING | set(HOMES)
+    assert set(HOMES.values()) <= set(PLACES)
+    every = [noun for c in CONCEPTS.values() for noun in (c.name, *c.synonyms)]
+    assert len(every) == len(set(every)), "a word names two concepts"
+
+
+def test_oklab_round_trip():
+    rgb = np.random.default_rng(0).random((50, 3)).astype(np.float32)
+    np.testing.assert_allclose(oklab_to_rgb(rgb_to_oklab(rgb)), rgb, atol=2e-3)
+
+
+def test_recolour_paints_the_body_and_leaves_the_rest():
+    pixels = np.full((20, 20, 4), 255, np.uint8)
+    pixels[:, :, :3] = (220, 30, 40)
+    pixels[:3, :, :3] = (90, 180, 60)
+    pixels[3:5, :, :3] = (40, 40, 40)
+    painted = recolour(pixels, "blue")
+    red, green, blue = (int(v) for v in painted[10, 10, :3])
+    assert blue > 180 > 120 > red
+    assert blue > green
+    np.testing.assert_allclose(painted[:5].astype(int), pixels[:5].astype(int), atol=2)
+    np.testing.assert_array_equal(painted[..., 3], pixels[..., 3])
+
+
+def test_crop_cuts_to_the_visible_part():
+    pixels = np.zeros((30, 40, 4), np.uint8)
+    pixels[5:15, 8:33, 3] = 255
+    assert crop(pixels).shape == (10, 25, 4)
+
+
+def test_load_reads_built_sprites_and_names_what_is_missing(tmp_path):
+    np.savez(tmp_path / SPRITE_FILE, **{"3d/apple": sprite(0), "3d/car": sprite(1)})
+    loaded = World.load(tmp_path, concepts=("car", "apple"))
+    assert loaded.concepts == ("apple", "car")
+    with pytest.raises(ValueError, match="cartoon/apple"):
+        World.load(tmp_path, styles=("cartoon",), concepts=("apple",))
+    with pytest.raises(FileNotFoundError, match=r"training\.world build"):
+        World.load(tmp_path / "nowhere")
+
+
+def test_contact_sheet_holds_every_example(world):
+    examples = [world.example(0, i, size=SIZE) for i in range(5)]
+    sheet = contact_sheet(examples, columns=3)
+    assert sheet.width > 3 * SIZE
+    assert sheet.height > 2 * SIZE
+
+
+def test_fetch_says_what_to_do_without_npm(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching.shutil, "which", lambda name: None)
+    with pytest.raises(fetching.FetchError, match=r"install Node\.js"):
+        fetching.fetch(fetching.NOTO, tmp_path)
+
+
+def test_fetch_refuses_a_changed_tarball_and_resumes_from_a_good_one(tmp_path, monkeypatch):
+    (tmp_path / "file.txt").write_text("art")
+    package = fetching.Package(name="@a/b", version="1.0.0", sha256="0" * 64)
+    tarball = tmp_path / package.tarball
+
+    def pack(_package, _cache):
+        with tarfile.open(tarball, "w:gz") as archive:
+            archive.add(tmp_path / "file.txt", "package/file.txt")
+
+    monkeypatch.setattr(fetching, "_npm_pack", pack)
+    with pytest.raises(fetching.FetchError, match="expected 0000"):
+        fetching.fetch(package, tmp_path)
+    assert not tarball.exists()
+
+    pack(package, tmp_path)
+    digest = fetching._sha256(tarball)
+    good = fetching.Package(name="@a/b", version="1.0.0", sha256=digest)
+    monkeypatch.setattr(fetching, "_npm_pack", lambda *_: pytest.fail("downloaded again"))
+    folder = fetching.fetch(good, tmp_path)
+    assert (folder / "file.txt").read_text() == "art"
+    assert fetching.fetch(good, tmp_path) == folder
