@@ -1,0 +1,113 @@
+"""Which device and precision to run on, and what to say when the machine cannot."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from infinity.errors import InfinityError, RequestError, ResourceError
+
+DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Precisions by the name a user gives."""
+
+
+def available_devices() -> tuple[str, ...]:
+    """Names a user may give, best first; every CUDA device by number if there are several."""
+    names: list[str] = []
+    if torch.cuda.is_available():
+        names.append("cuda")
+        if torch.cuda.device_count() > 1:
+            names.extend(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return (*names, "cpu")
+
+
+def resolve_device(device: str | torch.device | None = None) -> torch.device:
+    """A device by name; None or "auto" takes the best there is.
+
+    Raises:
+        ResourceError: this machine has no such device.
+    """
+    available = available_devices()
+    if device is None or device == "auto":
+        return torch.device(available[0])
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ResourceError(
+            f"{device!r} is not a device; use one of {', '.join(available)}."
+        ) from error
+    if resolved.type not in available or (
+        resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count()
+    ):
+        raise ResourceError(
+            f"This machine has no device {str(device)!r}; use one of {', '.join(available)}."
+        )
+    return resolved
+
+
+def resolve_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """A precision; None or "auto" is bfloat16 on CUDA and float32 elsewhere.
+
+    Raises:
+        RequestError: not a precision a model can run in.
+    """
+    if dtype is None or dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    resolved = DTYPES.get(dtype.removeprefix("torch.")) if isinstance(dtype, str) else dtype
+    if resolved not in DTYPES.values():
+        raise RequestError(f"Unknown precision {dtype!r}; use one of {', '.join(DTYPES)}.")
+    return resolved
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def describe_device(device: torch.device) -> str:
+    """For a picture's record: "cpu", or "cuda" with the name of the card."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+@contextmanager
+def memory_errors(what: str, advice: str) -> Iterator[None]:
+    """Turn running out of memory into one sentence. Never hold it across a yield.
+
+    Raises:
+        ResourceError: the device or the machine ran out of memory inside the block.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ResourceError(f"Out of memory while {what}; {advice}.") from error
+    except RuntimeError as error:
+        # The CPU allocator has no exception of its own.
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        raise ResourceError(f"Out of memory while {what}; {advice}.") from error
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a failing write to ``path`` into one sentence.
+
+    Raises:
+        ResourceError: on any OSError inside the block.
+    """
+    try:
+        yield
+    except InfinityError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = f"The disk is full: {path} was not saved; free some space and try again."
+        elif isinstance(error, PermissionError):
+            message = f"{path} may not be written; choose another place."
+        else:
+            message = f"{path} could not be saved ({error.strerror or error}); check the path."
+        raise ResourceError(message) from error

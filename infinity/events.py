@@ -1,0 +1,69 @@
+"""What a running request reports: a preview a scale, then the pictures, or that it was stopped.
+
+Everything here lives on the host: PIL pictures and plain numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from infinity.request import GenerationRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """One scale is finished.
+
+    Attributes:
+        index, num_scales: which scale, of how many.
+        height, width: the scale's size in tokens.
+        bits: bits drawn at this scale for one picture.
+        seconds: time in the model for this scale, all pictures together.
+        preview_seconds: time spent on making ``images``; 0 at the last scale, whose pictures are
+            the result itself.
+        images: one picture each, or None if previews are off or would have cost too much time. May
+            be smaller than the finished picture.
+    """
+
+    index: int
+    num_scales: int
+    height: int
+    width: int
+    bits: int
+    seconds: float
+    preview_seconds: float
+    images: tuple[Image.Image, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The pictures, each with its record in ``info["infinity"]`` (see ``infinity.metadata``).
+
+    Attributes:
+        images: RGB, one a seed.
+        request: what was drawn, with every setting spelled out.
+        seconds: from the first step to here, without the time the caller took between events.
+        text_seconds, model_seconds, decode_seconds, preview_seconds: its parts.
+        notes: sentences the user should see, such as a prompt that was cut.
+    """
+
+    images: tuple[Image.Image, ...]
+    request: GenerationRequest
+    seconds: float
+    text_seconds: float
+    model_seconds: float
+    decode_seconds: float
+    preview_seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancelled:
+    """Stopped on request; ``completed_scales`` scales were finished."""
+
+    completed_scales: int
+
+
+Event = Preview | Done | Cancelled

@@ -1,0 +1,1 @@
+"""Logits to bits, scale by scale: sampling, guidance and the generation loop."""

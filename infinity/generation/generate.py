@@ -1,0 +1,178 @@
+"""The generation loop: a stream of scale steps.
+
+One scale is drawn at a time; each adds a pyramid level of bits to a residual canvas, which gives
+the transformer's input for the next scale. Nothing lives outside the generator object, so runs may
+interleave, be abandoned between scales, or share one model across threads.
+
+Legend: B pictures, l tokens of a scale, C width, D bits a token.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from infinity.config import TokenizerConfig
+from infinity.generation.guidance import (
+    block_guidance,
+    check_layers,
+    guide,
+    guided_length,
+    guides_logits,
+)
+from infinity.generation.sampling import sample_bits
+from infinity.model.cache import KVCache
+from infinity.model.transformer import InfinityTransformer, TextCondition
+from infinity.request import SamplingParams
+from infinity.schedule import Scale, ScaleSchedule
+from infinity.tokenizer.canvas import ResidualCanvas
+
+
+@dataclass(frozen=True)
+class ScaleStep:
+    """One finished scale of B pictures.
+
+    Attributes:
+        index, scale: which scale, and its size in tokens.
+        bits_BlD: bool, what was drawn, or forced.
+        canvas: the running sum with this scale added; belongs to the loop: read it, or clone it,
+            before asking for the next step.
+        seconds: time from the previous step's end, without what the caller did in between.
+        logits_BlD2: float32, guided and divided by the temperature; only if asked for.
+        input_BlD: float, what the transformer read for this scale, None at the first; only if
+            ``logits_BlD2`` was asked for.
+    """
+
+    index: int
+    scale: Scale
+    bits_BlD: Tensor
+    canvas: ResidualCanvas
+    seconds: float
+    logits_BlD2: Tensor | None = None
+    input_BlD: Tensor | None = None
+
+
+def text_condition(
+    transformer: InfinityTransformer,
+    prompts: Sequence[Tensor],
+    negatives: Sequence[Tensor | None],
+    sampling: SamplingParams,
+    num_scales: int,
+) -> TextCondition:
+    """Encode the texts that ``generate`` needs, once.
+
+    Args:
+        prompts: B encoded prompts (T_b, text_width).
+        negatives: B encoded negative prompts; None takes the learned unconditional text, at the
+            prompt's length (upstream's rule).
+
+    Returns:
+        A condition of 2B rows, the unconditional half last; of B rows if no scale is guided.
+    """
+    rows = list(prompts)
+    if guided_length(sampling, num_scales):
+        for prompt, negative in zip(prompts, negatives, strict=True):
+            text = transformer.unconditional_text(len(prompt)) if negative is None else negative
+            rows.append(text.to(prompt))
+    with torch.inference_mode():
+        return transformer.encode_text(rows)
+
+
+@torch.inference_mode()
+def generate(
+    transformer: InfinityTransformer,
+    tokenizer_config: TokenizerConfig,
+    condition: TextCondition,
+    schedule: ScaleSchedule,
+    sampling: SamplingParams,
+    generators: Sequence[torch.Generator],
+    *,
+    forced_bits: Sequence[Tensor] = (),
+    keep_logits: bool = False,
+) -> Iterator[ScaleStep]:
+    """Draw B pictures scale by scale.
+
+    Args:
+        condition: from :func:`text_condition`: 2B rows if any scale is guided, else B.
+        generators: B random sources on the CPU, one a picture.
+        forced_bits: bits (B, l, D) bool of the leading scales, used instead of drawn ones. The
+            model still runs on them, and random numbers are still drawn, so that the scales that
+            follow are those of the same seed.
+        keep_logits: hand out logits and inputs with each step.
+
+    Yields:
+        One step a scale.
+
+    Raises:
+        RequestError: a guidance layer the model does not have.
+        ValueError: a condition or forced bits of another batch or shape.
+    """
+    check_layers(sampling, transformer.config.depth)
+    batch, guided = len(generators), guided_length(sampling, len(schedule))
+    if condition.batch != (2 * batch if guided else batch):
+        raise ValueError(f"a condition of {condition.batch} rows does not fit {batch} pictures")
+    device, dtype = transformer.device, transformer.token_embedding.weight.dtype
+    started_s = time.perf_counter()
+    cache = KVCache(transformer.config, schedule, condition.batch, dtype, device)
+    canvas = ResidualCanvas(tokenizer_config, schedule, batch, device)
+    input_BlD: Tensor | None = None
+    for index, scale in enumerate(schedule):
+        if guided and index == guided:
+            cache.keep(batch)
+            condition = condition.select(slice(0, batch))
+        logits_BlD2 = _guided_logits(transformer, condition, cache, index, input_BlD, sampling)
+        bits_BlD = sample_bits(
+            logits_BlD2,
+            0.0 if sampling.at_scale(index)[1] == 0 else 1.0,
+            sampling.top_k,
+            sampling.top_p,
+            generators,
+        )
+        if index < len(forced_bits):
+            bits_BlD = forced_bits[index].to(device).expand_as(bits_BlD)
+        read_BlD, input_BlD = input_BlD, canvas.add(bits_BlD)
+        synchronize(device)
+        kept = (logits_BlD2, read_BlD) if keep_logits else (None, None)
+        seconds = time.perf_counter() - started_s
+        yield ScaleStep(index, scale, bits_BlD, canvas, seconds, *kept)
+        started_s = time.perf_counter()
+
+
+def _guided_logits(
+    transformer: InfinityTransformer,
+    condition: TextCondition,
+    cache: KVCache,
+    index: int,
+    input_BlD: Tensor | None,
+    sampling: SamplingParams,
+) -> Tensor:
+    """(B, l, D, 2) float32: divided by the temperature first, then guided (upstream's order).
+
+    While the unconditional half is alive, the cache has twice as many rows as the input.
+    """
+    guidance, temperature = sampling.at_scale(index)
+    guided = index < guided_length(sampling, len(cache.schedule))
+    if input_BlD is not None and guided:
+        input_BlD = torch.cat((input_BlD, input_BlD))
+    hooks = block_guidance(sampling, index, transformer.config.depth)
+    hidden_RlC = transformer.forward_scale(input_BlD, condition, cache, index, hooks)
+    mixes = guided and guidance != 1 and guides_logits(sampling)
+    if guided and not mixes:
+        half = len(hidden_RlC) // 2
+        hidden_RlC, condition = hidden_RlC[:half], condition.select(slice(0, half))
+    logits_RlD2 = transformer.logits(hidden_RlC, condition)
+    if temperature != 0:
+        logits_RlD2 = logits_RlD2 * (1 / temperature)
+    return guide(logits_RlD2, guidance) if mixes else logits_RlD2
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for queued work, so that a clock read afterwards is true."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

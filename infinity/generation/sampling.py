@@ -1,0 +1,101 @@
+"""Drawing bits from logits: greedy, temperature, top-k, top-p.
+
+A draw is the exponential race that ``torch.multinomial`` runs: every value gets an exponential
+waiting time q, and the value with the largest p/q wins. Waiting times come from one CPU generator a
+picture, so the same seed gives the same bits on every device and in any batch, and the same bits as
+upstream, which calls ``torch.multinomial`` with one seeded generator.
+
+Legend: B batch, l tokens of a scale, D bits a token, V values a choice can take (2 for a bit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from infinity.errors import RequestError
+from infinity.request import MAX_SEED
+
+
+def seeded_generator(seed: int) -> torch.Generator:
+    """The random source of one picture, always on the CPU.
+
+    Raises:
+        RequestError: the seed is not a whole number from 0 to ``MAX_SEED``.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        raise RequestError(f"seed must be a whole number from 0 to {MAX_SEED}, not {seed!r}.")
+    return torch.Generator(device="cpu").manual_seed(seed)
+
+
+def bit_probabilities(
+    logits_V: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+) -> Tensor:
+    """Probabilities a value is drawn with; the last axis has any number of values V.
+
+    Temperature first, then top-k, then top-p, as upstream. Values tied with the k-th largest all
+    stay. Top-p drops the least likely values whose probabilities add up to at most ``1 - top_p``,
+    never the likeliest.
+
+    Args:
+        logits_V: (..., V) float.
+        temperature: divides the logits; 0 is greedy (the same as ``top_k=1``).
+        top_k: 0 is off.
+        top_p: 0 and 1 are off.
+
+    Returns:
+        (..., V) float32, every row adding up to 1.
+    """
+    logits_V = logits_V.float()
+    if temperature == 0:
+        top_k = 1
+    else:
+        logits_V = logits_V * (1 / temperature)
+    if 0 < top_k < logits_V.shape[-1]:
+        kth = logits_V.topk(top_k, dim=-1).values[..., -1:]
+        logits_V = logits_V.masked_fill(logits_V < kth, -torch.inf)
+    if 0 < top_p < 1:
+        ascending, order = logits_V.sort(dim=-1, stable=True)
+        drop = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - top_p
+        drop[..., -1] = False
+        logits_V = logits_V.masked_fill(drop.scatter(-1, order, drop), -torch.inf)
+    return logits_V.softmax(dim=-1)
+
+
+def sample_bits(
+    logits_BlD2: Tensor,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    generators: Sequence[torch.Generator],
+) -> Tensor:
+    """Draw every bit of a scale: :func:`bit_probabilities` in closed form for two values.
+
+    Args:
+        logits_BlD2: (B, l, D, 2) float; channel = bit value.
+        temperature, top_k, top_p: as for :func:`bit_probabilities`. On two values, ``top_k`` 1 is
+            greedy and any other has no effect.
+        generators: B random sources on the CPU, one a row.
+
+    Returns:
+        (B, l, D) bool on the device of the logits.
+    """
+    noise_BlD2 = torch.stack(
+        [
+            torch.empty(logits_BlD2.shape[1:]).exponential_(1, generator=generator)
+            for generator in generators
+        ]
+    ).to(logits_BlD2.device, non_blocking=True)
+    difference_BlD = logits_BlD2[..., 1].float() - logits_BlD2[..., 0].float()
+    if temperature == 0 or top_k == 1:
+        one_wins_tie_BlD = noise_BlD2[..., 1] < noise_BlD2[..., 0]
+        return torch.where(difference_BlD == 0, one_wins_tie_BlD, difference_BlD > 0)
+    difference_BlD = difference_BlD * (1 / temperature)
+    one_BlD, zero_BlD = difference_BlD.sigmoid(), (-difference_BlD).sigmoid()
+    bits_BlD = one_BlD / noise_BlD2[..., 1] > zero_BlD / noise_BlD2[..., 0]
+    if 0 < top_p < 1:
+        forced_BlD = torch.minimum(one_BlD, zero_BlD) <= 1 - top_p
+        bits_BlD = torch.where(forced_BlD, difference_BlD >= 0, bits_BlD)
+    return bits_BlD

@@ -1,0 +1,83 @@
+"""Pictures in and out: PIL on the outside, float tensors in [-1, 1] on the inside.
+
+Legend: B pictures, H W pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from infinity.errors import RequestError
+
+MAX_PIXELS = 100_000_000
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """Read a picture file.
+
+    Raises:
+        RequestError: no such file, or not a picture.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise RequestError(
+                    f"{path} has {image.width}x{image.height} pixels; scale it down to at most "
+                    f"{MAX_PIXELS // 1_000_000} megapixels."
+                )
+            image.load()
+            return image
+    except FileNotFoundError as error:
+        raise RequestError(f"There is no picture at {path}; check the path.") from error
+    except IsADirectoryError as error:
+        raise RequestError(f"{path} is a folder; name a picture in it.") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise RequestError(
+            f"{path} cannot be read as a picture ({error}); use a PNG, JPEG or WebP file."
+        ) from error
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Any mode -> RGB, turned upright as its camera noted; transparent parts become white."""
+    image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def covering(image: Image.Image, height: int, width: int) -> Image.Image:
+    """The centre of a picture, scaled (Lanczos) until it just covers height x width.
+
+    Upstream's preprocessing: the longer side after scaling is cut down to a whole number.
+    """
+    if image.width / image.height <= width / height:
+        size = width, max(height, int(width / (image.width / image.height)))
+    else:
+        size = max(width, int(image.width / image.height * height)), height
+    resized = image.resize(size, Image.Resampling.LANCZOS)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return resized.crop((left, top, left + width, top + height))
+
+
+def tensor_from_image(image: Image.Image) -> Tensor:
+    """RGB picture -> (3, H, W) float32 in [-1, 1]."""
+    pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    unit = pixels.contiguous().float() / 255
+    return unit + unit - 1
+
+
+def preprocess(image: Image.Image, height: int, width: int) -> Tensor:
+    """Picture of any size and mode -> (3, height, width) float32 in [-1, 1]."""
+    return tensor_from_image(covering(rgb(image), height, width))
+
+
+def images_from_tensor(images_B3HW: Tensor) -> tuple[Image.Image, ...]:
+    """(B, 3, H, W) float in [-1, 1] -> RGB pictures; 255 (x + 1) / 2 is cut, not rounded, as upstream."""
+    pixels = (images_B3HW.float() + 1).div_(2).mul_(255).clamp_(0, 255).to(torch.uint8)
+    return tuple(Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy())

@@ -1,0 +1,124 @@
+"""A picture's record: what made it, kept inside the PNG so that it can be drawn again.
+
+The record is JSON under the key ``infinity`` of the PNG's text, and of ``Image.info`` in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from infinity.devices import disk_errors
+from infinity.errors import RequestError
+from infinity.images import open_image
+from infinity.request import GenerationRequest
+
+KEY = "infinity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureRecord:
+    """What made one picture.
+
+    Attributes:
+        request: asks for exactly this picture: every setting spelled out, this picture's own seed,
+            one picture.
+        model: name of the model.
+        device, dtype, threads: where and how it was computed; another device, precision or number
+            of CPU threads may round differently and so flip bits.
+        versions: of this package and of torch.
+    """
+
+    request: GenerationRequest
+    model: str
+    device: str = ""
+    dtype: str = ""
+    threads: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        data = asdict(self) | {"request": self.request.to_dict()}
+        return json.dumps(data, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> PictureRecord:
+        """Raises RequestError, saying what is wrong with the record."""
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise RequestError(f"The picture's record is damaged: {error}.") from error
+        if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
+            raise RequestError("The picture's record is damaged: it holds no request.")
+        if not isinstance(data.get("model"), str):
+            raise RequestError("The picture's record is damaged: it names no model.")
+        versions = data.get("versions")
+        return cls(
+            request=GenerationRequest.from_dict(data["request"]),
+            model=data["model"],
+            device=str(data.get("device", "")),
+            dtype=str(data.get("dtype", "")),
+            threads=data["threads"] if isinstance(data.get("threads"), int) else 0,
+            versions=_texts(versions) if isinstance(versions, dict) else {},
+        )
+
+
+def _texts(data: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in data.items()}
+
+
+def attach(image: Image.Image, record: PictureRecord) -> Image.Image:
+    """Put the record into the picture's ``info``, from where PNG writers take it."""
+    image.info[KEY] = record.to_json()
+    return image
+
+
+def save_png(image: Image.Image, path: str | Path) -> Path:
+    """Write a PNG with the picture's record, whole or not at all. Missing folders are made.
+
+    Raises:
+        ResourceError: the disk is full, or the place may not be written.
+    """
+    path = Path(path)
+    info = PngInfo()
+    for key, value in image.info.items():
+        if isinstance(key, str) and isinstance(value, str):
+            info.add_itxt(key, value)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            image.save(temporary, format="PNG", pnginfo=info)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def read_record(source: str | Path | Image.Image) -> PictureRecord:
+    """The record of a picture file, or of a picture in memory.
+
+    Raises:
+        RequestError: not a picture, made elsewhere, or a damaged record.
+    """
+    image = source if isinstance(source, Image.Image) else open_image(source)
+    text = image.info.get(KEY)
+    if not isinstance(text, str):
+        name = "This picture" if isinstance(source, Image.Image) else str(source)
+        raise RequestError(
+            f"{name} has no Infinity record: it was made elsewhere, or saved by a program that "
+            "drops it; use the PNG as it was first saved."
+        )
+    return PictureRecord.from_json(text)
+
+
+def read_request(source: str | Path | Image.Image) -> tuple[GenerationRequest, str]:
+    """(request, model name) that draw this picture again. Raises as :func:`read_record`."""
+    record = read_record(source)
+    return record.request, record.model
