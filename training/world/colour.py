@@ -88,7 +88,10 @@ def recolour(sprite: np.ndarray, colour: str) -> np.ndarray:
 
     dominant = _dominant_hue(hue, chroma * coverage)
     offset = (hue - dominant + 180.0) % 360.0 - 180.0
-    mask = (1.0 - _smoothstep(38.0, 62.0, np.abs(offset))) * _smoothstep(0.025, 0.06, chroma)
+    near = (1.0 - _smoothstep(38.0, 62.0, np.abs(offset))) * _smoothstep(0.025, 0.06, chroma)
+    vivid = float((near * coverage * chroma**2).sum() / max((near * coverage * chroma).sum(), 1e-6))
+    # Tinted blacks and greys are not the body.
+    mask = near * _smoothstep(0.2 * vivid, 0.4 * vivid, chroma)
     weight = mask * coverage
     total = max(float(weight.sum()), 1e-6)
     lightness_0 = float((weight * lightness).sum()) / total
