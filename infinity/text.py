@@ -1,0 +1,216 @@
+"""Prompts -> text features. The only importer of transformers, and it imports them when first used.
+
+A prompt runs at its own length: T5's relative positions make that equal to the padded run on the
+real tokens (tests/test_text.py), at a fraction of the cost.
+
+Shapes: T tokens of the prompt, W text width.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from infinity.config import TextEncoderConfig
+from infinity.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, T5EncoderModel
+
+logger = logging.getLogger(__name__)
+
+CACHED_PROMPTS = 64
+
+
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """What the transformer reads of a prompt.
+
+    Attributes:
+        features: (T, W) float32 on the CPU, end token included.
+        dropped_tokens: tokens beyond the model's limit, which it never saw.
+        kept_text: the part of the prompt the features stand for.
+    """
+
+    features: Tensor
+    dropped_tokens: int
+    kept_text: str
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.features)
+
+    @property
+    def truncated(self) -> bool:
+        return self.dropped_tokens > 0
+
+
+class TextEncoder:
+    """A T5 encoder and its tokenizer from a folder, loaded when the first prompt comes.
+
+    Encoded prompts are kept (least recently used first out), so a repeated prompt costs nothing and
+    needs no weights. Safe to call from several threads.
+
+    Args:
+        folder: in transformers' format: config.json, model*.safetensors, tokenizer.json.
+        config: width and token limit; the folder must agree with it.
+        device, dtype: of the encoder alone; features are float32 on the CPU whatever they are.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        config: TextEncoderConfig,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.folder = Path(folder)
+        self.config = config
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self._lock = threading.Lock()
+        self._tokenizer: PreTrainedTokenizerBase | None = None
+        self._model: T5EncoderModel | None = None
+        self._cache: OrderedDict[str, EncodedPrompt] = OrderedDict()
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._model is not None
+
+    def load(self) -> None:
+        """Loads tokenizer and weights now rather than at the first prompt.
+
+        Raises:
+            CheckpointError: the folder is missing, damaged, or does not fit the configuration.
+        """
+        with self._lock:
+            self._load()
+
+    def release(self) -> None:
+        """Frees the weights; prompts encoded before stay known, a new one loads them again."""
+        with self._lock:
+            self._model = None
+
+    def to(self, device: str | torch.device) -> None:
+        """Moves the encoder to another device."""
+        with self._lock:
+            self.device = torch.device(device)
+            if self._model is not None:
+                self._model.to(self.device)  # type: ignore[arg-type]
+
+    def encode(self, prompt: str) -> EncodedPrompt:
+        """Features of one prompt; an empty one is its end token alone.
+
+        Raises:
+            CheckpointError: see ``load``.
+        """
+        with self._lock:
+            if prompt in self._cache:
+                self._cache.move_to_end(prompt)
+                return self._cache[prompt]
+            encoded = self._encode(prompt)
+            self._cache[prompt] = encoded
+            if len(self._cache) > CACHED_PROMPTS:
+                self._cache.popitem(last=False)
+            return encoded
+
+    def _encode(self, prompt: str) -> EncodedPrompt:
+        tokenizer, model = self._load()
+        tokens = tokenizer(prompt, return_offsets_mapping=True, verbose=False)
+        ids: list[int] = tokens["input_ids"]
+        kept = prompt
+        dropped = len(ids) - self.config.max_length
+        if dropped > 0:
+            ids = [*ids[: self.config.max_length - 1], ids[-1]]
+            kept = prompt[: tokens["offset_mapping"][self.config.max_length - 2][1]]
+            logger.info("a prompt lost %d tokens beyond the limit of %d", dropped, len(ids))
+        features = _run(model, torch.tensor([ids], device=self.device))
+        return EncodedPrompt(features, max(dropped, 0), kept)
+
+    def _load(self) -> tuple[PreTrainedTokenizerBase, T5EncoderModel]:
+        if not self.folder.is_dir():
+            raise CheckpointError(
+                f"The text encoder's folder {self.folder} does not exist; "
+                "put the encoder there, or correct text_encoder.source in config.json."
+            )
+        if self._tokenizer is None:
+            self._tokenizer = _load_tokenizer(self.folder)
+        if self._model is None:
+            self._model = _load_model(self.folder, self.config, self.device, self.dtype)
+        return self._tokenizer, self._model
+
+
+@torch.inference_mode()
+def _run(model: T5EncoderModel, ids_1T: Tensor) -> Tensor:
+    """(1, T) -> (T, W) float32 on the CPU, usable under autograd."""
+    hidden_TW = model(input_ids=ids_1T).last_hidden_state[0].float().cpu()
+    with torch.inference_mode(False):
+        return hidden_TW.clone()
+
+
+def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"The text tokenizer in {folder} cannot be read ({_first_line(error)}); "
+            "fetch the folder again."
+        ) from error
+    if not tokenizer.is_fast:
+        raise CheckpointError(
+            f"The text tokenizer in {folder} has no tokenizer.json; fetch the folder again."
+        )
+    return tokenizer
+
+
+def _load_model(
+    folder: Path, config: TextEncoderConfig, device: torch.device, dtype: torch.dtype
+) -> T5EncoderModel:
+    from transformers import T5EncoderModel
+
+    try:
+        model, info = T5EncoderModel.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        raise CheckpointError(
+            f"The text encoder in {folder} cannot be read ({_first_line(error)}); "
+            "fetch the folder again."
+        ) from error
+    missing = _names(info.get("missing_keys"))
+    mis_shaped = _names(info.get("mismatched_keys"))
+    if missing or mis_shaped:
+        raise CheckpointError(
+            f"The text encoder in {folder} does not fit its config.json: "
+            f"{len(missing)} tensors missing, {len(mis_shaped)} of another shape.",
+            missing=missing,
+            mis_shaped=mis_shaped,
+        )
+    width = model.config.d_model
+    if width != config.width:
+        raise CheckpointError(
+            f"The text encoder in {folder} has width {width}, but the model expects "
+            f"{config.width}; use the text encoder the model was trained with."
+        )
+    return model.eval().requires_grad_(False).to(device)
+
+
+def _names(keys: Any) -> tuple[str, ...]:
+    return tuple(sorted(key if isinstance(key, str) else str(key[0]) for key in keys or ()))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0].rstrip(".") or type(error).__name__
