@@ -1,0 +1,1 @@
+"""Reading, converting, saving and fetching weights."""
