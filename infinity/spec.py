@@ -203,6 +203,15 @@ def read_spec(folder: str | Path) -> ModelSpec:
     return ModelSpec.from_dict(data)
 
 
+def is_spec_folder(folder: str | Path) -> bool:
+    """Whether a folder has a config.json of the own format (of any version), rather than another's."""
+    try:
+        data = json.loads((Path(folder) / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and "format" in data
+
+
 def _aspect(label: str) -> float:
     try:
         width, height = (float(side) for side in label.split(":"))

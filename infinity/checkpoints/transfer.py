@@ -17,8 +17,8 @@ from tqdm.auto import tqdm
 
 from infinity.errors import CheckpointError, ResourceError
 
-Progress = Callable[[float, str], None]
-"""Called with the fraction done, 0 to 1, and what is being done; may raise to stop."""
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the fraction done, 0 to 1; may raise to stop."""
 
 SPARE_BYTES = 64 * 2**20
 HASH_BLOCK = 2**22
@@ -43,7 +43,7 @@ class FileProgress:
     def __call__(self, have: int) -> None:
         if self.progress is not None:
             fraction = (self.done + have) / max(self.total, 1)
-            self.progress(min(fraction, 1.0), f"Downloading {self.name}")
+            self.progress(f"Downloading {self.name}", min(fraction, 1.0))
 
 
 class _Reporting:

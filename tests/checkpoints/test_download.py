@@ -48,7 +48,7 @@ def hub(tmp_path, monkeypatch):
     server.server_close()
 
 
-def quiet(fraction: float, text: str) -> None:
+def quiet(text: str, fraction: float) -> None:
     assert 0 <= fraction <= 1
 
 
@@ -73,7 +73,7 @@ def test_fetch_of_a_folder_gets_all_its_files(hub):
 
 def test_fetch_reports_rising_progress_up_to_one(hub):
     seen = []
-    fetch_model(HUB_FILES, lambda fraction, text: seen.append((fraction, text)))
+    fetch_model(HUB_FILES, lambda text, fraction: seen.append((fraction, text)))
     fractions = [fraction for fraction, _ in seen]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
@@ -111,7 +111,7 @@ def test_stopped_fetch_goes_on_where_it_stopped(hub):
     class StoppedError(Exception):
         pass
 
-    def stop(fraction: float, text: str) -> None:
+    def stop(text: str, fraction: float) -> None:
         if fraction > 0:
             raise StoppedError
 

@@ -1,0 +1,301 @@
+"""Upstream's parameter names and ours, both ways. The only file that knows upstream's.
+
+One table a module: upstream's name -> ours, ``*`` standing for weight and bias, ``{n}`` for
+numbers, and an einops pattern where the shapes differ. What upstream stores beyond parameters is on
+an explicit drop list; anything else that is unknown is an error, in both directions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from einops import EinopsError, rearrange
+from torch import Tensor
+
+from infinity.errors import CheckpointError
+
+Kind = Literal["transformer", "tokenizer"]
+
+_TRANSFORMER = {
+    "cfg_uncond": "unconditional",
+    "pos_start": "start | 1 1 C -> C",
+    "text_norm.weight": "text_norm.weight",
+    "text_proj_for_sos.ca.mat_q": "text_pooling.query | 1 P c -> P c",
+    "text_proj_for_sos.ca.v_bias": "text_pooling.value_bias",
+    "text_proj_for_sos.ca.mat_kv.weight": "text_pooling.key_value.weight",
+    "text_proj_for_sos.ca.proj.*": "text_pooling.output.*",
+    "text_proj_for_ca.0.*": "text_projection.up.*",
+    "text_proj_for_ca.2.*": "text_projection.down.*",
+    "lvl_embed.weight": "scale_embedding.weight",
+    "word_embed.*": "token_embedding.*",
+    "shared_ada_lin.1.*": "modulation.*",
+    "head_nm.ada_lin.1.*": "head_modulation.*",
+    "head.*": "head.*",
+    "blocks.{n}.ada_gss": "blocks.{n}.modulation | 1 1 six C -> six C",
+    "blocks.{n}.sa.scale_mul_1H11": "blocks.{n}.attention.log_scale | 1 H 1 1 -> H",
+    "blocks.{n}.sa.q_bias": "blocks.{n}.attention.query_bias",
+    "blocks.{n}.sa.v_bias": "blocks.{n}.attention.value_bias",
+    "blocks.{n}.sa.mat_qkv.weight": "blocks.{n}.attention.qkv.weight",
+    "blocks.{n}.sa.proj.*": "blocks.{n}.attention.output.*",
+    "blocks.{n}.ca.v_bias": "blocks.{n}.cross_attention.value_bias",
+    "blocks.{n}.ca.mat_q.*": "blocks.{n}.cross_attention.query.*",
+    "blocks.{n}.ca.mat_kv.weight": "blocks.{n}.cross_attention.key_value.weight",
+    "blocks.{n}.ca.proj.*": "blocks.{n}.cross_attention.output.*",
+    "blocks.{n}.ffn.fc1.*": "blocks.{n}.feed_forward.up.*",
+    "blocks.{n}.ffn.fc2.*": "blocks.{n}.feed_forward.down.*",
+    "blocks.{n}.ca_norm.*": "blocks.{n}.cross_norm.*",
+}
+_RESIDUAL_BLOCK = {
+    "norm1.norm.*": "norm1.*",
+    "conv1.conv.*": "conv1.*",
+    "norm2.norm.*": "norm2.*",
+    "conv2.conv.*": "conv2.*",
+    "nin_shortcut.conv.*": "shortcut.*",
+}
+_TOKENIZER = {
+    **{
+        f"{upstream}.{theirs}": f"{own}.{part}"
+        for upstream, own in {
+            "encoder.down.{n}.block.{n}": "encoder.levels.{n}.blocks.{n}",
+            "encoder.mid.block_{m}": "encoder.middle.{m}",
+            "decoder.mid.block_{m}": "decoder.middle.{m}",
+            "decoder.up.{n}.block.{n}": "decoder.levels.{n}.blocks.{n}",
+        }.items()
+        for theirs, part in _RESIDUAL_BLOCK.items()
+    },
+    **{
+        f"{side}.{layer}.*": f"{side}.{layer.split('.')[0]}.*"
+        for side in ("encoder", "decoder")
+        for layer in ("conv_in.conv", "norm_out.norm", "conv_out.conv")
+    },
+    "encoder.down.{n}.downsample.conv.conv.*": "encoder.levels.{n}.resample.conv.*",
+    "decoder.up.{n}.upsample.conv.conv.*": "decoder.levels.{n}.resample.conv.*",
+}
+"""``{m}`` counts from 1 upstream and from 0 here."""
+
+_WRAPPERS = re.compile(
+    r"^(module\.|_orig_mod\.)+|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\."
+)
+_CHUNK = re.compile(r"^block_chunks\.(\d+)\.module\.(\d+)\.")
+_DROPPED = {
+    "transformer": re.compile(
+        r"lvl_1L|attn_bias_for_masking|Infinity_visible_kvlen|Infinity_invisible_qlen"
+        r"|(.+\.)?zero_k_bias"
+    ),
+    "tokenizer": re.compile(r"quantizer?\.lfq\.(mask|zero|codebook)"),
+}
+_ZERO_BIASES = ("text_proj_for_sos.ca", "blocks.{n}.sa", "blocks.{n}.ca")
+_MASKS = ("quantizer.lfq.mask", "quantize.lfq.mask")
+ROPE_MODES = {2: "nearest", 1: "bilinear", 0: "corner"}
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """One table line, compiled: a name that matches ``pattern`` becomes ``template``."""
+
+    pattern: re.Pattern[str]
+    template: str
+    shapes: str
+    shift: int
+
+    def apply(self, name: str) -> str | None:
+        match = self.pattern.fullmatch(name)
+        if match is None:
+            return None
+        return self.template.format(*(_shifted(group, self.shift) for group in match.groups()))
+
+    def reshaped(self, tensor: Tensor) -> Tensor:
+        return rearrange(tensor, self.shapes) if self.shapes else tensor
+
+
+def _shifted(group: str, shift: int) -> str:
+    return str(int(group) + shift) if group.isdigit() else group
+
+
+def _compile(source: str, target: str, shapes: str, *, from_upstream: bool) -> _Rule:
+    """Rules for one line; on the way in the extra ``.conv`` or ``.norm`` level is optional."""
+    pattern = re.escape(source).replace(r"\{n\}", r"(\d+)").replace(r"\{m\}", r"(\d+)")
+    pattern = pattern.replace(r"\*", "(weight|bias)")
+    if from_upstream:
+        pattern = re.sub(r"\\\.(conv|norm)\\\.\(weight", r"(?:\\.\1)?\\.(weight", pattern)
+    template = target.replace("{n}", "{}").replace("{m}", "{}").replace("*", "{}")
+    shift = (-1 if from_upstream else 1) if "{m}" in source else 0
+    return _Rule(re.compile(pattern), template, shapes, shift)
+
+
+def _rules(table: Mapping[str, str], *, from_upstream: bool) -> tuple[_Rule, ...]:
+    compiled = []
+    for upstream, line in table.items():
+        ours, _, shapes = line.partition(" | ")
+        if from_upstream:
+            compiled.append(_compile(upstream, ours, shapes, from_upstream=True))
+        else:
+            back = " -> ".join(reversed(shapes.split(" -> "))) if shapes else ""
+            compiled.append(_compile(ours, upstream, back, from_upstream=False))
+    return tuple(compiled)
+
+
+_TO_OURS: dict[Kind, tuple[_Rule, ...]] = {
+    "transformer": _rules(_TRANSFORMER, from_upstream=True),
+    "tokenizer": _rules(_TOKENIZER, from_upstream=True),
+}
+_TO_UPSTREAM: dict[Kind, tuple[_Rule, ...]] = {
+    "transformer": _rules(_TRANSFORMER, from_upstream=False),
+    "tokenizer": _rules(_TOKENIZER, from_upstream=False),
+}
+
+
+def kind_of(names: Iterable[str]) -> Kind | None:
+    """Whether upstream's names are a transformer's, a tokenizer's, or neither's."""
+    plain = {_WRAPPERS.sub("", name) for name in names}
+    if any(name.startswith(("encoder.conv_in.", "decoder.conv_in.")) for name in plain):
+        return "tokenizer"
+    return "transformer" if "word_embed.weight" in plain else None
+
+
+def from_upstream(state: Mapping[str, Tensor], kind: Kind) -> dict[str, Tensor]:
+    """Upstream's tensors under our names and in our shapes; views, nothing is copied.
+
+    Raises:
+        CheckpointError: names or shapes that the format does not have, a key bias that is not zero.
+    """
+    per_chunk = _layers_per_chunk(state)
+    converted: dict[str, Tensor] = {}
+    unexpected: list[str] = []
+    mis_shaped: list[str] = []
+    for name, tensor in state.items():
+        plain = _CHUNK.sub(
+            lambda match: f"blocks.{int(match[1]) * per_chunk + int(match[2])}.",
+            _WRAPPERS.sub("", name),
+        )
+        if _DROPPED[kind].fullmatch(plain):
+            if plain.endswith("zero_k_bias") and not tensor.is_meta and tensor.count_nonzero():
+                mis_shaped.append(f"{name}: found values, expected zeros")
+            continue
+        ours, rule = _match(plain, _TO_OURS[kind])
+        if rule is None or ours in converted:
+            unexpected.append(name)
+            continue
+        try:
+            converted[ours] = rule.reshaped(tensor)
+        except EinopsError:
+            found = tuple(tensor.shape)
+            mis_shaped.append(f"{name}: found {found}, expected {rule.shapes.split(' -> ')[0]}")
+    if unexpected or mis_shaped:
+        raise CheckpointError(
+            f"This is not a {kind} of a kind known here: {len(unexpected)} unexpected tensors, "
+            f"{len(mis_shaped)} of another shape or content (first: "
+            f"{(unexpected + mis_shaped)[0]}); only the released architecture can be converted.",
+            unexpected=tuple(unexpected),
+            mis_shaped=tuple(mis_shaped),
+        )
+    return converted
+
+
+def to_upstream(
+    state: Mapping[str, Tensor], kind: Kind, block_chunks: int = 1
+) -> dict[str, Tensor]:
+    """Our tensors under upstream's names and shapes, its constant buffers included.
+
+    Args:
+        state: a whole state dict of ours.
+        block_chunks: upstream groups the blocks so (8 in 2B and 8B, 4 in the paper's sizes); 1
+            leaves them ungrouped.
+
+    Raises:
+        CheckpointError: names that are not ours, or blocks that do not divide into the chunks.
+    """
+    exported: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        upstream, rule = _match(name, _TO_UPSTREAM[kind])
+        if rule is None:
+            raise CheckpointError(f"{name} has no name upstream.", unexpected=(name,))
+        exported[upstream] = rule.reshaped(tensor)
+    if kind == "tokenizer":
+        bits = len(state["encoder.conv_out.weight"])
+        for name in _MASKS:
+            exported[name] = bit_mask(bits, state["encoder.conv_out.weight"].device)
+        return exported
+    depth = count_blocks(state)
+    if depth % block_chunks:
+        raise CheckpointError(f"{depth} blocks do not divide into {block_chunks} chunks.")
+    width = state["start"].shape[0]
+    for index, place in ((i, place) for place in _ZERO_BIASES for i in range(depth)):
+        name = f"{place.format(n=index)}.zero_k_bias"
+        exported[name] = torch.zeros(width, device=state["start"].device)
+    per_chunk = depth // block_chunks
+    if block_chunks == 1:
+        return exported
+    return {_chunked(name, per_chunk): tensor for name, tensor in exported.items()}
+
+
+def flags_from_args(args: Mapping[str, Any], depth: int, chunks: int) -> dict[str, Any]:
+    """Settings that shapes do not show, from a training checkpoint's arguments.
+
+    Returns:
+        Keyword arguments of TransformerConfig; upstream's released values where not given.
+
+    Raises:
+        CheckpointError: an option this package does not have.
+    """
+    if args.get("rope2d_each_sa_layer", 1) != 1:
+        raise CheckpointError("The checkpoint uses no rotary positions; that is not supported.")
+    mode = args.get("rope2d_normalized_by_hw", 2)
+    if mode not in ROPE_MODES:
+        raise CheckpointError(f"The checkpoint's rotary mode {mode!r} is not 0, 1 or 2.")
+    interval = 0
+    if not args.get("add_lvl_embeding_only_first_block", 1):
+        interval = depth // chunks if chunks > 1 else 1
+    return {"rope": ROPE_MODES[mode], "level_embedding_interval": interval}
+
+
+def count_chunks(names: Iterable[str]) -> int:
+    """Upstream's block chunks, 1 where the blocks are not grouped."""
+    matches = (_CHUNK.match(_WRAPPERS.sub("", name)) for name in names)
+    return max((int(match[1]) for match in matches if match), default=0) + 1
+
+
+def count_blocks(names: Iterable[str]) -> int:
+    """Blocks of a transformer, by our names."""
+    numbers = {int(name.split(".")[1]) for name in names if name.startswith("blocks.")}
+    return max(numbers, default=-1) + 1
+
+
+def bit_mask(bits: int, device: torch.device | str = "cpu") -> Tensor:
+    """Upstream's constant 2^(bits-1) .. 1, int64, wrapping at 64 bits."""
+    powers = [1 << power for power in reversed(range(bits))]
+    wrapped = [(power + 2**63) % 2**64 - 2**63 for power in powers]
+    return torch.tensor(wrapped, dtype=torch.int64, device=device)
+
+
+def _match(name: str, rules: tuple[_Rule, ...]) -> tuple[str, _Rule | None]:
+    for rule in rules:
+        if (target := rule.apply(name)) is not None:
+            return target, rule
+    return "", None
+
+
+def _layers_per_chunk(names: Iterable[str]) -> int:
+    """Raises CheckpointError where chunks differ in size, so that numbering them would be a guess."""
+    members: dict[int, set[int]] = {}
+    for name in names:
+        if match := _CHUNK.match(_WRAPPERS.sub("", name)):
+            members.setdefault(int(match[1]), set()).add(int(match[2]))
+    sizes = {len(layers) for layers in members.values()}
+    if len(sizes) > 1 or set(members) != set(range(len(members))):
+        raise CheckpointError(
+            "The checkpoint's chunks of blocks differ in size; it is incomplete, fetch it again."
+        )
+    return sizes.pop() if sizes else 0
+
+
+def _chunked(name: str, per_chunk: int) -> str:
+    match = re.match(r"blocks\.(\d+)\.(.*)", name)
+    if match is None:
+        return name
+    chunk, index = divmod(int(match[1]), per_chunk)
+    return f"block_chunks.{chunk}.module.{index}.{match[2]}"

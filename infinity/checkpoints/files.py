@@ -1,0 +1,190 @@
+"""Reading weight files safely: nothing in them is ever run, nothing is read before it is needed.
+
+Tensors come memory-mapped, so opening a file of many gigabytes costs nothing and a tensor whose
+dtype changes on the way never has its siblings in memory beside it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import pickle
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from infinity.errors import CheckpointError
+
+PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
+INDEX_SUFFIX = ".index.json"
+_ZIP_MAGIC = b"PK\x03\x04"
+
+
+@dataclass
+class Weights:
+    """Named tensors from files.
+
+    Attributes:
+        tensors: by name; ``take`` removes them one by one.
+        mapped: all of them lie in files, not in memory.
+        source: for messages.
+        extra: what else a checkpoint held, such as a training run's arguments.
+    """
+
+    tensors: dict[str, Tensor]
+    source: Path
+    mapped: bool = True
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """A tensor on ``device`` in ``dtype``, removed from here and from the page cache's care."""
+        tensor = self.tensors.pop(name)
+        converted = tensor.to(device=device, dtype=dtype)
+        if self.mapped and converted.data_ptr() != tensor.data_ptr():
+            _forget_pages(tensor)
+        return converted.contiguous()
+
+
+def read_safetensors(paths: Iterable[Path], source: Path) -> Weights:
+    """All tensors of safetensors files.
+
+    Raises:
+        CheckpointError: a file is missing, truncated, damaged, or repeats another's tensor.
+    """
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        _require_file(path)
+        try:
+            with safe_open(path, framework="pt") as file:
+                names = list(file.keys())
+                repeated = [name for name in names if name in tensors]
+                tensors.update({name: file.get_tensor(name) for name in names})
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} is damaged or not a safetensors file ({error}); fetch or save it again."
+            ) from error
+        if repeated:
+            raise CheckpointError(
+                f"{path} repeats tensors of another file ({repeated[0]}); remove the stray file.",
+                unexpected=tuple(repeated),
+            )
+    return Weights(tensors, source)
+
+
+def read_pickle(path: Path) -> tuple[Any, bool]:
+    """What ``torch.save`` wrote, tensors and plain containers only; and whether it is mapped.
+
+    Raises:
+        CheckpointError: missing, truncated, damaged, or holding objects that could run code.
+    """
+    _require_file(path)
+    mapped = zipfile.is_zipfile(path)
+    if not mapped and path.open("rb").read(len(_ZIP_MAGIC)) == _ZIP_MAGIC:
+        raise CheckpointError(f"{path} is truncated; fetch it again.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped), mapped
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error) or "Unsupported class" in str(error):
+            raise CheckpointError(
+                f"{path} holds objects other than weights and was not opened, because reading them "
+                "could run code; only open checkpoints of plain weights."
+            ) from error
+        raise CheckpointError(f"{path} is damaged; fetch it again.") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged or truncated; fetch it again.") from error
+
+
+def read_file(path: Path) -> tuple[Any, bool]:
+    """A weights file of either format: what it holds, and whether it is mapped."""
+    if path.suffix in PICKLE_SUFFIXES:
+        return read_pickle(path)
+    if path.suffix == ".safetensors":
+        return read_safetensors([path], path).tensors, True
+    _require_file(path)
+    raise CheckpointError(
+        f"{path} is not a weights file; its name should end in .safetensors or "
+        f"{' or '.join(PICKLE_SUFFIXES)}."
+    )
+
+
+def read_shards(folder: Path) -> Weights:
+    """A folder of shards with their index (transformers' layout), or of one weights file.
+
+    Raises:
+        CheckpointError: no index, a shard missing or damaged, tensors the index does not name.
+    """
+    indexes = sorted(folder.glob(f"*{INDEX_SUFFIX}"))
+    if len(indexes) != 1:
+        raise CheckpointError(
+            f"{folder} should have one {INDEX_SUFFIX} file, it has {len(indexes)}; "
+            "give the folder of a sharded checkpoint, or a weights file."
+        )
+    names = shard_names(indexes[0])
+    tensors: dict[str, Tensor] = {}
+    mapped = True
+    for shard in sorted(set(names.values())):
+        content, is_mapped = read_file(folder / shard)
+        tensors.update(flat_tensors(content, folder / shard))
+        mapped = mapped and is_mapped
+    missing = tuple(sorted(set(names) - set(tensors)))
+    if missing:
+        raise CheckpointError(
+            f"The shards in {folder} lack {len(missing)} tensors that the index names (first: "
+            f"{missing[0]}); fetch the folder again.",
+            missing=missing,
+        )
+    return Weights(tensors, folder, mapped)
+
+
+def shard_names(index: Path) -> dict[str, str]:
+    """The index of a sharded checkpoint: tensor name -> file name, in the index's own folder."""
+    try:
+        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{index} is not an index of shards; fetch it again.") from error
+    if not isinstance(names, dict) or any(
+        not isinstance(shard, str) or Path(shard).name != shard for shard in names.values()
+    ):
+        raise CheckpointError(f"{index} names files outside its own folder; do not use it.")
+    return names
+
+
+def flat_tensors(content: Any, path: Path) -> dict[str, Tensor]:
+    """A state dict as it is. Raises CheckpointError where it is anything else."""
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or any(
+            not isinstance(name, str) or not isinstance(tensor, Tensor)
+            for name, tensor in content.items()
+        )
+    ):
+        raise CheckpointError(f"{path} holds no named tensors; give a file of model weights.")
+    return dict(content)
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; check the path, or fetch the file again.")
+
+
+def _forget_pages(tensor: Tensor) -> None:
+    """Lets go of a mapped tensor's pages, so that converting a file needs no memory for the file.
+
+    Only for tensors in a private, unmodified file mapping: their pages are read again if needed.
+    """
+    if sys.platform != "linux" or tensor.device.type != "cpu":
+        return
+    page = mmap.PAGESIZE
+    begin = -(-tensor.data_ptr() // page) * page
+    end = (tensor.data_ptr() + tensor.nbytes) // page * page
+    if tensor.is_contiguous() and end > begin:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), end - begin, mmap.MADV_DONTNEED)

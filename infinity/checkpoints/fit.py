@@ -1,0 +1,219 @@
+"""Modules from weights: sizes read off the tensors, and a strict fit of tensors to modules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from infinity.checkpoints.convert import count_blocks
+from infinity.checkpoints.files import Weights
+from infinity.checkpoints.transfer import Progress
+from infinity.config import TokenizerConfig, TransformerConfig
+from infinity.errors import CheckpointError
+from infinity.model.transformer import InfinityTransformer
+from infinity.tokenizer.tokenizer import Tokenizer
+
+LISTED = 3
+"""Names spelled out in a message; the error's attributes have them all."""
+
+_FLOAT32_PARAMETERS = (
+    "unconditional",
+    "start",
+    "token_embedding.",
+    "scale_embedding.",
+    "modulation.",
+    "head_modulation.",
+    "head.",
+)
+_FLOAT32_OF_BLOCKS = ("modulation", "log_scale", "cross_norm.weight", "cross_norm.bias")
+
+
+def infer_transformer(state: Mapping[str, Tensor], **flags: Any) -> TransformerConfig:
+    """The configuration that a transformer's weights (our names) belong to.
+
+    Args:
+        flags: settings that shapes do not show, such as ``rope``.
+
+    Raises:
+        CheckpointError: tensors that sizes are read off are missing, or the sizes are impossible.
+    """
+    names = (
+        "token_embedding.weight",
+        "unconditional",
+        "scale_embedding.weight",
+        "blocks.0.attention.log_scale",
+        "blocks.0.feed_forward.up.weight",
+    )
+    _require(state, names, "transformer")
+    width, bits = state["token_embedding.weight"].shape
+    hidden = len(state["blocks.0.feed_forward.up.weight"])
+    text_max_length, text_width = state["unconditional"].shape
+    sizes: dict[str, Any] = {
+        "depth": count_blocks(state),
+        "width": width,
+        "num_heads": len(state["blocks.0.attention.log_scale"]),
+        "bits_per_token": bits,
+        "text_width": text_width,
+        "text_max_length": text_max_length,
+        "max_scales": len(state["scale_embedding.weight"]),
+    }
+    usual = TransformerConfig(**{**sizes, **flags})
+    if usual.feed_forward_width == hidden:
+        return usual
+    return TransformerConfig(**{**sizes, "mlp_ratio": hidden / width, **flags})
+
+
+def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> TokenizerConfig:
+    """The configuration that a tokenizer's weights (our names) belong to.
+
+    Raises:
+        CheckpointError: tensors that sizes are read off are missing, or the sizes are impossible.
+    """
+    _require(state, ("encoder.conv_in.weight", "encoder.conv_out.weight"), "tokenizer")
+    base, image_channels = state["encoder.conv_in.weight"].shape[:2]
+    channels: dict[int, int] = {}
+    blocks: set[int] = set()
+    for name, tensor in state.items():
+        parts = name.split(".")
+        if name.startswith("encoder.levels.") and name.endswith("conv2.weight"):
+            channels[int(parts[2])] = len(tensor)
+            blocks.add(int(parts[4]))
+    if sorted(channels) != list(range(len(channels))) or any(c % base for c in channels.values()):
+        raise CheckpointError("The tokenizer's levels are incomplete; fetch the file again.")
+    return TokenizerConfig(
+        bits=len(state["encoder.conv_out.weight"]),
+        base_channels=base,
+        channel_multipliers=tuple(channels[i] // base for i in range(len(channels))),
+        num_res_blocks=len(blocks),
+        patchify=patchify,
+        stem_patch=math.isqrt(image_channels // 3),
+    )
+
+
+def make_transformer(
+    config: TransformerConfig,
+    weights: Weights,
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Progress | None = None,
+) -> InfinityTransformer:
+    """A transformer from weights (our names), in evaluation mode, without gradients.
+
+    Its matrices get ``dtype``; what upstream keeps in float32 (embeddings, head, modulation, norms)
+    stays float32, which costs little and keeps the logits accurate. Weights are consumed.
+
+    Raises:
+        CheckpointError: tensors missing, unexpected or mis-shaped; it lists them.
+    """
+    table = weights.tensors.get("unconditional")
+    if table is not None and table.dim() == 2:
+        if len(table) < config.text_max_length:
+            raise CheckpointError(
+                f"{weights.source} knows unconditional texts of {len(table)} tokens but the "
+                f"configuration asks for {config.text_max_length}; set text_max_length to "
+                f"{len(table)}."
+            )
+        weights.tensors["unconditional"] = table[: config.text_max_length]
+    with torch.device("meta"):
+        transformer = InfinityTransformer(config)
+    _fill(transformer, "transformer", weights, device, dtype, progress)
+    return transformer
+
+
+def make_tokenizer(
+    config: TokenizerConfig,
+    weights: Weights,
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Progress | None = None,
+) -> Tokenizer:
+    """A tokenizer from weights (our names), in evaluation mode, without gradients.
+
+    The decoder gets ``dtype``; the encoder stays float32, for a rounded feature flips bits.
+
+    Raises:
+        CheckpointError: tensors missing, unexpected or mis-shaped; it lists them.
+    """
+    with torch.device("meta"):
+        tokenizer = Tokenizer(config)
+    _fill(tokenizer, "tokenizer", weights, device, dtype, progress)
+    return tokenizer
+
+
+def stays_float32(name: str) -> bool:
+    """Whether a parameter (our names) keeps float32 when a model runs in a lower precision."""
+    if name.startswith(("encoder.", *_FLOAT32_PARAMETERS)):
+        return True
+    return name.startswith("blocks.") and name.endswith(_FLOAT32_OF_BLOCKS)
+
+
+def check_fit(module: nn.Module, what: str, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Raises CheckpointError unless the tensors are exactly the module's, floats of its shapes."""
+    expected = module.state_dict()
+    missing = tuple(name for name in expected if name not in tensors)
+    unexpected = tuple(name for name in tensors if name not in expected)
+    mis_shaped = []
+    for name, tensor in tensors.items():
+        if name not in expected:
+            continue
+        found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
+        if found != wanted:
+            mis_shaped.append(f"{name}: found {found}, expected {wanted}")
+        elif not tensor.is_floating_point():
+            mis_shaped.append(f"{name}: found {tensor.dtype}, expected floating point")
+    if not (missing or unexpected or mis_shaped):
+        return
+    complaints = [
+        f"{len(names)} {kind} ({', '.join(names[:LISTED])}{', ...' * (len(names) > LISTED)})"
+        for kind, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("mis-shaped", mis_shaped),
+        )
+        if names
+    ]
+    raise CheckpointError(
+        f"The {what} weights in {source} do not fit the configuration: {'; '.join(complaints)}; "
+        "use the configuration they were trained with, or fetch them again.",
+        missing=missing,
+        unexpected=unexpected,
+        mis_shaped=tuple(mis_shaped),
+    )
+
+
+def _fill(
+    module: nn.Module,
+    what: str,
+    weights: Weights,
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Progress | None,
+) -> None:
+    """Weights, one tensor at a time, into a module that was built on the meta device."""
+    check_fit(module, what, weights.tensors, weights.source)
+    total = sum(tensor.numel() for tensor in weights.tensors.values())
+    done = 0
+    state = {}
+    for name in list(weights.tensors):
+        precise = stays_float32(name) and dtype.itemsize < 4
+        state[name] = weights.take(name, device, torch.float32 if precise else dtype)
+        done += state[name].numel()
+        if progress is not None:
+            progress(f"Loading the {what}", done / total)
+    module.load_state_dict(state, assign=True)
+    module.eval().requires_grad_(False)
+
+
+def _require(state: Mapping[str, Tensor], names: tuple[str, ...], what: str) -> None:
+    missing = tuple(name for name in names if name not in state)
+    if missing:
+        raise CheckpointError(
+            f"These are not the weights of a {what}: {', '.join(missing)} missing; "
+            "fetch the file again.",
+            missing=missing,
+        )

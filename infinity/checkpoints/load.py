@@ -1,0 +1,219 @@
+"""A whole model by its name, by the folder of the own format, or by upstream's files.
+
+Weights go from their file straight into their device and dtype: modules are built on the meta
+device, and no copy of the model in another precision exists at any time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from infinity.checkpoints.download import fetch_model, fetch_text_encoder
+from infinity.checkpoints.files import INDEX_SUFFIX, Weights, read_safetensors, shard_names
+from infinity.checkpoints.fit import check_fit, infer_tokenizer, make_tokenizer, make_transformer
+from infinity.checkpoints.save import SHARD_BYTES, save_model
+from infinity.checkpoints.transfer import Progress
+from infinity.checkpoints.upstream import Upstream, read_part, read_upstream
+from infinity.errors import CheckpointError
+from infinity.model.transformer import InfinityTransformer
+from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER, get_spec, model_names
+from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder, read_spec
+from infinity.text import TextEncoder
+from infinity.tokenizer.tokenizer import Tokenizer
+
+__all__ = ["LoadedModel", "convert", "load_model", "load_tokenizer", "save_model"]
+
+
+@dataclass
+class LoadedModel:
+    """A model in memory; the text encoder loads itself at the first prompt."""
+
+    spec: ModelSpec
+    transformer: InfinityTransformer
+    tokenizer: Tokenizer
+    text_encoder: TextEncoder
+
+
+def load_model(
+    name_or_path: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    progress: Progress | None = None,
+    *,
+    tokenizer: str | Path | None = None,
+    text_device: str | torch.device | None = None,
+    text_dtype: torch.dtype | None = None,
+    ema: bool = False,
+) -> LoadedModel:
+    """A model by name, own-format folder, or upstream file or folder.
+
+    Args:
+        device, dtype: of transformer and tokenizer; None is float32. In a lower precision the
+            picture encoder and the transformer's embeddings, head and modulation stay float32.
+        progress: called with what is being done and the part done, 0 to 1.
+        tokenizer: upstream's tokenizer file, where it is not beside the transformer.
+        text_device, text_dtype: of the text encoder; None is as the rest.
+        ema: take a training checkpoint's averaged weights.
+
+    Raises:
+        RequestError: a name that is neither a model nor a path.
+        CheckpointError: missing, damaged, unsafe or unfitting files.
+        ResourceError: released weights cannot be downloaded.
+    """
+    device = torch.device(device)
+    dtype = dtype or torch.float32
+    folder = own_folder(name_or_path)
+    if folder is not None:
+        spec, beside = read_spec(folder), folder / read_spec(folder).text_encoder.source
+        transformer_weights = read_own_part(folder, "transformer")
+        tokenizer_weights = read_own_part(folder, "tokenizer")
+    else:
+        found = _find_upstream(name_or_path, tokenizer, progress, ema)
+        spec, beside = found.spec, found.text_encoder
+        transformer_weights, tokenizer_weights = found.transformer, found.tokenizer
+    encoder_folder = _text_encoder_folder(spec, beside, progress)
+    return LoadedModel(
+        spec,
+        make_transformer(spec.transformer, transformer_weights, device, dtype, progress),
+        make_tokenizer(spec.tokenizer, tokenizer_weights, device, dtype, progress),
+        TextEncoder(encoder_folder, spec.text_encoder, text_device or device, text_dtype or dtype),
+    )
+
+
+def load_tokenizer(
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Tokenizer:
+    """A tokenizer alone: of an own-format folder, or upstream's file.
+
+    Raises:
+        CheckpointError: missing, damaged or unfitting files.
+    """
+    path = Path(path)
+    if is_spec_folder(path):
+        weights = read_own_part(path, "tokenizer")
+        config = read_spec(path).tokenizer
+    else:
+        weights = read_part(path, "tokenizer")
+        config = infer_tokenizer(weights.tensors)
+    return make_tokenizer(config, weights, torch.device(device), dtype or torch.float32)
+
+
+def convert(
+    upstream: str | Path,
+    output: str | Path,
+    *,
+    tokenizer: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    ema: bool = False,
+    progress: Progress | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> ModelSpec:
+    """Upstream's checkpoint, or a released model by name, as a folder of the own format.
+
+    Args:
+        output: new or empty folder, or an earlier conversion, which is replaced.
+        dtype: of the transformer's weights; None keeps upstream's.
+
+    Returns:
+        What was written; a text encoder of the hub stays there.
+
+    Raises:
+        RequestError, CheckpointError, ResourceError: as ``load_model`` and ``save_model``.
+    """
+    if own_folder(upstream) is not None:
+        raise CheckpointError(f"{upstream} is in this package's format already.")
+    found = _find_upstream(upstream, tokenizer, progress, ema)
+    with torch.device("meta"):
+        modules = InfinityTransformer(found.spec.transformer), Tokenizer(found.spec.tokenizer)
+    for module, what, weights in zip(
+        modules,
+        ("transformer", "tokenizer"),
+        (found.transformer, found.tokenizer),
+        strict=True,
+    ):
+        check_fit(module, what, weights.tensors, weights.source)
+    if progress is not None:
+        progress("Writing the converted model", 0.5)
+    save_model(
+        output,
+        found.spec,
+        found.transformer.tensors,
+        found.tokenizer.tensors,
+        None if "/" in found.spec.text_encoder.source else found.text_encoder,
+        dtype=dtype,
+        shard_bytes=shard_bytes,
+    )
+    if progress is not None:
+        progress("Converted", 1.0)
+    return found.spec
+
+
+def own_folder(name_or_path: str | Path) -> Path | None:
+    """The folder of the own format that a name or path means, if it means one."""
+    if str(name_or_path) == DEFAULT_MODEL:
+        return DEFAULT_MODEL_FOLDER
+    path = Path(name_or_path)
+    if str(name_or_path) in model_names() or not path.is_dir():
+        return None
+    return path if any(path.glob("transformer*.safetensors")) or is_spec_folder(path) else None
+
+
+def read_own_part(folder: Path, part: str) -> Weights:
+    """The transformer's or tokenizer's weights of an own-format folder.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or lacks what the index names.
+    """
+    index = folder / f"{part}.safetensors{INDEX_SUFFIX}"
+    if not index.is_file():
+        return read_safetensors([folder / f"{part}.safetensors"], folder)
+    names = shard_names(index)
+    weights = read_safetensors((folder / file for file in sorted(set(names.values()))), folder)
+    missing = tuple(name for name in names if name not in weights.tensors)
+    if missing:
+        raise CheckpointError(
+            f"The {part} shards in {folder} lack {len(missing)} tensors (first: {missing[0]}); "
+            "fetch or save the model again.",
+            missing=missing,
+        )
+    return weights
+
+
+def _text_encoder_folder(spec: ModelSpec, beside: Path | None, progress: Progress | None) -> Path:
+    """Where a model's text encoder is: beside its weights, else on the hub."""
+    if beside is not None and (beside / CONFIG_FILE).is_file():
+        return beside
+    source = spec.text_encoder.source
+    if "/" in source:
+        return fetch_text_encoder(spec.text_encoder, progress)
+    raise CheckpointError(
+        f"{spec.name} needs a text encoder of width {spec.text_encoder.width} in a folder called "
+        f"{source} beside its weights; put it there."
+    )
+
+
+def _find_upstream(
+    name_or_path: str | Path,
+    tokenizer: str | Path | None,
+    progress: Progress | None,
+    ema: bool,
+) -> Upstream:
+    name, path = str(name_or_path), Path(name_or_path)
+    given = None if tokenizer is None else Path(tokenizer)
+    if name not in model_names() and (path.exists() or path.suffix or len(path.parts) > 1):
+        return read_upstream(path, given, ema=ema)
+    spec = get_spec(name)
+    if spec.hub is None:
+        raise CheckpointError(
+            f"{name} is a configuration whose weights were never released; train it, or choose "
+            "another model."
+        )
+    transformer, released_tokenizer = fetch_model(spec.hub, progress)
+    found = read_upstream(transformer, given or released_tokenizer, ema=ema)
+    found.spec = spec
+    return found

@@ -1,0 +1,189 @@
+"""Saving a model in the own format: all of it or nothing, an earlier one kept until the end.
+
+A folder with ``config.json``, ``transformer*.safetensors``, ``tokenizer*.safetensors`` and, where
+the text encoder is not on the hub, ``text_encoder/``. Large parts are sharded, with an index.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from infinity.checkpoints.files import INDEX_SUFFIX
+from infinity.errors import CheckpointError, ResourceError
+from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder
+
+logger = logging.getLogger(__name__)
+
+SHARD_BYTES = 4 * 10**9
+TEXT_ENCODER_FOLDER = "text_encoder"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def save_model(
+    folder: str | Path,
+    spec: ModelSpec,
+    transformer: nn.Module | Mapping[str, Tensor],
+    tokenizer: nn.Module | Mapping[str, Tensor],
+    text_encoder: str | Path | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Writes a model as a folder of the own format.
+
+    Args:
+        folder: new, empty, or a model of this format, which is replaced once all is written.
+        transformer, tokenizer: modules or their state dicts (our names).
+        text_encoder: its folder, copied along; None where ``spec.text_encoder`` is on the hub.
+        dtype: convert the transformer's weights; None keeps each as it is.
+        shard_bytes: most bytes a file.
+
+    Raises:
+        CheckpointError: the folder holds something else, or the text encoder is missing.
+        ResourceError: full disk or no permission. The folder is as it was before.
+    """
+    folder = Path(folder).absolute()
+    _check_target(folder)
+    spec = replace(spec, hub=None)
+    if text_encoder is not None:
+        if not Path(text_encoder).is_dir():
+            raise CheckpointError(
+                f"The text encoder's folder {text_encoder} does not exist; give one that does."
+            )
+        local = replace(spec.text_encoder, source=TEXT_ENCODER_FOLDER, revision="")
+        spec = replace(spec, text_encoder=local)
+    elif "/" not in spec.text_encoder.source:
+        raise CheckpointError(
+            f"{spec.name}: the text encoder is a folder of the model, so give it to save it along."
+        )
+    with _replacing(folder) as draft:
+        _write_part(draft, "transformer", _state(transformer), dtype, shard_bytes)
+        _write_part(draft, "tokenizer", _state(tokenizer), None, shard_bytes)
+        if text_encoder is not None:
+            shutil.copytree(text_encoder, draft / TEXT_ENCODER_FOLDER)
+        _keep_other_files(folder, draft)
+        (draft / CONFIG_FILE).write_text(
+            json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+
+
+def _state(part: nn.Module | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    return part.state_dict() if isinstance(part, nn.Module) else part
+
+
+def _write_part(
+    folder: Path,
+    part: str,
+    state: Mapping[str, Tensor],
+    dtype: torch.dtype | None,
+    shard_bytes: int,
+) -> None:
+    """One file, or shards and their index; in memory is one converted shard at most."""
+    sizes = {name: t.numel() * (dtype or t.dtype).itemsize for name, t in state.items()}
+    shards: list[list[str]] = [[]]
+    used = 0
+    for name, size in sizes.items():
+        if shards[-1] and used + size > shard_bytes:
+            shards.append([])
+            used = 0
+        shards[-1].append(name)
+        used += size
+    files = (
+        [f"{part}.safetensors"]
+        if len(shards) == 1
+        else [f"{part}-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
+    )
+    for file, names in zip(files, shards, strict=True):
+        tensors = {
+            name: state[name].detach().to("cpu", dtype or state[name].dtype).contiguous()
+            for name in names
+        }
+        save_file(tensors, folder / file, metadata={"format": "pt"})
+    if len(shards) > 1:
+        index = {
+            "metadata": {"total_size": sum(sizes.values())},
+            "weight_map": {
+                name: file for file, names in zip(files, shards, strict=True) for name in names
+            },
+        }
+        (folder / f"{part}.safetensors{INDEX_SUFFIX}").write_text(json.dumps(index, indent=1))
+
+
+def _check_target(folder: Path) -> None:
+    """Raises CheckpointError where saving would lose something that is not a model of ours."""
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; give the name of a folder.")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    others = [
+        path for path in folder.iterdir() if path.is_dir() and path.name != TEXT_ENCODER_FOLDER
+    ]
+    if others or not is_spec_folder(folder):
+        raise CheckpointError(
+            f"{folder} holds something else than a model; give an empty or new folder, so that "
+            "nothing is lost."
+        )
+
+
+def _keep_other_files(folder: Path, draft: Path) -> None:
+    """Licences, notes and the like go from the old folder into the new one."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        ours = path.name == CONFIG_FILE or path.name.startswith(("transformer", "tokenizer"))
+        if path.is_file() and not ours:
+            shutil.copy2(path, draft / path.name)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A draft folder beside ``folder`` that takes its place when all went well, else vanishes."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.saving-", dir=folder.parent))
+    except OSError as error:
+        raise ResourceError(f"{folder} cannot be written ({error.strerror}).") from error
+    try:
+        yield draft
+        draft.chmod(0o755)
+        _swap(draft, folder)
+    except (OSError, SafetensorError) as error:
+        raise _plain(error, folder) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _swap(draft: Path, folder: Path) -> None:
+    """Puts the draft in the folder's place; the old one comes back if that fails."""
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    old = draft.with_name(draft.name.replace(".saving-", ".replaced-"))
+    folder.rename(old)
+    try:
+        draft.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old)
+
+
+def _plain(error: OSError | SafetensorError, folder: Path) -> ResourceError:
+    full = isinstance(error, OSError) and error.errno in _FULL
+    if full or any(f"os error {number}" in str(error) for number in _FULL):
+        return ResourceError(
+            f"The disk is full, so {folder.name} was not saved and what was there before is "
+            "unchanged; free some space and save again."
+        )
+    return ResourceError(f"{folder} could not be written ({error}); nothing was changed.")
