@@ -13,11 +13,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from infinity.checkpoints.save import save_model
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
-from infinity.config import TokenizerConfig
+from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
+from infinity.model.transformer import InfinityTransformer
+from infinity.pipeline import InfinityPipeline
+from infinity.request import SamplingParams
+from infinity.schedule import ScaleSchedule
+from infinity.spec import ModelSpec
 from infinity.tokenizer.tokenizer import Tokenizer
+from training import text_encoder
+from training.contact_sheet import contact_sheet, read_prompts
+from training.plots import plot_curves
+from training.run import read_metrics
 from training.train_tokenizer import TokenizerTraining, train_tokenizer
-from training.world.sampling import Stage
+from training.train_transformer import TransformerTraining, train_transformer
+from training.world.captions import caption
+from training.world.sampling import Stage, sample_scene
 from training.world.world import Example, World
 
 logger = logging.getLogger(__name__)
@@ -48,6 +62,30 @@ TOKENIZER = TokenizerTraining(
     steps=3400,
 )
 
+TRANSFORMER = TransformerTraining(
+    model=TransformerConfig(
+        depth=8, width=256, num_heads=4, bits_per_token=24, text_width=256, text_max_length=64
+    ),
+    scales=SCALES,
+    steps=1800,
+)
+SINGLE_STEPS = 1200
+CAPTIONS, VOCABULARY = 40_000, 2048
+
+SPEC = ModelSpec(
+    name="default",
+    title="Infinity Emoji, 192x192: emoji-style pictures, runs on any CPU",
+    transformer=TRANSFORMER.model,
+    tokenizer=TOKENIZER.model,
+    text_encoder=TextEncoderConfig(width=256, max_length=64),
+    schedules={"1:1": ScaleSchedule(SCALES)},
+    sampling=SamplingParams(guidance=3.0, temperature=0.9),
+)
+CURVES = {
+    "tokenizer": ("loss", "held_out_psnr"),
+    "transformer": ("loss", "validation_loss", "bit_accuracy"),
+}
+
 
 @cache
 def world() -> World:
@@ -73,7 +111,77 @@ def tokenizer_step() -> Tokenizer:
     )
 
 
-STEPS = {"tokenizer": tokenizer_step}
+def text_step() -> PreTrainedTokenizerFast:
+    """Train the text tokenizer on captions of the whole world, also what is not drawn yet."""
+    folder = RUNS / "text_tokenizer"
+    if folder.exists():
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+    everything = World.load(WORLD)
+    captions = []
+    for index in tqdm(range(CAPTIONS), desc="captions"):
+        rng = np.random.default_rng((TRAIN_SEED, index))
+        scene = sample_scene(
+            rng,
+            concepts=everything.concepts,
+            styles=everything.styles,
+            stage="full",
+            split="train",
+        )
+        captions.append(caption(scene, rng))
+    tokenizer = text_encoder.train_tokenizer(
+        captions, VOCABULARY, TRANSFORMER.model.text_max_length
+    )
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def captioned(index: int, *, seed: int) -> tuple[np.ndarray, str]:
+    """Single objects for the first part of the training, then the full grammar."""
+    single = index < SINGLE_STEPS * TRANSFORMER.batch_size
+    drawn = example(index, seed=seed, stage="single" if single else "full")
+    return drawn.image, drawn.caption
+
+
+def transformer_step() -> tuple[InfinityTransformer, T5EncoderModel]:
+    held_out = [
+        (drawn.image, drawn.caption)
+        for drawn in (example(i, seed=HELD_OUT_SEED, stage="full") for i in range(128))
+    ]
+    return train_transformer(
+        TRANSFORMER,
+        tokenizer_step(),
+        text_step(),
+        partial(captioned, seed=TRAIN_SEED),
+        held_out,
+        RUNS / "transformer",
+    )
+
+
+def export_step() -> None:
+    """Write the newest checkpoints as a model folder, with a contact sheet and learning curves."""
+    transformer, text_model = transformer_step()
+    text_folder = RUNS / "text_encoder"
+    text_encoder.save(text_model.to(torch.bfloat16), text_step(), text_folder)
+    folder = RUNS / "exported"
+    save_model(
+        folder,
+        SPEC,
+        transformer.to(torch.bfloat16),
+        tokenizer_step().to(torch.bfloat16),
+        text_folder,
+    )
+    sheet = contact_sheet(InfinityPipeline.from_pretrained(folder), read_prompts())
+    sheet.save(RUNS / "contact_sheet.png", optimize=True)
+    for name, metrics in CURVES.items():
+        plot_curves(read_metrics(RUNS / name), metrics, RUNS / f"{name}_curves.png")
+
+
+STEPS = {
+    "tokenizer": tokenizer_step,
+    "text": text_step,
+    "transformer": transformer_step,
+    "export": export_step,
+}
 
 
 def main() -> None:

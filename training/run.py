@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,11 @@ class Run:
             return None
         try:
             state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError) as error:
-            raise CheckpointError(f"{self._checkpoint} cannot be read: {error}.") from error
-        kept = [line for line in self.metrics() if line["step"] <= state["step"]]
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"{self._checkpoint} cannot be read ({type(error).__name__}); delete the folder or restore it."
+            ) from error
+        kept = [line for line in read_metrics(self.folder) if line["step"] <= state["step"]]
         self._write(
             self.folder / "metrics.jsonl", "".join(json.dumps(m) + "\n" for m in kept).encode()
         )
@@ -94,12 +97,6 @@ class Run:
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
 
-    def metrics(self) -> list[dict[str, float]]:
-        path = self.folder / "metrics.jsonl"
-        if not path.exists():
-            return []
-        return [json.loads(line) for line in path.read_text().splitlines() if line]
-
     @staticmethod
     def _write(path: Path, data: bytes) -> None:
         temporary = path.with_suffix(path.suffix + ".writing")
@@ -108,3 +105,11 @@ class Run:
             temporary.replace(path)
         except OSError as error:
             raise ResourceError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """The metrics lines of a run, oldest first; each has ``step``."""
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines() if line]

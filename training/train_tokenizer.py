@@ -39,7 +39,9 @@ class TokenizerTraining:
         cooldown: share of the steps over which the learning rate falls linearly to zero at the end.
         drop_scales: share of batches decoded from a random prefix of the scales, so that partial
             sums decode to sensible previews.
-        commitment: weight of the squared distance between features and their codes.
+        commitment: weight of the mean squared distance between features and their codes. Codes are
+            only 1 / sqrt(bits) large: with the usual 0.25 features outgrow them and all scales
+            repeat the same signs.
     """
 
     model: TokenizerConfig
@@ -51,7 +53,7 @@ class TokenizerTraining:
     warmup: int = 100
     cooldown: float = 0.4
     drop_scales: float = 0.15
-    commitment: float = 0.25
+    commitment: float = 5.0
     seed: int = 0
     save_every: int = 250
 
