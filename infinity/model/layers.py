@@ -16,8 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from infinity.config import TransformerConfig
-from infinity.model.attention import attend
-from infinity.model.rope import rotate
+from infinity.model.attention import attend, unit_rotated
 
 NORM_EPS = 1e-6
 MAX_LOG_SCALE = math.log(100.0)
@@ -102,12 +101,8 @@ class SelfAttention(nn.Module):
         )
         qkv = rearrange(qkv, "B L (n H d) -> B L n H d", n=3, H=len(self.log_scale))
         sharpness = self.log_scale.float().clamp(max=MAX_LOG_SCALE).exp()
-        factors = torch.stack((sharpness, torch.ones_like(sharpness))).unsqueeze(-1)
-        qk = qkv[:, :, :2].float()
-        norm = torch.linalg.vector_norm(qk, dim=-1, keepdim=True).clamp(min=1e-12)
-        qk = rotate(qk * (factors / norm), rope_Lp[:, None, None]).to(qkv.dtype)
-        q, k = rearrange(qk, "B L n H d -> n B H L d").unbind()
-        v = rearrange(qkv[:, :, 2], "B L H d -> B H L d")
+        lengths = torch.stack((sharpness, torch.ones_like(sharpness))).unsqueeze(-1)
+        q, k, v = unit_rotated(qkv, lengths, rope_Lp)
         return self.output(rearrange(self_attend(q, k, v), "B H L d -> B L (H d)"))
 
 
@@ -162,6 +157,19 @@ class Block(nn.Module):
         x = x + self.cross_attention(self._cross_normed(x), condition)
         normed = modulated_norm(x, factor2, shift2)
         return torch.addcmul(x, self.feed_forward(normed).float(), gamma2)
+
+    def init_weights(self, generator: torch.Generator, depth: int) -> None:
+        """All but plain linear weights and biases, which the transformer has drawn already."""
+        attention, cross_attention = self.attention, self.cross_attention
+        self.modulation.normal_(std=self.modulation.shape[-1] ** -0.5, generator=generator)
+        self.modulation[:2].mul_(5e-6)
+        self.modulation[2:].mul_(1e-3)
+        self.cross_norm.reset_parameters()
+        nn.init.constant_(attention.log_scale, math.log(4.0))
+        for bias in (attention.query_bias, attention.value_bias, cross_attention.value_bias):
+            nn.init.zeros_(bias)
+        for layer in (attention.output, cross_attention.output, self.feed_forward.down):
+            layer.weight.div_(math.sqrt(2 * depth))
 
     def _cross_normed(self, x: Tensor) -> Tensor:
         norm = self.cross_norm

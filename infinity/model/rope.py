@@ -49,15 +49,15 @@ def rope_table(
         return torch.cat(parts).to(device)
 
 
-def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turns channel pairs (2i, 2i + 1) by the table's angles.
+def rotate_(x: Tensor, table: Tensor) -> Tensor:
+    """Turns channel pairs (2i, 2i + 1) by the table's angles, in place.
 
     Args:
         x: (..., head width) float32, last dimension contiguous.
         table: (..., p) complex64, broadcast against x's pairs.
     """
-    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * table).flatten(-2)
+    torch.view_as_complex(x.unflatten(-1, (-1, 2))).mul_(table)
+    return x
 
 
 def _scale_table(scale: Scale, grid: Scale, head_width: int, mode: Rope) -> Tensor:

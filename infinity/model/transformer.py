@@ -10,9 +10,10 @@ d head width, T text tokens, W text width.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -128,10 +129,10 @@ class InfinityTransformer(nn.Module):
         projected = self.text_projection(normed)
         activated = F.silu(pooled)
         shared = rearrange(linear_float32(self.modulation, activated), "B (n C) -> n B 1 C", n=6)
-        own = torch.stack([block.modulation.float() for block in self.blocks])
+        own = torch.stack([block.modulation.float() for block in self._blocks()])
         ones = torch.tensor([0, 0, 1, 1, 0, 0], device=self.device).view(6, 1, 1, 1)
         head = rearrange(linear_float32(self.head_modulation, activated), "B (n C) -> n B 1 C", n=2)
-        pairs = [block.cross_attention.keys_values(projected) for block in self.blocks]
+        pairs = [block.cross_attention.keys_values(projected) for block in self._blocks()]
         return TextCondition(
             pooled_BC=pooled,
             modulation=own[:, :, None, None] + (shared + ones),
@@ -169,7 +170,7 @@ class InfinityTransformer(nn.Module):
         scale_embedding = self.scale_embedding.weight[_scale_indices(schedule, self.device)]
         table = rope_table(schedule, self.config.head_width, self.config.rope, self.device)
         self_attend = partial(attend_scale_causally, spans=spans)
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self._blocks()):
             if self._adds_scale_embedding(index):
                 x = x + scale_embedding
             x = block(x, condition.block(index), table, self_attend)
@@ -198,7 +199,7 @@ class InfinityTransformer(nn.Module):
         x = self._first(condition) if inputs_BlD is None else self._embedded(inputs_BlD)
         scale_embedding = self.scale_embedding.weight[index].float()
         rope = cache.ropes[index]
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self._blocks()):
             if self._adds_scale_embedding(layer):
                 x = x + scale_embedding
 
@@ -219,39 +220,26 @@ class InfinityTransformer(nn.Module):
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator) -> None:
         """Upstream's initial weights, drawn from ``generator`` (of the weights' device)."""
-        width, depth = self.config.width, self.config.depth
-        normal = partial(nn.init.trunc_normal_, std=math.sqrt(1 / (3 * width)), generator=generator)
+        std = math.sqrt(1 / (3 * self.config.width))
+        normal = partial(nn.init.trunc_normal_, std=std, generator=generator)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 normal(module.weight)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-        for norm in (self.text_norm, *(block.cross_norm for block in self.blocks)):
-            norm.reset_parameters()
         normal(self.start)
+        self.text_norm.reset_parameters()
         normal(self.text_pooling.query)
         nn.init.zeros_(self.text_pooling.value_bias)
         nn.init.trunc_normal_(self.unconditional, std=1.2, generator=generator)
         self.unconditional.div_(math.sqrt(self.config.text_width))
         self.head.weight.mul_(0.02)
         self.head_modulation.weight.mul_(1e-3)
-        for block in self.blocks:
-            block.modulation.normal_(std=width**-0.5, generator=generator)
-            block.modulation[:2].mul_(5e-6)
-            block.modulation[2:].mul_(1e-3)
-            for bias in (
-                block.attention.query_bias,
-                block.attention.value_bias,
-                block.cross_attention.value_bias,
-            ):
-                nn.init.zeros_(bias)
-            nn.init.constant_(block.attention.log_scale, math.log(4.0))
-            for layer in (
-                block.attention.output,
-                block.cross_attention.output,
-                block.feed_forward.down,
-            ):
-                layer.weight.div_(math.sqrt(2 * depth))
+        for block in self._blocks():
+            block.init_weights(generator, self.config.depth)
+
+    def _blocks(self) -> Iterator[Block]:
+        return cast("Iterator[Block]", iter(self.blocks))
 
     def _first(self, condition: TextCondition) -> Tensor:
         """The first scale's one token, (B, 1, C) float32."""
