@@ -56,6 +56,11 @@ class ScaleStep:
     input_BlD: Tensor | None = None
 
 
+def compute_dtype(transformer: InfinityTransformer) -> torch.dtype:
+    """The precision of the blocks' matrix products, and so of the cache."""
+    return transformer.blocks[0].attention.qkv.weight.dtype  # type: ignore[union-attr]
+
+
 def text_condition(
     transformer: InfinityTransformer,
     prompts: Sequence[Tensor],
@@ -115,7 +120,7 @@ def generate(
     batch, guided = len(generators), guided_length(sampling, len(schedule))
     if condition.batch != (2 * batch if guided else batch):
         raise ValueError(f"a condition of {condition.batch} rows does not fit {batch} pictures")
-    device, dtype = transformer.device, transformer.token_embedding.weight.dtype
+    device, dtype = transformer.device, compute_dtype(transformer)
     started_s = time.perf_counter()
     cache = KVCache(transformer.config, schedule, condition.batch, dtype, device)
     canvas = ResidualCanvas(tokenizer_config, schedule, batch, device)
@@ -125,12 +130,9 @@ def generate(
             cache.keep(batch)
             condition = condition.select(slice(0, batch))
         logits_BlD2 = _guided_logits(transformer, condition, cache, index, input_BlD, sampling)
+        is_greedy = sampling.at_scale(index)[1] == 0
         bits_BlD = sample_bits(
-            logits_BlD2,
-            0.0 if sampling.at_scale(index)[1] == 0 else 1.0,
-            sampling.top_k,
-            sampling.top_p,
-            generators,
+            logits_BlD2, float(not is_greedy), sampling.top_k, sampling.top_p, generators
         )
         if index < len(forced_bits):
             bits_BlD = forced_bits[index].to(device).expand_as(bits_BlD)

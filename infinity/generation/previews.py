@@ -51,7 +51,7 @@ class PreviewBudget:
 
     Args:
         positions: latent positions of every scale.
-        pictures: how many are decoded each time.
+        pictures: how many are decoded, together, each time.
         costs: of the model's decoder.
         expected_seconds: of the model for the whole request, where a like request was timed.
         share: of the generation time that previews may take.
@@ -97,4 +97,4 @@ class PreviewBudget:
         return size if self._positions[size] >= SMALLEST_STAND_IN else None
 
     def _cost(self, index: int) -> float:
-        return self._pictures * self._costs.predict(self._positions[index])
+        return self._costs.predict(self._pictures * self._positions[index])

@@ -1,0 +1,41 @@
+"""The command line: ``python -m infinity generate | reconstruct | replay | convert | models``.
+
+Exit status: 0 done, 1 failed, 2 wrongly asked. An error is one line on standard error.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from infinity.cli.options import BAD_USAGE, make_parser
+from infinity.errors import InfinityError, RequestError
+
+DONE, FAILED = 0, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; ``arguments`` default to the process's own. Returns the exit status."""
+    options = make_parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING,
+        format="%(levelname)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        options.run(options)
+    except RequestError as error:
+        return _fail(error, BAD_USAGE)
+    except InfinityError as error:
+        return _fail(error, FAILED)
+    except KeyboardInterrupt:
+        return _fail("stopped", FAILED)
+    except BrokenPipeError:
+        return FAILED  # whoever read our output has gone
+    return DONE
+
+
+def _fail(error: object, status: int) -> int:
+    sys.stderr.write(f"infinity: {' '.join(str(error).split())}\n")
+    return status

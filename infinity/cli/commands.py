@@ -1,0 +1,216 @@
+"""What each command does with its parsed options. Heavy libraries are imported when a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from infinity.errors import CheckpointError, RequestError
+from infinity.events import Done, Preview
+from infinity.registry import DEFAULT_MODEL
+from infinity.request import GenerationRequest
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from infinity.pipeline import InfinityPipeline
+
+logger = logging.getLogger(__name__)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def generate(options: argparse.Namespace) -> None:
+    request = GenerationRequest(
+        prompt=options.prompt,
+        negative_prompt=options.negative_prompt,
+        aspect_ratio=options.aspect_ratio,
+        seed=options.seed,
+        num_images=options.num_images,
+        guidance=options.guidance,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        guidance_layers=options.guidance_layers,
+        guided_scales=options.guided_scales,
+    )
+    output = _png(options.output)
+    pipeline = _load(options, options.model)
+    done = _draw(pipeline, request, options.scales_dir)
+    _save(done, output)
+
+
+def replay(options: argparse.Namespace) -> None:
+    import torch
+
+    from infinity.images import open_image
+    from infinity.metadata import read_record
+
+    output = _png(options.output)
+    original = open_image(options.picture)
+    record = read_record(original)
+    options.dtype = options.dtype or record.dtype or None
+    if options.threads is None and record.threads:
+        torch.set_num_threads(record.threads)
+    pipeline = _load(options, options.model or record.model)
+    done = _draw(pipeline, record.request, None)
+    _save(done, output)
+    (image,) = done.images
+    if image.size != original.size:
+        _say("The replayed picture has another size: this is not the model it was made with.")
+    elif changed := _different_pixels(image, original):
+        made = ", ".join(f"{key} {value}" for key, value in record.versions.items())
+        _say(
+            f"{changed} pixels differ from the original, which was made on {record.device} in "
+            f"{record.dtype} with {record.threads} threads ({made})."
+        )
+    else:
+        _say("The pixels are the same as the original's.")
+
+
+def reconstruct(options: argparse.Namespace) -> None:
+    from infinity.images import open_image
+    from infinity.metadata import save_png
+
+    output = _png(options.output)
+    image = open_image(options.picture)
+    pipeline = _load(options, options.model)
+    result = pipeline.reconstruct(image, options.aspect_ratio)
+    save_png(result.image, output)
+    bits = sum(scale.size for scale in result.bits)
+    _say(
+        f"{output}: {result.image.width}x{result.image.height}, aspect ratio "
+        f"{result.aspect_ratio}, {len(result.bits)} scales, {bits:,} bits, {result.psnr:.1f} dB"
+    )
+
+
+def convert(options: argparse.Namespace) -> None:
+    from infinity.checkpoints.load import convert as convert_checkpoint
+    from infinity.devices import resolve_device, resolve_dtype
+
+    dtype = resolve_dtype(options.dtype, resolve_device("cpu")) if options.dtype else None
+    with _progress("Converting") as progress:
+        spec = convert_checkpoint(
+            options.upstream,
+            options.output,
+            tokenizer=options.tokenizer,
+            dtype=dtype,
+            ema=options.ema,
+            progress=progress,
+        )
+    _say(f"{options.output}: {spec.title}")
+
+
+def models(options: argparse.Namespace) -> None:
+    from infinity.manager import ModelManager, parameter_count
+
+    manager = ModelManager()
+    rows = [("NAME", "PARAMETERS", "PICTURE", "ASPECT RATIOS", "WEIGHTS")]
+    for name in manager.names():
+        try:
+            spec = manager.spec(name)
+        except CheckpointError as error:
+            rows.append((name, "-", "-", "-", f"missing: {error}"))
+            continue
+        height, width = spec.image_size(spec.aspect_ratios[0])
+        weights = "in this repository" if name == DEFAULT_MODEL else "none, configuration only"
+        if spec.hub is not None:
+            weights = f"downloaded from {spec.hub.repository}"
+        ratios = spec.aspect_ratios
+        shown = (
+            " ".join(ratios) if len(ratios) <= 3 else f"{len(ratios)}, {ratios[0]} to {ratios[-1]}"
+        )
+        rows.append((name, _millions(parameter_count(spec)), f"{width}x{height}", shown, weights))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for *cells, last in rows:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        _say("  ".join((*padded, last)))
+
+
+# What the commands share
+
+
+def _load(options: argparse.Namespace, model: str) -> InfinityPipeline:
+    import torch
+
+    from infinity.pipeline import InfinityPipeline
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    with _progress("Loading") as progress:
+        return InfinityPipeline.from_pretrained(model, options.device, options.dtype, progress)
+
+
+@contextmanager
+def _progress(description: str) -> Iterator[Callable[[str, float], None]]:
+    """A bar on a terminal, fed with what is being done and the part done."""
+    shape = "{desc} {percentage:3.0f}% |{bar}|"
+    with tqdm(total=1.0, desc=description, bar_format=shape, leave=False, disable=None) as bar:
+
+        def progress(what: str, fraction: float) -> None:
+            bar.set_description(what, refresh=False)
+            bar.update(fraction - bar.n)
+
+        yield progress
+
+
+def _draw(pipeline: InfinityPipeline, request: GenerationRequest, folder: Path | None) -> Done:
+    """Draw with a progress bar; with a folder, save every scale's full-size preview there."""
+    from infinity.metadata import save_png
+
+    total = pipeline.spec.schedule(request.aspect_ratio).total_tokens
+    done: Done | None = None
+    with tqdm(total=total, desc="Drawing", unit="token", leave=False, disable=None) as bar:
+        for event in pipeline.stream(request, previews="full" if folder else "off"):
+            if isinstance(event, Done):
+                done = event
+            elif isinstance(event, Preview):
+                bar.update(event.height * event.width)
+                for seed, image in zip(request.seeds, event.images or (), strict=False):
+                    if folder is not None:
+                        several = f"-{seed}" if request.num_images > 1 else ""
+                        save_png(image, folder / f"scale-{event.index + 1:02d}{several}.png")
+    assert done is not None, "a stream that nobody cancels ends with its pictures"
+    for note in done.notes:
+        logger.warning(note)
+    return done
+
+
+def _save(done: Done, output: Path) -> None:
+    from infinity.metadata import save_png
+
+    seeds = done.request.seeds
+    for seed, image in zip(seeds, done.images, strict=True):
+        path = output.with_stem(f"{output.stem}-{seed}") if len(seeds) > 1 else output
+        save_png(image, path)
+        _say(f"{path}: {image.width}x{image.height}, seed {seed}, {done.seconds:.2f} s")
+
+
+def _png(path: Path) -> Path:
+    """Checked before anything is loaded."""
+    if path.suffix.lower() != ".png":
+        raise RequestError(f"{path} must end in .png: the record that replays it needs a PNG.")
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder; name a file in it.")
+    return path
+
+
+def _different_pixels(first: Image.Image, second: Image.Image) -> int:
+    import numpy as np
+
+    different = np.asarray(first.convert("RGB")) != np.asarray(second.convert("RGB"))
+    return int(different.any(axis=-1).sum())
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e9:.1f}B" if count >= 10**9 else f"{count / 1e6:.0f}M"

@@ -1,0 +1,304 @@
+"""From a request to pictures: text, transformer, tokenizer put together.
+
+A request becomes a stream of events: one preview a scale, then the pictures. By default every
+picture runs on its own rows (all pictures advance scale by scale together), because matrix products
+over more rows round differently: so a picture drawn among eight equals, bit for bit, the same seed
+drawn alone, and its record replays it exactly on the same machine. ``generate_batch`` joins all
+pictures into one pass instead: more pictures a second, equal only up to rounding.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+import infinity
+from infinity.devices import (
+    describe_device,
+    dtype_name,
+    memory_errors,
+    resolve_device,
+    resolve_dtype,
+)
+from infinity.errors import RequestError
+from infinity.events import Done, Event
+from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn, Picture
+from infinity.generation.generate import compute_dtype
+from infinity.generation.guidance import check_layers, guided_length
+from infinity.metadata import PictureRecord, attach
+from infinity.model.transformer import InfinityTransformer
+from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
+from infinity.spec import ModelSpec
+from infinity.text import EncodedPrompt, TextEncoder
+from infinity.tokenizer.reconstruction import Reconstruction, reconstruct
+from infinity.tokenizer.tokenizer import Tokenizer
+
+
+class InfinityPipeline:
+    """A model ready to draw. Safe to use from several threads at once.
+
+    Args:
+        spec: what the parts are and what they were trained for.
+        transformer, tokenizer: with their weights, on one device.
+        text_encoder: may be on another device.
+        release_text_encoder: free the text encoder's weights once a request's prompts are encoded;
+            it is read from disk again for the next new prompt.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        transformer: InfinityTransformer,
+        tokenizer: Tokenizer,
+        text_encoder: TextEncoder,
+        *,
+        release_text_encoder: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.transformer = transformer.eval().requires_grad_(False)
+        self.tokenizer = tokenizer.eval().requires_grad_(False)
+        self.text_encoder = text_encoder
+        self.release_text_encoder = release_text_encoder
+        self._drawing = Drawing(self.transformer, self.tokenizer)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path = "default",
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        progress: Callable[[str, float], None] | None = None,
+        *,
+        text_device: str | torch.device | None = None,
+        release_text_encoder: bool = False,
+    ) -> InfinityPipeline:
+        """Load a model by its name, from a folder, or from upstream's files.
+
+        Args:
+            device: "cpu", "cuda", "mps", ...; None takes the best there is.
+            dtype: "float32" or "bfloat16"; None is bfloat16 on CUDA, float32 elsewhere. On CPUs
+                with bfloat16 instructions it halves memory and, for large models, time.
+            progress: called with (what is being done, part done from 0 to 1).
+            text_device: of the text encoder; None is the same device.
+            release_text_encoder: see above.
+
+        Raises:
+            RequestError: unknown model or precision.
+            CheckpointError: the model's files are missing or damaged.
+            ResourceError: no such device, out of memory, no network.
+        """
+        from infinity.checkpoints.load import load_model
+
+        place = resolve_device(device)
+        precision = resolve_dtype(dtype, place)
+        with memory_errors(f"loading {name_or_path}", LESS_MEMORY):
+            loaded = load_model(
+                name_or_path,
+                place,
+                precision,
+                progress,
+                text_device=None if text_device is None else resolve_device(text_device),
+            )
+        return cls(
+            loaded.spec,
+            loaded.transformer,
+            loaded.tokenizer,
+            loaded.text_encoder,
+            release_text_encoder=release_text_encoder,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        return self.transformer.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return compute_dtype(self.transformer)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the transformer's and the tokenizer's weights."""
+        parts = (*self.transformer.parameters(), *self.tokenizer.parameters())
+        return sum(part.numel() * part.element_size() for part in parts)
+
+    def stream(
+        self,
+        request: GenerationRequest,
+        *,
+        cancel: threading.Event | None = None,
+        previews: PreviewPolicy = "scale",
+    ) -> Iterator[Event]:
+        """Draw a request's pictures: a ``Preview`` a scale, then ``Done``; or ``Cancelled``.
+
+        Args:
+            cancel: set it, from any thread, to stop before the next scale.
+            previews: "off"; "scale": small ones, kept under 15% of the time; "full": at full size,
+                whatever they cost.
+
+        Raises:
+            RequestError: at once, for what this model cannot do.
+            ResourceError: while running, out of memory.
+        """
+        self.check(request)
+        if previews not in PREVIEW_POLICIES:
+            raise RequestError(
+                f"previews must be one of {', '.join(PREVIEW_POLICIES)}, not {previews!r}."
+            )
+        return self._stream(request, cancel or threading.Event(), previews)
+
+    def generate(self, request: GenerationRequest) -> Done:
+        """Draw a request's pictures without previews. Raises as ``stream``."""
+        return _result(self.stream(request, previews="off"))
+
+    def generate_batch(self, requests: Sequence[GenerationRequest]) -> tuple[Done, ...]:
+        """Draw many prompts in one pass; results in the same order.
+
+        Each picture equals the one ``generate`` draws up to the rounding of larger matrix products,
+        which now and then flips a bit. Seconds are those of the whole batch.
+
+        Raises:
+            RequestError: no requests, one that the model cannot do, or requests that differ in
+                aspect ratio or sampling settings. Otherwise as ``stream``.
+        """
+        if not requests:
+            raise RequestError("A batch needs at least one request.")
+        resolved = [self.check(request) for request in requests]
+        shapes = {(r.aspect_ratio, r.sampling(self.spec.sampling)) for r in resolved}
+        if len(shapes) > 1:
+            raise RequestError(
+                "The requests of a batch must share aspect ratio and sampling settings; "
+                "run those that differ one after another."
+            )
+        started_s = time.perf_counter()
+        encoded = [self._pictures(request) for request in resolved]
+        text_seconds = time.perf_counter() - started_s
+        ((aspect_ratio, sampling),) = shapes
+        events = self._drawing.draw(
+            [picture for pictures, _ in encoded for picture in pictures],
+            self.spec.schedule(aspect_ratio),
+            sampling,
+            threading.Event(),
+            "off",
+            together=True,
+        )
+        drawn = next(event for event in events if isinstance(event, Drawn))
+        images = iter(drawn.images)
+        return tuple(
+            self._done(request, drawn, [next(images) for _ in pictures], text_seconds, notes)
+            for request, (pictures, notes) in zip(resolved, encoded, strict=True)
+        )
+
+    def check(self, request: GenerationRequest) -> GenerationRequest:
+        """The request with every setting spelled out.
+
+        Raises:
+            RequestError: an aspect ratio or a guidance layer that the model does not have.
+        """
+        self.spec.schedule(request.aspect_ratio)
+        resolved = request.resolved(self.spec.sampling)
+        check_layers(resolved.sampling(self.spec.sampling), self.transformer.config.depth)
+        return resolved
+
+    def reconstruct(self, image: Image.Image, aspect_ratio: str | None = None) -> Reconstruction:
+        """A picture through the tokenizer and back.
+
+        Args:
+            image: any size and mode; scaled to cover the model's size, then cropped.
+            aspect_ratio: one of the model's; None takes the nearest.
+
+        Raises:
+            RequestError: an aspect ratio the model does not have.
+            ResourceError: out of memory.
+        """
+        with memory_errors("reconstructing", LESS_MEMORY):
+            return reconstruct(self.spec, self.tokenizer, image, aspect_ratio)
+
+    def _stream(
+        self, request: GenerationRequest, cancel: threading.Event, previews: PreviewPolicy
+    ) -> Iterator[Event]:
+        request = self.check(request)
+        started_s = time.perf_counter()
+        pictures, notes = self._pictures(request)
+        text_seconds = time.perf_counter() - started_s
+        schedule = self.spec.schedule(request.aspect_ratio)
+        sampling = request.sampling(self.spec.sampling)
+        for event in self._drawing.draw(pictures, schedule, sampling, cancel, previews):
+            if isinstance(event, Drawn):
+                yield self._done(request, event, event.images, text_seconds, notes)
+            else:
+                yield event
+
+    def _pictures(self, request: GenerationRequest) -> tuple[list[Picture], tuple[str, ...]]:
+        """Encode a request's prompts; the notes say what the user should know about them."""
+        notes: list[str] = []
+        with memory_errors("reading the prompt", LESS_MEMORY):
+            prompt = self.text_encoder.encode(request.prompt)
+            notes += _prompt_notes("prompt", prompt)
+            negative = None
+            sampling = request.sampling(self.spec.sampling)
+            if request.negative_prompt.strip():
+                if guided_length(sampling, len(self.spec.schedule(request.aspect_ratio))):
+                    negative = self.text_encoder.encode(request.negative_prompt)
+                    notes += _prompt_notes("negative prompt", negative)
+                else:
+                    notes.append(
+                        "The negative prompt has no effect while guidance is 1; raise guidance."
+                    )
+        if self.release_text_encoder:
+            self.text_encoder.release()
+        features = None if negative is None else negative.features
+        return [Picture(seed, prompt.features, features) for seed in request.seeds], tuple(notes)
+
+    def _done(
+        self,
+        request: GenerationRequest,
+        drawn: Drawn,
+        images: Sequence[Image.Image],
+        text_seconds: float,
+        notes: tuple[str, ...],
+    ) -> Done:
+        record = PictureRecord(
+            request=request,
+            model=self.spec.name,
+            device=describe_device(self.device),
+            dtype=dtype_name(self.dtype),
+            threads=torch.get_num_threads(),
+            versions={"infinity": infinity.__version__, "torch": torch.__version__},
+        )
+        for image, seed in zip(images, request.seeds, strict=True):
+            attach(image, replace(record, request=replace(request, seed=seed, num_images=1)))
+        parts = (text_seconds, drawn.model_seconds, drawn.decode_seconds, drawn.preview_seconds)
+        return Done(
+            images=tuple(images),
+            request=request,
+            seconds=sum(parts),
+            text_seconds=text_seconds,
+            model_seconds=drawn.model_seconds,
+            decode_seconds=drawn.decode_seconds,
+            preview_seconds=drawn.preview_seconds,
+            notes=notes,
+        )
+
+
+def _result(events: Iterator[Event]) -> Done:
+    for event in events:
+        if isinstance(event, Done):
+            return event
+    raise AssertionError("a stream that nobody cancels ends with its pictures")
+
+
+def _prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
+    if encoded.truncated:
+        return [
+            f"The {what} was cut to its first {encoded.num_tokens} tokens; the model did not see "
+            f"what follows “…{encoded.kept_text[-60:]}”."
+        ]
+    if encoded.num_tokens <= 1:
+        return [f"The model knows no word of the {what}; describe the picture in plain words."]
+    return []
