@@ -64,12 +64,12 @@ TOKENIZER = TokenizerTraining(
 
 TRANSFORMER = TransformerTraining(
     model=TransformerConfig(
-        depth=8, width=256, num_heads=4, bits_per_token=24, text_width=256, text_max_length=64
+        depth=6, width=320, num_heads=5, bits_per_token=24, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=1800,
+    steps=3500,
 )
-SINGLE_STEPS = 1200
+SINGLE_STEPS = 2300
 CAPTIONS, VOCABULARY = 40_000, 2048
 
 SPEC = ModelSpec(

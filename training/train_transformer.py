@@ -54,10 +54,10 @@ class TransformerTraining:
     model: TransformerConfig
     scales: tuple[tuple[int, int], ...]
     steps: int
-    batch_size: int = 32
+    batch_size: int = 16
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
-    warmup: int = 200
+    warmup: int = 300
     cooldown: float = 0.3
     text_layers: int = 3
     text_heads: int = 4
@@ -65,7 +65,7 @@ class TransformerTraining:
     flip_strength: float = 0.2
     flip_scales: int = 100
     seed: int = 0
-    save_every: int = 100
+    save_every: int = 150
 
 
 MAY_CHANGE = frozenset({"steps", "cooldown", "save_every", "learning_rate"})
@@ -160,7 +160,7 @@ def train_transformer(
     )
     text_parameters = list(text_model.parameters())
     groups = parameter_groups(transformer, config.weight_decay)
-    groups.append({"params": text_parameters, "weight_decay": 0.0})
+    groups.append({"params": text_parameters, "names": [], "decays": False, "weight_decay": 0.0})
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.97), fused=True)
     step = 0
     if (state := run.resume()) is not None:
