@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from infinity.checkpoints.save import save_model
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
+from infinity.checkpoints.save import save_model
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
+from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.pipeline import InfinityPipeline
 from infinity.request import SamplingParams
@@ -27,9 +30,13 @@ from infinity.tokenizer.tokenizer import Tokenizer
 from training import text_encoder
 from training.contact_sheet import contact_sheet, read_prompts
 from training.plots import plot_curves
-from training.run import read_metrics
+from training.run import read_checkpoint, read_metrics
 from training.train_tokenizer import TokenizerTraining, train_tokenizer
-from training.train_transformer import TransformerTraining, train_transformer
+from training.train_transformer import (
+    TransformerTraining,
+    build_text_encoder,
+    train_transformer,
+)
 from training.world.captions import caption
 from training.world.sampling import Stage, sample_scene
 from training.world.world import Example, World
@@ -38,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 WORLD = Path("data/world")
 RUNS = Path("runs/default")
+ATTRIBUTION = Path(__file__).parent / "world" / "ATTRIBUTION.md"
 SIZE = 192
 SCALES = tuple((side, side) for side in (1, 2, 3, 4, 6, 9, 12))
 TRAIN_SEED, HELD_OUT_SEED = 1, 2
@@ -71,6 +79,7 @@ TRANSFORMER = TransformerTraining(
 )
 SINGLE_STEPS = 2300
 CAPTIONS, VOCABULARY = 40_000, 2048
+SHARD_BYTES = 9_500_000
 
 SPEC = ModelSpec(
     name="default",
@@ -157,21 +166,37 @@ def transformer_step() -> tuple[InfinityTransformer, T5EncoderModel]:
     )
 
 
+def newest(run: str) -> dict[str, Any]:
+    state = read_checkpoint(RUNS / run)
+    if state is None:
+        raise CheckpointError(f"{RUNS / run} has no checkpoint yet; train it first.")
+    logger.info("%s: step %d", run, state["step"])
+    return state
+
+
 def export_step() -> None:
     """Write the newest checkpoints as a model folder, with a contact sheet and learning curves."""
-    transformer, text_model = transformer_step()
-    text_folder = RUNS / "text_encoder"
-    text_encoder.save(text_model.to(torch.bfloat16), text_step(), text_folder)
+    tokenizer = Tokenizer(TOKENIZER.model)
+    tokenizer.load_state_dict(newest("tokenizer")["model"])
+    transformer = InfinityTransformer(TRANSFORMER.model)
+    state = newest("transformer")
+    transformer.load_state_dict(state["transformer"])
+    text_tokenizer = text_step()
+    text_model = build_text_encoder(TRANSFORMER, text_tokenizer)
+    text_model.load_state_dict(state["text_encoder"])
+    text_encoder.save(text_model.to(torch.bfloat16), text_tokenizer, RUNS / "text_encoder")
     folder = RUNS / "exported"
     save_model(
         folder,
         SPEC,
-        transformer.to(torch.bfloat16),
-        tokenizer_step().to(torch.bfloat16),
-        text_folder,
+        transformer.bfloat16(),
+        tokenizer.bfloat16(),
+        RUNS / "text_encoder",
+        shard_bytes=SHARD_BYTES,
     )
+    shutil.copy(ATTRIBUTION, folder)
     sheet = contact_sheet(InfinityPipeline.from_pretrained(folder), read_prompts())
-    sheet.save(RUNS / "contact_sheet.png", optimize=True)
+    sheet.save(RUNS / "contact_sheet.jpg", quality=88)
     for name, metrics in CURVES.items():
         plot_curves(read_metrics(RUNS / name), metrics, RUNS / f"{name}_curves.png")
 

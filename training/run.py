@@ -20,6 +20,8 @@ from infinity.errors import CheckpointError, ResourceError
 
 logger = logging.getLogger(__name__)
 
+CHECKPOINT = "checkpoint.pt"
+
 
 class Run:
     """The folder of one training run.
@@ -54,24 +56,15 @@ class Run:
                 )
         self._write(path, json.dumps(now, indent=2).encode())
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
-
     def resume(self) -> dict[str, Any] | None:
         """The last saved state, or None for a new run; later metrics lines are dropped.
 
         Raises:
             CheckpointError: the checkpoint cannot be read.
         """
-        if not self._checkpoint.exists():
+        state = read_checkpoint(self.folder)
+        if state is None:
             return None
-        try:
-            state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            raise CheckpointError(
-                f"{self._checkpoint} cannot be read ({type(error).__name__}); delete the folder or restore it."
-            ) from error
         kept = [line for line in read_metrics(self.folder) if line["step"] <= state["step"]]
         self._write(
             self.folder / "metrics.jsonl", "".join(json.dumps(m) + "\n" for m in kept).encode()
@@ -81,10 +74,11 @@ class Run:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write ``state`` (with ``step``) as the newest checkpoint, atomically."""
-        temporary = self._checkpoint.with_suffix(".writing")
+        path = self.folder / CHECKPOINT
+        temporary = path.with_suffix(".writing")
         try:
             torch.save(dict(state), temporary)
-            temporary.replace(self._checkpoint)
+            temporary.replace(path)
         except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
             raise ResourceError(
@@ -105,6 +99,23 @@ class Run:
             temporary.replace(path)
         except OSError as error:
             raise ResourceError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The newest state a run saved (tensors on the CPU, ``step``), None before the first.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({type(error).__name__}); delete the folder or restore it."
+        ) from error
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:

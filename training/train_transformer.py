@@ -91,6 +91,15 @@ def collate(examples: list[Example]) -> tuple[Tensor, list[str]]:
     return pictures.permute(0, 3, 1, 2), [caption for _, caption in examples]
 
 
+def build_text_encoder(
+    config: TransformerTraining, tokenizer: PreTrainedTokenizerFast
+) -> T5EncoderModel:
+    """The run's text encoder, with random weights."""
+    return text_encoder.build_encoder(
+        len(tokenizer), config.model.text_width, config.text_layers, config.text_heads
+    )
+
+
 class TrainingStep:
     """The loss of one batch: frozen tokenizer, self-correction, text dropout, teacher forcing."""
 
@@ -155,9 +164,7 @@ def train_transformer(
     torch.manual_seed(config.seed)
     transformer = InfinityTransformer(config.model)
     transformer.init_weights(torch.Generator().manual_seed(config.seed))
-    text_model = text_encoder.build_encoder(
-        len(text_tokenizer), config.model.text_width, config.text_layers, config.text_heads
-    )
+    text_model = build_text_encoder(config, text_tokenizer)
     text_parameters = list(text_model.parameters())
     groups = parameter_groups(transformer, config.weight_decay)
     groups.append({"params": text_parameters, "names": [], "decays": False, "weight_decay": 0.0})
