@@ -1,0 +1,1 @@
+"""Runs a folder of reference cases through the public modules."""
