@@ -1,4 +1,12 @@
-"""The one place that computes attention.
+"""The one place that computes attention, by the kernel that is fastest for the case.
+
+The fused kernel (``scaled_dot_product_attention``) is used except on a CPU, and there:
+- with gradients, where its backward is slower than written-out products;
+- in bfloat16, where it takes about twice the time of written-out products on a machine with
+  bfloat16 dot products (its exponentials and small tiles are the reason, measured at 1024 x 3000).
+Written-out products round the scores to bfloat16. So that this costs little accuracy the keys are
+centred first: softmax does not see a vector that all keys share, and the scores get small
+(tests/model/test_attention.py).
 
 Shapes: B batch, H heads, L tokens, S keys, d head width, p channel pairs of a head.
 """
@@ -16,6 +24,11 @@ from torch.autograd.function import once_differentiable
 from infinity.model.rope import rotate_
 
 SMALLEST_NORM = 1e-12
+SCORES_AT_ONCE = 2**23
+"""Most attention scores held at once without gradients (16 MiB of bfloat16)."""
+QUERIES_AT_ONCE = 512
+ROTATED_AT_ONCE = 2**22
+"""Most elements of queries, keys and values taken through float32 at once without gradients."""
 
 
 def attend(
@@ -30,6 +43,8 @@ def attend(
     if _needs_plain_products(q_BHLd):
         everything = ((slice(0, q_BHLd.shape[2]), k_BHSd.shape[2]),)
         return _PlainAttention.apply(q_BHLd, k_BHSd, v_BHSd, everything, scale, mask)
+    if q_BHLd.device.type == "cpu" and q_BHLd.dtype == torch.bfloat16:
+        return _chunked_products(q_BHLd, k_BHSd, v_BHSd, scale, mask)
     return F.scaled_dot_product_attention(q_BHLd, k_BHSd, v_BHSd, attn_mask=mask, scale=scale)
 
 
@@ -60,7 +75,49 @@ def unit_rotated(
     Returns:
         q, k, v (B, H, L, d), not contiguous, in the dtype of ``qkv``.
     """
-    return _UnitRotated.apply(qkv_BL3Hd, lengths_2H1, table_Lp)
+    if torch.is_grad_enabled() or qkv_BL3Hd.numel() <= ROTATED_AT_ONCE:
+        return _UnitRotated.apply(qkv_BL3Hd, lengths_2H1, table_Lp)
+    tokens = max(1, len(table_Lp) * ROTATED_AT_ONCE // qkv_BL3Hd.numel())
+    parts = [
+        _UnitRotated.apply(qkv, lengths_2H1, table)
+        for qkv, table in zip(qkv_BL3Hd.split(tokens, dim=1), table_Lp.split(tokens), strict=True)
+    ]
+    q, k = (torch.cat([part[which] for part in parts], dim=2) for which in (0, 1))
+    return q, k, qkv_BL3Hd[:, :, 2].transpose(1, 2)
+
+
+def _chunked_products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+    """Written-out attention, some rows, heads and queries at a time; no gradients."""
+    k = _centred(k)
+    batch, heads, length, _ = q.shape
+    num_keys = k.shape[2]
+    if batch * heads * length * num_keys <= SCORES_AT_ONCE:
+        return _products(q, k, v, scale, mask)
+    queries = min(length, QUERIES_AT_ONCE)
+    heads_at_once = max(1, SCORES_AT_ONCE // (queries * num_keys))
+    output = torch.empty_like(q)
+    for row in range(batch):
+        row_mask = None if mask is None else mask[row]
+        for head in range(0, heads, heads_at_once):
+            some = slice(head, head + heads_at_once)
+            for start in range(0, length, queries):
+                part = slice(start, start + queries)
+                output[row, some, part] = _products(
+                    q[row, some, part], k[row, some], v[row, some], scale, row_mask
+                )
+    return output
+
+
+def _products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+    scores = (q if scale == 1.0 else q * scale) @ k.mT
+    if mask is not None:
+        scores.masked_fill_(~mask, float("-inf"))
+    return scores.softmax(dim=-1) @ v
+
+
+def _centred(k_BHSd: Tensor) -> Tensor:
+    """Keys less their mean, which changes no attention weight but for rounding."""
+    return k_BHSd - k_BHSd.mean(dim=2, keepdim=True)
 
 
 def _needs_plain_products(q: Tensor) -> bool:
@@ -82,6 +139,8 @@ class _PlainAttention(torch.autograd.Function):
         mask: Tensor | None,
     ) -> Tensor:
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+        if k.dtype == torch.bfloat16:
+            k = _centred(k)
         output = torch.empty_like(q)
         all_weights = []
         for span, stop in parts:

@@ -20,8 +20,8 @@ from infinity.model.attention import attend, unit_rotated
 
 NORM_EPS = 1e-6
 MAX_LOG_SCALE = math.log(100.0)
-CHUNK_ELEMENTS = 2**22
-"""Most feed-forward activations held at once while generating."""
+ACTIVATIONS_AT_ONCE = 2**22
+"""Most activations of a wide intermediate result held at once while generating."""
 
 SelfAttend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """q, k, v (B, H, L, d) -> attention (B, H, L, d): cached or scale-causal."""
@@ -48,12 +48,29 @@ def joined_bias(*parts: Tensor | None) -> Tensor:
     return torch.cat([torch.zeros_like(known) if part is None else part for part in parts])
 
 
-def modulated_norm(x_BLC: Tensor, factor_B1C: Tensor, shift_B1C: Tensor) -> Tensor:
-    """Layer norm without weights, times ``factor`` plus ``shift``; float32."""
-    normed = F.layer_norm(x_BLC, x_BLC.shape[-1:], eps=NORM_EPS)
-    if normed.requires_grad:
-        return torch.addcmul(shift_B1C, normed, factor_B1C)
-    return normed.mul_(factor_B1C).add_(shift_B1C)
+def modulated_norm(
+    x_BLC: Tensor, factor_B1C: Tensor, shift_B1C: Tensor, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Layer norm of float32 x without weights, times ``factor`` plus ``shift``, in ``dtype``.
+
+    Without gradients the modulation serves as the norm's own weight and bias, sample by sample.
+    """
+    shape = x_BLC.shape[-1:]
+    if torch.is_grad_enabled():
+        normed = F.layer_norm(x_BLC, shape, eps=NORM_EPS)
+        return torch.addcmul(shift_B1C, normed, factor_B1C).to(dtype)
+    output = torch.empty_like(x_BLC, dtype=dtype)
+    for row, x_LC in enumerate(x_BLC):
+        output[row] = F.layer_norm(x_LC, shape, factor_B1C[row, 0], shift_B1C[row, 0], NORM_EPS)
+    return output
+
+
+def token_chunks(x_BLC: Tensor, width: int) -> tuple[Tensor, ...]:
+    """x along its tokens in parts, so that ``width`` activations a token are not too many."""
+    if torch.is_grad_enabled():
+        return (x_BLC,)
+    tokens = max(1, ACTIVATIONS_AT_ONCE // (len(x_BLC) * width))
+    return x_BLC.split(tokens, dim=1)
 
 
 def linear_float32(layer: nn.Linear, x: Tensor) -> Tensor:
@@ -61,6 +78,13 @@ def linear_float32(layer: nn.Linear, x: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         bias = None if layer.bias is None else layer.bias.float()
         return F.linear(x.float(), layer.weight.float(), bias)
+
+
+def added(x: Tensor, branch: Tensor, gamma: Tensor | None = None) -> Tensor:
+    """float32 x + gamma * branch; in place without gradients."""
+    if torch.is_grad_enabled():
+        return x + branch if gamma is None else torch.addcmul(x, branch.float(), gamma)
+    return x.add_(branch) if gamma is None else x.addcmul_(branch.float(), gamma)
 
 
 def bf16_rounded(x: Tensor, rounds: bool) -> Tensor:
@@ -77,9 +101,12 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(hidden_width, out_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in_width) -> (..., out_width), in the weights' dtype."""
-        hidden = self.up(x.to(self.up.weight.dtype))
-        return self.down(F.gelu(hidden, approximate="tanh"))
+        """(B, L, in_width) -> (B, L, out_width), in the weights' dtype."""
+        parts = [
+            self.down(F.gelu(self.up(part.to(self.up.weight.dtype)), approximate="tanh"))
+            for part in token_chunks(x, self.up.out_features)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 class SelfAttention(nn.Module):
@@ -121,6 +148,7 @@ class CrossAttention(nn.Module):
 
     def keys_values(self, text_BTC: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, H, T, d) of a text; they hold for every scale of a request."""
+        text_BTC = text_BTC.to(self.key_value.weight.dtype)
         kv = F.linear(text_BTC, self.key_value.weight, joined_bias(None, self.value_bias))
         keys, values = rearrange(kv, "B T (n H d) -> n B H T d", n=2, H=self.num_heads).unbind()
         return self._rounded(keys), self._rounded(values)
@@ -150,13 +178,14 @@ class Block(nn.Module):
     def forward(
         self, x_BLC: Tensor, condition: BlockCondition, rope_Lp: Tensor, self_attend: SelfAttend
     ) -> Tensor:
-        """x float32 -> float32. Without gradients x may be changed in place."""
+        """x float32 -> float32. Without gradients x is changed in place."""
         gamma1, gamma2, factor1, factor2, shift1, shift2 = condition.modulation.unbind()
-        normed = modulated_norm(x_BLC, factor1, shift1)
-        x = torch.addcmul(x_BLC, self.attention(normed, rope_Lp, self_attend).float(), gamma1)
-        x = x + self.cross_attention(self._cross_normed(x), condition)
-        normed = modulated_norm(x, factor2, shift2)
-        return torch.addcmul(x, self.feed_forward(normed).float(), gamma2)
+        dtype = self.attention.qkv.weight.dtype
+        normed = modulated_norm(x_BLC, factor1, shift1, dtype)
+        x = added(x_BLC, self.attention(normed, rope_Lp, self_attend), gamma1)
+        x = added(x, self.cross_attention(self._cross_normed(x), condition))
+        normed = modulated_norm(x, factor2, shift2, dtype)
+        return added(x, self.feed_forward(normed), gamma2)
 
     def init_weights(self, generator: torch.Generator, depth: int) -> None:
         """All but plain linear weights and biases, which the transformer has drawn already."""
@@ -191,6 +220,7 @@ class TextPooling(nn.Module):
 
     def forward(self, text_BTW: Tensor, mask_B11T: Tensor | None) -> Tensor:
         """(B, T, W) -> (B, C) float32."""
+        text_BTW = text_BTW.to(self.key_value.weight.dtype)
         kv = F.linear(text_BTW, self.key_value.weight, joined_bias(None, self.value_bias))
         k, v = rearrange(kv, "B T (n P d) -> n B P T d", n=2, P=len(self.query)).unbind()
         q = self.query.to(k.dtype).expand(len(k), -1, -1).unsqueeze(2)

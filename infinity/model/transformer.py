@@ -31,8 +31,10 @@ from infinity.model.layers import (
     BlockCondition,
     FeedForward,
     TextPooling,
+    added,
     linear_float32,
     modulated_norm,
+    token_chunks,
 )
 from infinity.model.rope import rope_table
 from infinity.schedule import ScaleSchedule
@@ -107,6 +109,11 @@ class InfinityTransformer(nn.Module):
     def device(self) -> torch.device:
         return self.start.device
 
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """The precision of the blocks' matrix products, and so of a cache."""
+        return next(self._blocks()).attention.qkv.weight.dtype
+
     def encode_text(self, text: Sequence[Tensor]) -> TextCondition:
         """What the prompts alone decide. Differentiable.
 
@@ -124,7 +131,7 @@ class InfinityTransformer(nn.Module):
             self.text_norm.normalized_shape,
             self.text_norm.weight.float(),
             NORM_EPS,
-        ).to(self.text_norm.weight.dtype)
+        )
         pooled = self.text_pooling(normed, mask)
         projected = self.text_projection(normed)
         activated = F.silu(pooled)
@@ -172,7 +179,7 @@ class InfinityTransformer(nn.Module):
         self_attend = partial(attend_scale_causally, spans=spans)
         for index, block in enumerate(self._blocks()):
             if self._adds_scale_embedding(index):
-                x = x + scale_embedding
+                x = added(x, scale_embedding)
             x = block(x, condition.block(index), table, self_attend)
         return self.logits(x, condition)
 
@@ -201,7 +208,7 @@ class InfinityTransformer(nn.Module):
         rope = cache.ropes[index]
         for layer, block in enumerate(self._blocks()):
             if self._adds_scale_embedding(layer):
-                x = x + scale_embedding
+                x = added(x, scale_embedding)
 
             def self_attend(q: Tensor, k: Tensor, v: Tensor, layer: int = layer) -> Tensor:
                 return attend(q, *cache.append(layer, index, k, v))
@@ -214,8 +221,11 @@ class InfinityTransformer(nn.Module):
     def logits(self, hidden_BlC: Tensor, condition: TextCondition) -> Tensor:
         """(B, l, D, 2) float32: for every bit, logits of False and True."""
         factor, shift = condition.head_modulation.unbind()
-        normed = modulated_norm(hidden_BlC.float(), factor, shift)
-        return rearrange(linear_float32(self.head, normed), "B l (D two) -> B l D two", two=2)
+        parts = [
+            linear_float32(self.head, modulated_norm(part, factor, shift))
+            for part in token_chunks(hidden_BlC.float(), self.config.width)
+        ]
+        return rearrange(torch.cat(parts, dim=1), "B l (D two) -> B l D two", two=2)
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator) -> None:
@@ -242,7 +252,7 @@ class InfinityTransformer(nn.Module):
         return cast("Iterator[Block]", iter(self.blocks))
 
     def _first(self, condition: TextCondition) -> Tensor:
-        """The first scale's one token, (B, 1, C) float32."""
+        """The first scale's one token, (B, 1, C) float32; a new tensor."""
         return (condition.pooled_BC + self.start.float()).unsqueeze(1)
 
     def _embedded(self, inputs_BLD: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 
 from infinity.config import TransformerConfig
 from infinity.errors import RequestError
+from infinity.model import layers
 from infinity.model.cache import KVCache
 from infinity.model.transformer import InfinityTransformer, TextCondition
 from infinity.schedule import ScaleSchedule, schedule_for
@@ -230,3 +231,30 @@ def test_released_schedule_of_a_non_square_picture_runs():
     condition = model.encode_text(texts(2))
     sequence = torch.randn(1, schedule.total_tokens - 1, CONFIG.bits_per_token)
     assert model(sequence, condition, schedule).isfinite().all()
+
+
+@torch.inference_mode()
+def test_chunked_generation_equals_generation_at_once(monkeypatch):
+    model = tiny_transformer()
+    condition = model.encode_text(texts(4, 7))
+    expected = stepwise(model, inputs(2), condition)
+    monkeypatch.setattr(layers, "ACTIVATIONS_AT_ONCE", 3000)
+    torch.testing.assert_close(stepwise(model, inputs(2), condition), expected, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_float32_norms_and_embeddings_go_with_bf16_matrices():
+    model = tiny_transformer()
+    for module in (model.text_pooling, model.text_projection, model.blocks):
+        for parameter in module.parameters():
+            if parameter.ndim > 1:
+                parameter.data = parameter.data.bfloat16()
+    for module in (model.text_pooling, model.text_projection, model.blocks):
+        for name, parameter in module.named_parameters():
+            if name.endswith("bias") and "norm" not in name:
+                parameter.data = parameter.data.bfloat16()
+    assert model.compute_dtype == torch.bfloat16
+    cache = KVCache(CONFIG, SCHEDULE, 2, dtype=model.compute_dtype)
+    condition = model.encode_text(texts(4, 7))
+    hidden = model.forward_scale(None, condition, cache, 0)
+    assert model.logits(hidden, condition).isfinite().all()
