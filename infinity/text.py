@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,11 +39,16 @@ class EncodedPrompt:
         features: (T, W) float32 on the CPU, end token included.
         dropped_tokens: tokens beyond the model's limit, which it never saw.
         kept_text: the part of the prompt the features stand for.
+        unknown_tokens: how many of the tokens are pieces the encoder has no entry for, such as
+            most emoji.
+        understood_text: what the known tokens say; empty where nothing of the prompt is known.
     """
 
     features: Tensor
     dropped_tokens: int
     kept_text: str
+    unknown_tokens: int
+    understood_text: str
 
     @property
     def num_tokens(self) -> int:
@@ -132,7 +139,9 @@ class TextEncoder:
             kept = prompt[: tokens["offset_mapping"][self.config.max_length - 2][1]]
             logger.info("a prompt lost %d tokens beyond the limit of %d", dropped, len(ids))
         features = _run(model, torch.tensor([ids], device=self.device))
-        return EncodedPrompt(features, max(dropped, 0), kept)
+        known = [token for token in ids if token != tokenizer.unk_token_id]
+        understood = " ".join(str(tokenizer.decode(known, skip_special_tokens=True)).split())
+        return EncodedPrompt(features, max(dropped, 0), kept, len(ids) - len(known), understood)
 
     def _load(self) -> tuple[PreTrainedTokenizerBase, T5EncoderModel]:
         if not self.folder.is_dir():
@@ -178,13 +187,14 @@ def _load_model(
     from transformers import T5EncoderModel
 
     try:
-        model, info = T5EncoderModel.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with _no_progress_bar():
+            model, info = T5EncoderModel.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except Exception as error:
         raise CheckpointError(
             f"The text encoder in {folder} cannot be read ({_first_line(error)}); "
@@ -206,6 +216,20 @@ def _load_model(
             f"{config.width}; use the text encoder the model was trained with."
         )
     return model.eval().requires_grad_(False).to(device)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keeps transformers' bar out of the terminal: who asks for the model shows the progress."""
+    from transformers.utils import logging as transformers_logging
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def _names(keys: Any) -> tuple[str, ...]:

@@ -70,10 +70,18 @@ class WordsEncoder:
 
     def encode(self, prompt: str) -> EncodedPrompt:
         self.prompts.append(prompt)
-        words = [word for word in prompt.lower().split() if word.isascii()]
+        words = prompt.lower().split()
         kept = words[: self.max_tokens - 1]
-        rows = [_features(word, self.width) for word in (*kept, "</s>")]
-        return EncodedPrompt(torch.stack(rows), len(words) - len(kept), " ".join(kept))
+        known = [word for word in kept if word.isascii()]
+        tokens = [word if word.isascii() else "<unk>" for word in kept]
+        rows = [_features(token, self.width) for token in (*tokens, "</s>")]
+        return EncodedPrompt(
+            features=torch.stack(rows),
+            dropped_tokens=len(words) - len(kept),
+            kept_text=" ".join(kept),
+            unknown_tokens=len(kept) - len(known),
+            understood_text=" ".join(known),
+        )
 
     def release(self) -> None:
         self.released += 1

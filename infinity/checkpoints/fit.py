@@ -24,7 +24,6 @@ LISTED = 3
 _FLOAT32_PARAMETERS = (
     "unconditional",
     "start",
-    "token_embedding.",
     "scale_embedding.",
     "modulation.",
     "head_modulation.",
@@ -104,8 +103,8 @@ def make_transformer(
 ) -> InfinityTransformer:
     """A transformer from weights (our names), in evaluation mode, without gradients.
 
-    Its matrices get ``dtype``; what upstream keeps in float32 (embeddings, head, modulation, norms)
-    stays float32, which costs little and keeps the logits accurate. Weights are consumed.
+    Its matrices get ``dtype``. The unconditional text, scale embedding, modulation, head and norms
+    stay float32, which costs little and keeps the logits accurate. Weights are consumed.
 
     Raises:
         CheckpointError: tensors missing, unexpected or mis-shaped; it lists them.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from infinity.checkpoints.download import Wanted, fetch, fetch_model, fetch_text
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError, ResourceError
 from infinity.spec import HubFiles
-from tests.checkpoints.hub import COMMIT, NEWER_COMMIT, StandIn, serve
+from tests.checkpoints.hub import COMMIT, NEWER_COMMIT
 
 REPOSITORY = "Owner/Model"
 TRANSFORMER = bytes(range(256)) * 400
@@ -36,16 +35,9 @@ HUB_FILES = HubFiles(
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
-    stand_in = StandIn({REPOSITORY: {COMMIT: dict(FILES)}})
-    server = serve(stand_in)
-    monkeypatch.setenv("HF_ENDPOINT", stand_in.url)
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    yield stand_in
-    server.shutdown()
-    server.server_close()
+def hub(empty_hub):
+    empty_hub.repositories[REPOSITORY] = {COMMIT: dict(FILES)}
+    return empty_hub
 
 
 def quiet(text: str, fraction: float) -> None:

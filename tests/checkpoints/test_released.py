@@ -1,0 +1,104 @@
+"""A released model by its name, from the hub's stand-in to features and weights."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+import torch
+
+from infinity import registry
+from infinity.checkpoints.load import convert, load_model
+from infinity.config import TextEncoderConfig
+from infinity.errors import CheckpointError, ResourceError
+from infinity.spec import HubFiles
+from tests.checkpoints.hub import COMMIT
+from tests.checkpoints.upstream_files import SPEC, tokenizer_state, transformer_state
+from tests.t5_folder import write_t5_folder
+from tests.tiny import tiny_transformer
+
+NAME = "tiny-released"
+TEXT_ENCODER = TextEncoderConfig(source="Owner/t5", revision=COMMIT, width=128, max_length=24)
+RELEASED = replace(
+    SPEC,
+    name=NAME,
+    text_encoder=TEXT_ENCODER,
+    hub=HubFiles(
+        repository="Owner/Model",
+        revision=COMMIT,
+        transformer="model.pth",
+        tokenizer=("vae_d_8.pth", "vae_d8.pth"),
+    ),
+)
+
+
+def pickled(content) -> bytes:
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def hub(empty_hub, tmp_path, monkeypatch):
+    encoder = write_t5_folder(tmp_path / "t5")
+    empty_hub.repositories = {
+        "Owner/Model": {
+            COMMIT: {
+                "model.pth": pickled(transformer_state(3)),
+                "vae_d8.pth": pickled({"vae": tokenizer_state()}),
+                "vae_d16.pth": b"not wanted" * 100,
+            }
+        },
+        "Owner/t5": {COMMIT: {path.name: path.read_bytes() for path in encoder.iterdir()}},
+    }
+    monkeypatch.setitem(registry.MODEL_SPECS, NAME, RELEASED)
+    return empty_hub
+
+
+def test_released_model_is_fetched_and_loaded(hub):
+    seen = []
+    model = load_model(NAME, progress=lambda text, part: seen.append(text))
+    assert model.spec == RELEASED
+    assert torch.equal(model.transformer.head.weight, tiny_transformer(SPEC).head.weight)
+    assert model.text_encoder.encode("a red apple").features.shape[1] == 128
+    assert {path for path, _ in hub.gets} == {
+        "model.pth",
+        "vae_d8.pth",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert "Downloading model.pth" in seen
+    assert "Loading the transformer" in seen
+
+
+def test_fetched_model_loads_without_a_network(hub, monkeypatch):
+    load_model(NAME, progress=lambda text, part: None)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert load_model(NAME).spec == RELEASED
+
+
+def test_released_model_without_a_network_says_what_to_do(hub, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ResourceError, match="check the network connection"):
+        load_model(NAME)
+
+
+def test_released_model_converts_by_name(hub, tmp_path):
+    convert(NAME, tmp_path / "own", progress=lambda text, part: None)
+    model = load_model(tmp_path / "own", progress=lambda text, part: None)
+    assert model.spec == replace(RELEASED, hub=None)
+    assert torch.equal(model.transformer.head.weight, tiny_transformer(SPEC).head.weight)
+
+
+def test_released_weights_of_another_shape_are_refused(hub):
+    small = replace(SPEC.transformer, depth=2)
+    state = tiny_transformer(replace(SPEC, transformer=small)).state_dict()
+    from infinity.checkpoints.convert import to_upstream
+
+    content = pickled(to_upstream(state, "transformer", 2))
+    hub.repositories["Owner/Model"][COMMIT]["model.pth"] = content
+    with pytest.raises(CheckpointError, match="do not fit the configuration"):
+        load_model(NAME, progress=lambda text, part: None)
