@@ -294,11 +294,24 @@ def _result(events: Iterator[Event]) -> Done:
 
 
 def _prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
+    notes: list[str] = []
     if encoded.truncated:
-        return [
+        notes.append(
             f"The {what} was cut to its first {encoded.num_tokens} tokens; the model did not see "
             f"what follows “…{encoded.kept_text[-60:]}”."
-        ]
-    if encoded.num_tokens <= 1:
-        return [f"The model knows no word of the {what}; describe the picture in plain words."]
-    return []
+        )
+    if not encoded.understood_text:
+        notes.append(
+            f"The model knows nothing of the {what}, so the picture is a guess; describe it in "
+            "plain words."
+        )
+    elif encoded.unknown_tokens:
+        notes.append(
+            f"The model does not know some of the {what}’s characters and read it as "
+            f"“{_shortened(encoded.understood_text)}”."
+        )
+    return notes
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from infinity.errors import CheckpointError, RequestError
 from infinity.events import Done, Preview
-from infinity.registry import DEFAULT_MODEL
+from infinity.registry import DEFAULT_MODEL, model_names
 from infinity.request import GenerationRequest
 
 if TYPE_CHECKING:
@@ -57,11 +57,15 @@ def replay(options: argparse.Namespace) -> None:
     from infinity.metadata import read_record
 
     output = _png(options.output)
-    original = open_image(options.picture)
-    record = read_record(original)
+    original, record = open_image(options.picture), read_record(options.picture)
     options.dtype = options.dtype or record.dtype or None
     if options.threads is None and record.threads:
         torch.set_num_threads(record.threads)
+    if options.model is None and record.model not in model_names():
+        raise RequestError(
+            f"The picture was made with a model called {record.model!r}, which is none of the known "
+            "ones; say where it is with --model FOLDER."
+        )
     pipeline = _load(options, options.model or record.model)
     done = _draw(pipeline, record.request, None)
     _save(done, output)

@@ -91,11 +91,14 @@ def sample_bits(
     difference_BlD = logits_BlD2[..., 1].float() - logits_BlD2[..., 0].float()
     if temperature == 0 or top_k == 1:
         one_wins_tie_BlD = noise_BlD2[..., 1] < noise_BlD2[..., 0]
-        return torch.where(difference_BlD == 0, one_wins_tie_BlD, difference_BlD > 0)
-    difference_BlD = difference_BlD * (1 / temperature)
-    one_BlD, zero_BlD = difference_BlD.sigmoid(), (-difference_BlD).sigmoid()
-    bits_BlD = one_BlD / noise_BlD2[..., 1] > zero_BlD / noise_BlD2[..., 0]
-    if 0 < top_p < 1:
-        forced_BlD = torch.minimum(one_BlD, zero_BlD) <= 1 - top_p
-        bits_BlD = torch.where(forced_BlD, difference_BlD >= 0, bits_BlD)
-    return bits_BlD
+        bits_BlD = torch.where(difference_BlD == 0, one_wins_tie_BlD, difference_BlD > 0)
+        forced_BlD = difference_BlD == 0 if 0 < top_p <= 0.5 else None
+    else:
+        difference_BlD = difference_BlD * (1 / temperature)
+        one_BlD, zero_BlD = difference_BlD.sigmoid(), (-difference_BlD).sigmoid()
+        bits_BlD = one_BlD / noise_BlD2[..., 1] > zero_BlD / noise_BlD2[..., 0]
+        is_cut = 0 < top_p < 1
+        forced_BlD = torch.minimum(one_BlD, zero_BlD) <= 1 - top_p if is_cut else None
+    return (
+        bits_BlD if forced_BlD is None else torch.where(forced_BlD, difference_BlD >= 0, bits_BlD)
+    )
