@@ -75,9 +75,9 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=24, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=3500,
+    steps=2800,
 )
-SINGLE_STEPS = 2300
+SINGLE_STEPS = 1900
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
 
