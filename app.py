@@ -1,0 +1,61 @@
+"""Start the page: ``python app.py --model NAME_OR_FOLDER --port 7860``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from infinity.devices import DTYPES
+from infinity.errors import InfinityError
+from infinity.manager import ModelManager
+from infinity.registry import DEFAULT_MODEL
+from infinity.spec import CONFIG_FILE, read_spec
+from infinity.ui.app import build_app, launch_options
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME_OR_FOLDER",
+        help="the model to begin with: a name from `python -m infinity models`, or a model's folder",
+    )
+    parser.add_argument("--host", help="address to listen on (else $GRADIO_SERVER_NAME, 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=int, help="port (else $GRADIO_SERVER_PORT, the first free from 7860)"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (the best there is by default)")
+    parser.add_argument("--dtype", choices=sorted(DTYPES), help="precision (default: by device)")
+    parser.add_argument("--share", action="store_true", help="open a public link through Gradio")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until interrupted. Returns the exit status: 0, or 1 with a line on what went wrong."""
+    options = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        name, folders = options.model, {}
+        if (Path(name) / CONFIG_FILE).is_file():
+            folders = {(spec_name := read_spec(name).name): name}
+            name = spec_name
+        manager = ModelManager(device=options.device, dtype=options.dtype, models=folders)
+        app = build_app(manager, name)
+    except InfinityError as error:
+        sys.stderr.write(f"app.py: {error}\n")
+        return 1
+    app.launch(
+        server_name=options.host,
+        server_port=options.port,
+        share=options.share,
+        **launch_options(),
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

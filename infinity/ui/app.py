@@ -1,0 +1,86 @@
+"""The page as a whole: ``build_app(manager).launch(**launch_options())``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import gradio as gr
+from gradio.events import api
+
+from infinity.errors import CheckpointError
+from infinity.manager import ModelManager
+from infinity.registry import DEFAULT_MODEL, MODEL_SPECS
+from infinity.spec import ModelSpec
+from infinity.ui.api import make_generate
+from infinity.ui.generate_tab import ONE_AT_A_TIME, build_generate_tab
+from infinity.ui.runs import Runs
+from infinity.ui.theme import STYLE_SHEET, theme
+
+logger = logging.getLogger(__name__)
+
+TITLE = "Infinity"
+HOUR, DAY = 3600, 86400
+MAX_QUEUE = 64
+
+HEADER = """
+<header class="masthead"><h1><span aria-hidden="true">∞</span> Infinity</h1>
+<p>Words to pictures, bit by bit and scale by scale.</p></header>
+"""
+
+
+def build_app(
+    manager: ModelManager, model: str = DEFAULT_MODEL, runs: Runs | None = None
+) -> gr.Blocks:
+    """The page over ``manager``'s models. Pictures it wrote are deleted after a day, and at exit.
+
+    Args:
+        model: the one chosen at first, and the endpoint's default.
+        runs: shared with the caller only to look inside; a new one by default.
+
+    Raises:
+        RequestError: the manager does not know ``model``.
+        CheckpointError: its folder is missing or damaged.
+    """
+    runs = runs if runs is not None else Runs()
+    models = offered_models(manager, model)
+    written: set[str] = set()
+    with gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=(HOUR, DAY)) as app:
+        gr.HTML(HEADER)
+        build_generate_tab(manager, runs, models, model, written.add)
+        api(
+            make_generate(manager, runs, tuple(models), model, written.add),
+            api_name="generate",
+            **ONE_AT_A_TIME,
+        )
+
+        def leave(request: gr.Request) -> None:
+            runs.stop(request.session_hash or "")
+
+        app.unload(leave)
+    app.temp_file_sets.append(written)
+    return app.queue(max_size=MAX_QUEUE)
+
+
+def offered_models(manager: ModelManager, chosen: str) -> dict[str, ModelSpec]:
+    """What can be drawn with: models with weights, ``chosen`` first. Raises as :func:`build_app`."""
+    models = {chosen: manager.spec(chosen)}
+    for name in manager.names():
+        if name in MODEL_SPECS and MODEL_SPECS[name].hub is None:
+            continue  # a size of the paper that nobody released
+        try:
+            models.setdefault(name, manager.spec(name))
+        except CheckpointError as error:
+            logger.warning("%s is not on offer: %s", name, error)
+    return models
+
+
+def launch_options() -> dict[str, Any]:
+    """Keyword arguments of ``launch`` that belong to the page: looks, and nothing kept of its users."""
+    return {
+        "theme": theme(),
+        "css_paths": [STYLE_SHEET],
+        "footer_links": ["api", "settings"],
+        "run_history": False,
+        "ssr_mode": False,
+    }

@@ -1,0 +1,156 @@
+"""The Generate tab: prompt and picture first, the settings beside them, and their events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from infinity.errors import InfinityError
+from infinity.manager import ModelManager
+from infinity.spec import ModelSpec
+from infinity.ui import present
+from infinity.ui.controls import (
+    EXAMPLES,
+    KEEP,
+    RequestControls,
+    build_controls,
+    describe,
+    model_defaults,
+)
+from infinity.ui.handlers import make_paint, make_start, make_stop
+from infinity.ui.present import View
+from infinity.ui.runs import Runs
+
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
+"""For every handler that runs a model: one at a time, the others queue."""
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a run changes on the page."""
+
+    stage: gr.HTML
+    strip: gr.HTML
+    status: gr.HTML
+    generate: gr.Button
+    stop: gr.Button
+
+    def all(self) -> list[Any]:
+        return [self.stage, self.strip, self.status, self.generate, self.stop]
+
+
+def build_generate_tab(
+    manager: ModelManager,
+    runs: Runs,
+    models: Mapping[str, ModelSpec],
+    chosen: str,
+    keep_track: Callable[[str], None],
+) -> RequestControls:
+    """Lay out the tab inside the current Blocks and wire its events.
+
+    Args:
+        models: every model on offer, by name; ``chosen`` is the one to begin with.
+        keep_track: told the path of every file written, so that old ones are cleaned up.
+    """
+    controls = build_controls(models, chosen)
+    outputs, examples = _lay_out(controls, present.idle(models[chosen]))
+    _wire_runs(
+        controls,
+        outputs,
+        examples,
+        make_start(runs),
+        make_stop(runs),
+        make_paint(manager, runs, keep_track),
+    )
+    _wire_settings(manager, controls)
+    return controls
+
+
+def _lay_out(controls: RequestControls, view: View) -> tuple[Outputs, gr.Dataset]:
+    with gr.Row(elem_id="ask", equal_height=False):
+        with gr.Column(scale=1, min_width=240, elem_id="ask-prompt"):
+            controls.prompt.render()
+        with gr.Column(scale=0, min_width=140, elem_id="ask-buttons"):
+            generate = gr.Button("Generate", variant="primary", elem_id="generate")
+            stop = gr.Button("Stop", variant="secondary", visible=False, elem_id="stop")
+    examples = gr.Dataset(
+        components=[gr.Textbox(render=False)],
+        samples=[[text] for text in EXAMPLES],
+        type="values",
+        label="Try one",
+        elem_id="examples",
+    )
+    status = gr.HTML(present.status_html(view), elem_id="status")
+    with gr.Row(elem_id="work", equal_height=False):
+        with gr.Column(scale=1, min_width=320, elem_id="result"):
+            stage = gr.HTML(present.stage_html(view), elem_id="stage")
+            strip = gr.HTML(present.strip_html(view), elem_id="strip")
+        with gr.Column(scale=0, min_width=300, elem_id="settings"):
+            _lay_out_settings(controls)
+    return Outputs(stage, strip, status, generate, stop), examples
+
+
+def _lay_out_settings(controls: RequestControls) -> None:
+    controls.model.render()
+    controls.aspect_ratio.render()
+    with gr.Row(elem_id="seed-row", equal_height=False):
+        controls.seed.render()
+        controls.seed_mode.render()
+    controls.num_images.render()
+    controls.guidance.render()
+    controls.temperature.render()
+    with gr.Accordion("More settings", open=False, elem_id="more-settings"):
+        controls.negative_prompt.render()
+        controls.top_p.render()
+        controls.top_k.render()
+
+
+def _wire_runs(
+    controls: RequestControls,
+    outputs: Outputs,
+    examples: gr.Dataset,
+    start: Callable[..., Any],
+    stop: Callable[..., Any],
+    paint: Callable[..., Any],
+) -> None:
+    started = [controls.seed, *outputs.all()]
+    drawing = {"fn": paint, "outputs": outputs.all(), "trigger_mode": "multiple"}
+    # Checked at once and outside the queue; the run itself waits its turn. A second Enter while
+    # one is under way begins nothing, and its turn in the queue finds nothing to do.
+    gr.on(
+        [controls.prompt.submit, outputs.generate.click],
+        start,
+        controls.inputs(),
+        started,
+        queue=False,
+        **PRIVATE,
+    ).then(**drawing, **ONE_AT_A_TIME, **PRIVATE)
+    examples.click(
+        lambda sample: sample[0], examples, controls.prompt, queue=False, **PRIVATE
+    ).then(start, controls.inputs(), started, queue=False, **PRIVATE).then(
+        **drawing, **ONE_AT_A_TIME, **PRIVATE
+    )
+    outputs.stop.click(stop, None, outputs.all(), queue=False, **PRIVATE)
+
+
+def _wire_settings(manager: ModelManager, controls: RequestControls) -> None:
+    def choose_model(name: str, aspect_ratio: str | None) -> tuple[Any, ...]:
+        try:
+            spec = manager.spec(name)
+        except InfinityError as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+        return gr.update(info=describe(spec)), *model_defaults(spec, aspect_ratio)
+
+    controls.model.input(
+        choose_model,
+        [controls.model, controls.aspect_ratio],
+        [controls.model, *controls.defaults_of()],
+        queue=False,
+        **PRIVATE,
+    )
+    controls.seed.input(lambda: KEEP, None, controls.seed_mode, queue=False, **PRIVATE)

@@ -1,0 +1,137 @@
+"""What happens when somebody generates: checked at once, drawn in turn, shown as it grows, stopped.
+
+The handlers know no component: they return updates in the order the tab wires them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from infinity.errors import InfinityError
+from infinity.events import Done
+from infinity.manager import ModelManager
+from infinity.ui import present
+from infinity.ui.controls import RequestControls, request_from
+from infinity.ui.files import address, save_pictures
+from infinity.ui.loading import Loading, load
+from infinity.ui.present import Picture, View
+from infinity.ui.runs import Run, Runs
+
+logger = logging.getLogger(__name__)
+
+UNEXPECTED = "Something unexpected went wrong; the log of the program has the details."
+NUM_OUTPUTS = 5
+"""What :func:`show` updates: stage, strip, status, Generate button, Stop button."""
+
+
+def make_start(runs: Runs) -> Callable[..., tuple[Any, ...]]:
+    """The handler that checks a request and puts it in line; its outputs: the seed, then the page."""
+
+    def start(request: gr.Request, *values: Any) -> tuple[Any, ...]:
+        try:
+            model, wanted = request_from(dict(zip(RequestControls.names(), values, strict=True)))
+        except InfinityError as error:
+            return (gr.skip(), *show(present.failed(View(), str(error))))
+        if not runs.begin(_session(request), Run(model, wanted)):
+            return (gr.skip(),) * (1 + NUM_OUTPUTS)
+        return (wanted.seed, *show(present.waiting(wanted.prompt)))
+
+    return start
+
+
+def make_stop(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
+    """The handler that ends the session's run within a scale, or before its turn came."""
+
+    def stop(request: gr.Request) -> tuple[Any, ...]:
+        if runs.stop(_session(request)):
+            return (
+                *(gr.skip(),) * (NUM_OUTPUTS - 1),
+                gr.update(value="Stopping …", interactive=False),
+            )
+        return show(present.stopped(View(), 0))
+
+    return stop
+
+
+def make_paint(
+    manager: ModelManager, runs: Runs, keep_track: Callable[[str], None]
+) -> Callable[[gr.Request], Iterator[tuple[Any, ...]]]:
+    """The handler that carries out the session's waiting run and shows it as it grows.
+
+    Args:
+        keep_track: told the path of every file written, so that old ones are cleaned up.
+    """
+
+    def paint(request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        with runs.taken(_session(request)) as run:
+            if run is None:
+                yield (gr.skip(),) * NUM_OUTPUTS
+                return
+            view = View()
+            try:
+                for view in views(manager, run, keep_track):
+                    yield show(view)
+            except InfinityError as error:
+                yield show(present.failed(view, str(error)))
+            except Exception:
+                logger.exception("A run failed")
+                yield show(present.failed(view, UNEXPECTED))
+
+    return paint
+
+
+def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) -> Iterator[View]:
+    """Every view of one run, from loading the model to the finished pictures.
+
+    Raises:
+        InfinityError: what cannot be done, in one sentence.
+    """
+    view = present.waiting(run.request.prompt)
+    spec = manager.spec(run.model)
+    pipeline = None
+    for report in load(manager, run.model, run.cancel):
+        if isinstance(report, Loading):
+            yield (view := present.loading(view, report.what, report.fraction))
+        else:
+            pipeline = report
+    if pipeline is None:
+        yield present.stopped(view, 0)
+        return
+    yield (view := present.opened(view, spec, run.request.aspect_ratio))
+    for event in pipeline.stream(run.request, cancel=run.cancel):
+        pictures = _publish(event, keep_track) if isinstance(event, Done) else ()
+        yield (view := present.after(view, event, pictures))
+
+
+def show(view: View) -> tuple[Any, ...]:
+    """The updates of the page. What a view knows nothing of, or leaves be, is skipped."""
+    generate, stop = gr.skip(), gr.skip()
+    if view.phase == "waiting" or not view.is_busy:
+        generate = gr.update(visible=not view.is_busy)
+        stop = gr.update(visible=view.is_busy, value="Stop", interactive=True)
+    return (
+        present.stage_html(view) if view.pictures else gr.skip(),
+        present.strip_html(view) if view.frames else gr.skip(),
+        present.status_html(view),
+        generate,
+        stop,
+    )
+
+
+def _publish(event: Done, keep_track: Callable[[str], None]) -> tuple[Picture, ...]:
+    seeds = event.request.seeds
+    paths = save_pictures(event.images, event.request.prompt, seeds)
+    for path in paths:
+        keep_track(str(path))
+    return tuple(
+        Picture(address(path), image.width / image.height, path.name, seed)
+        for path, image, seed in zip(paths, event.images, seeds, strict=True)
+    )
+
+
+def _session(request: gr.Request) -> str:
+    return request.session_hash or ""

@@ -1,0 +1,58 @@
+"""Loading a model without freezing the page: the work in a thread, its progress as a stream."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from infinity.manager import ModelManager
+from infinity.pipeline import InfinityPipeline
+
+POLL_SECONDS = 0.2
+"""How soon a stop is noticed while a model loads."""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What is being done, and how far it is."""
+
+    what: str
+    fraction: float | None = None
+
+
+def load(
+    manager: ModelManager, name: str, cancel: threading.Event
+) -> Iterator[Loading | InfinityPipeline]:
+    """Progress, at most every ``POLL_SECONDS``, then the pipeline, last.
+
+    A cancelled load ends without a pipeline; the thread finishes in its own time, so that the
+    manager has the model for whoever asks next.
+
+    Raises:
+        InfinityError: from the manager.
+    """
+    reports: queue.Queue[Loading | InfinityPipeline | Exception] = queue.Queue()
+
+    def work() -> None:
+        try:
+            reports.put(
+                manager.get(name, lambda what, fraction: reports.put(Loading(what, fraction)))
+            )
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            reports.put(error)
+
+    threading.Thread(target=work, name=f"load-{name}", daemon=True).start()
+    while not cancel.is_set():
+        try:
+            report = reports.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            continue
+        while isinstance(report, Loading) and not reports.empty():
+            report = reports.get()
+        if isinstance(report, Exception):
+            raise report
+        yield report
+        if not isinstance(report, Loading):
+            return

@@ -1,0 +1,90 @@
+"""Who is generating: one cancel flag a run, so that Stop, a reload and a second tab never mix.
+
+A page's run begins outside the queue (checked at once, shown as waiting) and is taken up inside it.
+Between the two it can be stopped, replaced by nobody, and closed when its browser goes away.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from infinity.request import GenerationRequest
+
+
+@dataclass(eq=False)
+class Run:
+    """One request of one session; setting ``cancel`` ends it within a scale."""
+
+    model: str
+    request: GenerationRequest
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+
+class Runs:
+    """The runs of all sessions. Every method is safe to call from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Run] = {}
+        self._running: dict[str, list[Run]] = {}
+
+    def begin(self, session: str, run: Run) -> bool:
+        """Put a page's run in line; False when that page is busy already."""
+        with self._lock:
+            if session in self._waiting or self._running.get(session):
+                return False
+            self._waiting[session] = run
+            return True
+
+    @contextmanager
+    def taken(self, session: str) -> Iterator[Run | None]:
+        """The session's waiting run, under way while this lasts; None when there is none.
+
+        Holds no lock meanwhile: generators yield inside, and resume on other threads.
+        """
+        with self._lock:
+            run = self._waiting.pop(session, None)
+            if run is not None:
+                self._running.setdefault(session, []).append(run)
+        try:
+            yield run
+        finally:
+            if run is not None:
+                self._finish(session, run)
+
+    @contextmanager
+    def running(self, session: str, run: Run) -> Iterator[Run]:
+        """``run`` is under way while this lasts, beside whatever else the session has."""
+        with self._lock:
+            self._running.setdefault(session, []).append(run)
+        try:
+            yield run
+        finally:
+            self._finish(session, run)
+
+    def stop(self, session: str) -> bool:
+        """Cancel all the session has; True when something was running and will end by itself."""
+        with self._lock:
+            waiting = self._waiting.pop(session, None)
+            running = list(self._running.get(session, ()))
+        for run in (*running, *([waiting] if waiting else ())):
+            run.cancel.set()
+        return bool(running)
+
+    def __len__(self) -> int:
+        """Runs waiting or under way, of all sessions."""
+        with self._lock:
+            return len(self._waiting) + sum(len(runs) for runs in self._running.values())
+
+    def _finish(self, session: str, run: Run) -> None:
+        """However a run ended: it is cancelled, should anything still draw it, and gone."""
+        run.cancel.set()
+        with self._lock:
+            remaining = [other for other in self._running[session] if other is not run]
+            if remaining:
+                self._running[session] = remaining
+            else:
+                del self._running[session]

@@ -1,0 +1,146 @@
+"""A manager and a pipeline without a model: the page's tests need the events, not the pictures."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from PIL import Image
+
+from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
+from infinity.errors import RequestError
+from infinity.events import Cancelled, Done, Event, Preview
+from infinity.metadata import PictureRecord, attach
+from infinity.request import GenerationRequest, PreviewPolicy, SamplingParams
+from infinity.schedule import ScaleSchedule
+from infinity.spec import ModelSpec
+
+SCALES = (1, 2, 3, 4, 6, 9, 12)
+
+
+def make_spec(name: str, title: str, ratios: tuple[str, ...] = ("1:1", "2:1")) -> ModelSpec:
+    shapes = {"1:1": (1.0, 1.0), "2:1": (0.5, 1.0), "1:2": (1.0, 0.5)}
+    return ModelSpec(
+        name=name,
+        title=title,
+        transformer=TransformerConfig(
+            depth=1, width=64, num_heads=4, bits_per_token=24, text_width=128
+        ),
+        tokenizer=TokenizerConfig(bits=24, base_channels=32, channel_multipliers=(1, 2, 2, 2, 2)),
+        text_encoder=TextEncoderConfig(width=128),
+        schedules={
+            ratio: ScaleSchedule(
+                [
+                    (max(1, round(s * shapes[ratio][0])), max(1, round(s * shapes[ratio][1])))
+                    for s in SCALES
+                ]
+            )
+            for ratio in ratios
+        },
+        sampling=SamplingParams(guidance=3.0, temperature=0.9),
+    )
+
+
+class FakePipeline:
+    """Pictures of one colour a seed; ``gate`` (if given) is waited for before every scale."""
+
+    def __init__(self, spec: ModelSpec, seconds: float = 0.0) -> None:
+        self.spec = spec
+        self.seconds = seconds
+        self.requests: list[GenerationRequest] = []
+        self.gate: threading.Semaphore | None = None
+        self.error: Exception | None = None
+        self.notes: tuple[str, ...] = ()
+        self.picture: Callable[[int, tuple[int, int]], Image.Image] = plain_picture
+
+    def stream(
+        self,
+        request: GenerationRequest,
+        *,
+        cancel: threading.Event | None = None,
+        previews: PreviewPolicy = "scale",
+    ) -> Iterator[Event]:
+        self.requests.append(request)
+        resolved = request.resolved(self.spec.sampling)
+        schedule = self.spec.schedule(request.aspect_ratio)
+        pixels = self.spec.tokenizer.token_pixels
+        final: tuple[Image.Image, ...] = ()
+        for index, scale in enumerate(schedule):
+            if self.gate is not None:
+                self.gate.acquire()
+            time.sleep(self.seconds)
+            if cancel is not None and cancel.is_set():
+                yield Cancelled(completed_scales=index)
+                return
+            if self.error is not None and index == 2:
+                raise self.error
+            size = (scale.width * pixels, scale.height * pixels)
+            final = tuple(self.picture(seed, size) for seed in request.seeds)
+            yield Preview(
+                index=index,
+                num_scales=len(schedule),
+                height=scale.height,
+                width=scale.width,
+                bits=scale.tokens * self.spec.tokenizer.bits_per_token,
+                seconds=0.01 * (index + 1),
+                preview_seconds=0.001,
+                images=None if previews == "off" else final,
+            )
+        records = [
+            PictureRecord(
+                request=GenerationRequest.from_dict(
+                    resolved.to_dict() | {"seed": seed, "num_images": 1}
+                ),
+                model=self.spec.name,
+            )
+            for seed in request.seeds
+        ]
+        yield Done(
+            images=tuple(
+                attach(image, record) for image, record in zip(final, records, strict=True)
+            ),
+            request=resolved,
+            seconds=0.28,
+            text_seconds=0.01,
+            model_seconds=0.2,
+            decode_seconds=0.05,
+            preview_seconds=0.02,
+            notes=self.notes,
+        )
+
+
+class FakeManager:
+    """Two models; loading the second one reports its progress, or fails with ``load_error``."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.pipelines = {
+            spec.name: FakePipeline(spec, seconds)
+            for spec in (
+                make_spec("default", "Infinity emoji"),
+                make_spec("other", "Another model", ratios=("1:1", "1:2")),
+            )
+        }
+        self.load_seconds = 0.0
+        self.load_error: Exception | None = None
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.pipelines)
+
+    def spec(self, name: str) -> ModelSpec:
+        if name not in self.pipelines:
+            raise RequestError(f"Unknown model {name!r}.")
+        return self.pipelines[name].spec
+
+    def get(self, name: str, progress: Callable[[str, float], None] | None = None) -> FakePipeline:
+        if self.load_error is not None:
+            raise self.load_error
+        if progress is not None and self.load_seconds:
+            for step in range(10):
+                progress("Reading the transformer", step / 10)
+                time.sleep(self.load_seconds / 10)
+        return self.pipelines[name]
+
+
+def plain_picture(seed: int, size: tuple[int, int]) -> Image.Image:
+    return Image.new("RGB", size, (seed % 256, seed // 256 % 256, 128))

@@ -1,0 +1,193 @@
+"""The running server as a program sees it: /generate, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from infinity.manager import ModelManager
+from infinity.metadata import read_record
+from infinity.pipeline import InfinityPipeline
+from infinity.request import GenerationRequest
+from infinity.ui.app import build_app, launch_options
+from infinity.ui.runs import Runs
+from tests.tiny import SPEC, tiny_pipeline
+
+PIPELINE = tiny_pipeline()
+CHANGES: dict[str, Any] = {
+    "negative_prompt": "snow",
+    "aspect_ratio": "3:2",
+    "seed": 2,
+    "guidance": 5.5,
+    "temperature": 0.4,
+    "top_k": 1,
+    "top_p": 0.8,
+    "num_images": 2,
+}
+BAD: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"prompt": ""}, "The prompt is empty"),
+    ({"prompt": " \n\t"}, "The prompt is empty"),
+    ({"prompt": "word " * 10_000}, "shorten it"),
+    ({"prompt": None}, "must be text"),
+    ({"prompt": ["a"]}, "must be text"),
+    ({"seed": -1}, "seed must be a whole number"),
+    ({"seed": 2**32}, "seed must be a whole number"),
+    ({"seed": "seven"}, "seed must be a whole number"),
+    ({"guidance": "nan"}, "guidance must be a number"),
+    ({"guidance": -1}, "guidance must be a number"),
+    ({"temperature": 1000}, "temperature must be a number"),
+    ({"top_k": 1.5}, "top_k must be a whole number"),
+    ({"top_p": 0}, "top_p must be above 0"),
+    ({"num_images": 0}, "num_images must be a whole number"),
+    ({"aspect_ratio": "9:1"}, "choose one of 1:1, 3:2, 2:3"),
+    ({"model": "tyni"}, "Unknown model 'tyni'; choose one of tiny"),
+)
+
+
+def load_tiny(*_: Any) -> InfinityPipeline:
+    return PIPELINE
+
+
+@pytest.fixture(scope="module")
+def runs() -> Runs:
+    return Runs()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "config.json").write_text(json.dumps(SPEC.to_dict()))
+    manager = ModelManager(models={"tiny": folder}, loader=load_tiny)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        app = build_app(manager, "tiny", runs)
+        _, url, _ = app.launch(
+            **launch_options(), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True
+        )
+        yield url
+        app.close()
+
+
+@pytest.fixture(scope="module")
+def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    client = Client(url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+    yield client
+    client.close()
+
+
+def pixels(path: str | Path) -> bytes:
+    with Image.open(path) as image:
+        return image.tobytes()
+
+
+def test_prompt_alone_is_enough_and_equals_python(client):
+    (path,) = client.predict("a red apple", api_name="/generate")
+    assert Path(path).suffix == ".png"
+    assert (
+        pixels(path)
+        == PIPELINE.generate(GenerationRequest(prompt="a red apple")).images[0].tobytes()
+    )
+
+
+def test_file_replays_to_the_same_pixels(client):
+    (path,) = client.predict("two penguins", seed=9, guidance=4.0, api_name="/generate")
+    record = read_record(path)
+    assert record.model == "tiny"
+    assert PIPELINE.generate(record.request).images[0].tobytes() == pixels(path)
+
+
+def test_pictures_come_in_the_order_of_their_seeds(client):
+    paths = client.predict("a castle", seed=2**32 - 1, num_images=2, api_name="/generate")
+    assert [read_record(path).request.seed for path in paths] == [2**32 - 1, 0]
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_parameter_reaches_the_model(client, name):
+    (path, *_) = client.predict("a red apple", **{name: CHANGES[name]}, api_name="/generate")
+    asked = GenerationRequest.from_dict({"prompt": "a red apple", name: CHANGES[name]})
+    record = read_record(path).request
+    expected = 1 if name == "num_images" else CHANGES[name]
+    assert getattr(record, name) == expected
+    assert pixels(path) == PIPELINE.generate(asked).images[0].tobytes()
+
+
+def test_null_takes_the_models_defaults(client):
+    (path,) = client.predict(
+        "x", guidance=None, temperature=None, top_k=None, top_p=None, api_name="/generate"
+    )
+    assert read_record(path).request.guidance == SPEC.sampling.guidance
+
+
+@pytest.mark.parametrize(("change", "message"), BAD, ids=lambda value: str(value)[:24])
+def test_bad_input_is_one_sentence_and_leaves_nothing_behind(client, runs, change, message):
+    with pytest.raises(AppError, match=message) as caught:
+        client.predict(**{"prompt": "a red apple", **change}, api_name="/generate")
+    assert "\n" not in str(caught.value)
+    assert len(runs) == 0
+
+
+@pytest.mark.parametrize("prompt", ["🍎🐧🚗", "красное яблоко", "一个红苹果"])
+def test_unusual_prompts_give_a_picture(client, prompt):
+    (path,) = client.predict(prompt, api_name="/generate")
+    assert read_record(path).request.prompt == prompt
+
+
+def test_nan_that_json_lets_through_is_refused(url):
+    """Python's own clients cannot send NaN; a careless one can."""
+    body = b'{"data": ["x", "", "tiny", "1:1", 0, NaN, null, null, null, 1]}'
+    call = urllib.request.Request(
+        f"{url}gradio_api/call/generate", body, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(call, timeout=60) as reply:
+            event = json.load(reply)["event_id"]
+    except urllib.error.HTTPError as error:
+        assert 400 <= error.code < 500
+        return
+    with urllib.request.urlopen(f"{url}gradio_api/call/generate/{event}", timeout=60) as reply:
+        assert b"event: error" in reply.read()
+
+
+def test_many_at_once_are_all_answered_alike(client, runs):
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(client.predict, "a red apple", seed=i % 2, api_name="/generate")
+            for i in range(6)
+        ]
+        pictures = [pixels(job.result()[0]) for job in jobs]
+    assert pictures[0::2] == [pictures[0]] * 3
+    assert pictures[1::2] == [pictures[1]] * 3
+    assert pictures[0] != pictures[1]
+    assert len(runs) == 0
+
+
+def test_only_generate_is_offered(client):
+    described = client.view_api(return_format="dict", print_info=False)
+    assert set(described["named_endpoints"]) == {"/generate"}
+    assert described["unnamed_endpoints"] == {}
+    parameters = described["named_endpoints"]["/generate"]["parameters"]
+    assert [p["parameter_name"] for p in parameters] == [
+        "prompt", "negative_prompt", "model", "aspect_ratio", "seed",
+        "guidance", "temperature", "top_k", "top_p", "num_images",
+    ]  # fmt: skip
+    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 9
+
+
+def test_page_names_no_foreign_host(url):
+    with urllib.request.urlopen(url, timeout=60) as reply:
+        page = reply.read().decode()
+    for tag in ('<script src="http', '<link rel="stylesheet" href="http', "fonts.googleapis"):
+        assert tag not in page
+    with urllib.request.urlopen(f"{url}theme.css", timeout=60) as reply:
+        assert not re.search(r"url\(['\"]?(https?:)?//|@import", reply.read().decode())

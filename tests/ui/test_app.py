@@ -1,0 +1,88 @@
+"""What the page is started with, and what it does not do."""
+
+from __future__ import annotations
+
+import pytest
+
+import app as entry
+from infinity.errors import CheckpointError, RequestError
+from infinity.ui import theme
+from infinity.ui.app import build_app, launch_options, offered_models
+from infinity.ui.files import address, file_name
+from tests.ui.fakes import FakeManager, make_spec
+
+
+class RegistryManager(FakeManager):
+    """Knows the registry's names too; the default's folder is damaged."""
+
+    def names(self):
+        return ("default", "infinity-2b", "infinity-361m")
+
+    def spec(self, name):
+        if name == "default":
+            raise CheckpointError("config.json is missing.")
+        return make_spec(name, name.title())
+
+
+def test_theme_uses_fonts_of_the_system_only():
+    assert theme.theme()._stylesheets == []
+    assert theme.theme()._font_css == []
+    assert "url(" not in theme.STYLE_SHEET.read_text()
+    assert "@import" not in theme.STYLE_SHEET.read_text()
+
+
+def test_page_reports_nothing_and_keeps_no_history():
+    app = build_app(FakeManager())
+    assert app.analytics_enabled is False
+    assert launch_options()["run_history"] is False
+
+
+def test_offer_leaves_out_what_has_no_weights_or_is_damaged(caplog):
+    assert list(offered_models(RegistryManager(), "infinity-2b")) == ["infinity-2b"]
+    assert "default is not on offer: config.json is missing." in caplog.text
+
+
+def test_chosen_model_comes_first_and_must_exist():
+    assert list(offered_models(FakeManager(), "other")) == ["other", "default"]
+    with pytest.raises(RequestError):
+        build_app(FakeManager(), "nobody")
+    with pytest.raises(CheckpointError):
+        build_app(RegistryManager(), "default")
+
+
+def test_start_with_an_unknown_model_ends_with_one_line(capsys):
+    assert entry.main(["--model", "infinity-2c"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("app.py: Unknown model 'infinity-2c'; did you mean 'infinity-2b'?")
+    assert error.count("\n") == 1
+
+
+def test_start_with_a_damaged_folder_ends_with_one_line(tmp_path, capsys):
+    (tmp_path / "config.json").write_text("{}")
+    assert entry.main(["--model", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--port", "x"], ["--dtype", "int3"], ["--nonsense"]])
+def test_bad_usage_exits_with_status_2(arguments):
+    with pytest.raises(SystemExit, match="2"):
+        entry.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a red apple on a sandy beach", "infinity-a-red-apple-on-a-sandy-beach-42.png"),
+        ("../../etc/passwd", "infinity-etc-passwd-42.png"),
+        ("🍎", "infinity-42.png"),
+        ("word " * 100, "infinity-word-word-word-word-word-word-word-word-word-wor-42.png"),
+    ],
+)
+def test_file_names_are_plain_and_short(prompt, name):
+    assert file_name(prompt, 42) == name
+
+
+def test_address_is_relative_and_quoted(tmp_path):
+    text = address(tmp_path / "a b.png")
+    assert text.startswith("gradio_api/file=")
+    assert text.endswith("a%20b.png")

@@ -1,0 +1,298 @@
+"""The page's handlers, driven as Gradio drives them, with a pipeline that only pretends."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from infinity.errors import CheckpointError, ResourceError
+from infinity.metadata import read_record
+from infinity.request import GenerationRequest
+from infinity.ui.controls import KEEP, ROLL, RequestControls
+from infinity.ui.handlers import NUM_OUTPUTS, UNEXPECTED, make_paint, make_start, make_stop
+from infinity.ui.loading import Loading, load
+from infinity.ui.runs import Run, Runs
+from tests.ui.fakes import FakeManager
+from tests.ui.test_controls import VALUES
+
+ALICE, BOB = SimpleNamespace(session_hash="alice"), SimpleNamespace(session_hash="bob")
+
+
+class Page:
+    """A manager, the runs, and the three handlers of one page."""
+
+    def __init__(self) -> None:
+        self.manager = FakeManager()
+        self.pipeline = self.manager.pipelines["default"]
+        self.runs = Runs()
+        self.written: list[str] = []
+        self._start = make_start(self.runs)
+        self.stop = make_stop(self.runs)
+        self.paint = make_paint(self.manager, self.runs, self.written.append)  # type: ignore[arg-type]
+
+    def start(self, who: Any = ALICE, **changes: Any) -> tuple[Any, ...]:
+        values = VALUES | changes
+        return self._start(who, *(values[name] for name in RequestControls.names()))
+
+    def texts(self, who: Any = ALICE) -> list[str]:
+        """The status of every update of a whole run."""
+        return [update[2] for update in self.paint(who) if isinstance(update[2], str)]
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return Page()
+
+
+def shows(update: Any, visible: bool) -> bool:
+    return update.get("visible") is visible
+
+
+def test_start_shows_at_once_that_it_was_heard(page):
+    seed, stage, _, status, generate, stop = page.start(seed=5)
+    assert seed == 5
+    assert "value" not in stage
+    assert "Waiting" in status
+    assert shows(generate, False)
+    assert shows(stop, True)
+
+
+def test_rolled_seed_is_shown_and_used(page):
+    seed = page.start(seed_mode=ROLL)[0]
+    page.texts()
+    assert page.pipeline.requests[0].seed == seed
+
+
+def test_bad_input_is_told_at_once_and_starts_nothing(page):
+    update = page.start(prompt="  ")
+    assert "The prompt is empty; describe the picture you want." in update[3]
+    assert shows(update[4], True)
+    assert len(page.runs) == 0
+    assert page.texts() == []
+
+
+def test_run_shows_every_scale_then_the_files(page):
+    page.start(num_images=2, seed=7, seed_mode=KEEP)
+    updates = list(page.paint(ALICE))
+    texts = [update[2] for update in updates]
+    for number in range(1, 8):
+        assert any(f"Scale {number} of 7" in text for text in texts)
+    assert "2 pictures finished" in texts[-1]
+    assert shows(updates[-1][3], True)
+    assert shows(updates[-1][4], False)
+    assert [read_record(path).request.seed for path in page.written] == [7, 8]
+    assert all(Path(path).name in updates[-1][0] for path in page.written)
+    assert len(page.runs) == 0
+
+
+def test_written_files_replay_the_request(page):
+    page.start(prompt="un café, s'il vous plaît 🍎", guidance=4.5, top_k=1)
+    page.texts()
+    (path,) = page.written
+    assert Path(path).name == "infinity-un-caf-s-il-vous-pla-t-1.png"
+    request = read_record(path).request
+    assert (request.prompt, request.guidance, request.top_k) == (
+        "un café, s'il vous plaît 🍎",
+        4.5,
+        1,
+    )
+
+
+def test_buttons_are_left_alone_between_scales(page):
+    page.start()
+    updates = list(page.paint(ALICE))
+    assert all("visible" not in update[3] for update in updates[:-1])
+
+
+def test_notes_reach_the_page(page):
+    page.pipeline.notes = ("The prompt was cut to its first 23 tokens.",)
+    page.start()
+    assert "The prompt was cut to its first 23 tokens." in page.texts()[-1]
+
+
+def test_stop_ends_within_one_scale(page):
+    page.start()
+    painting = page.paint(ALICE)
+    while "Scale 3 of 7" not in next(painting)[2]:
+        pass
+    button = page.stop(ALICE)[-1]
+    assert button["interactive"] is False
+    rest = [update[2] for update in painting]
+    assert len(rest) == 1
+    assert "Stopped after scale 3 of 7." in rest[0]
+    assert len(page.runs) == 0
+
+
+def test_stop_before_the_turn_came_frees_the_page_at_once(page):
+    page.start()
+    update = page.stop(ALICE)
+    assert "Stopped." in update[2]
+    assert shows(update[3], True)
+    assert page.texts() == []
+    assert page.pipeline.requests == []
+    page.start()
+    assert "finished" in page.texts()[-1]
+
+
+def test_stop_with_nothing_running_is_harmless(page):
+    assert "Stopped." in page.stop(ALICE)[2]
+
+
+def test_second_enter_while_running_begins_nothing(page):
+    page.start()
+    painting = page.paint(ALICE)
+    next(painting)
+    assert all("value" not in update and "visible" not in update for update in page.start())
+    assert page.texts() == []
+    assert "finished" in [update[2] for update in painting][-1]
+    assert len(page.pipeline.requests) == 1
+
+
+def test_stop_of_one_browser_leaves_the_other_alone(page):
+    page.start(ALICE)
+    page.start(BOB)
+    alice, bob = page.paint(ALICE), page.paint(BOB)
+    for _ in range(3):
+        next(alice), next(bob)
+    page.stop(ALICE)
+    assert "Stopped" in [update[2] for update in alice][-1]
+    assert "finished" in [update[2] for update in bob][-1]
+
+
+def test_cancelled_run_is_followed_by_a_good_one(page):
+    page.start()
+    painting = page.paint(ALICE)
+    next(painting), next(painting)
+    page.stop(ALICE)
+    list(painting)
+    page.start()
+    assert "finished" in page.texts()[-1]
+
+
+def test_browser_that_leaves_in_the_middle_leaves_no_lock(page):
+    page.start()
+    painting = page.paint(ALICE)
+    next(painting), next(painting)
+    painting.close()
+    assert len(page.runs) == 0
+    page.start()
+    assert "finished" in page.texts()[-1]
+
+
+def test_error_in_the_middle_is_one_sentence_and_frees_the_page(page):
+    page.pipeline.error = ResourceError("Out of memory while drawing; choose fewer pictures.")
+    page.start()
+    updates = list(page.paint(ALICE))
+    assert "Out of memory while drawing; choose fewer pictures." in updates[-1][2]
+    assert "<img" in updates[-1][0], "what was drawn stays"
+    assert shows(updates[-1][3], True)
+    assert len(page.runs) == 0
+
+
+def test_unforeseen_error_is_logged_and_frees_the_page(page, caplog):
+    page.pipeline.error = ZeroDivisionError("inside")
+    page.start()
+    last = page.texts()[-1]
+    assert UNEXPECTED in last
+    assert "inside" not in last
+    assert "ZeroDivisionError" in caplog.text
+    assert len(page.runs) == 0
+
+
+def test_model_that_cannot_be_loaded_is_one_sentence(page):
+    page.manager.load_error = CheckpointError(
+        "config.json is missing; convert the checkpoint first."
+    )
+    page.start()
+    assert "config.json is missing; convert the checkpoint first." in page.texts()[-1]
+
+
+def test_aspect_ratio_of_another_model_is_one_sentence(page):
+    page.start(model="other", aspect_ratio="2:1")
+    last = page.texts()[-1]
+    assert "other makes no pictures of aspect ratio" in last
+
+
+def test_loading_shows_progress(page):
+    page.manager.load_seconds = 0.3
+    page.start()
+    texts = page.texts()
+    assert any("Reading the transformer · " in text for text in texts)
+    assert "finished" in texts[-1]
+
+
+def test_stop_while_loading_frees_the_page(page):
+    gate = threading.Event()
+    original = page.manager.get
+
+    def slow(name: str, progress: Any = None) -> Any:
+        progress("Downloading", 0.1)
+        gate.wait(10)
+        return original(name)
+
+    page.manager.get = slow
+    page.start()
+    painting = page.paint(ALICE)
+    assert "Downloading · 10%" in next(painting)[2]
+    page.stop(ALICE)
+    assert "Stopped." in [update[2] for update in painting][-1]
+    gate.set()
+    assert page.pipeline.requests == []
+
+
+def test_every_update_has_all_outputs(page):
+    page.start()
+    assert {len(update) for update in page.paint(ALICE)} == {NUM_OUTPUTS}
+    assert len(page.start(prompt="")) == 1 + NUM_OUTPUTS
+    assert len(page.stop(ALICE)) == NUM_OUTPUTS
+
+
+def test_steps_may_resume_on_other_threads(page):
+    """Gradio asks for every step from whichever pool thread is free."""
+    page.start()
+    painting = page.paint(ALICE)
+    texts: list[str] = []
+    ended = False
+
+    def step() -> None:
+        nonlocal ended
+        update = next(painting, None)
+        ended = update is None
+        if update is not None:
+            texts.append(update[2])
+
+    while not ended:
+        thread = threading.Thread(target=step)
+        thread.start()
+        thread.join()
+    assert "finished" in texts[-1]
+    assert len(page.runs) == 0
+
+
+def test_load_raises_the_managers_error_in_the_callers_thread(page):
+    page.manager.load_error = ResourceError("No network.")
+    with pytest.raises(ResourceError, match="No network"):
+        list(load(page.manager, "default", threading.Event()))
+
+
+def test_load_gives_the_newest_progress_then_the_pipeline(page):
+    *progress, last = load(page.manager, "default", threading.Event())
+    assert all(isinstance(report, Loading) for report in progress)
+    assert last is page.pipeline
+
+
+def test_cancelled_load_gives_nothing(page):
+    cancel = threading.Event()
+    cancel.set()
+    assert list(load(page.manager, "default", cancel)) == []
+
+
+def test_run_of_the_api_does_not_block_the_page(page):
+    with page.runs.running("bob", Run("default", GenerationRequest(prompt="x"))):
+        page.start(ALICE)
+        assert "finished" in page.texts(ALICE)[-1]
