@@ -188,7 +188,7 @@ def _load_model(
 
     try:
         with _no_progress_bar():
-            model, info = T5EncoderModel.from_pretrained(
+            loaded: Any = T5EncoderModel.from_pretrained(
                 folder,
                 dtype=dtype,
                 use_safetensors=True,
@@ -200,6 +200,7 @@ def _load_model(
             f"The text encoder in {folder} cannot be read ({_first_line(error)}); "
             "fetch the folder again."
         ) from error
+    model, info = loaded
     missing = _names(info.get("missing_keys"))
     mis_shaped = _names(info.get("mismatched_keys"))
     if missing or mis_shaped:
