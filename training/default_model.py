@@ -184,7 +184,7 @@ def export_step() -> None:
     text_tokenizer = text_step()
     text_model = build_text_encoder(TRANSFORMER, text_tokenizer)
     text_model.load_state_dict(state["text_encoder"])
-    text_encoder.save(text_model.to(torch.bfloat16), text_tokenizer, RUNS / "text_encoder")
+    text_encoder.save(text_model.bfloat16(), text_tokenizer, RUNS / "text_encoder")
     folder = RUNS / "exported"
     save_model(
         folder,

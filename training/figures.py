@@ -19,6 +19,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from PIL import Image
 
+from infinity.events import Preview
 from infinity.images import images_from_tensor, preprocess
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
@@ -54,7 +55,7 @@ def growing_picture(pipeline: InfinityPipeline) -> Figure:
     for event in pipeline.stream(request, previews="full"):
         if images := getattr(event, "images", None):
             previews.append(np.asarray(images[0]))
-            size = f"{event.height}x{event.width}" if hasattr(event, "height") else "finished"
+            size = f"{event.height}x{event.width}" if isinstance(event, Preview) else "finished"
             titles.append(size)
     return picture_row([("", previews, titles)])
 

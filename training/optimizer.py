@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,31 +11,22 @@ BETAS = (0.9, 0.97)
 """Upstream's training script."""
 
 
-class ParameterGroup(TypedDict):
-    """One optimizer group; ``decays`` says whether the weight decay schedule applies to it."""
-
-    params: list[nn.Parameter]
-    names: list[str]
-    decays: bool
-    weight_decay: float
-
-
-def parameter_groups(model: nn.Module, weight_decay: float = 0.0) -> list[ParameterGroup]:
+def parameter_groups(model: nn.Module, weight_decay: float = 0.0) -> list[dict[str, Any]]:
     """Split the trainable parameters into those that decay and those that do not.
 
     Weights of linear layers and convolutions decay; biases, norms, embeddings, gains, learned
     queries and the unconditional text do not. Parity: tests/parity, kind "training".
 
     Returns:
-        two groups in the model's order of parameters, each parameter in exactly one; names are the
-        model's.
+        two optimizer groups, each parameter in exactly one, in the model's order: ``params``, their
+        ``names``, ``weight_decay``, and ``decays``: whether the weight decay schedule applies.
     """
     decaying = {
         id(module.weight)
         for module in model.modules()
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
     }
-    groups: list[ParameterGroup] = []
+    groups: list[dict[str, Any]] = []
     for decays in (False, True):
         named = [
             (name, parameter)

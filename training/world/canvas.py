@@ -37,7 +37,7 @@ class Canvas:
             return
         ramp = np.linspace(0.0, 1.0, GRADIENT_SIDE)
         t = (x * ramp[None, :] + y * ramp[:, None]) / (x + y)
-        self.image.paste(_ramp(t, stops).resize(self.image.size, Image.BICUBIC))
+        self.image.paste(_ramp(t, stops).resize(self.image.size, Image.Resampling.BICUBIC))
 
     def band(self, top: float, bottom: float, *stops: Colour) -> None:
         """A horizontal band with a vertical gradient."""
@@ -102,7 +102,7 @@ def glow(
 ) -> None:
     """Blend a soft elliptical spot into `image`; centre and radii in pixels, strength in [0, 1]."""
     width, height = max(1, round(2 * rx)), max(1, round(2 * ry))
-    mask = _spot().resize((width, height), Image.BILINEAR).point(lambda v: v * strength)
+    mask = _spot().resize((width, height), Image.Resampling.BILINEAR).point(lambda v: v * strength)
     image.paste(colour, (round(x - rx), round(y - ry), round(x - rx) + width,
                          round(y - ry) + height), mask)  # fmt: skip
 

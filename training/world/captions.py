@@ -54,7 +54,8 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     words = [_noun_phrase(item, rng) for item in scene.objects]
     text = words[0]
     for item, following in zip(scene.objects, words[1:], strict=False):
-        text += f" {_pick(rng, RELATION_PHRASES[item.relation])} {following}"
+        joint = _pick(rng, RELATION_PHRASES[item.relation or "and"])
+        text += f" {joint} {following}"
     if setting:
         text += " " + _setting(scene.background, rng)
     if named_style and rng.random() < 0.6:

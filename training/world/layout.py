@@ -67,8 +67,8 @@ def place(
     width, height = sprite_size
     factor = min(slot.height / height, slot.width / width)
     width, height = factor * width, factor * height
-    grounded = floor is not None and slot.stands and not floats
-    bottom = floor + (slot.y - 0.5) * 0.5 if grounded else slot.y + height / 2
+    ground = floor if slot.stands and not floats else None
+    bottom = slot.y + height / 2 if ground is None else ground + (slot.y - 0.5) * 0.5
     bottom = min(max(bottom, MARGIN + height), 1.0 - MARGIN)
     x0 = min(max(slot.x - width / 2, MARGIN), 1.0 - MARGIN - width)
     return Box(
@@ -77,7 +77,7 @@ def place(
         round((bottom - height) * size),
         max(1, round(width * size)),
         max(1, round(height * size)),
-        grounded,
+        ground is not None,
     )
 
 

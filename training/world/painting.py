@@ -7,13 +7,15 @@ from training.world.canvas import Canvas, Colour, Curve
 
 def mix(first: Colour, second: Colour, amount: float) -> Colour:
     """The colour `amount` of the way from the first to the second."""
-    return tuple(round(a + (b - a) * amount) for a, b in zip(first, second, strict=True))
+    red, green, blue = (round(a + (b - a) * amount) for a, b in zip(first, second, strict=True))
+    return red, green, blue
 
 
 def shade(colour: Colour, rng: np.random.Generator, spread: float) -> Colour:
     """A near neighbour of a colour: a common and a small separate shift of each channel."""
     shift = rng.normal(0.0, spread) + rng.normal(0.0, spread * 0.5, 3)
-    return tuple(int(v) for v in np.clip(np.array(colour) + shift, 0, 255))
+    red, green, blue = (int(v) for v in np.clip(np.array(colour) + shift, 0, 255))
+    return red, green, blue
 
 
 def hills(rng: np.random.Generator, level: float, height: float, waves: float = 1.0) -> Curve:

@@ -5,15 +5,18 @@ exactly these.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from training.world.colour import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, HOMES, Concept
 from training.world.scene import (
+    BACKGROUND_KINDS,
     RELATIONS,
+    SIZES,
     Background,
+    Relation,
     Scene,
     SceneObject,
     Split,
@@ -23,6 +26,7 @@ from training.world.scene import (
 from training.world.scenes import PLACES
 
 Stage = Literal["single", "full"]
+Option = TypeVar("Option")
 
 MAIN_STYLE_SHARE = 0.7
 RECOLOUR_SHARE = 0.45
@@ -79,15 +83,15 @@ def _single(
     colour = _colour(rng, concept, split, share)
     if counted:
         return SceneObject(concept=concept.name, count=int(rng.integers(2, 5)), colour=colour)
-    size = rng.choice(["normal", "little", "big"], p=[0.86, 0.07, 0.07])
-    return SceneObject(concept=concept.name, colour=colour, size=str(size))
+    size = SIZES[rng.choice(len(SIZES), p=[0.86, 0.07, 0.07])]
+    return SceneObject(concept=concept.name, colour=colour, size=size)
 
 
 def _pair(
     rng: np.random.Generator, concepts: Sequence[str], split: Split, *, positioned: bool
 ) -> tuple[SceneObject, SceneObject]:
     first, second = _pair_names(rng, concepts, split)
-    relation = _pick(rng, RELATIONS[1:]) if positioned else "and"
+    relation: Relation = _pick(rng, RELATIONS[1:]) if positioned else "and"
     colours = [_colour(rng, CONCEPTS[name], "train", 0.35) for name in (first, second)]
     return (
         SceneObject(concept=first, colour=colours[0], relation=relation),
@@ -96,7 +100,7 @@ def _pair(
 
 
 def _pair_names(rng: np.random.Generator, concepts: Sequence[str], split: Split) -> tuple[str, str]:
-    order = [concepts[i] for i in rng.permutation(len(concepts))]
+    order = [concepts[int(i)] for i in rng.permutation(len(concepts))]
     for i, first in enumerate(order):
         for second in order[i + 1 :]:
             if is_held_out_pair(first, second) == (split == "heldout"):
@@ -113,7 +117,7 @@ def _colour(rng: np.random.Generator, concept: Concept, split: Split, share: flo
 
 def _background(rng: np.random.Generator, objects: tuple[SceneObject, ...]) -> Background:
     """A place in half of the pictures, else colours that the objects stand out from."""
-    kind = str(rng.choice(["plain", "gradient", "place"], p=[0.27, 0.2, 0.53]))
+    kind = BACKGROUND_KINDS[rng.choice(len(BACKGROUND_KINDS), p=[0.27, 0.2, 0.53])]
     if kind == "place":
         home = HOMES.get(objects[0].concept)
         if home is not None and rng.random() < HOME_SHARE:
@@ -131,5 +135,5 @@ def _style(rng: np.random.Generator, styles: Sequence[str]) -> str:
     return _pick(rng, styles[1:])
 
 
-def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+def _pick(rng: np.random.Generator, options: Sequence[Option]) -> Option:
     return options[int(rng.integers(len(options)))]

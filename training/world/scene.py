@@ -6,8 +6,11 @@ from typing import Literal
 
 Relation = Literal["and", "left of", "right of", "above", "below"]
 Size = Literal["little", "normal", "big"]
+BackgroundKind = Literal["plain", "gradient", "place"]
 Split = Literal["train", "heldout"]
 
+SIZES: tuple[Size, ...] = ("normal", "little", "big")
+BACKGROUND_KINDS: tuple[BackgroundKind, ...] = ("plain", "gradient", "place")
 RELATIONS: tuple[Relation, ...] = ("and", "left of", "right of", "above", "below")
 
 
@@ -30,7 +33,7 @@ class SceneObject:
 class Background:
     """`names` holds one colour ("plain"), two colours ("gradient") or one place ("place")."""
 
-    kind: Literal["plain", "gradient", "place"]
+    kind: BackgroundKind
     names: tuple[str, ...]
 
 

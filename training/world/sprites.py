@@ -39,7 +39,7 @@ def build_sprites(output: Path, cache: Path) -> Path:
         arrays[f"cartoon/{concept.name}"] = crop(_rasterise(svg))
     output.mkdir(parents=True, exist_ok=True)
     path = output / SPRITE_FILE
-    np.savez(path, **arrays)
+    np.savez(path, allow_pickle=False, **arrays)
     logger.info("wrote %d sprites to %s", len(arrays), path)
     return path
 

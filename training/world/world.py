@@ -102,7 +102,9 @@ class World:
             self._shadow(image, box, scene)
         for box in boxes:
             sprite = self._sprite(scene.style, box.item)
-            sprite = sprite.resize((box.width, box.height), Image.LANCZOS, reducing_gap=3.0)
+            sprite = sprite.resize(
+                (box.width, box.height), Image.Resampling.LANCZOS, reducing_gap=3.0
+            )
             image.paste(sprite, (box.x0, box.y0), sprite)
         return np.asarray(image)
 
