@@ -1,0 +1,308 @@
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infinity import GenerationRequest
+from infinity.cli import main
+from infinity.metadata import read_record, save_png
+from infinity.pipeline import InfinityPipeline
+from tests.tiny import SPEC, tiny_pipeline
+
+ROOT = Path(__file__).resolve().parent.parent
+PIPELINE = tiny_pipeline()
+
+
+class Command:
+    """Runs a command in this process, in a folder of its own, on the tiny model."""
+
+    def __init__(self, folder: Path, capsys) -> None:
+        self.folder = folder
+        self.capsys = capsys
+        self.loaded: list[tuple] = []
+
+    def load(self, name_or_path, device=None, dtype=None, progress=None):
+        self.loaded.append((name_or_path, device, dtype))
+        if progress is not None:
+            progress("Reading the transformer", 0.5)
+        return PIPELINE
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """(exit status, standard output, standard error)"""
+        try:
+            status = main(arguments)
+        except SystemExit as stop:
+            status = stop.code
+        return status, *self.capsys.readouterr()
+
+
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch):
+    command = Command(tmp_path, capsys)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(InfinityPipeline, "from_pretrained", command.load)
+    return command
+
+
+def one_line(text: str) -> bool:
+    return text.endswith("\n") and text.count("\n") == 1
+
+
+def test_generate_saves_the_picture_that_python_draws(run):
+    status, out, err = run("generate", "a red apple", "--seed", "1", "--output", "out.png")
+    assert (status, err) == (0, "")
+    assert out.startswith("out.png: 16x16, seed 1")
+    expected = PIPELINE.generate(GenerationRequest(prompt="a red apple", seed=1)).images[0]
+    with Image.open("out.png") as image:
+        assert np.array_equal(np.asarray(image), np.asarray(expected))
+    assert run.loaded == [("default", None, None)]
+
+
+def test_every_sampling_option_reaches_the_request(run):
+    status, *_ = run(
+        "generate", "a red apple", "--model", "tiny", "--negative-prompt", "snow",
+        "--aspect-ratio", "3:2", "--seed", "4294967295", "--num-images", "2",
+        "--guidance", "1,3,2", "--temperature", "0.5", "--top-k", "900", "--top-p", "0.97",
+        "--guidance-layers", "0,-2", "--guided-scales", "3", "--device", "cpu",
+        "--dtype", "float32", "-o", "new/folder/x.png",
+    )  # fmt: skip
+    assert status == 0
+    assert run.loaded == [("tiny", "cpu", "float32")]
+    record = read_record("new/folder/x-4294967295.png")
+    assert record.request == GenerationRequest(
+        prompt="a red apple",
+        negative_prompt="snow",
+        aspect_ratio="3:2",
+        seed=4294967295,
+        guidance=(1.0, 3.0, 2.0),
+        temperature=0.5,
+        top_k=900,
+        top_p=0.97,
+        guidance_layers=(0, -2),
+        guided_scales=3,
+    )
+    assert read_record("new/folder/x-0.png").request.seed == 0
+
+
+def test_scales_dir_gets_the_picture_after_every_scale(run):
+    status, *_ = run("generate", "a red apple", "-o", "x.png", "--scales-dir", "scales")
+    assert status == 0
+    names = [f"scale-{i + 1:02d}.png" for i in range(len(SPEC.schedules["1:1"]))]
+    assert sorted(path.name for path in Path("scales").iterdir()) == names
+    with Image.open(Path("scales") / names[-1]) as last, Image.open("x.png") as final:
+        assert np.array_equal(np.asarray(last), np.asarray(final))
+        assert last.size == (16, 16)
+
+
+def test_notes_on_the_prompt_go_to_standard_error(run, caplog):
+    assert run("generate", "🎉🎉", "-o", "x.png")[0] == 0
+    assert "knows nothing of the prompt" in caplog.text
+
+
+def test_threads_are_set(run, monkeypatch):
+    threads = []
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    assert run("generate", "x", "-o", "x.png", "--threads", "3")[0] == 0
+    assert threads == [3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "the following arguments are required"),
+        (("paint", "x"), "invalid choice: 'paint'"),
+        (("generate",), "the following arguments are required: prompt"),
+        (("generate", "x", "--colour", "red"), "unrecognized arguments: --colour red"),
+        (("generate", ""), "The prompt is empty"),
+        (("generate", "  "), "The prompt is empty"),
+        (("generate", "apple " * 10_000), "The prompt has 60,000 characters"),
+        (("generate", "x", "--seed", "-1"), "seed must be a whole number from 0 to 4294967295"),
+        (("generate", "x", "--seed", "4294967296"), "seed must be a whole number"),
+        (("generate", "x", "--seed", "seven"), "argument --seed: invalid int value: 'seven'"),
+        (("generate", "x", "--guidance", "nan"), "guidance must be a number from 0 to 100"),
+        (("generate", "x", "--guidance", "lots"), "'lots' is not a number"),
+        (("generate", "x", "--top-p", "0"), "top_p must be above 0"),
+        (("generate", "x", "--num-images", "0"), "num_images must be a whole number from 1"),
+        (("generate", "x", "--guidance-layers", "a"), "'a' is not a list of whole numbers"),
+        (("generate", "x", "--guidance-layers=-9"), "guidance layer -9 does not exist"),
+        (("generate", "x", "--aspect-ratio", "16:9"), "choose one of 1:1, 3:2, 2:3"),
+        (("generate", "x", "--threads", "0"), "'0' is not a whole number of at least 1"),
+        (("generate", "x", "-o", "x.jpg"), "x.jpg must end in .png"),
+        (("generate", "x", "-o", "."), ". must end in .png"),
+        (("reconstruct", "none.png"), "There is no picture at none.png"),
+        (("replay", "none.png"), "There is no picture at none.png"),
+        (("convert", "x.pth"), "the following arguments are required: -o/--output"),
+        (("convert", "x.pth", "-o", "y", "--dtype", "int8"), "Unknown precision 'int8'"),
+    ],
+)
+def test_bad_usage_is_one_line_and_status_two(run, arguments, sentence):
+    status, out, err = run(*arguments)
+    assert status == 2
+    assert sentence in err
+    assert one_line(err)
+    assert out == ""
+
+
+def test_unknown_model_is_one_line_and_status_two(run, monkeypatch):
+    monkeypatch.undo()
+    status, _, err = run("generate", "x", "--model", "infinity-2c", "-o", str(run.folder / "x.png"))
+    assert status == 2
+    assert "did you mean 'infinity-2b'" in err
+    assert one_line(err)
+
+
+def test_missing_device_is_one_line_and_status_one(run, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    status, _, err = run("generate", "x", "--device", "cuda", "-o", str(run.folder / "x.png"))
+    assert status == 1
+    assert "This machine has no device 'cuda'" in err
+    assert one_line(err)
+
+
+def test_full_disk_is_one_line_and_status_one_and_leaves_no_file(run, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    status, out, err = run("generate", "x", "-o", "x.png")
+    assert (status, out) == (1, "")
+    assert (
+        err == "infinity: The disk is full: x.png was not saved; free some space and try again.\n"
+    )
+    assert list(run.folder.iterdir()) == []
+
+
+def test_interruption_is_one_line_and_status_one(run, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(InfinityPipeline, "stream", interrupted)
+    assert run("generate", "x", "-o", "x.png") == (1, "", "infinity: stopped\n")
+
+
+def test_replay_draws_the_same_pixels_and_says_so(run):
+    run("generate", "a red apple", "--seed", "5", "--num-images", "2", "-o", "x.png")
+    status, out, _ = run("replay", "x-6.png", "--model", "tiny", "-o", "again.png")
+    assert status == 0
+    assert "The pixels are the same as the original's." in out
+    assert run.loaded[-1] == ("tiny", None, "float32")
+    assert read_record("again.png") == read_record("x-6.png")
+
+
+def test_replay_tells_how_many_pixels_differ(run):
+    run("generate", "a red apple", "-o", "x.png")
+    with Image.open("x.png") as image:
+        image.load()
+    red, green, blue = image.getpixel((0, 0))
+    image.putpixel((0, 0), (255 - red, green, blue))
+    save_png(image, "changed.png")
+    status, out, _ = run("replay", "changed.png", "--model", "tiny", "-o", "again.png")
+    assert status == 0
+    assert "1 pixels differ from the original, which was made on cpu in float32" in out
+
+
+def test_replay_of_a_model_without_a_known_place_asks_for_it(run):
+    run("generate", "a red apple", "-o", "x.png")
+    status, _, err = run("replay", "x.png", "-o", "again.png")
+    assert status == 2
+    assert "a model called 'tiny'" in err and "--model FOLDER" in err
+
+
+def test_replay_of_a_picture_made_elsewhere_is_refused(run):
+    Image.new("RGB", (4, 4)).save("plain.png")
+    status, _, err = run("replay", "plain.png", "-o", "again.png")
+    assert status == 2
+    assert "plain.png has no Infinity record" in err
+
+
+def test_reconstruct_saves_the_picture_and_tells_the_bits(run):
+    Image.effect_noise((30, 40), 50).save("in.png")
+    status, out, _ = run("reconstruct", "in.png", "--output", "out.png")
+    assert status == 0
+    assert out.startswith("out.png: 12x18, aspect ratio 2:3, 4 scales, ")
+    with Image.open("out.png") as image:
+        assert image.size == (12, 18)
+
+
+def test_models_lists_every_model_with_its_size(run):
+    status, out, _ = run("models")
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0].split()[:2] == ["NAME", "PARAMETERS"]
+    assert lines[1].startswith("default ")
+    (two,) = [line for line in lines if line.startswith("infinity-2b ")]
+    assert two.split()[1:3] == ["2.3B", "1024x1024"]
+    assert "FoundationVision/Infinity" in two
+
+
+def test_convert_passes_everything_on(run, monkeypatch):
+    seen = {}
+
+    def convert(upstream, output, **options):
+        seen.update(upstream=upstream, output=output, **options)
+        options["progress"]("Converted", 1.0)
+        return SPEC
+
+    monkeypatch.setattr("infinity.checkpoints.load.convert", convert)
+    status, out, _ = run(
+        "convert",
+        "x.pth",
+        "--output",
+        "y",
+        "--tokenizer",
+        "vae.pth",
+        "--dtype",
+        "bfloat16",
+        "--ema",
+    )
+    assert status == 0
+    assert out == f"y: {SPEC.title}\n"
+    assert (seen["upstream"], seen["output"], seen["tokenizer"]) == (
+        "x.pth", Path("y"), Path("vae.pth"),
+    )  # fmt: skip
+    assert str(seen["dtype"]) == "torch.bfloat16" and seen["ema"] is True
+
+
+def test_convert_of_a_missing_file_is_one_line_and_status_one(run):
+    status, _, err = run("convert", "none.pth", "--output", "y")
+    assert status == 1
+    assert one_line(err) and "none.pth" in err
+    assert not Path("y").exists()
+
+
+def test_module_runs_as_a_program_and_helps():
+    done = subprocess.run(
+        [sys.executable, "-m", "infinity", "generate", " ", "-o", "/nowhere/x.png"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "infinity: The prompt is empty; describe the picture you want.\n"
+
+
+@pytest.mark.parametrize("command", ["generate", "replay", "reconstruct", "convert", "models"])
+def test_every_command_explains_itself(run, command):
+    status, out, _ = run(command, "--help")
+    assert status == 0
+    assert "usage: python -m infinity" in out
+
+
+def test_help_needs_no_heavy_library():
+    code = "import sys, infinity.cli; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout.strip() == "[]"

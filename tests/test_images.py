@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from infinity.errors import RequestError
+from infinity.images import (
+    covering,
+    images_from_tensor,
+    open_image,
+    preprocess,
+    rgb,
+    tensor_from_image,
+)
+
+
+def noise(height: int, width: int, channels: int = 3) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("size", [(97, 61), (61, 97), (1, 300), (300, 1), (64, 48)])
+@pytest.mark.parametrize("target", [(64, 48), (16, 16), (7, 31)])
+def test_preprocess_gives_the_target_size_whatever_comes_in(size, target):
+    pixels = preprocess(noise(*size), *target)
+    assert pixels.shape == (3, *target)
+    assert pixels.dtype == torch.float32
+    assert -1 <= pixels.min() <= pixels.max() <= 1
+
+
+def test_picture_of_the_right_size_is_not_resampled():
+    image = noise(48, 64)
+    assert np.array_equal(np.asarray(covering(image, 48, 64)), np.asarray(image))
+
+
+def test_wide_picture_loses_its_sides_evenly():
+    image = Image.new("RGB", (90, 30), "red")
+    image.paste("blue", (30, 0, 60, 30))
+    assert covering(image, 30, 30).getcolors() == [(900, (0, 0, 255))]
+
+
+def test_tensor_round_trip_keeps_pixels_within_the_cut():
+    image = noise(9, 7)
+    (back,) = images_from_tensor(tensor_from_image(image)[None])
+    difference = np.asarray(image).astype(int) - np.asarray(back).astype(int)
+    assert set(np.unique(difference)) <= {0, 1}
+
+
+def test_pixels_are_cut_not_rounded_and_kept_in_range():
+    values = torch.tensor([-1.0, 1.0, 0.0, 0.999, -2.0, 2.0]).view(1, 1, 1, 6).expand(1, 3, 1, 6)
+    (image,) = images_from_tensor(values)
+    assert np.asarray(image)[0, :, 0].tolist() == [0, 255, 127, 254, 0, 255]
+
+
+def test_half_precision_tensor_gives_a_picture():
+    (image,) = images_from_tensor(torch.zeros(1, 3, 2, 2, dtype=torch.bfloat16))
+    assert image.mode == "RGB"
+
+
+def test_transparency_becomes_white():
+    assert rgb(Image.new("RGBA", (2, 2), (255, 0, 0, 0))).getpixel((0, 0)) == (255, 255, 255)
+    assert rgb(Image.new("LA", (2, 2), (0, 255))).getpixel((0, 0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK", "I;16", "F"])
+def test_any_mode_becomes_rgb(mode):
+    assert rgb(Image.new(mode, (3, 2))).mode == "RGB"
+
+
+def test_picture_is_turned_as_its_camera_noted(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 2)).save(tmp_path / "turned.jpg", exif=exif)
+    assert rgb(open_image(tmp_path / "turned.jpg")).size == (2, 4)
+
+
+def test_unreadable_files_are_refused_with_a_sentence(tmp_path):
+    with pytest.raises(RequestError, match="There is no picture at"):
+        open_image(tmp_path / "none.png")
+    with pytest.raises(RequestError, match="is a folder"):
+        open_image(tmp_path)
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(RequestError, match="cannot be read as a picture"):
+        open_image(tmp_path / "text.png")
+    noise(64, 64).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:500])
+    with pytest.raises(RequestError, match="cannot be read as a picture"):
+        open_image(tmp_path / "cut.png")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_huge_picture_is_refused_before_it_is_decoded(tmp_path):
+    Image.new("1", (20_000, 6_000)).save(tmp_path / "huge.png")
+    with pytest.raises(RequestError, match="scale it down"):
+        open_image(tmp_path / "huge.png")

@@ -1,0 +1,118 @@
+import errno
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infinity.errors import RequestError, ResourceError
+from infinity.metadata import KEY, PictureRecord, attach, read_record, read_request, save_png
+from infinity.request import GenerationRequest
+
+REQUEST = GenerationRequest(
+    prompt='ein roter Apfel "am" Strand, りんご 🍎',
+    negative_prompt="blurry",
+    seed=7,
+    guidance=(1.0, 3.0),
+    temperature=0.5,
+    top_p=0.97,
+    guidance_layers=(0, -2),
+)
+RECORD = PictureRecord(
+    request=REQUEST,
+    model="default",
+    device="cpu",
+    dtype="float32",
+    threads=2,
+    versions={"infinity": "0.1.0", "torch": "2.13"},
+)
+
+
+def picture(colour: str = "red") -> Image.Image:
+    return attach(Image.new("RGB", (5, 3), colour), RECORD)
+
+
+def test_saved_png_reads_back_to_the_same_record_and_pixels(tmp_path):
+    path = save_png(picture(), tmp_path / "new" / "folder" / "x.png")
+    assert read_record(path) == RECORD
+    assert read_request(path) == (REQUEST, "default")
+    with Image.open(path) as saved:
+        assert saved.format == "PNG"
+        assert np.array_equal(np.asarray(saved), np.asarray(picture()))
+    assert [file.name for file in path.parent.iterdir()] == ["x.png"]
+
+
+def test_record_is_plain_json_for_other_programs(tmp_path):
+    with Image.open(save_png(picture(), tmp_path / "x.png")) as saved:
+        data = json.loads(saved.info[KEY])
+    assert data["request"]["prompt"] == REQUEST.prompt
+    assert data["versions"]["torch"] == "2.13"
+
+
+def test_record_is_read_from_a_picture_in_memory():
+    assert read_record(picture()) == RECORD
+
+
+def test_picture_without_a_record_saves_and_is_told_apart(tmp_path):
+    path = save_png(Image.new("RGB", (2, 2)), tmp_path / "plain.png")
+    with pytest.raises(
+        RequestError, match=r"plain\.png has no Infinity record: it was made elsewhere"
+    ):
+        read_record(path)
+    with pytest.raises(RequestError, match="This picture has no Infinity record"):
+        read_record(Image.new("RGB", (2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "record is damaged"),
+        ("[]", "holds no request"),
+        ('{"request": {"prompt": "x"}}', "names no model"),
+        ('{"request": {}, "model": "m"}', "needs a prompt"),
+        ('{"request": {"prompt": "x", "sed": 1}, "model": "m"}', "did you mean 'seed'"),
+        ('{"request": {"prompt": "x", "seed": -1}, "model": "m"}', "seed must be"),
+        ('{"request": {"prompt": "x", "guidance": NaN}, "model": "m"}', "guidance must be"),
+    ],
+)
+def test_damaged_record_is_refused_with_what_is_wrong(text, sentence):
+    with pytest.raises(RequestError, match=sentence):
+        PictureRecord.from_json(text)
+
+
+def test_record_of_odd_types_in_unimportant_places_still_reads():
+    text = '{"request": {"prompt": "x"}, "model": "m", "threads": "many", "versions": 3}'
+    assert PictureRecord.from_json(text).threads == 0
+
+
+def test_files_that_are_no_picture_are_refused(tmp_path):
+    with pytest.raises(RequestError, match="There is no picture"):
+        read_request(tmp_path / "none.png")
+    (tmp_path / "x.png").write_bytes(b"not a picture")
+    with pytest.raises(RequestError, match="cannot be read"):
+        read_request(tmp_path / "x.png")
+
+
+def test_full_disk_while_saving_leaves_the_earlier_file_and_no_litter(tmp_path, monkeypatch):
+    path = save_png(picture("red"), tmp_path / "x.png")
+    before = path.read_bytes()
+
+    def full(self, target, *arguments, **options):
+        with open(target, "wb") as file:  # noqa: PTH123 - as Pillow opens it
+            file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Image.Image, "save", full)
+        with pytest.raises(ResourceError, match="The disk is full"):
+            save_png(picture("blue"), path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["x.png"]
+    save_png(picture("blue"), path)
+    assert path.read_bytes() != before
+
+
+def test_place_that_cannot_hold_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="could not be saved"):
+        save_png(picture(), tmp_path / "file" / "x.png")
