@@ -153,4 +153,5 @@ def _wire_settings(manager: ModelManager, controls: RequestControls) -> None:
         queue=False,
         **PRIVATE,
     )
-    controls.seed.input(lambda: KEEP, None, controls.seed_mode, queue=False, **PRIVATE)
+    # In the browser, so that a seed typed just before Enter is kept for that very run.
+    controls.seed.input(None, None, controls.seed_mode, js=f"() => {KEEP!r}", **PRIVATE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from PIL import Image
 
@@ -12,6 +13,7 @@ from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfi
 from infinity.errors import RequestError
 from infinity.events import Cancelled, Done, Event, Preview
 from infinity.metadata import PictureRecord, attach
+from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, PreviewPolicy, SamplingParams
 from infinity.schedule import ScaleSchedule
 from infinity.spec import ModelSpec
@@ -42,14 +44,33 @@ def make_spec(name: str, title: str, ratios: tuple[str, ...] = ("1:1", "2:1")) -
     )
 
 
+class Gate:
+    """Scales wait here until a test lets them through; open at last, for all that still come."""
+
+    def __init__(self) -> None:
+        self._passes = threading.Semaphore(0)
+        self._is_open = False
+
+    def let(self, count: int) -> None:
+        self._passes.release(count)
+
+    def open(self) -> None:
+        self._is_open = True
+        self._passes.release(10_000)
+
+    def wait(self) -> None:
+        """Gives up after a minute, so that a failing test ends."""
+        if not self._is_open and not self._passes.acquire(timeout=60):
+            raise TimeoutError("no test let this scale through")
+
+
 class FakePipeline:
     """Pictures of one colour a seed; ``gate`` (if given) is waited for before every scale."""
 
-    def __init__(self, spec: ModelSpec, seconds: float = 0.0) -> None:
+    def __init__(self, spec: ModelSpec, gate: Gate | None = None) -> None:
         self.spec = spec
-        self.seconds = seconds
+        self.gate = gate
         self.requests: list[GenerationRequest] = []
-        self.gate: threading.Semaphore | None = None
         self.error: Exception | None = None
         self.notes: tuple[str, ...] = ()
         self.picture: Callable[[int, tuple[int, int]], Image.Image] = plain_picture
@@ -68,8 +89,7 @@ class FakePipeline:
         final: tuple[Image.Image, ...] = ()
         for index, scale in enumerate(schedule):
             if self.gate is not None:
-                self.gate.acquire()
-            time.sleep(self.seconds)
+                self.gate.wait()
             if cancel is not None and cancel.is_set():
                 yield Cancelled(completed_scales=index)
                 return
@@ -113,9 +133,10 @@ class FakePipeline:
 class FakeManager:
     """Two models; loading the second one reports its progress, or fails with ``load_error``."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self, gate: Gate | None = None) -> None:
+        self.gate = gate
         self.pipelines = {
-            spec.name: FakePipeline(spec, seconds)
+            spec.name: FakePipeline(spec, gate)
             for spec in (
                 make_spec("default", "Infinity emoji"),
                 make_spec("other", "Another model", ratios=("1:1", "1:2")),
@@ -140,6 +161,28 @@ class FakeManager:
                 progress("Reading the transformer", step / 10)
                 time.sleep(self.load_seconds / 10)
         return self.pipelines[name]
+
+
+class GatedManager:
+    """One real pipeline, called "default", whose scales wait at a gate."""
+
+    def __init__(self, pipeline: InfinityPipeline, gate: Gate) -> None:
+        self.pipeline = pipeline
+        self.gate = gate
+
+    def names(self) -> tuple[str, ...]:
+        return ("default",)
+
+    def spec(self, name: str) -> ModelSpec:
+        return self.pipeline.spec
+
+    def get(self, name: str, progress: Callable[[str, float], None] | None = None) -> Any:
+        return self
+
+    def stream(self, request: GenerationRequest, **options: Any) -> Iterator[Event]:
+        for event in self.pipeline.stream(request, **options):
+            self.gate.wait()
+            yield event
 
 
 def plain_picture(seed: int, size: tuple[int, int]) -> Image.Image:
