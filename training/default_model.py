@@ -39,7 +39,7 @@ from training.train_transformer import (
 )
 from training.world.captions import caption
 from training.world.sampling import Stage, sample_scene
-from training.world.world import Example, World
+from training.world.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -50,17 +50,28 @@ SIZE = 192
 SCALES = tuple((side, side) for side in (1, 2, 3, 4, 6, 9, 12))
 TRAIN_SEED, HELD_OUT_SEED = 1, 2
 
-CONCEPTS = tuple(
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(name.split()) for name in text.split(","))
+
+
+WIDE_CONCEPTS = _names(
     """dog, cat, rabbit, fox, bear, panda, tiger, lion, cow, pig, frog, monkey, chicken, penguin, duck,
     owl, unicorn, butterfly, turtle, octopus, fish, whale, elephant, giraffe, apple, banana, orange,
     watermelon, strawberry, pineapple, carrot, mushroom, hamburger, pizza, donut, birthday cake,
     ice cream, cup of coffee, car, bus, truck, bicycle, train, airplane, rocket, flying saucer,
     sailboat, balloon, gift, crown, guitar, soccer ball, umbrella, teddy bear, top hat, heart, house,
     castle, tree, cactus, flower, sunflower, pumpkin, rainbow, sun, moon, star, fire, snowman, robot,
-    alien, ghost, dragon, wizard, smiley""".replace("\n", " ").split(",")
+    alien, ghost, dragon, wizard, smiley"""
 )
-CONCEPTS = tuple(" ".join(name.split()) for name in CONCEPTS)
-"""What the first default model knows; the world holds more."""
+"""What the tokenizer, and the transformer at first, are trained on; the world holds more."""
+
+CONCEPTS = _names(
+    """dog, cat, fox, panda, penguin, owl, frog, lion, whale, apple, banana, strawberry, hamburger,
+    pizza, donut, car, rocket, house, castle, tree, sunflower, pumpkin, snowman, robot, alien, ghost,
+    balloon, heart, star, smiley"""
+)
+"""What the first default model knows: few concepts seen often beat many seen seldom."""
 
 TOKENIZER = TokenizerTraining(
     model=TokenizerConfig(
@@ -75,9 +86,9 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=24, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=2800,
+    steps=3100,
 )
-SINGLE_STEPS = 1900
+WIDE_STEPS, SINGLE_STEPS = 1650, 2500
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
 
@@ -97,17 +108,13 @@ CURVES = {
 
 
 @cache
-def world() -> World:
-    return World.load(WORLD, concepts=CONCEPTS)
-
-
-def example(index: int, *, seed: int, stage: Stage) -> Example:
-    return world().example(seed, index, size=SIZE, stage=stage)
+def world(concepts: tuple[str, ...]) -> World:
+    return World.load(WORLD, concepts=concepts)
 
 
 def picture(index: int, *, seed: int) -> np.ndarray:
     """uint8 (192, 192, 3): the tokenizer sees the full grammar."""
-    return example(index, seed=seed, stage="full").image
+    return world(WIDE_CONCEPTS).example(seed, index, size=SIZE, stage="full").image
 
 
 def tokenizer_step() -> Tokenizer:
@@ -145,17 +152,17 @@ def text_step() -> PreTrainedTokenizerFast:
 
 
 def captioned(index: int, *, seed: int) -> tuple[np.ndarray, str]:
-    """Single objects for the first part of the training, then the full grammar."""
-    single = index < SINGLE_STEPS * TRANSFORMER.batch_size
-    drawn = example(index, seed=seed, stage="single" if single else "full")
+    """First many concepts, then the chosen ones; first single objects, then the full grammar."""
+    step = index // TRANSFORMER.batch_size
+    concepts = WIDE_CONCEPTS if step < WIDE_STEPS else CONCEPTS
+    stage: Stage = "single" if step < SINGLE_STEPS else "full"
+    drawn = world(concepts).example(seed, index, size=SIZE, stage=stage)
     return drawn.image, drawn.caption
 
 
 def transformer_step() -> tuple[InfinityTransformer, T5EncoderModel]:
-    held_out = [
-        (drawn.image, drawn.caption)
-        for drawn in (example(i, seed=HELD_OUT_SEED, stage="full") for i in range(128))
-    ]
+    last = TRANSFORMER.steps * TRANSFORMER.batch_size
+    held_out = [captioned(last - i, seed=HELD_OUT_SEED) for i in range(1, 129)]
     return train_transformer(
         TRANSFORMER,
         tokenizer_step(),
