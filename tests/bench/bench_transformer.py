@@ -115,7 +115,7 @@ def _peak_bytes() -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["default", "125m"])
     parser.add_argument("--pixels", nargs="+", choices=SCHEDULES, default=["256"])
     parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
