@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -25,8 +24,8 @@ from tests.checkpoints.upstream_files import SPEC as RELEASED
 from tests.checkpoints.upstream_files import tokenizer_state, transformer_state
 from tests.tiny import PATCHIFY_SPEC, SPEC, tiny_tokenizer, tiny_transformer
 
-PARITY = Path(os.environ.get("INFINITY_PARITY_DIR", Path(__file__).parents[1] / "golden"))
-MANIFESTS = sorted((PARITY / "manifests").glob("infinity_*.json"))
+GOLDEN = Path(__file__).parents[1] / "golden"
+MANIFESTS = sorted((GOLDEN / "manifests").glob("infinity_*.json"))
 
 
 def shapes(state) -> dict[str, tuple[int, ...]]:
