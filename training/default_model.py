@@ -38,7 +38,7 @@ from training.train_transformer import (
     train_transformer,
 )
 from training.world.captions import caption
-from training.world.sampling import Stage, sample_scene
+from training.world.sampling import sample_scene
 from training.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -86,9 +86,9 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=24, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=3100,
+    steps=3250,
 )
-WIDE_STEPS, SINGLE_STEPS = 1650, 2500
+WIDE_STEPS = 1650
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
 
@@ -152,11 +152,10 @@ def text_step() -> PreTrainedTokenizerFast:
 
 
 def captioned(index: int, *, seed: int) -> tuple[np.ndarray, str]:
-    """First many concepts, then the chosen ones; first single objects, then the full grammar."""
-    step = index // TRANSFORMER.batch_size
-    concepts = WIDE_CONCEPTS if step < WIDE_STEPS else CONCEPTS
-    stage: Stage = "single" if step < SINGLE_STEPS else "full"
-    drawn = world(concepts).example(seed, index, size=SIZE, stage=stage)
+    """One object a picture: first of many concepts, then of the chosen ones."""
+    wide = index < WIDE_STEPS * TRANSFORMER.batch_size
+    concepts = WIDE_CONCEPTS if wide else CONCEPTS
+    drawn = world(concepts).example(seed, index, size=SIZE, stage="single")
     return drawn.image, drawn.caption
 
 
