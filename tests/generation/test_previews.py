@@ -66,8 +66,8 @@ def test_dear_scales_are_shown_at_an_earlier_scales_size():
     costs = DecodeCosts()
     seconds = simulate(SQUARE, decode, model, costs)[2]
     shown, *_ = simulate(SQUARE, decode, model, costs, expected_seconds=seconds)
-    assert shown[:5] == [0, 1, 2, 3, 4]
-    assert all(size is not None and SQUARE[size] >= 64 for size in shown[5:])
+    assert shown[:4] == [0, 1, 2, 3]
+    assert all(size is not None and SQUARE[size] >= 36 for size in shown[4:])
     assert shown[-1] < len(SQUARE) - 2
 
 
