@@ -31,11 +31,12 @@ from infinity.events import Done, Event
 from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn, Picture
 from infinity.generation.generate import compute_dtype
 from infinity.generation.guidance import check_layers, guided_length
+from infinity.generation.notes import prompt_notes, setting_notes
 from infinity.metadata import PictureRecord, attach
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
 from infinity.spec import ModelSpec
-from infinity.text import EncodedPrompt, TextEncoder
+from infinity.text import TextEncoder
 from infinity.tokenizer.reconstruction import Reconstruction, reconstruct
 from infinity.tokenizer.tokenizer import Tokenizer
 
@@ -45,7 +46,7 @@ class InfinityPipeline:
 
     Args:
         spec: what the parts are and what they were trained for.
-        transformer, tokenizer: with their weights, on one device.
+        transformer, tokenizer: with their weights, in evaluation mode, on one device.
         text_encoder: may be on another device.
         release_text_encoder: free the text encoder's weights once a request's prompts are encoded;
             it is read from disk again for the next new prompt.
@@ -61,8 +62,8 @@ class InfinityPipeline:
         release_text_encoder: bool = False,
     ) -> None:
         self.spec = spec
-        self.transformer = transformer.eval().requires_grad_(False)
-        self.tokenizer = tokenizer.eval().requires_grad_(False)
+        self.transformer = transformer
+        self.tokenizer = tokenizer
         self.text_encoder = text_encoder
         self.release_text_encoder = release_text_encoder
         self._drawing = Drawing(self.transformer, self.tokenizer)
@@ -123,9 +124,10 @@ class InfinityPipeline:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the transformer's and the tokenizer's weights."""
+        """Bytes of all weights in memory, the text encoder's too while it is loaded."""
         parts = (*self.transformer.parameters(), *self.tokenizer.parameters())
-        return sum(part.numel() * part.element_size() for part in parts)
+        weights = sum(part.numel() * part.element_size() for part in parts)
+        return weights + self.text_encoder.nbytes
 
     def stream(
         self,
@@ -236,20 +238,16 @@ class InfinityPipeline:
 
     def _pictures(self, request: GenerationRequest) -> tuple[list[Picture], tuple[str, ...]]:
         """Encode a request's prompts; the notes say what the user should know about them."""
-        notes: list[str] = []
+        num_scales = len(self.spec.schedule(request.aspect_ratio))
+        sampling = request.sampling(self.spec.sampling)
+        notes = setting_notes(sampling, request.negative_prompt, num_scales)
+        negative = None
         with memory_errors("reading the prompt", LESS_MEMORY):
             prompt = self.text_encoder.encode(request.prompt)
-            notes += _prompt_notes("prompt", prompt)
-            negative = None
-            sampling = request.sampling(self.spec.sampling)
-            if request.negative_prompt.strip():
-                if guided_length(sampling, len(self.spec.schedule(request.aspect_ratio))):
-                    negative = self.text_encoder.encode(request.negative_prompt)
-                    notes += _prompt_notes("negative prompt", negative)
-                else:
-                    notes.append(
-                        "The negative prompt has no effect while guidance is 1; raise guidance."
-                    )
+            notes += prompt_notes("prompt", prompt)
+            if request.negative_prompt.strip() and guided_length(sampling, num_scales):
+                negative = self.text_encoder.encode(request.negative_prompt)
+                notes += prompt_notes("negative prompt", negative)
         if self.release_text_encoder:
             self.text_encoder.release()
         features = None if negative is None else negative.features
@@ -291,27 +289,3 @@ def _result(events: Iterator[Event]) -> Done:
         if isinstance(event, Done):
             return event
     raise AssertionError("a stream that nobody cancels ends with its pictures")
-
-
-def _prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
-    notes: list[str] = []
-    if encoded.truncated:
-        notes.append(
-            f"The {what} was cut to its first {encoded.num_tokens} tokens; the model did not see "
-            f"what follows “…{encoded.kept_text[-60:]}”."
-        )
-    if not encoded.understood_text:
-        notes.append(
-            f"The model knows nothing of the {what}, so the picture is a guess; describe it in "
-            "plain words."
-        )
-    elif encoded.unknown_tokens:
-        notes.append(
-            f"The model does not know some of the {what}’s characters and read it as "
-            f"“{_shortened(encoded.understood_text)}”."
-        )
-    return notes
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -91,6 +91,13 @@ class TextEncoder:
     def is_loaded(self) -> bool:
         return self._model is not None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights in memory; 0 while they are not loaded."""
+        model = self._model
+        parameters = () if model is None else model.parameters()
+        return sum(part.numel() * part.element_size() for part in parameters)
+
     def load(self) -> None:
         """Loads tokenizer and weights now rather than at the first prompt.
 

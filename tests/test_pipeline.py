@@ -347,6 +347,11 @@ def test_negative_prompt_without_guidance_has_no_effect_and_a_note():
     assert same(done.images, draw(plain).images)
 
 
+def test_values_beyond_the_last_scale_get_a_note():
+    (note,) = draw(replace(REQUEST, guidance=(3.0,) * 9)).notes
+    assert note.startswith("Of the 9 values of guidance only the first 5 are used")
+
+
 def test_blank_negative_prompt_is_none():
     assert same(draw(replace(REQUEST, negative_prompt="  ")).images, draw(REQUEST).images)
 
@@ -403,6 +408,9 @@ def test_model_from_a_folder_draws_and_reports_its_loading(folder):
     assert pipeline.nbytes == PIPELINE.nbytes
     done = pipeline.generate(GenerationRequest(prompt="a red apple on a sandy beach"))
     assert done.notes == ()
+    assert pipeline.nbytes > PIPELINE.nbytes, "the text encoder is loaded now, and counted"
+    pipeline.text_encoder.release()
+    assert pipeline.nbytes == PIPELINE.nbytes
     again = InfinityPipeline.from_pretrained(folder, device="cpu")
     assert same(again.generate(done.request).images, done.images)
 

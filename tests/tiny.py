@@ -65,6 +65,7 @@ class WordsEncoder:
     def __init__(self, width: int = TEXT_WIDTH, max_tokens: int = MAX_TOKENS) -> None:
         self.width = width
         self.max_tokens = max_tokens
+        self.nbytes = 0
         self.released = 0
         self.prompts: list[str] = []
 

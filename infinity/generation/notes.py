@@ -1,0 +1,46 @@
+"""What the user should be told about a request, besides its pictures: plain sentences."""
+
+from __future__ import annotations
+
+from infinity.generation.guidance import guided_length
+from infinity.request import SamplingParams
+from infinity.text import EncodedPrompt
+
+SHOWN_CHARACTERS = 80
+
+
+def prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
+    """What became of a text; ``what`` is "prompt" or "negative prompt"."""
+    notes: list[str] = []
+    if encoded.truncated:
+        notes.append(
+            f"The {what} was cut to its first {encoded.num_tokens} tokens; the model did not see "
+            f"what follows “…{encoded.kept_text[1 - SHOWN_CHARACTERS :]}”."
+        )
+    if not encoded.understood_text:
+        notes.append(
+            f"The model knows nothing of the {what}, so the picture is a guess; describe it in "
+            "plain words."
+        )
+    elif encoded.unknown_tokens:
+        text = encoded.understood_text
+        shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+        notes.append(
+            f"The model does not know some of the {what}’s characters and read it as “{shown}”."
+        )
+    return notes
+
+
+def setting_notes(sampling: SamplingParams, negative_prompt: str, num_scales: int) -> list[str]:
+    """Settings that have no effect."""
+    notes: list[str] = []
+    if negative_prompt.strip() and not guided_length(sampling, num_scales):
+        notes.append("The negative prompt has no effect while guidance is 1; raise guidance.")
+    for name in ("guidance", "temperature"):
+        value = getattr(sampling, name)
+        if isinstance(value, tuple) and len(value) > num_scales:
+            notes.append(
+                f"Of the {len(value)} values of {name} only the first {num_scales} are used: the "
+                f"picture has {num_scales} scales."
+            )
+    return notes
