@@ -86,7 +86,7 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=24, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=3600,
+    steps=3400,
 )
 WIDE_STEPS = 1650
 CAPTIONS, VOCABULARY = 40_000, 2048
