@@ -20,11 +20,11 @@ PAGE_TEMPERATURE = (0.0, 2.0)
 
 EXAMPLES = (
     "a red apple on a sandy beach",
-    "two cute penguins in the snow",
-    "a blue car left of a house",
+    "a penguin in the snow",
     "a castle at sunset",
-    "a panda in the forest",
-    "a rocket in space",
+    "a panda on a green background",
+    "a robot in the city",
+    "a hamburger at a party",
 )
 """Prompts of the shipped model's world; larger models know them too."""
 

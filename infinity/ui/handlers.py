@@ -14,6 +14,8 @@ import gradio as gr
 from infinity.errors import InfinityError
 from infinity.events import Done
 from infinity.manager import ModelManager
+from infinity.request import PreviewPolicy
+from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import RequestControls, request_from
 from infinity.ui.files import address, save_pictures
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 UNEXPECTED = "Something unexpected went wrong; the log of the program has the details."
 NUM_OUTPUTS = 5
+SMALL_PICTURE_PIXELS = 256 * 256
 """What :func:`show` updates: stage, strip, status, Generate button, Stop button."""
 
 
@@ -102,9 +105,16 @@ def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) ->
         yield present.stopped(view, 0)
         return
     yield (view := present.opened(view, spec, run.request.aspect_ratio))
-    for event in pipeline.stream(run.request, cancel=run.cancel):
+    policy = preview_policy(spec, run.request.aspect_ratio)
+    for event in pipeline.stream(run.request, cancel=run.cancel, previews=policy):
         pictures = _publish(event, keep_track) if isinstance(event, Done) else ()
         yield (view := present.after(view, event, pictures))
+
+
+def preview_policy(spec: ModelSpec, aspect_ratio: str) -> PreviewPolicy:
+    """Small pictures are shown whole at every scale; large ones within the time set for previews."""
+    height, width = spec.image_size(aspect_ratio)
+    return "full" if height * width <= SMALL_PICTURE_PIXELS else "scale"
 
 
 def show(view: View) -> tuple[Any, ...]:

@@ -11,11 +11,20 @@ import pytest
 
 from infinity.errors import CheckpointError, ResourceError
 from infinity.metadata import read_record
+from infinity.registry import MODEL_SPECS
 from infinity.request import GenerationRequest
 from infinity.ui.controls import KEEP, ROLL, RequestControls
-from infinity.ui.handlers import NUM_OUTPUTS, UNEXPECTED, make_paint, make_start, make_stop
+from infinity.ui.handlers import (
+    NUM_OUTPUTS,
+    UNEXPECTED,
+    make_paint,
+    make_start,
+    make_stop,
+    preview_policy,
+)
 from infinity.ui.loading import Loading, load
 from infinity.ui.runs import Run, Runs
+from tests.tiny import SPEC
 from tests.ui.fakes import FakeManager
 from tests.ui.test_controls import VALUES
 
@@ -296,3 +305,8 @@ def test_run_of_the_api_does_not_block_the_page(page):
     with page.runs.running("bob", Run("default", GenerationRequest(prompt="x"))):
         page.start(ALICE)
         assert "finished" in page.texts(ALICE)[-1]
+
+
+def test_preview_policy_shows_small_pictures_whole_and_spares_large_ones() -> None:
+    assert preview_policy(SPEC, next(iter(SPEC.schedules))) == "full"
+    assert preview_policy(MODEL_SPECS["infinity-2b"], "1:1") == "scale"
