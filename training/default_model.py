@@ -94,7 +94,7 @@ SHARD_BYTES = 9_500_000
 
 SPEC = ModelSpec(
     name="default",
-    title="Infinity Emoji, 192x192: emoji-style pictures, runs on any CPU",
+    title="Infinity Emoji, 192x192",
     transformer=TRANSFORMER.model,
     tokenizer=TOKENIZER.model,
     text_encoder=TextEncoderConfig(width=256, max_length=64),
