@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from infinity.devices import DTYPES
+from infinity.devices import DTYPES, resolve_device
 from infinity.errors import InfinityError
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
@@ -39,21 +39,23 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
+        resolve_device(options.device)
         name, folders = options.model, {}
         if (Path(name) / CONFIG_FILE).is_file():
             folders = {(spec_name := read_spec(name).name): name}
             name = spec_name
         manager = ModelManager(device=options.device, dtype=options.dtype, models=folders)
         app = build_app(manager, name)
-    except InfinityError as error:
+        app.launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=options.share,
+            **launch_options(),
+        )
+    except (InfinityError, OSError) as error:
+        # Gradio raises OSError, with a sentence, when the port is taken.
         sys.stderr.write(f"app.py: {error}\n")
         return 1
-    app.launch(
-        server_name=options.host,
-        server_port=options.port,
-        share=options.share,
-        **launch_options(),
-    )
     return 0
 
 

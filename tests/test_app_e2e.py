@@ -28,6 +28,7 @@ from infinity.metadata import read_record
 from infinity.pipeline import InfinityPipeline
 from infinity.registry import DEFAULT_MODEL_FOLDER
 from infinity.ui.app import build_app, launch_options
+from infinity.ui.controls import EXAMPLES
 from infinity.ui.runs import Runs
 from tests.tiny import tiny_folder
 from tests.ui.fakes import SCALES, FakeManager, Gate, GatedManager
@@ -253,13 +254,15 @@ def test_prompt_grows_into_a_picture_whose_download_replays_to_its_pixels(
 def test_every_scale_is_seen_as_it_is_drawn(server, new_page):
     page = new_page(server.url)
     ask(page)
-    for scale in range(1, len(SCALES) + 1):
+    for scale in range(1, len(SCALES)):
         server.gate.let(1)
-        status(page, f"Scale {scale} of 7")
-        page.wait_for_function("count => new Set(window.seen).size >= count", arg=scale)
+        status(page, f"Scale {scale} of {len(SCALES)}")
+        page.wait_for_function("count => new Set(window.seen).size === count", arg=scale)
         assert page.locator(".strip li.drawn").count() == scale
+    server.gate.let(1)
     finished(page)
-    assert len(page.evaluate("window.seen")) == len(SCALES) + 1
+    assert page.locator(".strip li.drawn").count() == len(SCALES)
+    assert "/gradio_api/file=" in page.evaluate("window.seen").pop()
 
 
 def test_page_and_api_give_the_same_pixels(app_url, new_page, tmp_path):
@@ -307,12 +310,10 @@ def test_settings_reach_the_picture(app_url, new_page, tmp_path):
 
 def test_example_is_drawn_at_a_click(app_url, new_page):
     page = new_page(app_url)
-    example = page.locator("#examples button").nth(1)
-    text = example.inner_text()
-    example.click()
+    page.locator("#examples button").filter(has_text=EXAMPLES[1]).click()
     finished(page)
-    assert page.locator("#prompt textarea").input_value() == text
-    assert page.locator("#stage img").get_attribute("alt") == text
+    assert page.locator("#prompt textarea").input_value() == EXAMPLES[1]
+    assert page.locator("#stage img").get_attribute("alt") == EXAMPLES[1]
 
 
 def test_empty_prompt_is_answered_at_once_and_loses_nothing(server, new_page):
@@ -350,7 +351,8 @@ def test_second_enter_while_drawing_changes_nothing(server, new_page):
     ask(page)
     server.gate.let(1)
     status(page, "Scale 1 of 7")
-    ask(page, "something else")
+    with page.expect_response(lambda response: "/run/predict" in response.url):
+        ask(page, "something else")
     server.gate.open()
     finished(page)
     assert [r.prompt for r in server.manager.pipelines["default"].requests] == [PROMPT]
@@ -446,6 +448,7 @@ def test_keyboard_alone_is_enough(server, new_page):
     status(page, "Scale 1 of 7")
     page.locator("#stop").focus()
     page.keyboard.press("Enter")
+    page.locator("#stop").filter(has_text="Stopping").wait_for()
     server.gate.open()
     status(page, "Stopped after scale 1 of 7.")
 

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 UNEXPECTED = "Something unexpected went wrong; the log of the program has the details."
 NUM_OUTPUTS = 5
-SMALL_PICTURE_PIXELS = 256 * 256
 """What :func:`show` updates: stage, strip, status, Generate button, Stop button."""
+SMALL_PICTURE_PIXELS = 256 * 256
 
 
 def make_start(runs: Runs) -> Callable[..., tuple[Any, ...]]:

@@ -23,6 +23,7 @@ THUMBNAIL_PIXELS = 96
 LOSSLESS_PIXELS = 192
 """Previews up to this side are sent as PNG; larger ones as JPEG, which is quicker to write and send."""
 MOST_GRID_LINES = 16
+MOST_ALT_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def status_html(view: View) -> str:
     """The line under the prompt: what is happening, how far it is, what to know."""
     live = "off" if view.phase == "painting" else "polite"
     role = "alert" if view.phase == "failed" else "status"
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in view.notes)
+    notes = "".join(f'<span class="note">{escape(note)}</span>' for note in view.notes)
     percent = round(100 * view.fraction)
     meter = (
         f'<div class="meter" role="progressbar" aria-label="Progress" aria-valuemin="0" '
@@ -159,8 +160,8 @@ def status_html(view: View) -> str:
     )
     return (
         f'<div class="run-status is-{view.phase}"><p role="{role}" aria-live="{live}">'
-        f'<span class="dot"></span><span class="message">{escape(view.message)}</span></p>'
-        f"{meter}{notes}</div>"
+        f'<span class="dot"></span><span class="message">{escape(view.message)}</span>{notes}</p>'
+        f"{meter}</div>"
     )
 
 
@@ -171,7 +172,8 @@ def stage_html(view: View) -> str:
     columns = next(n for n in range(1, 9) if n * n >= len(view.pictures))
     rows = -(-len(view.pictures) // columns)
     cells = "".join(_picture_html(picture, view.prompt) for picture in view.pictures)
-    return f'<div class="stage is-{view.phase}" style="--columns:{columns};--rows:{rows}">{cells}</div>'
+    many = " is-many" if len(view.pictures) > 1 else ""
+    return f'<div class="stage{many}" style="--columns:{columns};--rows:{rows}">{cells}</div>'
 
 
 def strip_html(view: View) -> str:
@@ -239,14 +241,18 @@ def _frames(spec: ModelSpec, aspect_ratio: str) -> tuple[Frame, ...]:
 
 
 def _picture_html(picture: Picture, prompt: str) -> str:
-    source, alt = escape(picture.source, quote=True), escape(prompt, quote=True)
+    source, alt = (
+        escape(picture.source, quote=True),
+        escape(prompt[:MOST_ALT_CHARACTERS], quote=True),
+    )
     caption = ""
     if picture.download:
         name = escape(picture.download, quote=True)
-        seed = "" if picture.seed is None else f"<span>Seed {picture.seed}</span>"
+        seed = "" if picture.seed is None else f"<span><b>Seed </b>{picture.seed}</span>"
         caption = (
             f'<figcaption>{seed}<a href="{source}" download="{name}" '
-            f'title="The PNG carries the prompt, the seed and all settings">Download PNG</a></figcaption>'
+            f'title="The PNG carries the prompt, the seed and all settings">'
+            f"<b>Download </b>PNG</a></figcaption>"
         )
     return (
         f'<div class="cell"><figure style="--aspect:{picture.aspect:.4f}">'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 import app as entry
@@ -61,6 +63,24 @@ def test_start_with_a_damaged_folder_ends_with_one_line(tmp_path, capsys):
     (tmp_path / "config.json").write_text("{}")
     assert entry.main(["--model", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_start_on_a_device_that_is_not_there_ends_with_one_line(capsys):
+    assert entry.main(["--device", "cuda:99"]) == 1
+    assert "has no device" in capsys.readouterr().err
+
+
+def test_start_on_a_taken_port_ends_with_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(entry, "build_app", lambda *_: build_app(FakeManager()))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert entry.main(["--host", "127.0.0.1", "--port", port]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("app.py: ")
+    assert port in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [["--port", "x"], ["--dtype", "int3"], ["--nonsense"]])

@@ -90,7 +90,7 @@ def test_done_shows_the_files_the_time_and_the_notes(opened):
     assert view.message == "Picture finished in 1.2 s"
     stage = present.stage_html(view)
     assert 'href="file=a.png" download="a.png"' in stage
-    assert "Seed 7" in stage
+    assert "<b>Seed </b>7" in stage
     assert "The prompt was cut." in present.status_html(view)
     assert "1.2 s" in present.strip_html(view)
 
