@@ -30,6 +30,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (the best there is by default)")
     parser.add_argument("--dtype", choices=sorted(DTYPES), help="precision (default: by device)")
     parser.add_argument("--share", action="store_true", help="open a public link through Gradio")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser.parse_args(arguments)
 
 
@@ -50,6 +51,7 @@ def main(arguments: list[str]) -> int:
             server_name=options.host,
             server_port=options.port,
             share=options.share,
+            inbrowser=options.open,
             **launch_options(),
         )
     except (InfinityError, OSError) as error:
