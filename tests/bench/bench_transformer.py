@@ -27,7 +27,7 @@ from infinity.schedule import ScaleSchedule, schedule_for
 
 SIZES = {
     "default": TransformerConfig(
-        depth=8, width=384, num_heads=6, bits_per_token=16, text_width=256
+        depth=6, width=320, num_heads=5, bits_per_token=24, text_width=256
     ),
     "125m": TransformerConfig(depth=12, width=768, num_heads=8, bits_per_token=32),
     "2b": TransformerConfig(depth=32, width=2048, num_heads=16, bits_per_token=32),
