@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from infinity.config import TokenizerConfig
@@ -26,6 +26,7 @@ from infinity.tokenizer.quantizer import encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.losses import psnr, reconstruction_loss
 from training.run import Run
+from training.stepping import IndexedDataset, step_generator, trapezoid
 
 logger = logging.getLogger(__name__)
 
@@ -62,22 +63,9 @@ MAY_CHANGE = frozenset({"steps", "cooldown", "save_every"})
 """Settings a run may be resumed with another value of."""
 
 
-def trapezoid(step: int, steps: int, warmup: int, cooldown: float) -> float:
-    """Learning-rate factor: linear warm-up, flat, then linear to zero over the last ``cooldown``."""
-    return min(1.0, (step + 1) / warmup, (steps - step) / max(1.0, cooldown * steps))
-
-
-class PictureDataset(Dataset[Tensor]):
-    """Pictures addressed by index: ``pictures(i)`` -> uint8 (H, W, 3) array, as (3, H, W) tensors."""
-
-    def __init__(self, pictures: Callable[[int], np.ndarray], start: int, stop: int) -> None:
-        self.pictures, self.start, self.stop = pictures, start, stop
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __getitem__(self, index: int) -> Tensor:
-        return torch.from_numpy(self.pictures(self.start + index)).permute(2, 0, 1)
+def stack(pictures: list[np.ndarray]) -> Tensor:
+    """uint8 (H, W, 3) arrays -> (B, 3, H, W) uint8."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
 
 
 def to_float(pictures_u8: Tensor) -> Tensor:
@@ -136,14 +124,15 @@ def train_tokenizer(
 
     batch = config.batch_size
     loader = DataLoader(
-        PictureDataset(pictures, step * batch, config.steps * batch),
+        IndexedDataset(pictures, step * batch, config.steps * batch),
         batch_size=batch,
+        collate_fn=stack,
         num_workers=1,
         prefetch_factor=8,
     )
     started = time.monotonic()
     for pictures_u8 in tqdm(loader, initial=step, total=config.steps, desc="tokenizer"):
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        generator = step_generator(config.seed, step)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * trapezoid(
                 step, config.steps, config.warmup, config.cooldown

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
@@ -31,7 +31,8 @@ from training.losses import BitLoss, bit_loss
 from training.optimizer import parameter_groups
 from training.run import Run
 from training.self_correction import RandomFlips
-from training.train_tokenizer import to_float, trapezoid
+from training.stepping import IndexedDataset, step_generator, trapezoid
+from training.train_tokenizer import stack, to_float
 
 logger = logging.getLogger(__name__)
 
@@ -72,23 +73,9 @@ MAY_CHANGE = frozenset({"steps", "cooldown", "save_every", "learning_rate"})
 """Settings a run may be resumed with another value of."""
 
 
-class ExampleDataset(Dataset[Example]):
-    """Examples addressed by index."""
-
-    def __init__(self, examples: Callable[[int], Example], start: int, stop: int) -> None:
-        self.examples, self.start, self.stop = examples, start, stop
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __getitem__(self, index: int) -> Example:
-        return self.examples(self.start + index)
-
-
 def collate(examples: list[Example]) -> tuple[Tensor, list[str]]:
     """-> (pictures (B, 3, H, W) uint8, captions)."""
-    pictures = torch.from_numpy(np.stack([picture for picture, _ in examples]))
-    return pictures.permute(0, 3, 1, 2), [caption for _, caption in examples]
+    return stack([picture for picture, _ in examples]), [caption for _, caption in examples]
 
 
 def build_text_encoder(
@@ -179,7 +166,7 @@ def train_transformer(
 
     batch = config.batch_size
     loader = DataLoader(
-        ExampleDataset(examples, step * batch, config.steps * batch),
+        IndexedDataset(examples, step * batch, config.steps * batch),
         batch_size=batch,
         collate_fn=collate,
         num_workers=1,
@@ -188,7 +175,7 @@ def train_transformer(
     parameters = [*transformer.parameters(), *text_parameters]
     started = time.monotonic()
     for pictures_u8, captions in tqdm(loader, initial=step, total=config.steps, desc="transformer"):
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        generator = step_generator(config.seed, step)
         factor = trapezoid(step, config.steps, config.warmup, config.cooldown)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * factor
