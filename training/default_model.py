@@ -39,6 +39,7 @@ from training.train_transformer import (
 )
 from training.world.captions import caption
 from training.world.sampling import sample_scene
+from training.world.sprites import STYLES
 from training.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -51,34 +52,12 @@ SCALES = tuple((side, side) for side in (1, 2, 3, 4, 6, 9, 12))
 TRAIN_SEED, HELD_OUT_SEED = 1, 2
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(" ".join(name.split()) for name in text.split(","))
-
-
-WIDE_CONCEPTS = _names(
-    """dog, cat, rabbit, fox, bear, panda, tiger, lion, cow, pig, frog, monkey, chicken, penguin, duck,
-    owl, unicorn, butterfly, turtle, octopus, fish, whale, elephant, giraffe, apple, banana, orange,
-    watermelon, strawberry, pineapple, carrot, mushroom, hamburger, pizza, donut, birthday cake,
-    ice cream, cup of coffee, car, bus, truck, bicycle, train, airplane, rocket, flying saucer,
-    sailboat, balloon, gift, crown, guitar, soccer ball, umbrella, teddy bear, top hat, heart, house,
-    castle, tree, cactus, flower, sunflower, pumpkin, rainbow, sun, moon, star, fire, snowman, robot,
-    alien, ghost, dragon, wizard, smiley"""
-)
-"""What the tokenizer, and the transformer at first, are trained on; the world holds more."""
-
-CONCEPTS = _names(
-    """dog, cat, fox, panda, penguin, owl, frog, lion, whale, apple, banana, strawberry, hamburger,
-    pizza, donut, car, rocket, house, castle, tree, sunflower, pumpkin, snowman, robot, alien, ghost,
-    balloon, heart, star, smiley"""
-)
-"""What the first default model knows: few concepts seen often beat many seen seldom."""
-
 TOKENIZER = TokenizerTraining(
     model=TokenizerConfig(
         bits=24, base_channels=48, channel_multipliers=(1, 2, 4), num_res_blocks=1, stem_patch=4
     ),
     scales=SCALES,
-    steps=3400,
+    steps=6400,
 )
 
 TRANSFORMER = TransformerTraining(
@@ -108,13 +87,13 @@ CURVES = {
 
 
 @cache
-def world(concepts: tuple[str, ...]) -> World:
-    return World.load(WORLD, concepts=concepts)
+def world() -> World:
+    return World.load(WORLD, styles=STYLES)
 
 
 def picture(index: int, *, seed: int) -> np.ndarray:
     """uint8 (192, 192, 3): the tokenizer sees the full grammar."""
-    return world(WIDE_CONCEPTS).example(seed, index, size=SIZE, stage="full").image
+    return world().example(seed, index, size=SIZE, stage="full").image
 
 
 def tokenizer_step() -> Tokenizer:
@@ -132,14 +111,13 @@ def text_step() -> PreTrainedTokenizerFast:
     folder = RUNS / "text_tokenizer"
     if folder.exists():
         return PreTrainedTokenizerFast.from_pretrained(folder)
-    everything = World.load(WORLD)
     captions = []
     for index in tqdm(range(CAPTIONS), desc="captions"):
         rng = np.random.default_rng((TRAIN_SEED, index))
         scene = sample_scene(
             rng,
-            concepts=everything.concepts,
-            styles=everything.styles,
+            concepts=world().concepts,
+            styles=world().styles,
             stage="full",
             split="train",
         )

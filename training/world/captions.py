@@ -15,7 +15,7 @@ from training.world.scenes import PLACES
 NUMBER_WORDS = {2: "two", 3: "three", 4: "four"}
 
 # Nouns that take no article: plural in form, or not counted.
-WITHOUT_ARTICLE = {"grapes", "cherries", "french fries", "fries", "cheese", "planet earth"}
+WITHOUT_ARTICLE = {"grapes", "french fries", "fries", "planet earth"}
 
 RELATION_PHRASES = {
     "and": ("and", "and", "and", "next to", "with", "beside"),

@@ -1,4 +1,4 @@
-"""What the world contains: about 130 things people type, each told apart at a glance.
+"""What the world contains: just over a hundred things people type, each told apart at a glance.
 
 `colourable` marks things a caption may paint ("a blue car"); `natural` is the colour word that
 already fits the untouched art ("a yellow banana").
@@ -26,14 +26,11 @@ class Concept:
 
 
 IRREGULAR_PLURALS = {
-    "mouse": "mice",
     "sheep": "sheep",
     "fish": "fish",
     "tropical fish": "tropical fish",
-    "wolf": "wolves",
     "grapes": "bunches of grapes",
     "bunch of grapes": "bunches of grapes",
-    "cherries": "pairs of cherries",
     "french fries": "packs of french fries",
     "fries": "packs of fries",
     "slice of pizza": "slices of pizza",
@@ -63,12 +60,10 @@ TABLE = {
     "animal": """
         🐶 | dog | brown | puppy
         🐱 | cat | + yellow | kitten, kitty
-        🐭 | mouse | |
         🐰 | rabbit | white | bunny
         🦊 | fox | orange |
         🐻 | bear | brown | brown bear
         🐼 | panda | | panda bear
-        🐨 | koala | | koala bear
         🐯 | tiger | |
         🦁 | lion | |
         🐮 | cow | |
@@ -77,10 +72,8 @@ TABLE = {
         🐵 | monkey | brown |
         🐔 | chicken | white | hen
         🐧 | penguin | |
-        🐥 | chick | + yellow | baby chick
         🦆 | duck | | mallard
         🦉 | owl | brown |
-        🐺 | wolf | |
         🐎 | horse | + brown | pony
         🦄 | unicorn | |
         🐝 | bee | | honeybee, bumblebee
@@ -92,7 +85,6 @@ TABLE = {
         🐙 | octopus | + |
         🦀 | crab | + |
         🐠 | fish | + blue | tropical fish
-        🐬 | dolphin | blue |
         🐳 | whale | blue |
         🦈 | shark | |
         🐘 | elephant | |
@@ -103,25 +95,17 @@ TABLE = {
     "food": """
         🍎 | apple | + red |
         🍌 | banana | yellow |
-        🍊 | orange | | tangerine
-        🍋 | lemon | yellow |
         🍉 | watermelon | | slice of watermelon
         🍇 | grapes | + purple | bunch of grapes
         🍓 | strawberry | red |
-        🍒 | cherries | |
         🍍 | pineapple | |
-        🥑 | avocado | green |
         🥕 | carrot | orange |
         🍄 | mushroom | + red | toadstool
-        🥐 | croissant | |
-        🧀 | cheese | yellow |
         🍔 | hamburger | | burger, cheeseburger
         🍟 | french fries | | fries
         🍕 | pizza | | slice of pizza
         🌭 | hot dog | |
-        🌮 | taco | |
         🍩 | donut | | doughnut
-        🍪 | cookie | |
         🎂 | birthday cake | | cake
         🧁 | cupcake | |
         🍦 | ice cream | | ice cream cone
@@ -129,13 +113,11 @@ TABLE = {
     """,
     "vehicle": """
         🚗 | car | + red | automobile
-        🚕 | taxi | yellow | taxi cab
         🚌 | bus | | coach
         🚚 | truck | + | lorry
         🚒 | fire truck | | fire engine
         🚜 | tractor | + green |
         🚲 | bicycle | + | bike
-        🛵 | scooter | + red | moped
         🚂 | train | | steam train, locomotive
         ✈ | airplane | | plane
         🚁 | helicopter | + orange |
@@ -151,44 +133,32 @@ TABLE = {
         🔑 | key | yellow | golden key
         🔔 | bell | + yellow |
         🎸 | guitar | + | electric guitar
-        🥁 | drum | |
         ⚽ | soccer ball | | football
         🏀 | basketball | |
         🏆 | trophy | | golden trophy
         📷 | camera | |
-        💡 | light bulb | | lightbulb
         ☂ | umbrella | + purple |
         ⏰ | alarm clock | + red | clock
         🧸 | teddy bear | + | teddy
-        🪑 | chair | + brown | wooden chair
-        👢 | boot | + red |
         👗 | dress | + blue |
-        👕 | t-shirt | + green | shirt
-        🎒 | backpack | + pink | school bag
         🎩 | top hat | black |
-        ⛺ | tent | + green |
         ❤ | heart | + red | love heart
         🏠 | house | | home
         🏰 | castle | | fairytale castle
     """,
     "nature": """
         🌳 | tree | green |
-        🌲 | pine tree | green | fir tree
         🌴 | palm tree | | palm
         🌵 | cactus | green |
-        🌷 | tulip | + pink |
         🌹 | rose | + red |
         🌻 | sunflower | |
         🌼 | flower | white | daisy
-        🍀 | four-leaf clover | green | clover
         🎃 | pumpkin | orange | jack-o'-lantern
         🌈 | rainbow | |
         ☀ | sun | yellow |
         🌙 | moon | yellow | crescent moon
         ⭐ | star | + yellow |
-        ❄ | snowflake | blue |
         🔥 | fire | | flame
-        ☁ | cloud | white |
         🌍 | planet earth | | earth, globe
         ⛄ | snowman | |
     """,
@@ -198,12 +168,9 @@ TABLE = {
         👻 | ghost | white |
         🐉 | dragon | + green |
         🧙 | wizard | | magician
-        🥷 | ninja | |
         😀 | smiley | yellow | smiley face, happy face
-        😂 | laughing face | | laughing smiley
         😍 | face with heart eyes | | smiley with heart eyes
         😎 | cool face | | face with sunglasses, cool smiley
-        😢 | sad face | | crying face, sad smiley
         😡 | angry face | red | angry smiley
         🤡 | clown | | clown face
     """,
@@ -233,20 +200,20 @@ CONCEPTS: dict[str, Concept] = {
 FLOATING = frozenset(
     {
         *("bee", "butterfly", "airplane", "helicopter", "rocket", "flying saucer", "balloon"),
-        *("rainbow", "sun", "moon", "star", "snowflake", "cloud", "planet earth", "heart"),
+        *("rainbow", "sun", "moon", "star", "planet earth", "heart"),
     }
 )
 
 # Where a thing is most often wanted; these meetings are shown more often than chance.
 HOMES = {
-    **dict.fromkeys(("fish", "whale", "dolphin", "shark", "octopus", "turtle"), "underwater"),
+    **dict.fromkeys(("fish", "whale", "shark", "octopus", "turtle"), "underwater"),
     **dict.fromkeys(("rocket", "flying saucer", "alien", "planet earth", "robot"), "space"),
-    **dict.fromkeys(("penguin", "snowman", "snowflake"), "snow"),
+    **dict.fromkeys(("penguin", "snowman"), "snow"),
     **dict.fromkeys(("airplane", "helicopter", "balloon", "butterfly", "rainbow"), "sky"),
-    **dict.fromkeys(("moon", "star", "owl", "ghost", "fire", "tent"), "night"),
+    **dict.fromkeys(("moon", "star", "owl", "ghost", "fire"), "night"),
     **dict.fromkeys(("cow", "horse", "sheep", "flower", "house", "bee", "tractor"), "meadow"),
-    **dict.fromkeys(("bear", "fox", "wolf", "monkey", "mushroom"), "forest"),
-    **dict.fromkeys(("car", "taxi", "bus", "fire truck", "bicycle", "truck"), "city"),
+    **dict.fromkeys(("bear", "fox", "monkey", "mushroom"), "forest"),
+    **dict.fromkeys(("car", "bus", "fire truck", "bicycle", "truck"), "city"),
     "cactus": "desert",
     **dict.fromkeys(("crab", "palm tree", "sailboat", "ice cream"), "beach"),
     **dict.fromkeys(("birthday cake", "gift", "cupcake", "clown"), "party"),

@@ -1,7 +1,8 @@
 """Where things go: one large object, rows, triangles, squares, and clear positions.
 
-All numbers are fractions of the picture's side, y down. Layouts depend on the scene in a fixed
-way with a little jitter, so that they are easy to learn and easy to examine.
+Everything stands on a grid of `CELLS` x `CELLS` cells, which is the latent grid of the default
+model: an object of one size then falls on the tokens in the same way wherever it stands, so the
+transformer has a handful of codes to learn a thing by instead of one set for every pixel offset.
 """
 
 from dataclasses import dataclass
@@ -10,23 +11,23 @@ import numpy as np
 
 from training.world.scene import Scene, SceneObject
 
-WIDE_ALLOWANCE = 1.15  # a single wide object may exceed the extent of its slot by this much
-HALF_WIDTH = 0.45  # widest of two objects side by side
-MARGIN = 0.03
+CELLS = 12
+SIDES = {"little": 5, "normal": 9, "big": 11}  # cells of a single object, by its size
+SHARED_SIDE = 6  # cells of each object where there are several
+FILL = 0.94  # an object's longer side, as a share of its slot
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one object: centre, greatest height and greatest width.
+    """A square of cells for one object: left and top edge, and side, in cells.
 
     `stands` tells that it may rest on the ground, should the place have one.
     """
 
     item: SceneObject
-    x: float
-    y: float
-    height: float
-    width: float
+    x: int
+    y: int
+    side: int
     stands: bool = True
 
 
@@ -52,77 +53,62 @@ def slots(scene: Scene, rng: np.random.Generator) -> list[Slot]:
     if len(scene.objects) == 2:
         return _pair(scene, rng)
     (item,) = scene.objects
-    if item.count == 1:
-        low, high = {"little": (0.36, 0.44), "normal": (0.64, 0.78), "big": (0.86, 0.92)}[item.size]
-        x, y = 0.5 + rng.uniform(-0.04, 0.04, 2)
-        extent = rng.uniform(low, high)
-        return [Slot(item, x, y, extent, min(extent * WIDE_ALLOWANCE, 1.0 - 2 * MARGIN))]
-    return _several(item, rng)
+    if item.count > 1:
+        return _several(item, rng)
+    side = SIDES[item.size]
+    first = (CELLS - side) // 2
+    last = CELLS - side - first
+    if item.size == "little":
+        first, last = first - 1, last + 1
+    x, y = rng.integers(first, last + 1, 2).tolist()
+    return [Slot(item, x, y, side)]
 
 
 def place(
     slot: Slot, sprite_size: tuple[int, int], size: int, *, floor: float | None, floats: bool
 ) -> Box:
-    """Fit a sprite of (width, height) into its slot, on the floor if both have to do with one."""
-    width, height = sprite_size
-    factor = min(slot.height / height, slot.width / width)
-    width, height = factor * width, factor * height
-    ground = floor if slot.stands and not floats else None
-    bottom = slot.y + height / 2 if ground is None else ground + (slot.y - 0.5) * 0.5
-    bottom = min(max(bottom, MARGIN + height), 1.0 - MARGIN)
-    x0 = min(max(slot.x - width / 2, MARGIN), 1.0 - MARGIN - width)
+    """Fit a sprite of (width, height) into its slot, on the floor if both have to do with one.
+
+    Args:
+        size: the picture's side in pixels.
+        floor: height of the ground, 0 (top) to 1 (bottom), or None where there is none.
+        floats: whether this thing hangs in the air even above ground.
+    """
+    cell = size / CELLS
+    factor = FILL * slot.side * cell / max(sprite_size)
+    width, height = factor * sprite_size[0], factor * sprite_size[1]
+    grounded = floor is not None and slot.stands and not floats
+    x0 = (slot.x + slot.side / 2) * cell - width / 2
+    if grounded:
+        y0 = round(floor * CELLS) * cell - height
+    else:
+        y0 = (slot.y + slot.side / 2) * cell - height / 2
     return Box(
-        slot.item,
-        round(x0 * size),
-        round((bottom - height) * size),
-        max(1, round(width * size)),
-        max(1, round(height * size)),
-        ground is not None,
+        slot.item, round(x0), round(y0), max(1, round(width)), max(1, round(height)), grounded
     )
 
 
 def _pair(scene: Scene, rng: np.random.Generator) -> list[Slot]:
     """Two objects beside each other (the first on the left, unless it is "right of") or stacked."""
     first, second = scene.objects
-    extent = rng.uniform(0.42, 0.46)
-    jitter = rng.uniform(-0.02, 0.02, 4)
+    middle = int(rng.integers(2, 5))
     if first.relation in ("above", "below"):
         upper, lower = (first, second) if first.relation == "above" else (second, first)
         return [
-            Slot(
-                upper,
-                0.5 + 2 * jitter[0],
-                0.265 + 0.5 * jitter[1],
-                extent,
-                1.5 * extent,
-                stands=False,
-            ),
-            Slot(
-                lower,
-                0.5 + 2 * jitter[2],
-                0.735 + 0.5 * jitter[3],
-                extent,
-                1.5 * extent,
-                stands=False,
-            ),
+            Slot(upper, middle, 0, SHARED_SIDE, stands=False),
+            Slot(lower, middle, SHARED_SIDE, SHARED_SIDE, stands=False),
         ]
     left, right = (second, first) if first.relation == "right of" else (first, second)
-    return [
-        Slot(left, 0.26 + jitter[0] / 2, 0.5 + jitter[1], extent, HALF_WIDTH),
-        Slot(right, 0.74 + jitter[2] / 2, 0.5 + jitter[3], extent, HALF_WIDTH),
-    ]
+    return [Slot(left, 0, middle, SHARED_SIDE), Slot(right, SHARED_SIDE, middle, SHARED_SIDE)]
 
 
 def _several(item: SceneObject, rng: np.random.Generator) -> list[Slot]:
     """Two in a row, three in a triangle, four in a square."""
-    centres = {
-        2: ((0.26, 0.5), (0.74, 0.5)),
-        3: ((0.5, 0.27), (0.27, 0.73), (0.73, 0.73)),
-        4: ((0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)),
+    if item.count == 2:
+        middle = int(rng.integers(2, 5))
+        return [Slot(item, x, middle, SHARED_SIDE) for x in (0, SHARED_SIDE)]
+    corners = {
+        3: ((3, 0), (0, SHARED_SIDE), (SHARED_SIDE, SHARED_SIDE)),
+        4: tuple((x, y) for y in (0, SHARED_SIDE) for x in (0, SHARED_SIDE)),
     }[item.count]
-    extent = rng.uniform(0.38, 0.42) if item.count > 2 else rng.uniform(0.42, 0.46)
-    jitter = rng.uniform(-0.015, 0.015, (item.count, 2))
-    return [
-        Slot(item, x + dx, y + dy, extent, HALF_WIDTH, stands=item.count == 2)
-        for (x, y), (dx, dy) in zip(centres, jitter, strict=True)
-    ]
+    return [Slot(item, x, y, SHARED_SIDE, stands=False) for x, y in corners]

@@ -28,7 +28,7 @@ from training.world.scenes import PLACES
 Stage = Literal["single", "full"]
 Option = TypeVar("Option")
 
-MAIN_STYLE_SHARE = 0.7
+MAIN_STYLE_SHARE = 0.6
 RECOLOUR_SHARE = 0.45
 NATURAL_COLOUR_SHARE = 0.15
 HOME_SHARE = 0.3
