@@ -24,6 +24,7 @@ from infinity.ui.controls import (
 from infinity.ui.handlers import make_paint, make_start, make_stop
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
+from infinity.ui.settings_panel import lay_out_settings
 
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 """For every handler that runs a model: one at a time, the others queue."""
@@ -39,9 +40,19 @@ class Outputs:
     status: gr.HTML
     generate: gr.Button
     stop: gr.Button
+    finished: gr.State
 
     def all(self) -> list[Any]:
-        return [self.stage, self.strip, self.status, self.generate, self.stop]
+        return [self.stage, self.strip, self.status, self.generate, self.stop, self.finished]
+
+
+@dataclass(frozen=True)
+class GenerateTab:
+    """What other tabs may use: the controls, and ``finished``, whose value is the session's newest
+    :class:`~infinity.ui.finished.FinishedRun` (None before the first); listen to its ``change``."""
+
+    controls: RequestControls
+    finished: gr.State
 
 
 def build_generate_tab(
@@ -50,7 +61,7 @@ def build_generate_tab(
     models: Mapping[str, ModelSpec],
     chosen: str,
     keep_track: Callable[[str], None],
-) -> RequestControls:
+) -> GenerateTab:
     """Lay out the tab inside the current Blocks and wire its events.
 
     Args:
@@ -68,7 +79,7 @@ def build_generate_tab(
         make_paint(manager, runs, keep_track),
     )
     _wire_settings(manager, controls)
-    return controls
+    return GenerateTab(controls, outputs.finished)
 
 
 def _lay_out(controls: RequestControls, view: View) -> tuple[Outputs, gr.Dataset]:
@@ -91,23 +102,8 @@ def _lay_out(controls: RequestControls, view: View) -> tuple[Outputs, gr.Dataset
             stage = gr.HTML(present.stage_html(view), elem_id="stage")
             strip = gr.HTML(present.strip_html(view), elem_id="strip")
         with gr.Column(scale=0, min_width=300, elem_id="settings"):
-            _lay_out_settings(controls)
-    return Outputs(stage, strip, status, generate, stop), examples
-
-
-def _lay_out_settings(controls: RequestControls) -> None:
-    controls.model.render()
-    controls.aspect_ratio.render()
-    with gr.Row(elem_id="seed-row", equal_height=False):
-        controls.seed.render()
-        controls.seed_mode.render()
-    controls.num_images.render()
-    controls.guidance.render()
-    controls.temperature.render()
-    with gr.Accordion("More settings", open=False, elem_id="more-settings"):
-        controls.negative_prompt.render()
-        controls.top_p.render()
-        controls.top_k.render()
+            lay_out_settings(controls)
+    return Outputs(stage, strip, status, generate, stop, gr.State(None)), examples
 
 
 def _wire_runs(

@@ -6,6 +6,7 @@ The handlers know no component: they return updates in the order the tab wires t
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,16 +19,17 @@ from infinity.request import PreviewPolicy
 from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import RequestControls, request_from
-from infinity.ui.files import address, save_pictures
+from infinity.ui.files import save_pictures
+from infinity.ui.finished import FinishedRun
 from infinity.ui.loading import Loading, load
-from infinity.ui.present import Picture, View
+from infinity.ui.present import View
 from infinity.ui.runs import Run, Runs
 
 logger = logging.getLogger(__name__)
 
 UNEXPECTED = "Something unexpected went wrong; the log of the program has the details."
-NUM_OUTPUTS = 5
-"""What :func:`show` updates: stage, strip, status, Generate button, Stop button."""
+NUM_OUTPUTS = 6
+"""What :func:`show` updates: stage, strip, status, Generate button, Stop button, finished run."""
 SMALL_PICTURE_PIXELS = 256 * 256
 
 
@@ -52,8 +54,9 @@ def make_stop(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
     def stop(request: gr.Request) -> tuple[Any, ...]:
         if runs.stop(_session(request)):
             return (
-                *(gr.skip(),) * (NUM_OUTPUTS - 1),
+                *(gr.skip(),) * 4,
                 gr.update(value="Stopping …", interactive=False),
+                gr.skip(),
             )
         return show(present.stopped(View(), 0))
 
@@ -107,8 +110,8 @@ def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) ->
     yield (view := present.opened(view, spec, run.request.aspect_ratio))
     policy = preview_policy(spec, run.request.aspect_ratio)
     for event in pipeline.stream(run.request, cancel=run.cancel, previews=policy):
-        pictures = _publish(event, keep_track) if isinstance(event, Done) else ()
-        yield (view := present.after(view, event, pictures))
+        run_done = _save(event, run.model, keep_track) if isinstance(event, Done) else None
+        yield (view := present.after(view, event, run_done))
 
 
 def preview_policy(spec: ModelSpec, aspect_ratio: str) -> PreviewPolicy:
@@ -129,17 +132,20 @@ def show(view: View) -> tuple[Any, ...]:
         present.status_html(view),
         generate,
         stop,
+        view.finished if view.finished is not None else gr.skip(),
     )
 
 
-def _publish(event: Done, keep_track: Callable[[str], None]) -> tuple[Picture, ...]:
-    seeds = event.request.seeds
-    paths = save_pictures(event.images, event.request.prompt, seeds)
+def _save(event: Done, model: str, keep_track: Callable[[str], None]) -> FinishedRun:
+    paths = save_pictures(event.images, event.request.prompt, event.request.seeds)
     for path in paths:
         keep_track(str(path))
-    return tuple(
-        Picture(address(path), image.width / image.height, path.name, seed)
-        for path, image, seed in zip(paths, event.images, seeds, strict=True)
+    return FinishedRun(
+        model=model,
+        request=event.request,
+        files=tuple(paths),
+        seconds=event.seconds,
+        when=time.time(),
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Literal
@@ -16,6 +15,8 @@ from PIL import Image
 
 from infinity.events import Done, Event, Preview
 from infinity.spec import ModelSpec
+from infinity.ui.files import address
+from infinity.ui.finished import FinishedRun
 
 Phase = Literal["idle", "waiting", "loading", "painting", "done", "stopped", "failed"]
 
@@ -59,6 +60,7 @@ class View:
     pictures: tuple[Picture, ...] = ()
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    finished: FinishedRun | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -114,17 +116,21 @@ def previewed(view: View, event: Preview) -> View:
     )
 
 
-def finished(view: View, event: Done, pictures: Sequence[Picture]) -> View:
-    """All scales are drawn; ``pictures`` point to the files that carry the request."""
-    count = f"{len(pictures)} pictures" if len(pictures) > 1 else "Picture"
+def finished(view: View, event: Done, run: FinishedRun) -> View:
+    """All scales are drawn; the pictures are now the files that carry the request."""
+    count = f"{len(run.files)} pictures" if len(run.files) > 1 else "Picture"
     return replace(
         view,
         phase="done",
         message=f"{count} finished in {duration(event.seconds)}",
         fraction=1.0,
-        pictures=tuple(pictures),
+        pictures=tuple(
+            Picture(address(path), image.width / image.height, path.name, seed)
+            for path, image, seed in zip(run.files, event.images, run.request.seeds, strict=True)
+        ),
         seconds=event.seconds,
         notes=event.notes,
+        finished=run,
     )
 
 
@@ -139,12 +145,13 @@ def failed(view: View, message: str) -> View:
     return replace(view, phase="failed", message=message, fraction=0.0)
 
 
-def after(view: View, event: Event, pictures: Sequence[Picture] = ()) -> View:
-    """The view after one pipeline event; ``pictures`` are the saved files of a ``Done``."""
+def after(view: View, event: Event, run: FinishedRun | None = None) -> View:
+    """The view after one pipeline event; ``run`` is what a ``Done`` was saved as."""
     if isinstance(event, Preview):
         return previewed(view, event)
     if isinstance(event, Done):
-        return finished(view, event, pictures)
+        assert run is not None, "finished pictures are saved before they are shown"
+        return finished(view, event, run)
     return stopped(view, event.completed_scales)
 
 

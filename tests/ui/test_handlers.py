@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from infinity.metadata import read_record
 from infinity.registry import MODEL_SPECS
 from infinity.request import GenerationRequest
 from infinity.ui.controls import KEEP, ROLL, RequestControls
+from infinity.ui.finished import FinishedRun
 from infinity.ui.handlers import (
     NUM_OUTPUTS,
     UNEXPECTED,
@@ -63,7 +65,7 @@ def shows(update: Any, visible: bool) -> bool:
 
 
 def test_start_shows_at_once_that_it_was_heard(page):
-    seed, stage, _, status, generate, stop = page.start(seed=5)
+    seed, stage, _, status, generate, stop, _ = page.start(seed=5)
     assert seed == 5
     assert "value" not in stage
     assert "Waiting" in status
@@ -99,6 +101,16 @@ def test_run_shows_every_scale_then_the_files(page):
     assert len(page.runs) == 0
 
 
+def test_finished_run_is_handed_on_once(page):
+    page.start(num_images=2, seed=7, seed_mode=KEEP)
+    *before, last = [update[5] for update in page.paint(ALICE)]
+    assert not any(isinstance(handed, FinishedRun) for handed in before)
+    assert isinstance(last, FinishedRun)
+    assert (last.model, last.request.seeds, last.request.temperature) == ("default", (7, 8), 0.9)
+    assert [str(path) for path in last.files] == page.written
+    assert FinishedRun.from_dict(json.loads(json.dumps(last.to_dict()))) == last
+
+
 def test_written_files_replay_the_request(page):
     page.start(prompt="un café, s'il vous plaît 🍎", guidance=4.5, top_k=1)
     page.texts()
@@ -129,7 +141,7 @@ def test_stop_ends_within_one_scale(page):
     painting = page.paint(ALICE)
     while "Scale 3 of 7" not in next(painting)[2]:
         pass
-    button = page.stop(ALICE)[-1]
+    button = page.stop(ALICE)[4]
     assert button["interactive"] is False
     rest = [update[2] for update in painting]
     assert len(rest) == 1

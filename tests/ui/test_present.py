@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from infinity.events import Cancelled, Done, Preview
 from infinity.request import GenerationRequest
 from infinity.ui import present
+from infinity.ui.finished import FinishedRun
 from infinity.ui.present import Picture, View
 from tests.ui.fakes import SCALES, make_spec
 
@@ -29,6 +31,16 @@ def preview(index: int = 2, images: int = 1, side: int = 48) -> Preview:
         seconds=0.035,
         preview_seconds=0.001,
         images=pictures or None,
+    )
+
+
+def saved(images: int = 1) -> FinishedRun:
+    return FinishedRun(
+        model="default",
+        request=GenerationRequest(prompt="x", seed=7, num_images=images),
+        files=tuple(Path(f"/pictures/{'abcdefghi'[i]}.png") for i in range(images)),
+        seconds=1.24,
+        when=0.0,
     )
 
 
@@ -83,13 +95,12 @@ def test_preview_without_images_leaves_the_picture_as_it_was(opened):
 
 
 def test_done_shows_the_files_the_time_and_the_notes(opened):
-    view = present.after(
-        opened, done(("The prompt was cut.",)), [Picture("file=a.png", 1.0, "a.png", 7)]
-    )
+    view = present.after(opened, done(("The prompt was cut.",)), saved())
+    assert view.finished == saved()
     assert (view.phase, view.fraction, view.is_busy) == ("done", 1.0, False)
     assert view.message == "Picture finished in 1.2 s"
     stage = present.stage_html(view)
-    assert 'href="file=a.png" download="a.png"' in stage
+    assert 'href="gradio_api/file=/pictures/a.png" download="a.png"' in stage
     assert "<b>Seed </b>7" in stage
     assert "The prompt was cut." in present.status_html(view)
     assert "1.2 s" in present.strip_html(view)
