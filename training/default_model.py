@@ -65,9 +65,11 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=24, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=3400,
+    steps=12_000,
+    batch_size=24,
+    learning_rate=2e-3,
 )
-WIDE_STEPS = 1650
+SINGLES_STEPS = 3000
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
 
@@ -130,10 +132,10 @@ def text_step() -> PreTrainedTokenizerFast:
 
 
 def captioned(index: int, *, seed: int) -> tuple[np.ndarray, str]:
-    """One object a picture: first of many concepts, then of the chosen ones."""
-    wide = index < WIDE_STEPS * TRANSFORMER.batch_size
-    concepts = WIDE_CONCEPTS if wide else CONCEPTS
-    drawn = world(concepts).example(seed, index, size=SIZE, stage="single")
+    """Mostly one object a picture at first; later mostly the full grammar."""
+    early = index < SINGLES_STEPS * TRANSFORMER.batch_size
+    full = index % 10 < (3 if early else 8)
+    drawn = world().example(seed, index, size=SIZE, stage="full" if full else "single")
     return drawn.image, drawn.caption
 
 

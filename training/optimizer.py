@@ -1,7 +1,8 @@
-"""AdamW with weight decay on the matrices only."""
+"""AdamW with weight decay on the matrices only, and Muon for the hidden matrices of small models."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -56,6 +57,47 @@ def build_optimizer(
         for group in parameter_groups(model, weight_decay)
     ]
     return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=1e-8, fused=True)
+
+
+def build_muon(
+    hidden: Sequence[nn.Module],
+    rest: list[dict[str, Any]],
+    learning_rate: float,
+    weight_decay: float,
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside ``hidden`` layers, AdamW for everything else.
+
+    Muon (Jordan et al., 2024) makes every update orthogonal; with updates scaled to AdamW's size one
+    learning rate serves both. A small model learns as much from fewer pictures with it.
+
+    Args:
+        hidden: modules whose linear weights are hidden layers, such as transformer blocks.
+        rest: groups of :func:`parameter_groups`; what Muon takes is left out of them.
+    """
+    matrices = [
+        module.weight
+        for block in hidden
+        for module in block.modules()
+        if isinstance(module, nn.Linear)
+    ]
+    taken = {id(parameter) for parameter in matrices}
+    groups = [
+        {
+            "params": [parameter for parameter in group["params"] if id(parameter) not in taken],
+            "weight_decay": group["weight_decay"],
+        }
+        for group in rest
+    ]
+    return [
+        torch.optim.Muon(
+            matrices,
+            lr=learning_rate,
+            weight_decay=weight_decay,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(groups, lr=learning_rate, betas=BETAS, eps=1e-8, fused=True),
+    ]
 
 
 def set_schedule(

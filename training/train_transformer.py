@@ -28,7 +28,7 @@ from infinity.tokenizer.quantizer import encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
 from training import text_encoder
 from training.losses import BitLoss, bit_loss
-from training.optimizer import parameter_groups
+from training.optimizer import build_muon, parameter_groups
 from training.run import Run
 from training.self_correction import RandomFlips
 from training.stepping import IndexedDataset, step_generator, trapezoid
@@ -152,15 +152,22 @@ def train_transformer(
     transformer = InfinityTransformer(config.model)
     transformer.init_weights(torch.Generator().manual_seed(config.seed))
     text_model = build_text_encoder(config, text_tokenizer)
-    text_parameters = list(text_model.parameters())
-    groups = parameter_groups(transformer, config.weight_decay)
-    groups.append({"params": text_parameters, "names": [], "decays": False, "weight_decay": 0.0})
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.97), fused=True)
+    parameters = [*transformer.parameters(), *text_model.parameters()]
+    optimizers = build_muon(
+        [*transformer.blocks, text_model.encoder],
+        [
+            *parameter_groups(transformer, config.weight_decay),
+            {"params": list(text_model.parameters()), "weight_decay": 0.0},
+        ],
+        config.learning_rate,
+        config.weight_decay,
+    )
     step = 0
     if (state := run.resume()) is not None:
         transformer.load_state_dict(state["transformer"])
         text_model.load_state_dict(state["text_encoder"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         step = state["step"]
     loss_of = TrainingStep(config, tokenizer, transformer, text_model, text_tokenizer)
 
@@ -172,20 +179,21 @@ def train_transformer(
         num_workers=1,
         prefetch_factor=4,
     )
-    parameters = [*transformer.parameters(), *text_parameters]
     started = time.monotonic()
     for pictures_u8, captions in tqdm(loader, initial=step, total=config.steps, desc="transformer"):
         generator = step_generator(config.seed, step)
         factor = trapezoid(step, config.steps, config.warmup, config.cooldown)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * factor
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * factor
         result = loss_of(pictures_u8, captions, generator, corrupt=True)
         if not torch.isfinite(result.loss):
             raise FloatingPointError(f"the loss became {result.loss.item()} at step {step}")
-        optimizer.zero_grad()
         result.loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, 2.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         step += 1
         if step % 10 == 0:
             run.log(
@@ -203,7 +211,7 @@ def train_transformer(
                     "step": step,
                     "transformer": transformer.state_dict(),
                     "text_encoder": text_model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 }
             )
             if on_save is not None:

@@ -1,7 +1,8 @@
 """Scenes in words, the way people type prompts.
 
 Grammar: `[style of] [count] [cute|little|big] [colour] NOUN [relation NOUN | and NOUN]
-[on a COLOUR background | COLOUR gradient | PLACE] [, style]`.
+[on a COLOUR background | COLOUR gradient | PLACE] [, style]`; the setting may come first and the
+colour last.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ NUMBER_WORDS = {2: "two", 3: "three", 4: "four"}
 
 # Nouns that take no article: plural in form, or not counted.
 WITHOUT_ARTICLE = {"grapes", "french fries", "fries", "planet earth"}
+
+PLURAL_NOUNS = {"grapes", "french fries", "fries"}
 
 RELATION_PHRASES = {
     "and": ("and", "and", "and", "next to", "with", "beside"),
@@ -38,14 +41,46 @@ STYLE_NAMED_SHARE = {"3d": 0.2, "cartoon": 1.0}
 
 LITTLE_WORDS = ("little", "small", "tiny")
 BIG_WORDS = ("big", "large", "huge")
-NEUTRAL_OPENINGS = ("a picture of", "an image of", "an illustration of")
+NEUTRAL_OPENINGS = ("a picture of", "an image of", "an illustration of", "there is", "show me")
+
+SETTING_FIRST_SHARE = 0.15
+COLOUR_AFTER_SHARE = 0.1  # "a car that is red"
+MISSPELT_SHARE = 0.04
+SHORTEST_MISSPELT = 5  # letters
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> str:
     """One of the many captions that are true of the scene; lower case but for "UFO".
 
-    A place is always named; a plain or gradient background two times in three.
+    A place is always named; a plain or gradient background two times in three. A few captions
+    have one misspelt word, as prompts do.
     """
+    text = _true_caption(scene, rng)
+    return misspelt(text, rng) if rng.random() < MISSPELT_SHARE else text
+
+
+def misspelt(text: str, rng: np.random.Generator) -> str:
+    """``text`` with one letter of one longer word left out, doubled, replaced or swapped."""
+    words = text.split(" ")
+    long = [i for i, word in enumerate(words) if len(word) >= SHORTEST_MISSPELT and word.isalpha()]
+    if not long:
+        return text
+    chosen = _pick(rng, long)
+    word = words[chosen]
+    at = int(rng.integers(1, len(word) - 1))
+    words[chosen] = _pick(
+        rng,
+        (
+            word[:at] + word[at + 1 :],
+            word[:at] + word[at] + word[at:],
+            word[:at] + _pick(rng, "abcdefghijklmnopqrstuvwxyz") + word[at + 1 :],
+            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+        ),
+    )
+    return " ".join(words)
+
+
+def _true_caption(scene: Scene, rng: np.random.Generator) -> str:
     named_style = rng.random() < STYLE_NAMED_SHARE[scene.style]
     setting = scene.background.kind == "place" or rng.random() < 0.67
     if _is_bare(scene) and not setting and not named_style and rng.random() < 0.5:
@@ -57,7 +92,10 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         joint = _pick(rng, RELATION_PHRASES[item.relation or "and"])
         text += f" {joint} {following}"
     if setting:
-        text += " " + _setting(scene.background, rng)
+        where = _setting(scene.background, rng)
+        if not named_style and rng.random() < SETTING_FIRST_SHARE:
+            return f"{where}, {text}"
+        text = f"{text} {where}"
     if named_style and rng.random() < 0.6:
         return f"{_pick(rng, STYLE_OPENINGS[scene.style])} {text}"
     if named_style:
@@ -89,13 +127,16 @@ def _noun_phrase(item: SceneObject, rng: np.random.Generator, *, article: bool =
         adjectives.append(_pick(rng, LITTLE_WORDS if item.size == "little" else BIG_WORDS))
     elif concept.category in ("animal", "character") and rng.random() < 0.12:
         adjectives.append("cute")
-    if item.colour is not None:
+    colour_after = item.count == 1 and article and rng.random() < COLOUR_AFTER_SHARE
+    if item.colour is not None and not colour_after:
         adjectives.append(item.colour)
 
     if item.count > 1:
         number = NUMBER_WORDS[item.count] if rng.random() < 0.9 else str(item.count)
         return " ".join([number, *adjectives, plural_of(noun)])
     phrase = " ".join([*adjectives, noun])
+    if item.colour is not None and colour_after:
+        phrase += f" that {'are' if noun in PLURAL_NOUNS else 'is'} {item.colour}"
     if not article or noun in WITHOUT_ARTICLE:
         return phrase
     return f"{article_for(phrase)} {phrase}"
