@@ -1,0 +1,305 @@
+"""What a training run is told: one frozen, validated tree of settings.
+
+Each class checks its own values; what has to fit between them is in ``checks.py``. Built by
+``load_config``; saved with every run and checkpoint, and equal to itself when read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainSerializer,
+    PlainValidator,
+    PositiveFloat,
+    PositiveInt,
+)
+
+from infinity.config import TokenizerConfig, TransformerConfig
+from infinity.registry import TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION
+from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
+
+RESOLUTIONS = {"256": "0.06M", "512": "0.25M", "768": "0.60M", "1024": "1M"}
+"""Side in pixels of the square picture -> pixel budget of the released models' schedules."""
+
+LORA_TARGETS = (
+    "attention.qkv",
+    "attention.output",
+    "cross_attention.query",
+    "cross_attention.key_value",
+    "cross_attention.output",
+    "feed_forward.up",
+    "feed_forward.down",
+)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _schedule(value: Any) -> ScaleSchedule:
+    """A schedule, its dict, or a plain list of [height, width]."""
+    if isinstance(value, ScaleSchedule):
+        return value
+    if isinstance(value, Mapping):
+        return ScaleSchedule.from_dict(dict(value))
+    return ScaleSchedule([tuple(scale) for scale in value])
+
+
+Schedule = Annotated[
+    ScaleSchedule, PlainValidator(_schedule), PlainSerializer(lambda schedule: schedule.to_dict())
+]
+
+
+class Settings(BaseModel):
+    """Frozen; unknown settings are errors."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, protected_namespaces=()
+    )
+
+
+class TokenizerSettings(Settings):
+    """The picture tokenizer.
+
+    Attributes:
+        model: its shape.
+        weights: a model's name, its folder, or upstream's file. Required to train a transformer
+            unless ``start_from`` brings a tokenizer; to train a tokenizer: what to continue from.
+    """
+
+    model: TokenizerConfig
+    weights: str | None = None
+
+
+class TextEncoderSettings(Settings):
+    """The T5 text encoder.
+
+    Attributes:
+        source: a folder in transformers' format or a repository of the hub; None: the one of
+            ``start_from``, or, with ``train``, a small one from scratch.
+        revision: commit of the hub repository.
+        max_length: most tokens of a caption, the end token included.
+        train: train it along with the transformer, at the same learning rate.
+        layers, heads, vocabulary: of one from scratch; its width is ``model.text_width``.
+    """
+
+    source: str | None = TEXT_ENCODER_REPOSITORY
+    revision: str = TEXT_ENCODER_REVISION
+    max_length: Annotated[int, Field(ge=2)] = 512
+    train: bool = False
+    layers: PositiveInt = 3
+    heads: PositiveInt = 4
+    vocabulary: PositiveInt = 2048
+
+
+class DataSettings(Settings):
+    """Pictures and captions.
+
+    Attributes:
+        sources: folders, files, patterns, URLs or names, read as ``format`` says.
+        split: of a Hugging Face dataset.
+        image_field, caption_field, short_caption_field: columns or keys; None: the usual names.
+        resolution: "256", "512", "768" or "1024": the released models' schedules of that size.
+        aspect_ratios: of those schedules, "width:height"; empty: all fifteen.
+        schedules: aspect ratio -> schedule, instead of ``resolution``, for models with their own.
+        short_caption_probability: how often the short caption is taken where there are two.
+        workers: loader processes a rank; 0 loads in the training process.
+        skip_tolerance: share of unusable records beyond which the run stops.
+    """
+
+    sources: tuple[str, ...] = ()
+    format: Literal[
+        "auto", "folder", "json", "jsonl", "csv", "coco", "infinity", "webdataset",
+        "huggingface", "world", "prepared",
+    ] = "auto"  # fmt: skip
+    split: str = "train"
+    image_field: str | None = None
+    caption_field: str | None = None
+    short_caption_field: str | None = None
+    resolution: Literal["256", "512", "768", "1024"] | None = None
+    aspect_ratios: tuple[str, ...] = ()
+    schedules: dict[str, Schedule] | None = None
+    short_caption_probability: Share = 0.2
+    workers: NonNegativeInt = 2
+    shuffle: bool = True
+    skip_tolerance: Share = 0.1
+
+    def schedules_to_train(self) -> dict[str, ScaleSchedule]:
+        """Aspect ratio -> schedule; the first is the model's default."""
+        if self.schedules is not None:
+            return dict(self.schedules)
+        if self.resolution is None:
+            return {}
+        budget = RESOLUTIONS[self.resolution]
+        return {ratio: schedule_for(ratio, budget) for ratio in self.aspect_ratios or ASPECT_RATIOS}
+
+
+class OptimisationSettings(Settings):
+    """AdamW and how a step is computed.
+
+    Attributes:
+        batch_size: samples a step over all processes together.
+        micro_batch_size: samples a process computes at once; None: its whole share.
+        schedule: "trapezoid" (warm-up, flat, linear to zero over ``cooldown``), "constant", or a
+            shape of training/schedules.py: "cos", "lin", "lin0", "lin00", "exp", "lin0.4".
+        warmup: steps.
+        cooldown: share of the steps, "trapezoid" only.
+        end: last learning rate as a fraction of the peak, not for "trapezoid" and "constant".
+        weight_decay_end: where a half cosine takes the weight decay; None: it stays.
+        clip: greatest global gradient norm; None: no limit.
+        ema_decay: of the averaged weights; None: none are kept.
+        text_dropout: share of samples trained without their caption, for guidance.
+        reweight: coarse scales count more, by 1 / sqrt(area).
+        drop_path: chance of skipping the last block's branches, linear from 0 at the first.
+    """
+
+    steps: PositiveInt
+    batch_size: PositiveInt = 16
+    micro_batch_size: PositiveInt | None = None
+    learning_rate: PositiveFloat = 1e-4
+    betas: tuple[Share, Share] = (0.9, 0.97)
+    weight_decay: NonNegativeFloat = 0.005
+    weight_decay_end: NonNegativeFloat | None = None
+    schedule: str = "trapezoid"
+    warmup: NonNegativeInt = 100
+    cooldown: Share = 0.2
+    end: Share = 0.0
+    clip: PositiveFloat | None = 5.0
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    activation_checkpointing: bool = False
+    compile: bool = False
+    text_dropout: Share = 0.1
+    reweight: bool = True
+    bit_reduction: Literal["mean", "sum"] = "mean"
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class SelfCorrectionSettings(Settings):
+    """Random flips the transformer learns to repair (paper section 3.4).
+
+    Attributes:
+        strength: highest share of flipped bits; 0 turns it off.
+        scales: how many scales, from the coarsest, are corrupted.
+        requantise: whether the flipped bits, not the right ones, make the next scale's input.
+    """
+
+    strength: Share = 0.3
+    scales: NonNegativeInt = 13
+    requantise: bool = True
+
+
+class TokenizerLossSettings(Settings):
+    """Weights of the tokenizer's losses; 0 turns one off.
+
+    Attributes:
+        adversarial_start: step at which the discriminator begins to count.
+        discriminator_learning_rate: None: that of the model.
+        entropy_diversity: weight of the mean code's entropy inside the entropy term.
+        scale_dropout: chance that a sample is decoded from a random number of its first scales.
+    """
+
+    l1: NonNegativeFloat = 1.0
+    l2: NonNegativeFloat = 0.5
+    gradient: NonNegativeFloat = 0.0
+    perceptual: NonNegativeFloat = 0.0
+    adversarial: NonNegativeFloat = 0.0
+    adversarial_start: NonNegativeInt = 0
+    discriminator_learning_rate: PositiveFloat | None = None
+    entropy: NonNegativeFloat = 0.1
+    entropy_diversity: NonNegativeFloat = 1.0
+    commitment: NonNegativeFloat = 0.25
+    scale_dropout: Share = 0.0
+
+
+class ParallelSettings(Settings):
+    """How parameters are spread over processes (FSDP2).
+
+    Attributes:
+        shard: "none" (every process has all), "full" (over all processes), "hybrid" (over groups
+            of ``shard_size``, copies between groups).
+    """
+
+    shard: Literal["none", "full", "hybrid"] = "none"
+    shard_size: PositiveInt | None = None
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters instead of all weights.
+
+    Attributes:
+        targets: endings of the names of the linear layers that get one.
+    """
+
+    rank: PositiveInt = 16
+    alpha: PositiveFloat = 16.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: tuple[str, ...] = LORA_TARGETS
+
+
+class LoggingSettings(Settings):
+    """What is written while training, in steps.
+
+    Attributes:
+        keep: checkpoints kept, the newest.
+        sample_every: steps between sample pictures; 0: none.
+    """
+
+    tensorboard: bool = True
+    trackio: bool = False
+    log_every: PositiveInt = 10
+    save_every: PositiveInt = 500
+    keep: PositiveInt = 2
+    sample_every: NonNegativeInt = 0
+    sample_prompts: tuple[str, ...] = ()
+    sample_seeds: tuple[int, ...] = (0,)
+
+
+class TrainingConfig(Settings):
+    """One training run.
+
+    Attributes:
+        task: what is trained.
+        output: the run's folder.
+        start_from: a model's name, its folder, or upstream's checkpoint, to fine-tune.
+        model: the transformer's shape; None when a tokenizer is trained.
+        freeze: names of the trained module's parts that stay as they are, with * and ? as in
+            file names, such as "blocks.0.*".
+    """
+
+    task: Literal["transformer", "tokenizer"] = "transformer"
+    output: Path
+    seed: NonNegativeInt = 0
+    start_from: str | None = None
+    model: TransformerConfig | None = None
+    tokenizer: TokenizerSettings
+    text_encoder: TextEncoderSettings = TextEncoderSettings()
+    data: DataSettings = DataSettings()
+    optimisation: OptimisationSettings
+    self_correction: SelfCorrectionSettings = SelfCorrectionSettings()
+    tokenizer_losses: TokenizerLossSettings = TokenizerLossSettings()
+    parallel: ParallelSettings = ParallelSettings()
+    lora: LoraSettings | None = None
+    freeze: tuple[str, ...] = ()
+    logging: LoggingSettings = LoggingSettings()
+
+    @property
+    def transformer(self) -> TransformerConfig:
+        """``model`` of a run that trains a transformer."""
+        assert self.model is not None, "a tokenizer's run has no transformer"
+        return self.model
+
+    @property
+    def schedules(self) -> dict[str, ScaleSchedule]:
+        """Aspect ratio -> schedule to train; the first is the model's default."""
+        return self.data.schedules_to_train()
+
+    def image_size(self, aspect_ratio: str) -> tuple[int, int]:
+        """Picture (height, width) in pixels."""
+        return self.schedules[aspect_ratio].image_size(self.tokenizer.model.token_pixels)
