@@ -1,225 +1,28 @@
-"""The page in a real browser, as a person uses it. Skipped only where no Chromium is installed.
-
-Two kinds of server: ``app.py`` itself, started as a user starts it, with the shipped model (or a tiny
-one where none is shipped); and the same page over a pipeline whose scales wait for the test, for all
-that happens in the middle of a run. Screenshots go to tests/artefacts/.
-"""
+"""The Generate tab in a browser: from the prompt to the finished picture, and all that may interrupt."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-import torch
 from PIL import Image
 
 from infinity.errors import ResourceError
 from infinity.metadata import read_record
 from infinity.pipeline import InfinityPipeline
-from infinity.registry import DEFAULT_MODEL_FOLDER
-from infinity.ui.app import build_app, launch_options
 from infinity.ui.controls import EXAMPLES
-from infinity.ui.runs import Runs
-from tests.tiny import tiny_folder
-from tests.ui.fakes import SCALES, FakeManager, Gate, GatedManager
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+from tests.e2e.steps import (
+    DESKTOP,
+    PHONE,
+    PROMPT,
+    Server,
+    ask,
+    box,
+    choose_seed,
+    finished,
+    replay,
+    shot,
+    status,
 )
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
-
-ROOT = Path(__file__).resolve().parent.parent
-ARTEFACTS = ROOT / "tests" / "artefacts"
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-)  # fmt: skip
-PATIENCE_MS = 90_000
-DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-PROMPT = "a red apple on a sandy beach"
-
-# Notes every address the first picture on the stage has had, as the page changes it.
-WATCH_STAGE = """
-window.seen = [];
-new MutationObserver(() => {
-  const image = document.querySelector('#stage img');
-  if (image && image.src !== window.seen.at(-1)) window.seen.push(image.src);
-}).observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ['src']});
-"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def new_page(browser: Any) -> Iterator[Any]:
-    """Opens pages; afterwards checks that none asked a foreign host or logged an error."""
-    contexts: list[Any] = []
-    foreign: list[str] = []
-    errors: list[str] = []
-
-    def open_page(url: str, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> Any:
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, accept_downloads=True)
-        contexts.append(context)
-        context.set_default_timeout(PATIENCE_MS)
-        page = context.new_page()
-        page.add_init_script(WATCH_STAGE)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((url, "data:", "blob:"))
-                else foreign.append(request.url)
-            ),
-        )
-        page.goto(url)
-        page.locator("#prompt textarea").wait_for()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert foreign == []
-    assert errors == []
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if (DEFAULT_MODEL_FOLDER / "config.json").is_file():
-        return DEFAULT_MODEL_FOLDER
-    return tiny_folder(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def app_url(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``python app.py``, started and stopped as a user does."""
-    folder = tmp_path_factory.mktemp("app")
-    port = free_port()
-    command = [sys.executable, "app.py", "--model", str(model_folder), "--device", "cpu"]
-    environment = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(folder / "gradio"),
-        "OMP_NUM_THREADS": "1",
-    }
-    log = folder / "log.txt"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
-        )
-    try:
-        url = f"http://127.0.0.1:{port}/"
-        wait_for_server(url, process, log)
-        yield url
-        text = log.read_text()
-        assert "Traceback" not in text, text
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for_server(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(PATIENCE_MS // 200):
-        assert process.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError(f"the page did not open:\n{log.read_text()}")
-
-
-class Server:
-    """The page in this process, over a manager whose scales the test lets through one by one."""
-
-    def __init__(self, manager: Any) -> None:
-        self.manager = manager
-        self.runs = Runs()
-        self.app = build_app(manager, "default", self.runs)
-        _, self.url, _ = self.app.launch(
-            **launch_options(), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True
-        )
-
-    @property
-    def gate(self) -> Gate:
-        return self.manager.gate
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    server = Server(FakeManager(gate=Gate()))
-    yield server
-    server.gate.open()
-    server.app.close()
-    assert len(server.runs) == 0
-
-
-def ask(page: Any, prompt: str = PROMPT) -> None:
-    page.locator("#prompt textarea").fill(prompt)
-    page.locator("#prompt textarea").press("Enter")
-
-
-def choose_seed(page: Any, seed: int) -> None:
-    """Typing a seed keeps it: nobody has to press Keep."""
-    page.locator("#seed input").fill(str(seed))
-    page.locator("#seed-mode label.selected").filter(has_text="Keep").wait_for()
-
-
-def status(page: Any, text: str) -> None:
-    """Wait until the status line says ``text``."""
-    page.locator("#status .message").filter(has_text=text).wait_for()
-
-
-def finished(page: Any) -> None:
-    page.locator(".run-status.is-done").wait_for()
-    page.locator("#generate").wait_for(state="visible")
-
-
-def shot(page: Any, name: str) -> None:
-    ARTEFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True, animations="disabled")
-
-
-def box(page: Any, selector: str) -> dict[str, float]:
-    return page.locator(selector).bounding_box()
-
-
-def replay(model_folder: Path, path: Path) -> bytes:
-    """The pixels that the request inside a PNG gives when drawn again, in this process."""
-    record = read_record(path)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(record.threads)
-    try:
-        pipeline = InfinityPipeline.from_pretrained(model_folder, device="cpu", dtype=record.dtype)
-        return pipeline.generate(record.request).images[0].tobytes()
-    finally:
-        torch.set_num_threads(threads)
+from tests.ui.fakes import SCALES, Gate, GatedManager
 
 
 def test_prompt_grows_into_a_picture_whose_download_replays_to_its_pixels(

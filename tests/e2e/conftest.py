@@ -1,0 +1,131 @@
+"""The page in a real browser, as a person uses it. Skipped only where no Chromium is installed.
+
+Two kinds of server: ``app.py`` itself, started as a user starts it, with the shipped model (or a tiny
+one where none is shipped); and the same page over a pipeline whose scales wait for the test, for all
+that happens in the middle of a run. Screenshots go to tests/artefacts/. One test file a tab.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infinity.registry import DEFAULT_MODEL_FOLDER
+from tests.e2e.steps import DESKTOP, PATIENCE_MS, ROOT, Server, free_port, wait_for_server
+from tests.tiny import tiny_folder
+from tests.ui.fakes import FakeManager, Gate
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+
+# Notes every address the first picture on the stage has had, as the page changes it.
+WATCH_STAGE = """
+window.seen = [];
+new MutationObserver(() => {
+  const image = document.querySelector('#stage img');
+  if (image && image.src !== window.seen.at(-1)) window.seen.push(image.src);
+}).observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ['src']});
+"""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def browser() -> Iterator[Any]:
+    """Before every other fixture, so that nothing starts in vain where there is no browser."""
+    if not CHROMIUM:
+        pytest.skip("no Chromium is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser: Any) -> Iterator[Any]:
+    """Opens pages; afterwards checks that none asked a foreign host or logged an error."""
+    contexts: list[Any] = []
+    foreign: list[str] = []
+    errors: list[str] = []
+
+    def open_page(url: str, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, accept_downloads=True)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.add_init_script(WATCH_STAGE)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((url, "data:", "blob:"))
+                else foreign.append(request.url)
+            ),
+        )
+        page.goto(url)
+        page.locator("#prompt textarea").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert foreign == []
+    assert errors == []
+
+
+@pytest.fixture(scope="package")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if (DEFAULT_MODEL_FOLDER / "config.json").is_file():
+        return DEFAULT_MODEL_FOLDER
+    return tiny_folder(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="package")
+def app_url(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``python app.py``, started and stopped as a user does."""
+    folder = tmp_path_factory.mktemp("app")
+    port = free_port()
+    command = [sys.executable, "app.py", "--model", str(model_folder), "--device", "cpu"]
+    environment = {
+        **os.environ,
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
+        "OMP_NUM_THREADS": "1",
+    }
+    log = folder / "log.txt"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        wait_for_server(url, process, log)
+        yield url
+        text = log.read_text()
+        assert "Traceback" not in text, text
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    server = Server(FakeManager(gate=Gate()))
+    yield server
+    server.gate.open()
+    server.app.close()
+    assert len(server.runs) == 0

@@ -1,0 +1,101 @@
+"""What the browser tests of all tabs do and look at."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from infinity.metadata import read_record
+from infinity.pipeline import InfinityPipeline
+from infinity.ui.app import build_app, launch_options
+from infinity.ui.runs import Runs
+from tests.ui.fakes import Gate
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ARTEFACTS = ROOT / "tests" / "artefacts"
+PATIENCE_MS = 90_000
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+PROMPT = "a red apple on a sandy beach"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_server(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(PATIENCE_MS // 200):
+        assert process.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+        else:
+            return
+    raise AssertionError(f"the page did not open:\n{log.read_text()}")
+
+
+class Server:
+    """The page in this process, over a manager whose scales the test lets through one by one."""
+
+    def __init__(self, manager: Any) -> None:
+        self.manager = manager
+        self.runs = Runs()
+        self.app = build_app(manager, "default", self.runs)
+        _, self.url, _ = self.app.launch(
+            **launch_options(), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True
+        )
+
+    @property
+    def gate(self) -> Gate:
+        return self.manager.gate
+
+
+def ask(page: Any, prompt: str = PROMPT) -> None:
+    page.locator("#prompt textarea").fill(prompt)
+    page.locator("#prompt textarea").press("Enter")
+
+
+def choose_seed(page: Any, seed: int) -> None:
+    """Typing a seed keeps it: nobody has to press Keep."""
+    page.locator("#seed input").fill(str(seed))
+    page.locator("#seed-mode label.selected").filter(has_text="Keep").wait_for()
+
+
+def status(page: Any, text: str) -> None:
+    """Wait until the status line says ``text``."""
+    page.locator("#status .message").filter(has_text=text).wait_for()
+
+
+def finished(page: Any) -> None:
+    page.locator(".run-status.is-done").wait_for()
+    page.locator("#generate").wait_for(state="visible")
+
+
+def shot(page: Any, name: str) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True, animations="disabled")
+
+
+def box(page: Any, selector: str) -> dict[str, float]:
+    return page.locator(selector).bounding_box()
+
+
+def replay(model_folder: Path, path: Path) -> bytes:
+    """The pixels that the request inside a PNG gives when drawn again, in this process."""
+    record = read_record(path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(record.threads)
+    try:
+        pipeline = InfinityPipeline.from_pretrained(model_folder, device="cpu", dtype=record.dtype)
+        return pipeline.generate(record.request).images[0].tobytes()
+    finally:
+        torch.set_num_threads(threads)
