@@ -47,7 +47,8 @@ def build_app(
     written: set[str] = set()
     with gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=(HOUR, DAY)) as app:
         gr.HTML(HEADER)
-        build_generate_tab(manager, runs, models, model, written.add)
+        with gr.Tabs(elem_id="tabs"), gr.Tab("Generate", id="generate"):
+            build_generate_tab(manager, runs, models, model, written.add)
         api(
             make_generate(manager, runs, tuple(models), model, written.add),
             api_name="generate",
