@@ -5,40 +5,75 @@ Legend: B pictures, H W pixels.
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from infinity.errors import RequestError
 
 MAX_PIXELS = 100_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+"""What is read: formats whose readers run no other program."""
+
+_BROKEN = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What pillow's readers raise on damaged files."""
 
 
-def open_image(path: str | Path) -> Image.Image:
+def open_image(path: str | Path | BinaryIO, name: str | None = None) -> Image.Image:
     """Read a picture file.
 
+    Args:
+        path: of the file, or the file itself, open for reading.
+        name: what to call it in messages; None is its path.
+
     Raises:
-        RequestError: no such file, or not a picture.
+        RequestError: no such file, not a picture, or too large a one.
     """
+    with _opened(path, name) as image:
+        image.load()
+        return image
+
+
+def image_size(path: str | Path | BinaryIO, name: str | None = None) -> tuple[int, int]:
+    """(height, width) of a picture standing upright, read from the head of its file alone.
+
+    Raises:
+        RequestError: as :func:`open_image`, but damage behind the head goes unseen.
+    """
+    with _opened(path, name) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+@contextmanager
+def _opened(path: str | Path | BinaryIO, name: str | None) -> Iterator[Image.Image]:
+    name = str(path) if name is None else name
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise RequestError(
-                    f"{path} has {image.width}x{image.height} pixels; scale it down to at most "
+                    f"{name} has {image.width}x{image.height} pixels; scale it down to at most "
                     f"{MAX_PIXELS // 1_000_000} megapixels."
                 )
-            image.load()
-            return image
+            yield image
     except FileNotFoundError as error:
-        raise RequestError(f"There is no picture at {path}; check the path.") from error
+        raise RequestError(f"There is no picture at {name}; check the path.") from error
     except IsADirectoryError as error:
-        raise RequestError(f"{path} is a folder; name a picture in it.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise RequestError(f"{name} is a folder; name a picture in it.") from error
+    except _BROKEN as error:
         raise RequestError(
-            f"{path} cannot be read as a picture ({error}); use a PNG, JPEG or WebP file."
+            f"{name} cannot be read as a picture ({error}); use a PNG, JPEG or WebP file."
         ) from error
 
 
