@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from infinity.model.flex import attend_in_blocks, fits
 from infinity.model.rope import rotate_
 
 SMALLEST_NORM = 1e-12
@@ -51,10 +52,15 @@ def attend(
 def attend_scale_causally(
     q_BHLd: Tensor, k_BHLd: Tensor, v_BHLd: Tensor, spans: Sequence[slice]
 ) -> Tensor:
-    """Each token sees its own and all earlier scales: one unmasked product a scale, (B, H, L, d)."""
+    """Each token sees its own and all earlier scales, (B, H, L, d).
+
+    One unmasked product a scale; with gradients on a GPU, one kernel with a block mask.
+    """
     if _needs_plain_products(q_BHLd):
         parts = tuple((span, span.stop) for span in spans)
         return _PlainAttention.apply(q_BHLd, k_BHLd, v_BHLd, parts, 1.0, None)
+    if torch.is_grad_enabled() and fits(q_BHLd):
+        return attend_in_blocks(q_BHLd, k_BHLd, v_BHLd, spans)
     outputs = [
         attend(q_BHLd[:, :, span], k_BHLd[:, :, : span.stop], v_BHLd[:, :, : span.stop])
         for span in spans

@@ -42,6 +42,23 @@ class BlockCondition(NamedTuple):
     mask: Tensor | None
 
 
+class SharedText(NamedTuple):
+    """What all blocks share of the prompts, before a block has read its own part of it.
+
+    Attributes:
+        modulation: (6, B, 1, C) float32, as in BlockCondition, less the block's own.
+        projected: (B, T, C), the text that a block makes keys and values of.
+        mask: as in BlockCondition.
+        branch_factors: (2, B, 1, 1) float32 on the self-attention and feed-forward branches, or
+            None: 1. Drop path sets them in training.
+    """
+
+    modulation: Tensor
+    projected: Tensor
+    mask: Tensor | None
+    branch_factors: Tensor | None = None
+
+
 def joined_bias(*parts: Tensor | None) -> Tensor:
     """One bias of equally long parts; None stands for zeros (keys have no bias)."""
     known = next(part for part in parts if part is not None)
@@ -175,10 +192,28 @@ class Block(nn.Module):
         self.cross_attention = CrossAttention(config)
         self.feed_forward = FeedForward(config.width, config.feed_forward_width, config.width)
 
+    def condition(self, text: SharedText) -> BlockCondition:
+        """What this block makes of the prompts."""
+        modulation = self.modulation.float()[:, None, None] + text.modulation
+        if text.branch_factors is not None:
+            modulation = torch.cat((modulation[:2] * text.branch_factors, modulation[2:]))
+        keys, values = self.cross_attention.keys_values(text.projected)
+        return BlockCondition(modulation, keys, values, text.mask)
+
     def forward(
-        self, x_BLC: Tensor, condition: BlockCondition, rope_Lp: Tensor, self_attend: SelfAttend
+        self,
+        x_BLC: Tensor,
+        condition: BlockCondition | SharedText,
+        rope_Lp: Tensor,
+        self_attend: SelfAttend,
     ) -> Tensor:
-        """x float32 -> float32. Without gradients x is changed in place."""
+        """x float32 -> float32. Without gradients x is changed in place.
+
+        Given the shared text, the block reads its part of it here, so that all use of its weights
+        happens in one call.
+        """
+        if isinstance(condition, SharedText):
+            condition = self.condition(condition)
         gamma1, gamma2, factor1, factor2, shift1, shift2 = condition.modulation.unbind()
         dtype = self.attention.qkv.weight.dtype
         normed = modulated_norm(x_BLC, factor1, shift1, dtype)

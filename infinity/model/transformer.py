@@ -30,6 +30,7 @@ from infinity.model.layers import (
     Block,
     BlockCondition,
     FeedForward,
+    SharedText,
     TextPooling,
     added,
     linear_float32,
@@ -81,6 +82,23 @@ class TextCondition:
         )
 
 
+@dataclass(frozen=True)
+class SharedCondition:
+    """A TextCondition of which each block reads its part when it runs, for training.
+
+    Attributes:
+        pooled_BC, head_modulation: as in TextCondition.
+        texts: one a block.
+    """
+
+    pooled_BC: Tensor
+    head_modulation: Tensor
+    texts: tuple[SharedText, ...]
+
+    def block(self, index: int) -> SharedText:
+        return self.texts[index]
+
+
 class InfinityTransformer(nn.Module):
     """The transformer of the paper (section 3), upstream checkpoint format.
 
@@ -120,6 +138,26 @@ class InfinityTransformer(nn.Module):
         Args:
             text: a (T_b, W) tensor a prompt, T_b at least 1.
         """
+        shared = self.share_text(text)
+        parts = [block.condition(shared.block(i)) for i, block in enumerate(self._blocks())]
+        return TextCondition(
+            pooled_BC=shared.pooled_BC,
+            modulation=torch.stack([part.modulation for part in parts]),
+            head_modulation=shared.head_modulation,
+            keys=tuple(part.keys for part in parts),
+            values=tuple(part.values for part in parts),
+            mask_B11T=shared.texts[0].mask,
+        )
+
+    def share_text(
+        self, text: Sequence[Tensor], branch_factors: Tensor | None = None
+    ) -> SharedCondition:
+        """``encode_text`` without the blocks' own parts, which they add when they run.
+
+        Args:
+            text: a (T_b, W) tensor a prompt, T_b at least 1.
+            branch_factors: (depth, 2, B, 1, 1) float32, see SharedText.
+        """
         lengths = [len(features) for features in text]
         padded = pad_sequence(list(text), batch_first=True).to(self.device)
         mask = None
@@ -133,20 +171,18 @@ class InfinityTransformer(nn.Module):
             NORM_EPS,
         )
         pooled = self.text_pooling(normed, mask)
-        projected = self.text_projection(normed)
         activated = F.silu(pooled)
-        shared = rearrange(linear_float32(self.modulation, activated), "B (n C) -> n B 1 C", n=6)
-        own = torch.stack([block.modulation.float() for block in self._blocks()])
+        modulation = rearrange(
+            linear_float32(self.modulation, activated), "B (n C) -> n B 1 C", n=6
+        )
         ones = torch.tensor([0, 0, 1, 1, 0, 0], device=self.device).view(6, 1, 1, 1)
         head = rearrange(linear_float32(self.head_modulation, activated), "B (n C) -> n B 1 C", n=2)
-        pairs = [block.cross_attention.keys_values(projected) for block in self._blocks()]
-        return TextCondition(
+        shared = SharedText(modulation + ones, self.text_projection(normed), mask)
+        factors = [None] * len(self.blocks) if branch_factors is None else branch_factors.unbind()
+        return SharedCondition(
             pooled_BC=pooled,
-            modulation=own[:, :, None, None] + (shared + ones),
             head_modulation=head + ones[2:4] * ones.new_tensor([1, 0]).view(2, 1, 1, 1),
-            keys=tuple(keys for keys, _ in pairs),
-            values=tuple(values for _, values in pairs),
-            mask_B11T=mask,
+            texts=tuple(shared._replace(branch_factors=factor) for factor in factors),
         )
 
     def unconditional_text(self, length: int) -> Tensor:
@@ -160,7 +196,10 @@ class InfinityTransformer(nn.Module):
         return self.unconditional[:length]
 
     def forward(
-        self, inputs_BLD: Tensor, condition: TextCondition, schedule: ScaleSchedule
+        self,
+        inputs_BLD: Tensor,
+        condition: TextCondition | SharedCondition,
+        schedule: ScaleSchedule,
     ) -> Tensor:
         """All scales at once; each token sees its own and earlier scales.
 
@@ -218,7 +257,7 @@ class InfinityTransformer(nn.Module):
                 x = after_block[layer](x)
         return x
 
-    def logits(self, hidden_BlC: Tensor, condition: TextCondition) -> Tensor:
+    def logits(self, hidden_BlC: Tensor, condition: TextCondition | SharedCondition) -> Tensor:
         """(B, l, D, 2) float32: for every bit, logits of False and True."""
         factor, shift = condition.head_modulation.unbind()
         parts = [
@@ -251,7 +290,7 @@ class InfinityTransformer(nn.Module):
     def _blocks(self) -> Iterator[Block]:
         return cast("Iterator[Block]", iter(self.blocks))
 
-    def _first(self, condition: TextCondition) -> Tensor:
+    def _first(self, condition: TextCondition | SharedCondition) -> Tensor:
         """The first scale's one token, (B, 1, C) float32; a new tensor."""
         return (condition.pooled_BC + self.start.float()).unsqueeze(1)
 

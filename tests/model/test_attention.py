@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 from infinity.model import attention
 from infinity.model.attention import attend, attend_scale_causally, unit_rotated
+from infinity.model.flex import attend_in_blocks, block_mask
 from infinity.model.rope import rope_table
 from infinity.schedule import ScaleSchedule
 
@@ -108,3 +109,38 @@ def test_unit_rotated_keeps_lengths_and_has_the_right_gradient(monkeypatch):
     with torch.no_grad():
         for chunked, whole in zip(unit_rotated(qkv, lengths, table), (q, k, v), strict=True):
             torch.testing.assert_close(chunked, whole)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called")
+def test_block_mask_attention_equals_one_product_a_scale():
+    spans = (*SPANS, slice(14, 150))
+    q, k, v = (heads(2, 2, 150, 16, seed=n, dtype=torch.float32) for n in (1, 2, 3))
+    found = attend_in_blocks(q, k, v, spans)
+    assert (found - attend_scale_causally(q, k, v, spans)).abs().max() <= 1e-4
+
+
+def test_block_mask_shows_own_and_earlier_scales():
+    mask = block_mask((1, 5, 14), torch.device("cpu"))
+    rows = torch.arange(14)[:, None].expand(14, 14)
+    seen = mask.mask_mod(torch.tensor(0), torch.tensor(0), rows, rows.T)
+    scale_of = torch.repeat_interleave(torch.arange(3), torch.tensor([1, 4, 9]))
+    assert torch.equal(seen, scale_of[None] <= scale_of[:, None])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_block_mask_attention_has_equal_gradients_on_a_gpu():
+    spans = (*SPANS, slice(14, 150))
+    q, k, v = (
+        heads(2, 2, 150, 32, seed=n, dtype=torch.float32).cuda().requires_grad_() for n in (1, 2, 3)
+    )
+    weights = heads(2, 2, 150, 32, seed=4, dtype=torch.float32).cuda()
+    parts = [attend(q[:, :, s], k[:, :, : s.stop], v[:, :, : s.stop]) for s in spans]
+    expected = torch.cat(parts, dim=2)
+    found = attend_scale_causally(q, k, v, spans)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    for one, other in zip(
+        torch.autograd.grad((found * weights).sum(), (q, k, v)),
+        torch.autograd.grad((expected * weights).sum(), (q, k, v)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
