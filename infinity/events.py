@@ -43,7 +43,8 @@ class Done:
 
     Attributes:
         images: RGB, one a seed.
-        request: what was drawn, with every setting spelled out.
+        request: what was drawn, with every setting spelled out; of several pictures the prompt as
+            it was written, wildcards and all, of a single one with them filled in.
         seconds: from the first step to here, without the time the caller took between events.
         text_seconds, model_seconds, decode_seconds, preview_seconds: its parts.
         notes: sentences the user should see, such as a prompt that was cut.

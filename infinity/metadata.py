@@ -31,6 +31,7 @@ class PictureRecord:
         request: asks for exactly this picture: every setting spelled out, this picture's own seed,
             one picture.
         model: name of the model.
+        template: the prompt as it was written, where it had wildcards; the request's has none.
         device, dtype, threads: where and how it was computed; another device, precision or number
             of CPU threads may round differently and so flip bits.
         versions: of this package and of torch.
@@ -42,6 +43,7 @@ class PictureRecord:
     dtype: str = ""
     threads: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    template: str = ""
 
     def to_json(self) -> str:
         data = asdict(self) | {"request": self.request.to_dict()}
@@ -66,6 +68,7 @@ class PictureRecord:
             dtype=str(data.get("dtype", "")),
             threads=data["threads"] if isinstance(data.get("threads"), int) else 0,
             versions=_texts(versions) if isinstance(versions, dict) else {},
+            template=str(data.get("template", "")),
         )
 
 

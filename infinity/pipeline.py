@@ -39,6 +39,7 @@ from infinity.spec import ModelSpec
 from infinity.text import TextEncoder
 from infinity.tokenizer.reconstruction import Reconstruction, reconstruct
 from infinity.tokenizer.tokenizer import Tokenizer
+from infinity.wildcards import expand
 
 
 class InfinityPipeline:
@@ -241,17 +242,23 @@ class InfinityPipeline:
         num_scales = len(self.spec.schedule(request.aspect_ratio))
         sampling = request.sampling(self.spec.sampling)
         notes = setting_notes(sampling, request.negative_prompt, num_scales)
-        negative = None
+        guided = guided_length(sampling, num_scales) > 0
+        pictures = []
         with memory_errors("reading the prompt", LESS_MEMORY):
-            prompt = self.text_encoder.encode(request.prompt)
-            notes += prompt_notes("prompt", prompt)
-            if request.negative_prompt.strip() and guided_length(sampling, num_scales):
-                negative = self.text_encoder.encode(request.negative_prompt)
-                notes += prompt_notes("negative prompt", negative)
+            for seed in request.seeds:
+                text, avoided = (
+                    expand(template, seed) for template in (request.prompt, request.negative_prompt)
+                )
+                prompt, negative = self.text_encoder.encode(text), None
+                notes += prompt_notes("prompt", prompt)
+                if avoided.strip() and guided:
+                    negative = self.text_encoder.encode(avoided)
+                    notes += prompt_notes("negative prompt", negative)
+                features = None if negative is None else negative.features
+                pictures.append(Picture(seed, prompt.features, features))
         if self.release_text_encoder:
             self.text_encoder.release()
-        features = None if negative is None else negative.features
-        return [Picture(seed, prompt.features, features) for seed in request.seeds], tuple(notes)
+        return pictures, tuple(dict.fromkeys(notes))
 
     def _done(
         self,
@@ -269,8 +276,12 @@ class InfinityPipeline:
             threads=torch.get_num_threads(),
             versions={"infinity": infinity.__version__, "torch": torch.__version__},
         )
-        for image, seed in zip(images, request.seeds, strict=True):
-            attach(image, replace(record, request=replace(request, seed=seed, num_images=1)))
+        pictures = request.pictures()
+        for image, picture in zip(images, pictures, strict=True):
+            template = request.prompt if picture.prompt != request.prompt else ""
+            attach(image, replace(record, request=picture, template=template))
+        if len(pictures) == 1:
+            (request,) = pictures
         parts = (text_seconds, drawn.model_seconds, drawn.decode_seconds, drawn.preview_seconds)
         return Done(
             images=tuple(images),

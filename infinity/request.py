@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from infinity.errors import RequestError
+from infinity.wildcards import escape, expand
 
 MAX_SEED = 2**32 - 1
 MAX_PROMPT_CHARACTERS = 20_000
@@ -77,6 +78,8 @@ class GenerationRequest:
     """One prompt, ``num_images`` pictures. Settings left at None take the model's defaults.
 
     Picture i is drawn with seed ``seed + i`` (modulo 2^32), so it equals that seed asked for alone.
+    Both prompts may hold wildcards, ``{red|blue} car`` (see ``infinity.wildcards``): every picture's
+    own seed picks its words, so the pictures of one request may differ in them.
 
     Raises:
         RequestError: on construction, with one sentence that says what to do.
@@ -105,10 +108,11 @@ class GenerationRequest:
                     f"The {name.replace('_', ' ')} has {len(getattr(self, name)):,} characters; "
                     f"shorten it to at most {MAX_PROMPT_CHARACTERS:,}."
                 )
-        if not self.prompt.strip():
-            raise RequestError("The prompt is empty; describe the picture you want.")
         _check_int(self, "seed", 0, MAX_SEED)
         _check_int(self, "num_images", 1, MAX_IMAGES)
+        if not all(expand(self.prompt, seed).strip() for seed in self.seeds):
+            raise RequestError("The prompt is empty; describe the picture you want.")
+        expand(self.negative_prompt, self.seed)
         _tuples(self, ("guidance", "temperature", "guidance_layers"))
         self.sampling(SamplingParams())
 
@@ -126,6 +130,19 @@ class GenerationRequest:
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple((self.seed + i) % (MAX_SEED + 1) for i in range(self.num_images))
+
+    def pictures(self) -> tuple[Self, ...]:
+        """One request a picture: its own seed, and the prompts with their wildcards filled in."""
+        return tuple(
+            replace(
+                self,
+                prompt=escape(expand(self.prompt, seed)),
+                negative_prompt=escape(expand(self.negative_prompt, seed)),
+                seed=seed,
+                num_images=1,
+            )
+            for seed in self.seeds
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; settings left to the model's defaults are left out."""

@@ -17,11 +17,13 @@ PACKAGE = ROOT / "infinity"
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("schedule", "devices"),
+    ("schedule", "devices", "wildcards"),
     ("config", "request", "images"),
     ("events", "metadata"),
     ("spec",),
     ("registry",),
+    ("rewriter",),
+    ("hosting",),
     ("text", "tokenizer", "model"),
     ("generation",),
     ("drawing", "reconstruction"),
@@ -34,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 
 OWNERS: dict[str, frozenset[str]] = {
-    "transformers": frozenset({"text"}),
+    "transformers": frozenset({"text", "rewriter"}),
     "tokenizers": frozenset({"text"}),
     "huggingface_hub": frozenset({"checkpoints"}),
     "safetensors": frozenset({"checkpoints"}),

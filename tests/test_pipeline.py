@@ -139,6 +139,35 @@ def test_record_holds_the_whole_resolved_request_and_where_it_ran():
     assert set(record.versions) == {"infinity", "torch"}
 
 
+def test_wildcards_draw_what_each_record_says_and_keep_the_template():
+    request = replace(
+        REQUEST, prompt="a {red|blue|green} {car|bus}", negative_prompt="{snow|rain}", num_images=6
+    )
+    done = draw(request)
+    records = [read_record(image) for image in done.images]
+    assert len({record.request.prompt for record in records}) > 1
+    assert done.request.prompt == request.prompt
+    for image, record in zip(done.images, records, strict=True):
+        assert record.template == request.prompt
+        assert "{" not in record.request.prompt
+        alone = draw(record.request)
+        assert same(alone.images, [image])
+        assert read_record(alone.images[0]).template == ""
+        assert same(draw(replace(request, seed=record.request.seed, num_images=1)).images, [image])
+
+
+def test_wildcards_of_a_single_picture_are_filled_in_in_its_request():
+    done = draw(replace(REQUEST, prompt="a {red|blue} car"))
+    assert done.request.prompt in ("a red car", "a blue car")
+    assert read_record(done.images[0]).request == done.request
+
+
+def test_plain_braces_reach_the_text_encoder_as_they_are():
+    pipeline = tiny_pipeline()
+    pipeline.generate(replace(REQUEST, prompt=r"a \{red\} car"))
+    assert pipeline.text_encoder.prompts == ["a {red} car"]  # type: ignore[attr-defined]
+
+
 def test_batch_of_prompts_equals_each_prompt_alone():
     requests = [
         replace(REQUEST, seed=5),

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,14 +14,15 @@ from infinity.request import (
     SamplingParams,
     parse_per_scale,
 )
+from infinity.wildcards import escape
 
 PER_SCALE = st.one_of(
     st.floats(0, 100), st.lists(st.floats(0, 100), min_size=1, max_size=5).map(tuple)
 )
 REQUESTS = st.builds(
     GenerationRequest,
-    prompt=st.text(min_size=1, max_size=40).filter(str.strip),
-    negative_prompt=st.text(max_size=20),
+    prompt=st.text(min_size=1, max_size=40).filter(str.strip).map(escape),
+    negative_prompt=st.text(max_size=20).map(escape),
     aspect_ratio=st.sampled_from(["1:1", "3:2"]),
     seed=st.integers(0, MAX_SEED),
     num_images=st.integers(1, MAX_IMAGES),
@@ -167,3 +169,33 @@ def test_numbers_and_lists_of_them_are_read_from_text():
     for text in ("", "a", "1,,2"):
         with pytest.raises(RequestError, match="not a number"):
             parse_per_scale(text)
+
+
+def test_wildcards_are_filled_in_by_each_pictures_own_seed():
+    request = GenerationRequest(
+        prompt="a {red|blue|green} car", negative_prompt="{snow|rain}", seed=7, num_images=8
+    )
+    pictures = request.pictures()
+    assert [picture.seed for picture in pictures] == list(request.seeds)
+    assert len({picture.prompt for picture in pictures}) > 1
+    for picture in pictures:
+        assert "{" not in picture.prompt + picture.negative_prompt
+        assert picture.pictures() == (picture,)
+        assert replace(request, seed=picture.seed, num_images=1).pictures() == (picture,)
+
+
+def test_plain_braces_stay_in_the_picture_of_any_seed():
+    (picture,) = GenerationRequest(prompt=r"a \{cat\}", seed=5).pictures()
+    assert picture.pictures() == (picture,)
+    assert picture.prompt == r"a \{cat\}"
+
+
+@pytest.mark.parametrize("settings", [{"prompt": "a {red car"}, {"negative_prompt": "b}"}])
+def test_mistaken_braces_are_refused_at_once(settings):
+    with pytest.raises(RequestError, match=r"without its"):
+        GenerationRequest(**{"prompt": "a cat"} | settings)
+
+
+def test_wildcards_that_leave_an_empty_prompt_are_refused():
+    with pytest.raises(RequestError, match="The prompt is empty"):
+        GenerationRequest(prompt="{ |a cat}", num_images=30)

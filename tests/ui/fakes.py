@@ -108,13 +108,7 @@ class FakePipeline:
                 images=None if previews == "off" else final,
             )
         records = [
-            PictureRecord(
-                request=GenerationRequest.from_dict(
-                    resolved.to_dict() | {"seed": seed, "num_images": 1}
-                ),
-                model=self.spec.name,
-            )
-            for seed in request.seeds
+            PictureRecord(request=picture, model=self.spec.name) for picture in resolved.pictures()
         ]
         yield Done(
             images=tuple(
