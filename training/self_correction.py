@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,3 +32,26 @@ class RandomFlips:
         highest = round(100 * self.strength)
         rate = int(torch.randint(0, highest + 1, (), generator=self.generator)) / 100
         return torch.rand(bits_BlD.shape, generator=self.generator).to(bits_BlD.device) < rate
+
+
+@dataclass(frozen=True)
+class SampleFlips:
+    """The same rule with a source of draws, and so a rate, for each sample of a batch.
+
+    What happens to a sample does not depend on the others beside it.
+
+    Args:
+        strength, scales: see :class:`RandomFlips`.
+        generators: one a sample, in the batch's order.
+    """
+
+    strength: float
+    scales: int
+    generators: Sequence[torch.Generator]
+
+    def __call__(self, index: int, bits_BlD: Tensor) -> Tensor | None:
+        if index >= self.scales:
+            return None
+        rules = [RandomFlips(self.strength, self.scales, source) for source in self.generators]
+        masks = [rule(index, bits) for rule, bits in zip(rules, bits_BlD, strict=True)]
+        return torch.stack([mask for mask in masks if mask is not None])

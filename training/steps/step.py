@@ -23,9 +23,12 @@ class StepBatch(Protocol):
     """What a step reads of a batch; one aspect ratio, B samples.
 
     Attributes:
-        pictures_u8: (B, 3, H, W) uint8 RGB, or None where ``bits`` are given.
-        bits: of every scale (B, l, D) bool, the tokenizer's clean labels, or None.
-        features: a prompt's prepared text features, (T, W) float each, or None.
+        pictures_u8: (B, 3, H, W) uint8 RGB, or None where the tokenizer's output is prepared.
+        latents: prepared features of the pictures, (B, d, y, x) float32, or None. Self-correction
+            makes labels of what is left of them, so it needs them or pictures.
+        bits: prepared labels of every scale, (B, l, D) bool each, or None; enough for training
+            without self-correction.
+        features: prepared text features, (T, W) float each, or None.
         captions: B texts.
         aspect_ratio: names the schedule, "3:2".
         positions: places of the samples in the global batch.
@@ -33,6 +36,8 @@ class StepBatch(Protocol):
 
     @property
     def pictures_u8(self) -> Tensor | None: ...
+    @property
+    def latents(self) -> Tensor | None: ...
     @property
     def bits(self) -> Sequence[Tensor] | None: ...
     @property
@@ -102,9 +107,10 @@ class Step(Protocol):
         ...
 
     def parameter_groups(self, phase: str) -> list[dict[str, Any]]:
-        """Optimizer groups with ``params``, ``names``, ``decays`` and ``weight_decay``.
+        """Optimizer groups: ``params``, their ``names``, ``decays`` and ``weight_decay``.
 
-        Call it after sharding: sharding replaces parameters.
+        ``rate`` is a group's learning rate over the run's. Call it after sharding, which replaces
+        parameters.
         """
         ...
 

@@ -1,0 +1,180 @@
+"""The loss of the transformer: bits of a picture predicted from its text and its coarser scales.
+
+Legend: B samples of a slice, L tokens of all scales, D bits a token, d bits a latent, y x latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from infinity.errors import CheckpointError
+from infinity.schedule import ScaleSchedule
+from infinity.tokenizer.quantizer import EncodedScales, encode_scales
+from infinity.tokenizer.tokenizer import Tokenizer
+from training.config.settings import TrainingConfig
+from training.losses import BitLoss, bit_loss
+from training.optimizer import parameter_groups
+from training.steps.captions import CaptionEncoder
+from training.steps.draws import TransformerDraws, draw_for_transformer
+from training.steps.precision import cast_to, pictures_as_floats
+from training.steps.prepared import encode_bits
+from training.steps.step import MODEL, StepBatch, StepResult, ratio
+from training.steps.teacher_forced import TeacherForced
+
+
+class TransformerStep:
+    """Frozen tokenizer, self-correction, text dropout, teacher forcing, cross-entropy a bit.
+
+    Source: paper sections 3.3 and 3.4, upstream's trainer. Parity: tests/parity, kind "transformer".
+
+    Args:
+        config: of the run.
+        transformer: float32 weights.
+        tokenizer: needed unless every batch comes with latents or bits.
+        captions: needed unless every batch comes with text features.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        transformer: TeacherForced,
+        tokenizer: Tokenizer | None,
+        captions: CaptionEncoder | None,
+    ) -> None:
+        self.config = config
+        self.schedules: Mapping[str, ScaleSchedule] = config.schedules
+        self.transformer = transformer
+        self.tokenizer = tokenizer
+        self.captions = captions
+        self.phases = (MODEL,)
+        self.modules = nn.ModuleDict({"transformer": transformer.train()})
+        self.frozen = nn.ModuleDict()
+        if captions is not None:
+            (self.modules if captions.trained else self.frozen)["text_encoder"] = captions.model
+        if tokenizer is not None:
+            self.frozen["tokenizer"] = tokenizer.requires_grad_(False).eval()
+
+    @property
+    def trained(self) -> Mapping[str, nn.Module]:
+        return dict(self.modules.items())
+
+    def phases_at(self, step: int) -> tuple[str, ...]:
+        return self.phases
+
+    def blocks(self) -> list[nn.Module]:
+        blocks = list(self.transformer.blocks)
+        if self.captions is not None and self.captions.trained:
+            blocks.extend(self.captions.model.encoder.block)
+        return blocks
+
+    def parameter_groups(self, phase: str) -> list[dict[str, Any]]:
+        """Matrices of the transformer decay; nothing of the text encoder does."""
+        groups = parameter_groups(self.transformer, self.config.optimisation.weight_decay)
+        if "text_encoder" in self.modules:
+            named = list(self.modules["text_encoder"].named_parameters())
+            groups.append(
+                {
+                    "params": [parameter for _, parameter in named],
+                    "names": [name for name, _ in named],
+                    "decays": False,
+                    "weight_decay": 0.0,
+                }
+            )
+        return [{**group, "rate": 1.0} for group in groups if group["params"]]
+
+    def loss(
+        self, phase: str, batch: StepBatch, generators: Sequence[torch.Generator], step: int
+    ) -> StepResult:
+        optimisation, correction = self.config.optimisation, self.config.self_correction
+        draws = draw_for_transformer(
+            generators,
+            text_dropout=optimisation.text_dropout,
+            drop_path=optimisation.drop_path,
+            depth=self.config.transformer.depth,
+            flip_strength=correction.strength if correction.requantise else 0.0,
+            flip_scales=correction.scales,
+        )
+        result = self.bit_loss(batch, draws)
+        metrics = bit_metrics(result, self.schedules[batch.aspect_ratio])
+        return StepResult(result.loss, len(draws.dropped), metrics)
+
+    @torch.no_grad()
+    def validation(self, batch: StepBatch) -> dict[str, Tensor]:
+        nothing = TransformerDraws((False,) * len(batch.captions))
+        return bit_metrics(self.bit_loss(batch, nothing), self.schedules[batch.aspect_ratio])
+
+    def bit_loss(self, batch: StepBatch, draws: TransformerDraws) -> BitLoss:
+        """The loss for given draws."""
+        optimisation = self.config.optimisation
+        schedule = self.schedules[batch.aspect_ratio]
+        encoded = self._encoded(batch, schedule, draws)
+        device = self.transformer.device
+        factors = draws.branch_factors
+        with cast_to(optimisation.dtype, device):
+            logits_BLD2 = self.transformer(
+                self._text(batch),
+                encoded.inputs_BLD,
+                schedule,
+                draws.dropped,
+                None if factors is None else factors.to(device),
+            )
+        return bit_loss(
+            logits_BLD2,
+            encoded.labels_BLD,
+            schedule,
+            reweight=optimisation.reweight,
+            reduction=optimisation.bit_reduction,
+        )
+
+    @torch.no_grad()
+    def _encoded(
+        self, batch: StepBatch, schedule: ScaleSchedule, draws: TransformerDraws
+    ) -> EncodedScales:
+        """Labels and inputs, in float32 whatever the rest is computed in."""
+        device = self.transformer.device
+        model = self.config.tokenizer.model
+        if batch.latents is not None:
+            features = batch.latents.to(device, torch.float32)
+        elif batch.bits is not None:
+            if draws.flips is not None:
+                raise CheckpointError(
+                    "Self-correction makes new labels from the pictures' features, and the "
+                    "prepared data holds bits alone; prepare it with features, or set "
+                    "self_correction.strength to 0."
+                )
+            return encode_bits([bits.to(device) for bits in batch.bits], model, schedule)
+        elif self.tokenizer is not None and batch.pictures_u8 is not None:
+            features = self.tokenizer.features(pictures_as_floats(batch.pictures_u8, device))
+        else:
+            raise CheckpointError("To train from pictures a tokenizer is needed; name its weights.")
+        return encode_scales(features, model, schedule, draws.flips)
+
+    def _text(self, batch: StepBatch) -> list[Tensor]:
+        if batch.features is not None:
+            device, limit = self.transformer.device, self.config.transformer.text_max_length
+            return [features[:limit].to(device, torch.float32) for features in batch.features]
+        if self.captions is None:
+            raise CheckpointError("To train from captions a text encoder is needed; name one.")
+        return self.captions(batch.captions)
+
+
+def bit_metrics(result: BitLoss, schedule: ScaleSchedule) -> dict[str, Tensor]:
+    """Loss, bit and token accuracy, overall and by scale (from 1), as sums and counts."""
+    correct_BLD = result.correct_BLD
+    right_BL = correct_BLD.all(dim=-1)
+    samples = len(correct_BLD)
+    metrics = {
+        "loss": ratio(result.loss.expand(samples)),
+        "bit_accuracy": ratio(correct_BLD),
+        "token_accuracy": ratio(right_BL),
+    }
+    for index in range(len(schedule)):
+        span = schedule.span(index)
+        metrics[f"loss_scale_{index + 1}"] = ratio(result.per_token_BL[:, span])
+        metrics[f"bit_accuracy_scale_{index + 1}"] = ratio(correct_BLD[:, span])
+        metrics[f"token_accuracy_scale_{index + 1}"] = ratio(right_BL[:, span])
+    return metrics
