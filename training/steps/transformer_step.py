@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from infinity.errors import CheckpointError
+from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.quantizer import EncodedScales, encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
@@ -23,7 +24,6 @@ from training.steps.draws import TransformerDraws, draw_for_transformer
 from training.steps.precision import cast_to, pictures_as_floats
 from training.steps.prepared import encode_bits
 from training.steps.step import MODEL, StepBatch, StepResult, ratio
-from training.steps.teacher_forced import TeacherForced
 
 
 class TransformerStep:
@@ -41,7 +41,7 @@ class TransformerStep:
     def __init__(
         self,
         config: TrainingConfig,
-        transformer: TeacherForced,
+        transformer: InfinityTransformer,
         tokenizer: Tokenizer | None,
         captions: CaptionEncoder | None,
     ) -> None:
@@ -112,16 +112,17 @@ class TransformerStep:
         optimisation = self.config.optimisation
         schedule = self.schedules[batch.aspect_ratio]
         encoded = self._encoded(batch, schedule, draws)
-        device = self.transformer.device
-        factors = draws.branch_factors
+        transformer, factors = self.transformer, draws.branch_factors
+        device = transformer.device
         with cast_to(optimisation.dtype, device):
-            logits_BLD2 = self.transformer(
-                self._text(batch),
-                encoded.inputs_BLD,
-                schedule,
-                draws.dropped,
-                None if factors is None else factors.to(device),
+            text = [
+                transformer.unconditional_text(len(features)) if drop else features
+                for features, drop in zip(self._text(batch), draws.dropped, strict=True)
+            ]
+            condition = transformer.share_text(
+                text, None if factors is None else factors.to(device)
             )
+            logits_BLD2 = transformer(encoded.inputs_BLD, condition, schedule)
         return bit_loss(
             logits_BLD2,
             encoded.labels_BLD,
