@@ -1,0 +1,227 @@
+"""One axis of a grid: a parameter of the request and the list of values a person typed for it.
+
+Lists are separated by commas or lines. A value with a comma inside goes between double quotes, so
+``"1,2,3"`` is one guidance that changes over the scales. Numbers may be ranges: ``1-5``, ``1-5 (+2)``
+in steps of 2, ``1-10 [4]`` for four numbers evenly spread.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Self
+
+from infinity.errors import RequestError
+from infinity.request import MAX_IMAGES, parse_per_scale
+
+MAX_CELLS = MAX_IMAGES
+MAX_LIST_CHARACTERS = 20_000
+WORDS = "words"
+MODEL = "model"
+
+_NUMBER = r"\d*\.?\d+"
+_RANGE = re.compile(
+    rf"(?P<low>{_NUMBER})\s*-\s*(?P<high>{_NUMBER})"
+    rf"(?:\s*\(\s*\+?(?P<step>{_NUMBER})\s*\)|\s*\[\s*(?P<count>\d+)\s*\])?"
+)
+
+Value = str | int | float | tuple[int | float, ...]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What can stand on an axis: how it is called, how one value is read, and an example."""
+
+    title: str
+    read: Callable[[str], Value]
+    example: str
+    is_number: bool = False
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _whole(text: str) -> int:
+    return int(text)
+
+
+def _wholes(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+PARAMETERS: Mapping[str, Parameter] = {
+    WORDS: Parameter("Prompt words", _text, "red, blue, green"),
+    "prompt": Parameter("Prompt", _text, '"a cat, sitting", a dog'),
+    "negative_prompt": Parameter("Negative prompt", _text, "blurry, snow"),
+    "seed": Parameter("Seed", _whole, "1-4", is_number=True),
+    "guidance": Parameter("Guidance", parse_per_scale, '1, 3, 5, "1,2,3"', is_number=True),
+    "temperature": Parameter("Temperature", parse_per_scale, "0.5-1 (+0.25)", is_number=True),
+    "top_p": Parameter("Top-p", float, "0.7-1 [4]", is_number=True),
+    "top_k": Parameter("Top-k", _whole, "0, 1", is_number=True),
+    "guided_scales": Parameter("Guided scales", _whole, "2-8 (+2)", is_number=True),
+    "guidance_layers": Parameter("Guidance layers", _wholes, '0, -1, "0,-2"'),
+    "aspect_ratio": Parameter("Aspect ratio", _text, "1:1, 3:2"),
+    MODEL: Parameter("Model", _text, "default, infinity-2b"),
+}
+"""By the name of the request's field; prompt words and the model are no fields of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A parameter and its values, one a column (or a row).
+
+    Of prompt words the first value is what is looked for in the prompts; every value, the first
+    too, takes its place in turn.
+
+    Raises:
+        RequestError: on construction: no such parameter, no values, too many, or one twice.
+    """
+
+    parameter: str
+    values: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        if self.parameter not in PARAMETERS:
+            raise RequestError(
+                f"A grid cannot vary {self.parameter!r}; choose one of {', '.join(PARAMETERS)}."
+            )
+        if not self.values:
+            raise RequestError(f"{self.title}: the list is empty; for example {self.example}.")
+        if len(self.values) > MAX_CELLS:
+            raise RequestError(_too_many(self.title, len(self.values)))
+        for position, value in enumerate(self.values):
+            if value in self.values[:position]:
+                raise RequestError(f"{self.title}: {show(value)} is in the list twice; keep one.")
+        if self.parameter == WORDS and not self.values[0]:
+            raise RequestError(
+                f"{self.title}: the first word is the one to replace; for example {self.example}."
+            )
+
+    @property
+    def title(self) -> str:
+        return PARAMETERS[self.parameter].title
+
+    @property
+    def example(self) -> str:
+        return PARAMETERS[self.parameter].example
+
+    def label(self, position: int) -> str:
+        """What stands over a column: ``Guidance 3``; of prompts, the text alone."""
+        text = show(self.values[position])
+        if self.parameter in (WORDS, "prompt"):
+            return text or "(nothing)"
+        return f"{self.title} {text or '(nothing)'}"
+
+    @property
+    def text(self) -> str:
+        """The list as a person would type it: ``parse(parameter, text)`` gives this axis."""
+        return ", ".join(_quoted(show(value)) for value in self.values)
+
+    @classmethod
+    def parse(cls, parameter: str, text: str) -> Self:
+        """An axis from what was typed. Raises RequestError, with a sentence about the list."""
+        if parameter not in PARAMETERS:
+            return cls(parameter=parameter, values=())
+        return cls(parameter=parameter, values=tuple(_read(PARAMETERS[parameter], text)))
+
+    def to_dict(self) -> dict[str, Any]:
+        values = [list(value) if isinstance(value, tuple) else value for value in self.values]
+        return {"parameter": self.parameter, "values": values}
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """Raises RequestError."""
+        if not isinstance(data, dict) or not isinstance(data.get("values"), list):
+            raise RequestError("The grid's recipe is damaged: an axis has no list of values.")
+        values = tuple(tuple(v) if isinstance(v, list) else v for v in data["values"])
+        if not all(isinstance(v, str | int | float | tuple) for v in values):
+            raise RequestError("The grid's recipe is damaged: a value is neither text nor number.")
+        return cls(parameter=str(data.get("parameter")), values=values)
+
+
+def show(value: Value) -> str:
+    """``3.0`` -> "3", ``(1.0, 2.5)`` -> "1,2.5"."""
+    if isinstance(value, tuple):
+        return ",".join(map(show, value))
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def _read(parameter: Parameter, text: str) -> list[Value]:
+    values: list[Value] = []
+    for item in _split(parameter.title, text):
+        spread = _RANGE.fullmatch(item) if parameter.is_number else None
+        if spread is not None:
+            item_values = [f"{number:f}" for number in _spread(parameter, spread)]
+        else:
+            item_values = [item]
+        for part in item_values:
+            if not part and parameter.read is not _text:
+                raise RequestError(
+                    f"{parameter.title}: there is an empty place in the list; "
+                    f"for example {parameter.example}."
+                )
+            try:
+                values.append(parameter.read(part))
+            except (ValueError, RequestError) as error:
+                raise RequestError(
+                    f"{parameter.title}: {part[:40]!r} is not a value it can take; "
+                    f"for example {parameter.example}."
+                ) from error
+    return values
+
+
+def _split(title: str, text: str) -> list[str]:
+    if len(text) > MAX_LIST_CHARACTERS:
+        raise RequestError(
+            f"{title}: the list has {len(text):,} characters; shorten it to at most "
+            f"{MAX_LIST_CHARACTERS:,}."
+        )
+    try:
+        rows = list(
+            csv.reader(io.StringIO(text.strip(), newline=""), skipinitialspace=True, strict=True)
+        )
+    except csv.Error as error:
+        raise RequestError(
+            f'{title}: the quotes in the list do not match; write "like, this" for a value with '
+            "a comma."
+        ) from error
+    return [item.strip() for row in rows for item in row]
+
+
+def _spread(parameter: Parameter, match: re.Match[str]) -> list[Decimal]:
+    """The numbers of a range, its ends included."""
+    title, low, high = parameter.title, Decimal(match["low"]), Decimal(match["high"])
+    if low > high:
+        raise RequestError(f"{title}: the range {match[0]} runs backwards; put the smaller first.")
+    if match["count"]:
+        count = int(match["count"][:9])
+        if count < 2:
+            raise RequestError(f"{title}: {match[0]} asks for {count}; ask for 2 or more.")
+        digits = Decimal(1) if parameter.read is _whole else Decimal("0.0001")
+        numbers = ((low + (high - low) * i / (count - 1)).quantize(digits) for i in range(count))
+    else:
+        step = Decimal(match["step"] or 1)
+        if step == 0:
+            raise RequestError(f"{title}: the range {match[0]} has no step; write (+1), say.")
+        count = int((high - low) / step) + 1
+        numbers = (low + i * step for i in range(count))
+    if count > MAX_CELLS:
+        raise RequestError(_too_many(title, count))
+    return list(numbers)
+
+
+def _too_many(title: str, count: int) -> str:
+    return f"{title}: {count:,} values are too many; a grid has at most {MAX_CELLS} pictures."
+
+
+def _quoted(text: str) -> str:
+    if not text or re.search(r'[",\r\n]', text) or text != text.strip():
+        return '"' + text.replace('"', '""') + '"'
+    return text

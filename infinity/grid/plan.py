@@ -1,0 +1,200 @@
+"""What a grid is made of: a base request, one or two axes, and the request of every cell.
+
+A cell's picture is exactly the one its request gives alone: the plan only decides which requests are
+drawn, and in which order. The plan is also the recipe inside the finished PNG.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from PIL import Image
+
+import infinity
+from infinity.errors import RequestError
+from infinity.events import Cancelled, Event
+from infinity.generation.guidance import check_layers
+from infinity.grid.axes import MAX_CELLS, MODEL, WORDS, Axis, Value
+from infinity.pipeline import InfinityPipeline
+from infinity.request import GenerationRequest
+from infinity.spec import ModelSpec
+
+KEY = "infinity-grid"
+"""Where the recipe stands in the PNG's text, and in ``Image.info`` in memory."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of the grid: its place, and what draws it."""
+
+    row: int
+    column: int
+    model: str
+    request: GenerationRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridPlan:
+    """A base request varied along ``x`` (columns) and, where there is one, ``y`` (rows).
+
+    Args:
+        model: for all cells, unless an axis names models.
+        request: its number of pictures is taken as one.
+
+    Raises:
+        RequestError: on construction: too many cells, axes that contradict each other, words that
+            are not in the prompts, a value out of range.
+    """
+
+    model: str
+    request: GenerationRequest
+    x: Axis
+    y: Axis | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "request", replace(self.request, num_images=1))
+        rows, columns = self.shape
+        if rows * columns > MAX_CELLS:
+            raise RequestError(
+                f"{columns} × {rows} are {rows * columns} pictures; a grid has at most {MAX_CELLS}, "
+                "so shorten a list."
+            )
+        if self.y is not None and self.x.parameter == self.y.parameter != WORDS:
+            raise RequestError(
+                f"Both axes vary {self.x.title.lower()}; choose another parameter for one."
+            )
+        self._check_words()
+        self.cells()
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        return (self.x,) if self.y is None else (self.x, self.y)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return (len(self.y.values) if self.y is not None else 1), len(self.x.values)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells in the order they are drawn: row by row, one model after the other."""
+        rows, columns = self.shape
+        cells = [self._cell(row, column) for row in range(rows) for column in range(columns)]
+        models = list(dict.fromkeys(cell.model for cell in cells))
+        return tuple(sorted(cells, key=lambda cell: models.index(cell.model)))
+
+    def check(self, spec_of: Callable[[str], ModelSpec]) -> None:
+        """Whether every cell's model can draw it, before anything is loaded.
+
+        Raises:
+            RequestError: an unknown model, or one that lacks the aspect ratio or the layer.
+        """
+        for cell in self.cells():
+            spec = spec_of(cell.model)
+            spec.schedule(cell.request.aspect_ratio)
+            check_layers(cell.request.sampling(spec.sampling), spec.transformer.depth)
+
+    def to_json(self) -> str:
+        data = {
+            "model": self.model,
+            "request": self.request.to_dict(),
+            "x": self.x.to_dict(),
+            "y": self.y.to_dict() if self.y is not None else None,
+            "versions": {"infinity": infinity.__version__},
+        }
+        return json.dumps(data, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Raises RequestError, saying what is wrong with the recipe."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RequestError(f"The grid's recipe is damaged: {error}.") from error
+        if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
+            raise RequestError("The grid's recipe is damaged: it holds no request.")
+        if not isinstance(data.get("model"), str):
+            raise RequestError("The grid's recipe is damaged: it names no model.")
+        y = data.get("y")
+        return cls(
+            model=data["model"],
+            request=GenerationRequest.from_dict(data["request"]),
+            x=Axis.from_dict(data.get("x")),
+            y=None if y is None else Axis.from_dict(y),
+        )
+
+    def _cell(self, row: int, column: int) -> Cell:
+        chosen: list[tuple[Axis, Value]] = [(self.x, self.x.values[column])]
+        if self.y is not None:
+            chosen.append((self.y, self.y.values[row]))
+        fields: dict[str, Any] = {
+            axis.parameter: value for axis, value in chosen if axis.parameter not in (WORDS, MODEL)
+        }
+        request = replace(self.request, **fields)
+        words = {str(a.values[0]): str(v) for a, v in chosen if a.parameter == WORDS}
+        if words:
+            request = replace(
+                request,
+                prompt=_reworded(request.prompt, words),
+                negative_prompt=_reworded(request.negative_prompt, words),
+            )
+        models = [str(value) for axis, value in chosen if axis.parameter == MODEL]
+        return Cell(row, column, models[0] if models else self.model, request)
+
+    def _check_words(self) -> None:
+        """Every searched word is in some cell's prompts, and no two searches overlap."""
+        searched = [str(axis.values[0]) for axis in self.axes if axis.parameter == WORDS]
+        prompts = [self.request.prompt, self.request.negative_prompt]
+        for axis in self.axes:
+            if axis.parameter in ("prompt", "negative_prompt"):
+                prompts += [str(value) for value in axis.values]
+        for word in searched:
+            if not any(word in prompt for prompt in prompts):
+                raise RequestError(
+                    f"Prompt words: “{word[:60]}” is not in the prompt; the first word of the list "
+                    "is the one that the others replace."
+                )
+        if len(searched) == 2 and (searched[0] in searched[1] or searched[1] in searched[0]):
+            raise RequestError(
+                f"Both axes replace “{min(searched, key=len)[:60]}”; choose words that do not "
+                "overlap."
+            )
+
+
+def draw_cells(
+    pipeline: InfinityPipeline, cells: Iterable[Cell], cancel: threading.Event
+) -> Iterator[tuple[Cell, Event]]:
+    """Draw cells of one model one after another; a ``Cancelled`` event is the last.
+
+    Raises:
+        RequestError, ResourceError: as ``InfinityPipeline.stream``.
+    """
+    for cell in cells:
+        for event in pipeline.stream(cell.request, cancel=cancel, previews="off"):
+            yield cell, event
+            if isinstance(event, Cancelled):
+                return
+
+
+def read_plan(image: Image.Image) -> GridPlan | None:
+    """The recipe of a grid's PNG; None where a picture carries none. Raises RequestError."""
+    text = image.info.get(KEY)
+    return GridPlan.from_json(text) if isinstance(text, str) else None
+
+
+def by_model(cells: Iterable[Cell]) -> Mapping[str, list[Cell]]:
+    """Cells by the model that draws them, in their order."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.model, []).append(cell)
+    return groups
+
+
+def _reworded(text: str, words: Mapping[str, str]) -> str:
+    """All words replaced at once, so that no replacement is replaced again."""
+    pattern = "|".join(map(re.escape, words))
+    return re.sub(pattern, lambda match: words[match[0]], text)

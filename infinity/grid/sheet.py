@@ -1,0 +1,136 @@
+"""A grid as one picture: cells in their places, labels beside them, the recipe inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from PIL import Image, ImageDraw, ImageFont
+
+from infinity.grid.axes import MODEL, show
+from infinity.grid.plan import KEY, GridPlan
+from infinity.wildcards import expand
+
+MAX_PIXELS = 40_000_000
+"""Of all cells together; larger ones are scaled down to fit."""
+PAPER, INK, FAINT, BLANK = "white", "#18181b", "#52525b", "#e4e4e7"
+FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "arial.ttf", "Arial Unicode.ttf")
+MOST_LINES = 4
+FACTS = ("aspect_ratio", "seed", "guidance", "temperature", "top_p", "top_k")
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def sheet(plan: GridPlan, pictures: Mapping[tuple[int, int], Image.Image]) -> Image.Image:
+    """The grid drawn so far, with its recipe in ``info``.
+
+    Args:
+        pictures: by (row, column), at least one; the places of missing ones stay grey.
+
+    Returns:
+        An RGB picture. Cells keep their pixels unless all together have over ``MAX_PIXELS``.
+    """
+    rows, columns = plan.shape
+    wide = max(picture.width for picture in pictures.values())
+    high = max(picture.height for picture in pictures.values())
+    shrink = min(1.0, (MAX_PIXELS / (rows * columns * wide * high)) ** 0.5)
+    wide, high = max(1, int(wide * shrink)), max(1, int(high * shrink))
+    size = min(40, max(13, wide // 14))
+    font, gap = _font(size), max(4, size // 3)
+
+    tops = [_wrapped(plan.x.label(i), font, max(wide, 60)) for i in range(columns)]
+    top = max(_height(text, font) for text in tops) + 2 * gap
+    sides, side = [""] * rows, 0
+    if plan.y is not None:
+        sides = [_wrapped(plan.y.label(i), font, max(wide // 2, 110)) for i in range(rows)]
+        side = max(_width(text, font) for text in sides) + 2 * gap
+    full = max(side + columns * (wide + gap), 320)
+    caption = _wrapped(_caption(plan), font, full - 2 * gap)
+    bottom = _height(caption, font) + 3 * gap
+
+    result = Image.new("RGB", (full, top + rows * (high + gap) + bottom), PAPER)
+    draw = ImageDraw.Draw(result)
+    for column, text in enumerate(tops):
+        middle = side + column * (wide + gap) + wide // 2
+        draw.multiline_text(
+            (middle, top - gap), text, INK, font, anchor="md", align="center", spacing=2
+        )
+    for row, text in enumerate(sides):
+        middle = top + row * (high + gap) + high // 2
+        draw.multiline_text(
+            (side - gap, middle), text, INK, font, anchor="rm", align="right", spacing=2
+        )
+    for row in range(rows):
+        for column in range(columns):
+            corner = side + column * (wide + gap), top + row * (high + gap)
+            picture = pictures.get((row, column))
+            if picture is None:
+                draw.rectangle((*corner, corner[0] + wide - 1, corner[1] + high - 1), BLANK)
+                continue
+            fitted = picture.convert("RGB")
+            if shrink < 1:
+                fitted.thumbnail((wide, high), Image.Resampling.LANCZOS)
+            corner = (
+                corner[0] + (wide - fitted.width) // 2,
+                corner[1] + (high - fitted.height) // 2,
+            )
+            result.paste(fitted, corner)
+    draw.multiline_text((gap, result.height - bottom + gap), caption, FAINT, font, spacing=2)
+    result.info[KEY] = plan.to_json()
+    return result
+
+
+def _caption(plan: GridPlan) -> str:
+    """The prompt and what all cells have in common."""
+    varied = {axis.parameter for axis in plan.axes}
+    request = plan.request.to_dict()
+    facts = [
+        f"{name.replace('_', ' ')} {show(tuple(value) if isinstance(value, list) else value)}"
+        for name in FACTS
+        if name not in varied and (value := request.get(name)) is not None
+    ]
+    model = [] if MODEL in varied else [plan.model]
+    words = [] if "prompt" in varied else [expand(plan.request.prompt, plan.request.seed)]
+    return " · ".join((*words, *model, *facts))
+
+
+@cache
+def _font(size: int) -> Font:
+    """A font of this machine that knows many alphabets, else the one inside pillow."""
+    for name in FONTS:
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return ImageFont.load_default(size)
+
+
+def _wrapped(text: str, font: Font, width: int) -> str:
+    """At most ``MOST_LINES`` lines of at most ``width`` pixels; what is left over becomes an ellipsis."""
+    lines = [""]
+    for word in " ".join(text.split())[: 200 * MOST_LINES].split(" "):
+        if lines[-1] and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES - 1], lines[MOST_LINES - 1][:-1] + "…"]
+    return "\n".join(lines)
+
+
+def _box(text: str, font: Font) -> tuple[float, float, float, float]:
+    probe = ImageDraw.Draw(Image.new("L", (1, 1)))
+    return probe.multiline_textbbox((0, 0), text, font, spacing=2)
+
+
+def _width(text: str, font: Font) -> int:
+    return int(_box(text, font)[2]) + 1
+
+
+def _height(text: str, font: Font) -> int:
+    return int(_box(text, font)[3]) + 1
