@@ -31,7 +31,7 @@ from infinity.events import Done, Event
 from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn, Picture
 from infinity.generation.generate import compute_dtype
 from infinity.generation.guidance import check_layers, guided_length
-from infinity.generation.notes import prompt_notes, setting_notes
+from infinity.generation.notes import prompt_notes, setting_notes, vocabulary_notes
 from infinity.metadata import PictureRecord, attach
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
@@ -122,6 +122,11 @@ class InfinityPipeline:
     @property
     def dtype(self) -> torch.dtype:
         return compute_dtype(self.transformer)
+
+    def known_words(self) -> frozenset[str] | None:
+        """Every word a model of a small world has learnt, lower case; None for any other model."""
+        vocabulary = self.spec.vocabulary
+        return None if vocabulary is None else vocabulary.words
 
     @property
     def nbytes(self) -> int:
@@ -251,9 +256,11 @@ class InfinityPipeline:
                 )
                 prompt, negative = self.text_encoder.encode(text), None
                 notes += prompt_notes("prompt", prompt)
+                notes += vocabulary_notes(text, self.spec.vocabulary)
                 if avoided.strip() and guided:
                     negative = self.text_encoder.encode(avoided)
                     notes += prompt_notes("negative prompt", negative)
+                    notes += vocabulary_notes(avoided, self.spec.vocabulary)
                 features = None if negative is None else negative.features
                 pictures.append(Picture(seed, prompt.features, features))
         if self.release_text_encoder:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from infinity.config import Config, TextEncoderConfig, TokenizerConfig, Transfor
 from infinity.errors import CheckpointError, RequestError
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS, ScaleSchedule, schedule_for
+from infinity.vocabulary import Vocabulary, read_vocabulary
 
 CONFIG_FILE = "config.json"
 FORMAT_VERSION = 1
@@ -48,6 +49,8 @@ class ModelSpec:
         schedules: aspect ratio ("3:2", width:height) -> schedule it was trained on; the first one
             is the default.
         hub: where its released weights are; None for own-format folders and bare configurations.
+        vocabulary: the words a model of a small world knows, kept in its folder's world.json; None
+            where a model was trained on pictures of all kinds.
 
     Raises:
         CheckpointError: parts that do not fit each other; the sentence names both.
@@ -61,6 +64,7 @@ class ModelSpec:
     schedules: Mapping[str, ScaleSchedule]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     hub: HubFiles | None = None
+    vocabulary: Vocabulary | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedules", dict(self.schedules))
@@ -111,7 +115,8 @@ class ModelSpec:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Raises CheckpointError on unknown, missing or ill-typed entries, and parts that misfit."""
-        data = _known(dict(data), ["format", *(field.name for field in fields(cls))], "config.json")
+        names = ["format", *(field.name for field in fields(cls) if field.name != "vocabulary")]
+        data = _known(dict(data), names, "config.json")
         if (version := data.pop("format", None)) != FORMAT_VERSION:
             raise CheckpointError(
                 f"config.json is of format {version!r}, this version reads {FORMAT_VERSION}; "
@@ -183,10 +188,10 @@ class ModelSpec:
 
 
 def read_spec(folder: str | Path) -> ModelSpec:
-    """The spec in an own-format folder.
+    """The spec in an own-format folder, its vocabulary included.
 
     Raises:
-        CheckpointError: no such file, not JSON, or not a valid spec.
+        CheckpointError: no such file, not JSON, not a valid spec, or a damaged vocabulary.
     """
     path = Path(folder) / CONFIG_FILE
     try:
@@ -200,7 +205,7 @@ def read_spec(folder: str | Path) -> ModelSpec:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} is not a model's configuration: a JSON object is needed.")
-    return ModelSpec.from_dict(data)
+    return replace(ModelSpec.from_dict(data), vocabulary=read_vocabulary(folder))
 
 
 def is_spec_folder(folder: str | Path) -> bool:

@@ -18,10 +18,10 @@ PACKAGE = ROOT / "infinity"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("schedule", "devices", "wildcards"),
-    ("config", "request", "images"),
+    ("config", "request", "images", "vocabulary"),
     ("events", "metadata"),
     ("spec",),
-    ("registry",),
+    ("registry", "presets"),
     ("rewriter",),
     ("hosting",),
     ("text", "tokenizer", "model"),
@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("drawing", "reconstruction"),
     ("checkpoints",),
     ("pipeline",),
-    ("manager",),
+    ("manager", "grid"),
     ("ui", "cli"),
     ("__main__", "app"),
 )
@@ -42,7 +42,10 @@ OWNERS: dict[str, frozenset[str]] = {
     "safetensors": frozenset({"checkpoints"}),
     "gradio": frozenset({"ui", "app"}),
 }
-WITHOUT_TORCH = frozenset({"errors", "schedule", "config", "request", "events", "spec", "registry"})
+WITHOUT_TORCH = frozenset(
+    {"errors", "schedule", "config", "request", "events", "spec", "registry", "presets"}
+    | {"vocabulary", "wildcards"}
+)
 TRAINING_CEILING = RANK["pipeline"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from training.train_transformer import (
 from training.world.captions import caption
 from training.world.sampling import sample_scene
 from training.world.sprites import STYLES
+from training.world.vocabulary import world_vocabulary
 from training.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -174,7 +176,7 @@ def export_step() -> None:
     folder = RUNS / "exported"
     save_model(
         folder,
-        SPEC,
+        replace(SPEC, vocabulary=world_vocabulary(world().concepts, world().styles)),
         transformer.bfloat16(),
         tokenizer.bfloat16(),
         RUNS / "text_encoder",

@@ -1,7 +1,7 @@
 """Saving a model in the own format: all of it or nothing, an earlier one kept until the end.
 
-A folder with ``config.json``, ``transformer*.safetensors``, ``tokenizer*.safetensors`` and, where
-the text encoder is not on the hub, ``text_encoder/``. Large parts are sharded, with an index.
+A folder with ``config.json``, ``transformer*.safetensors``, ``tokenizer*.safetensors``; where
+the text encoder is not on the hub, ``text_encoder/``; of a small world, ``world.json``. Large parts are sharded, with an index.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from infinity.checkpoints.files import INDEX_SUFFIX
 from infinity.errors import CheckpointError, ResourceError
 from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder
+from infinity.vocabulary import VOCABULARY_FILE, write_vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ def save_model(
         if text_encoder is not None:
             shutil.copytree(text_encoder, draft / TEXT_ENCODER_FOLDER)
         _keep_other_files(folder, draft)
+        if spec.vocabulary is not None:
+            write_vocabulary(spec.vocabulary, draft)
         (draft / CONFIG_FILE).write_text(
             json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -141,7 +144,9 @@ def _check_target(folder: Path) -> None:
 def _keep_other_files(folder: Path, draft: Path) -> None:
     """Licences, notes and the like go from the old folder into the new one."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        ours = path.name == CONFIG_FILE or path.name.startswith(("transformer", "tokenizer"))
+        ours = path.name in (CONFIG_FILE, VOCABULARY_FILE) or path.name.startswith(
+            ("transformer", "tokenizer")
+        )
         if path.is_file() and not ours:
             shutil.copy2(path, draft / path.name)
 

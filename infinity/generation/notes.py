@@ -5,8 +5,10 @@ from __future__ import annotations
 from infinity.generation.guidance import guided_length
 from infinity.request import SamplingParams
 from infinity.text import EncodedPrompt
+from infinity.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 80
+SHOWN_WORDS = 6
 
 
 def prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
@@ -29,6 +31,25 @@ def prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
             f"The model does not know some of the {what}’s characters and read it as “{shown}”."
         )
     return notes
+
+
+def vocabulary_notes(text: str, vocabulary: Vocabulary | None) -> list[str]:
+    """The words of a text that are not of the model's small world, and what may have been meant."""
+    unknown = {} if vocabulary is None else vocabulary.unknown(text)
+    if not unknown:
+        return []
+    shown = [f"“{word}”" for word in list(unknown)[:SHOWN_WORDS]]
+    if len(unknown) > SHOWN_WORDS:
+        shown.append(f"{len(unknown) - SHOWN_WORDS} more")
+    listed = " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+    verb = "is" if len(unknown) == 1 else "are"
+    note = f"{listed} {verb} not among the words this small model has learnt, so it had to guess."
+    meant = [(word, near) for word, near in unknown.items() if near][:SHOWN_WORDS]
+    if len(unknown) == len(meant) == 1:
+        note += f" Did you mean “{meant[0][1]}”?"
+    elif meant:
+        note += f" Did you mean {', '.join(f'“{near}” for “{word}”' for word, near in meant)}?"
+    return [note]
 
 
 def setting_notes(sampling: SamplingParams, negative_prompt: str, num_scales: int) -> list[str]:

@@ -1,0 +1,69 @@
+"""Presets: sampling settings with a name, for whatever model they are applied to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from infinity.request import SamplingParams
+from infinity.spec import ModelSpec
+
+PRESET_NAMES = ("balanced", "fast", "paper", "pyramid")
+
+FAST_UNGUIDED_SCALES = 2
+"""Scales at the end that "fast" leaves unguided: they hold most of the tokens."""
+PAPER_GUIDANCE, PAPER_TEMPERATURE = 4.0, 1.0
+PAPER_PYRAMID = (1.0, 5.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """``info`` says in one sentence what ``sampling`` does."""
+
+    title: str
+    info: str
+    sampling: SamplingParams
+
+
+def presets(spec: ModelSpec, aspect_ratio: str) -> Mapping[str, Preset]:
+    """Every preset for a model's pictures of one aspect ratio, by name, "balanced" first.
+
+    Sources: the paper's table of decoding methods (guidance 4 on the logits at temperature 1; guidance
+    growing from 1 to 5); leaving the last scales unguided: Switti.
+
+    Raises:
+        RequestError: an aspect ratio the model does not have.
+    """
+    own, scales = spec.sampling, len(spec.schedule(aspect_ratio))
+    evaluation = replace(
+        own,
+        guidance=PAPER_GUIDANCE,
+        temperature=PAPER_TEMPERATURE,
+        guidance_layers=(0,),
+        guided_scales=None,
+    )
+    return {
+        "balanced": Preset(title="Balanced", info="The model's own settings.", sampling=own),
+        "fast": Preset(
+            title="Fast",
+            info="The model's own settings, with guidance off on the last two scales, which are "
+            "the costly ones.",
+            sampling=replace(own, guided_scales=max(1, scales - FAST_UNGUIDED_SCALES)),
+        ),
+        "paper": Preset(
+            title="Paper",
+            info="What the paper evaluates with: guidance 4 and temperature 1 at every scale.",
+            sampling=evaluation,
+        ),
+        "pyramid": Preset(
+            title="Pyramid",
+            info="Guidance that grows from 1 at the first scale to 5 at the last; temperature 1.",
+            sampling=replace(evaluation, guidance=ramp(*PAPER_PYRAMID, scales)),
+        ),
+    }
+
+
+def ramp(first: float, last: float, scales: int) -> tuple[float, ...]:
+    """One value a scale, in equal steps (paper: "pyramid"), rounded to 4 digits; one scale has ``first``."""
+    steps = max(1, scales - 1)
+    return tuple(round(first + (last - first) * i / steps, 4) for i in range(scales))

@@ -1,0 +1,143 @@
+"""What a model of a small world knows: its things, places, colours and styles, and the words for them.
+
+A model folder may hold it as ``world.json``. Models trained on pictures of all kinds have none.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from infinity.errors import CheckpointError
+
+VOCABULARY_FILE = "world.json"
+
+# Words that draw nothing by themselves: a prompt may use them, whether or not a caption ever did.
+UNPICTURED = frozenset((
+    "a", "about", "all", "am", "an", "and", "are", "as", "at", "be", "being", "by", "do",
+    "does", "for", "from", "has", "have", "having", "he", "her", "his", "i", "if", "in", "into",
+    "is", "it", "its", "just", "like", "me", "my", "no", "not", "of", "on", "or", "our",
+    "please", "she", "so", "some", "such", "than", "that", "the", "their", "them", "then",
+    "there", "these", "they", "this", "those", "to", "very", "was", "we", "were", "what",
+    "which", "while", "who", "whose", "will", "with", "you", "your",
+))  # fmt: skip
+SIMILARITY = 0.7
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """The words a model was trained on.
+
+    Attributes:
+        objects: kind of thing ("animal") -> names.
+        synonyms: an object's name -> other names it goes by.
+        scenes: name of a place -> phrases that mean it ("on a sandy beach").
+        styles: name of a style -> phrases that mean it, the one that ends a prompt first.
+        colours: of objects and backgrounds.
+        other_words: what else the captions use (plurals, sizes, numbers, positions, ...).
+    """
+
+    objects: Mapping[str, tuple[str, ...]]
+    synonyms: Mapping[str, tuple[str, ...]]
+    scenes: Mapping[str, tuple[str, ...]]
+    styles: Mapping[str, tuple[str, ...]]
+    colours: tuple[str, ...]
+    other_words: tuple[str, ...]
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Every single word the model has seen, in lower case."""
+        lists = (self.objects, self.synonyms, self.scenes, self.styles)
+        phrases = [phrase for group in lists for listed in group.values() for phrase in listed]
+        texts = (*phrases, *self.synonyms, *self.scenes, *self.styles, *self.colours)
+        return frozenset(word for text in (*texts, *self.other_words) for word in words_of(text))
+
+    def unknown(self, text: str) -> dict[str, str | None]:
+        """The words of a text that the model has never seen, as written, each with the known word
+        it resembles most, if any resembles it."""
+        found: dict[str, str | None] = {}
+        for match in _WORD.finditer(text):
+            word = match.group().lower().replace("’", "'").removesuffix("'s")
+            parts = [part for part in re.split(r"['-]", word) if part]
+            if word in self.words or word in UNPICTURED or all(p in self.words for p in parts):
+                continue
+            near = difflib.get_close_matches(word, self._nameable, n=1, cutoff=SIMILARITY)
+            found.setdefault(match.group(), near[0] if near else None)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; the content of a ``world.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Raises CheckpointError on missing, unknown or ill-typed entries."""
+        names = [field.name for field in fields(cls)]
+        if sorted(data) != sorted(names):
+            raise CheckpointError(f"{VOCABULARY_FILE} must have {', '.join(names)}, and no more.")
+        try:
+            return cls(
+                **{name: _groups(data[name]) for name in names[:4]},
+                **{name: _texts(data[name]) for name in names[4:]},
+            )
+        except (AttributeError, TypeError) as error:
+            raise CheckpointError(f"{VOCABULARY_FILE} is ill-formed: {error}") from error
+
+    @cached_property
+    def _nameable(self) -> list[str]:
+        """What a misspelt word may have been meant to be."""
+        return sorted(word for word in self.words if len(word) > 2 and word not in UNPICTURED)
+
+
+def words_of(text: str) -> Iterator[str]:
+    """The single words of a text, in lower case; of "jack-o'-lantern" also its parts."""
+    for match in _WORD.finditer(text.lower()):
+        yield match.group()
+        yield from (part for part in re.split(r"['-]", match.group()) if part)
+
+
+def read_vocabulary(folder: str | Path) -> Vocabulary | None:
+    """The vocabulary in a model's folder, or None where it has none.
+
+    Raises:
+        CheckpointError: a damaged file.
+    """
+    path = Path(folder) / VOCABULARY_FILE
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path} is no vocabulary: a JSON object is needed.")
+    return Vocabulary.from_dict(data)
+
+
+def write_vocabulary(vocabulary: Vocabulary, folder: str | Path) -> None:
+    """Write ``world.json`` into a model's folder."""
+    text = json.dumps(vocabulary.to_dict(), indent=1, ensure_ascii=False)
+    (Path(folder) / VOCABULARY_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _groups(data: Any) -> dict[str, tuple[str, ...]]:
+    return {_text(name): _texts(listed) for name, listed in data.items()}
+
+
+def _texts(data: Any) -> tuple[str, ...]:
+    if not isinstance(data, list | tuple):
+        raise TypeError(f"a list of texts is needed, not {data!r}")
+    return tuple(map(_text, data))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text is needed, not {value!r}")
+    return value

@@ -1,0 +1,106 @@
+"""A small world's words: what is unknown, what may have been meant, and the file they are kept in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infinity.checkpoints.save import save_model
+from infinity.errors import CheckpointError
+from infinity.generation.notes import SHOWN_WORDS, vocabulary_notes
+from infinity.registry import DEFAULT_MODEL_FOLDER
+from infinity.spec import read_spec
+from infinity.vocabulary import VOCABULARY_FILE, Vocabulary, read_vocabulary, write_vocabulary
+
+WORLD = Vocabulary(
+    objects={"animal": ("dog", "penguin"), "vehicle": ("fire truck",)},
+    synonyms={"dog": ("puppy",)},
+    scenes={"beach": ("on a sandy beach",)},
+    styles={"3d": ("3d style",), "cartoon": ("cartoon style",)},
+    colours=("red", "light blue"),
+    other_words=("dogs", "puppies", "penguins", "two", "jack-o'-lantern"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("a Red DOG on a sandy beach, 3D style", {}),
+        ("two puppies and my fire-truck", {}),
+        ("the dog's beach", {}),
+        ("a jack-o’-lantern", {}),
+        ("a zebra", {"zebra": None}),
+        ("a Pinguin on a beech", {"Pinguin": "penguin", "beech": "beach"}),
+        ("🐧 !?", {}),
+        ("ein Hund, 犬", {"ein": None, "Hund": None, "犬": None}),
+        ("", {}),
+    ],
+)
+def test_words_outside_the_world_are_named_with_what_may_be_meant(text, unknown):
+    assert WORLD.unknown(text) == unknown
+
+
+def test_note_names_the_words_and_the_likely_meanings():
+    assert vocabulary_notes("a dog", WORLD) == []
+    assert vocabulary_notes("a zebra", None) == []
+    (one,) = vocabulary_notes("a pinguin", WORLD)
+    assert one.startswith("“pinguin” is not among the words this small model has learnt")
+    assert one.endswith("Did you mean “penguin”?")
+    (two,) = vocabulary_notes("a zebra and a pupy", WORLD)
+    assert "“zebra” and “pupy” are not" in two
+    assert two.endswith("Did you mean “puppy” for “pupy”?")
+    (many,) = vocabulary_notes(" ".join(f"qx{i}" for i in range(SHOWN_WORDS + 3)), WORLD)
+    assert "and 3 more are" in many
+
+
+def test_file_reads_back_to_the_same_words(tmp_path):
+    assert read_vocabulary(tmp_path) is None
+    write_vocabulary(WORLD, tmp_path)
+    assert read_vocabulary(tmp_path) == WORLD
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.pop("objects"),
+        lambda data: data.update(animals=[]),
+        lambda data: data.update(colours="red"),
+        lambda data: data.update(objects=["dog"]),
+        lambda data: data.update(scenes={"beach": [1]}),
+    ],
+)
+def test_damaged_file_is_refused(tmp_path, change):
+    data = WORLD.to_dict()
+    change(data)
+    (tmp_path / VOCABULARY_FILE).write_text(json.dumps(data))
+    with pytest.raises(CheckpointError, match=VOCABULARY_FILE):
+        read_vocabulary(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_file_that_is_no_object_is_refused(tmp_path, text):
+    (tmp_path / VOCABULARY_FILE).write_text(text)
+    with pytest.raises(CheckpointError, match=VOCABULARY_FILE):
+        read_vocabulary(tmp_path)
+
+
+def test_saved_model_carries_its_own_words_and_no_other_models(tmp_path):
+    from dataclasses import replace
+
+    from tests.t5_folder import write_t5_folder
+    from tests.tiny import SPEC, tiny_tokenizer, tiny_transformer
+
+    encoder = write_t5_folder(tmp_path / "t5", SPEC.text_encoder.width, 0)
+    parts = (tiny_transformer(), tiny_tokenizer(), encoder)
+    save_model(tmp_path / "model", replace(SPEC, vocabulary=WORLD), *parts)
+    assert read_spec(tmp_path / "model").vocabulary == WORLD
+    save_model(tmp_path / "model", SPEC, *parts)
+    assert read_spec(tmp_path / "model").vocabulary is None
+
+
+def test_shipped_model_knows_its_own_examples():
+    vocabulary = read_spec(DEFAULT_MODEL_FOLDER).vocabulary
+    assert vocabulary is not None
+    assert vocabulary.unknown("two red cars on a sandy beach, cartoon style") == {}
+    assert vocabulary.unknown("a zeppelin") == {"zeppelin": None}
