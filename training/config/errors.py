@@ -2,8 +2,95 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+
 from infinity.errors import InfinityError
+
+OTHER_NAMES = {
+    "ac": "optimisation.activation_checkpointing",
+    "accumulation": "optimisation.micro_batch_size",
+    "batch": "optimisation.batch_size",
+    "bs": "optimisation.batch_size",
+    "caption": "data.caption_field",
+    "cfg": "sampling.guidance",
+    "checkpoint": "start_from",
+    "codebook_dim": "tokenizer.model.bits",
+    "data_path": "data.sources",
+    "dataset": "data.sources",
+    "epochs": "optimisation.steps",
+    "ep": "optimisation.steps",
+    "fp16": "optimisation.dtype",
+    "grad_clip": "optimisation.clip",
+    "lr": "optimisation.learning_rate",
+    "noise_apply_layers": "self_correction.scales",
+    "noise_apply_strength": "self_correction.strength",
+    "output_dir": "output",
+    "pn": "data.resolution",
+    "precision": "optimisation.dtype",
+    "prompts": "logging.sample_prompts",
+    "rush_resume": "start_from",
+    "short_prob": "data.short_caption_probability",
+    "tblr": "optimisation.learning_rate",
+    "tclip": "optimisation.clip",
+    "tlen": "text_encoder.max_length",
+    "twd": "optimisation.weight_decay",
+    "vae_ckpt": "tokenizer.weights",
+    "wp": "optimisation.warmup",
+}
+"""Names that people know from upstream and elsewhere -> ours."""
 
 
 class SettingsError(InfinityError):
     """An unknown, ill-typed or contradictory setting."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The name most likely meant, also where only its last part was given."""
+    known = tuple(known)
+    leaf = name.rsplit(".", 1)[-1].lower()
+    if leaf in OTHER_NAMES:
+        return OTHER_NAMES[leaf]
+    for cutoff in (0.75, 0.6):
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=cutoff):
+            return near[0]
+        leaves: dict[str, str] = {}
+        for path in known:
+            leaves.setdefault(path.rsplit(".", 1)[-1], path)
+        if near := difflib.get_close_matches(leaf, leaves, n=1, cutoff=cutoff):
+            return leaves[near[0]]
+    return None
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """A sentence about a setting that does not exist."""
+    near = nearest(name, known)
+    return f"{name} is not a setting; " + (f"did you mean {near}?" if near else "see --help.")
+
+
+def sentence(error: ValidationError, known: Iterable[str]) -> str:
+    """The first complaint of a validation, in a sentence; how many more there are."""
+    complaints = [_complaint(detail, known) for detail in error.errors()]
+    more = len(complaints) - 1
+    return complaints[0] + (f" (And {more} more.)" if more else "")
+
+
+def _complaint(detail: Any, known: Iterable[str]) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    kind, value = detail["type"], detail["input"]
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        return unknown(path, known)
+    if kind in ("missing", "missing_keyword_only_argument", "missing_argument"):
+        return f"{path} is missing; set it."
+    if kind == "literal_error":
+        expected = detail["ctx"]["expected"]
+        choices = re.findall(r"'([^']*)'", expected)
+        near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        return f"{path} must be {expected}, not {value!r}{hint}"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{path} must be {message}, not {value!r}."

@@ -1,4 +1,7 @@
-"""The one way to a configuration: file, then command line, then dict, each overriding the last."""
+"""The one way to a configuration: file, then command line, then dict, each overriding the last.
+
+Below all of them lie the preset and the model that the run starts from.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from training.config.errors import SettingsError
+from infinity.errors import InfinityError, ResourceError
+from training.config.checks import check_width
+from training.config.command_line import parse, setting_types
+from training.config.errors import SettingsError, sentence
+from training.config.presets import preset
 from training.config.settings import TrainingConfig
+from training.config.starting_model import settings_of, tokenizer_of
 
 
 def load_config(
@@ -21,6 +29,8 @@ def load_config(
 ) -> TrainingConfig:
     """A checked configuration.
 
+    Each source may also name a ``preset``; the command line may name the file with ``--config``.
+
     Args:
         file: JSON or YAML.
         command_line: such as ``["--data.resolution", "512"]``; overrides the file.
@@ -28,27 +38,96 @@ def load_config(
 
     Raises:
         SettingsError: an unknown, ill-typed or contradictory setting.
+        CheckpointError, RequestError: the model to start from cannot be read.
     """
-    merged: dict[str, Any] = {}
-    if file is not None:
-        merged = _merged(merged, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
-    merged = _merged(merged, overrides or {})
-    try:
-        return TrainingConfig.model_validate(merged)
-    except ValidationError as error:
-        raise SettingsError(str(error)) from error
+    typed = parse(command_line) if command_line else {}
+    file = typed.pop("config", None) or file
+    given: dict[str, Any] = {}
+    for layer in ({} if file is None else _read(Path(file)), typed, overrides or {}):
+        given = _merged(given, layer)
+    name = given.pop("preset", None)
+    given = _merged(preset(name) if name is not None else {}, given)
+    return _validated(_completed(given))
 
 
 def save_config(config: TrainingConfig, path: str | Path) -> None:
-    """Write a configuration as JSON; ``load_config`` reads back an equal one."""
+    """Write a configuration as JSON; ``load_config`` reads back an equal one.
+
+    Raises:
+        ResourceError: the file cannot be written.
+    """
     text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-    Path(path).write_text(text, encoding="utf-8")
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """A file's settings; in YAML, every value is text until it is checked against its type."""
+    if path.suffix not in (".json", ".yaml", ".yml"):
+        raise SettingsError(f"{path} is not a configuration; its name must end in .json or .yaml.")
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else _nulls(yaml.load(text, _Yaml))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error).replace("\n", " ")
+        raise SettingsError(f"{path} cannot be read: {what}.") from error
+    if not isinstance(content, Mapping):
+        raise SettingsError(f"{path} holds no settings; write names and values.")
+    return content
+
+
+class _Yaml(yaml.BaseLoader):
+    """Reads "1:1" and "no" as they are written, not as the number 61 and false."""
+
+
+def _nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _nulls(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_nulls(item) for item in value]
+    return None if value in ("", "~", "null") else value
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` on top of ``base``; of settings that exclude each other the upper one stays."""
     merged = dict(base)
+    for one, other in (("resolution", "schedules"), ("schedules", "resolution")):
+        if over.get(one) is not None and other not in over:
+            merged.pop(other, None)
+            if one == "schedules":
+                merged.pop("aspect_ratios", None)
     for key, value in over.items():
         below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(below, value) if both else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and key != "schedules":
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
     return merged
+
+
+def _completed(given: dict[str, Any]) -> dict[str, Any]:
+    """With what the model to start from, the tokenizer's weights and the bits settle."""
+    start, data = given.get("start_from"), given.get("data") or {}
+    complete = given.get("model") and given.get("text_encoder") and given.get("tokenizer")
+    if start and not (complete and (data.get("schedules") or data.get("resolution"))):
+        given = _merged(settings_of(start), given)
+    tokenizer = given.get("tokenizer")
+    if isinstance(tokenizer, Mapping) and tokenizer.get("weights") and not tokenizer.get("model"):
+        shape = tokenizer_of(tokenizer["weights"]).to_dict()
+        given = _merged({"tokenizer": {"model": shape}}, given)
+    return given
+
+
+def _validated(given: Mapping[str, Any]) -> TrainingConfig:
+    check_width(given.get("model"))
+    try:
+        return TrainingConfig.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError(sentence(error, setting_types())) from error
+    except SettingsError:
+        raise
+    except InfinityError as error:
+        text = str(error).replace("TransformerConfig: ", "model.")
+        raise SettingsError(text.replace("TokenizerConfig: ", "tokenizer.model.")) from error

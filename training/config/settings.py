@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -20,35 +21,39 @@ from pydantic import (
     PlainValidator,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
 from infinity.config import TokenizerConfig, TransformerConfig
 from infinity.registry import TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION
+from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
+from training.config.checks import check
 
 RESOLUTIONS = {"256": "0.06M", "512": "0.25M", "768": "0.60M", "1024": "1M"}
 """Side in pixels of the square picture -> pixel budget of the released models' schedules."""
 
-LORA_TARGETS = (
-    "attention.qkv",
-    "attention.output",
-    "cross_attention.query",
-    "cross_attention.key_value",
-    "cross_attention.output",
-    "feed_forward.up",
-    "feed_forward.down",
-)
-
 Share = Annotated[float, Field(ge=0, le=1)]
+Texts = Annotated[
+    tuple[str, ...], BeforeValidator(lambda text: (text,) if isinstance(text, str) else text)
+]
+"""A list of texts; one alone may be written without brackets."""
+LoraTarget = Literal[
+    "attention.qkv", "attention.output", "cross_attention.query", "cross_attention.key_value",
+    "cross_attention.output", "feed_forward.up", "feed_forward.down",
+]  # fmt: skip
 
 
 def _schedule(value: Any) -> ScaleSchedule:
     """A schedule, its dict, or a plain list of [height, width]."""
     if isinstance(value, ScaleSchedule):
         return value
-    if isinstance(value, Mapping):
-        return ScaleSchedule.from_dict(dict(value))
-    return ScaleSchedule([tuple(scale) for scale in value])
+    try:
+        if isinstance(value, Mapping):
+            return ScaleSchedule.from_dict(dict(value))
+        return ScaleSchedule([tuple(scale) for scale in value])
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise ValueError("a list of [height, width] in tokens, from coarse to fine") from error
 
 
 Schedule = Annotated[
@@ -69,8 +74,8 @@ class TokenizerSettings(Settings):
 
     Attributes:
         model: its shape.
-        weights: a model's name, its folder, or upstream's file. Required to train a transformer
-            unless ``start_from`` brings a tokenizer; to train a tokenizer: what to continue from.
+        weights: a model's name, its folder, or upstream's file; None: the tokenizer of
+            ``start_from``. A transformer needs one, a tokenizer's run continues from it.
     """
 
     model: TokenizerConfig
@@ -114,7 +119,7 @@ class DataSettings(Settings):
         skip_tolerance: share of unusable records beyond which the run stops.
     """
 
-    sources: tuple[str, ...] = ()
+    sources: Texts = ()
     format: Literal[
         "auto", "folder", "json", "jsonl", "csv", "coco", "infinity", "webdataset",
         "huggingface", "world", "prepared",
@@ -123,11 +128,14 @@ class DataSettings(Settings):
     image_field: str | None = None
     caption_field: str | None = None
     short_caption_field: str | None = None
-    resolution: Literal["256", "512", "768", "1024"] | None = None
-    aspect_ratios: tuple[str, ...] = ()
+    resolution: Annotated[
+        Literal["256", "512", "768", "1024"] | None,
+        BeforeValidator(lambda side: str(side) if isinstance(side, int) else side),
+    ] = None
+    aspect_ratios: Texts = ()
     schedules: dict[str, Schedule] | None = None
     short_caption_probability: Share = 0.2
-    picture_folders: tuple[str, ...] = ()
+    picture_folders: Texts = ()
     workers: NonNegativeInt = 2
     shuffle: bool = True
     skip_tolerance: Share = 0.1
@@ -169,7 +177,7 @@ class OptimisationSettings(Settings):
     weight_decay: NonNegativeFloat = 0.005
     weight_decay_end: NonNegativeFloat | None = None
     schedule: str = "trapezoid"
-    warmup: NonNegativeInt = 100
+    warmup: NonNegativeInt = 0
     cooldown: Share = 0.2
     end: Share = 0.0
     clip: PositiveFloat | None = 5.0
@@ -242,7 +250,7 @@ class LoraSettings(Settings):
     rank: PositiveInt = 16
     alpha: PositiveFloat = 16.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    targets: tuple[str, ...] = LORA_TARGETS
+    targets: tuple[LoraTarget, ...] = get_args(LoraTarget)
 
 
 class LoggingSettings(Settings):
@@ -259,7 +267,7 @@ class LoggingSettings(Settings):
     save_every: PositiveInt = 500
     keep: PositiveInt = 2
     sample_every: NonNegativeInt = 0
-    sample_prompts: tuple[str, ...] = ()
+    sample_prompts: Texts = ()
     sample_seeds: tuple[int, ...] = (0,)
 
 
@@ -271,8 +279,12 @@ class TrainingConfig(Settings):
         output: the run's folder.
         start_from: a model's name, its folder, or upstream's checkpoint, to fine-tune.
         model: the transformer's shape; None when a tokenizer is trained.
-        freeze: names of the trained module's parts that stay as they are, with * and ? as in
+        sampling: what the trained model draws with unless asked otherwise; sample pictures too.
+        freeze: names of the trained module's parameters that stay as they are, with * and ? as in
             file names, such as "blocks.0.*".
+
+    Raises:
+        SettingsError: settings that contradict each other.
     """
 
     task: Literal["transformer", "tokenizer"] = "transformer"
@@ -288,8 +300,14 @@ class TrainingConfig(Settings):
     tokenizer_losses: TokenizerLossSettings = TokenizerLossSettings()
     parallel: ParallelSettings = ParallelSettings()
     lora: LoraSettings | None = None
-    freeze: tuple[str, ...] = ()
+    freeze: Texts = ()
+    sampling: SamplingParams = SamplingParams()
     logging: LoggingSettings = LoggingSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check(self)
+        return self
 
     @property
     def transformer(self) -> TransformerConfig:

@@ -1,0 +1,264 @@
+"""What has to fit between settings. Every contradiction is one sentence that names the way out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infinity.checkpoints.upstream import TEXT_ENCODERS
+from infinity.config import TextEncoderConfig, TokenizerConfig
+from infinity.errors import InfinityError
+from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS
+from infinity.spec import CONFIG_FILE, ModelSpec
+from training.config.errors import SettingsError
+
+if TYPE_CHECKING:
+    from training.config.settings import TrainingConfig
+
+SCHEDULES = ("trapezoid", "constant", "cos", "lin", "lin0", "lin00", "exp")
+"""Learning-rate schedules; "lin" with a fraction, such as "lin0.4", is one too."""
+
+
+def check(config: TrainingConfig) -> None:
+    """Raises SettingsError for the first contradiction."""
+    for complaint in _complaints(config):
+        raise SettingsError(complaint)
+
+
+def check_width(model: Any) -> None:
+    """Raises SettingsError where a transformer's width does not divide into its heads."""
+    if not isinstance(model, Mapping):
+        return
+    try:
+        width, heads = int(model["width"]), int(model["num_heads"])
+    except (KeyError, TypeError, ValueError):
+        return  # missing or ill-typed, which validation says better
+    if heads > 0 and width % (step := 4 * heads):
+        best = max(step, round(width / step) * step)
+        raise SettingsError(
+            f"model.width {width} must be a multiple of 4 x model.num_heads ({heads}), for 2D "
+            f"rotary positions; the nearest is {best}."
+        )
+
+
+def model_spec(config: TrainingConfig, name: str, title: str) -> ModelSpec:
+    """What a transformer's run makes, as a model.
+
+    Raises:
+        CheckpointError: parts that do not fit each other.
+    """
+    encoder = config.text_encoder
+    return ModelSpec(
+        name=name,
+        title=title,
+        transformer=config.transformer,
+        tokenizer=config.tokenizer.model,
+        text_encoder=TextEncoderConfig(
+            source=encoder.source or "text_encoder",
+            revision=encoder.revision if encoder.source else "",
+            width=config.transformer.text_width,
+            max_length=encoder.max_length,
+        ),
+        schedules=config.schedules,
+        sampling=config.sampling,
+    )
+
+
+def _complaints(config: TrainingConfig) -> Iterable[str]:
+    yield from _data(config)
+    yield from _optimisation(config)
+    if config.task == "transformer":
+        yield from _transformer(config)
+    elif config.lora is not None:
+        yield "lora adapts transformers only; set lora to null to train a tokenizer."
+    yield from _parallel(config)
+    if config.logging.sample_every and config.task == "transformer":
+        if not config.logging.sample_prompts:
+            yield "logging.sample_every needs pictures to draw; set logging.sample_prompts."
+        if not config.logging.sample_seeds:
+            yield "logging.sample_every needs pictures to draw; set logging.sample_seeds."
+
+
+def _data(config: TrainingConfig) -> Iterable[str]:
+    data, tokenizer = config.data, config.tokenizer.model
+    if data.resolution is None and data.schedules is None:
+        yield (
+            'data.resolution is missing; set it to "256", "512", "768" or "1024", or give '
+            "data.schedules of your own."
+        )
+    if data.resolution is not None and data.schedules is not None:
+        yield "data.resolution and data.schedules exclude each other; set one of them to null."
+    if data.schedules is not None and not data.schedules:
+        yield "data.schedules is empty; name an aspect ratio and its scales, or set it to null."
+    if data.schedules is not None and data.aspect_ratios:
+        yield (
+            "data.aspect_ratios chooses among the schedules of data.resolution; leave it empty "
+            "beside data.schedules."
+        )
+    for ratio in data.aspect_ratios:
+        if ratio not in ASPECT_RATIOS:
+            near = difflib.get_close_matches(ratio, ASPECT_RATIOS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(ASPECT_RATIOS)}."
+            yield f"data.aspect_ratios: {ratio!r} is not known; {hint}"
+    if data.resolution is not None and tokenizer.token_pixels != TOKEN_PIXELS:
+        yield (
+            f"data.resolution is for tokens of {TOKEN_PIXELS} pixels but the tokenizer's span "
+            f"{tokenizer.token_pixels}; {_sixteen(tokenizer)}give data.schedules of your own."
+        )
+
+
+def _sixteen(tokenizer: TokenizerConfig) -> str:
+    if tokenizer.stride * 2 == TOKEN_PIXELS and not tokenizer.patchify:
+        return "set tokenizer.model.patchify to true, or "
+    if tokenizer.stride == TOKEN_PIXELS and tokenizer.patchify:
+        return "set tokenizer.model.patchify to false, or "
+    return ""
+
+
+def _transformer(config: TrainingConfig) -> Iterable[str]:
+    if config.model is None:
+        yield "model is missing; name a preset, set start_from, or give the transformer's shape."
+        return
+    needs_tokenizer = config.data.sources and config.data.format != "prepared"
+    if needs_tokenizer and config.tokenizer.weights is None and config.start_from is None:
+        yield (
+            "tokenizer.weights is missing; name a model, its folder, or upstream's tokenizer file: "
+            "a transformer learns the bits of one trained tokenizer."
+        )
+    yield from _bits(config)
+    yield from _text(config)
+    yield from _scales(config)
+    if config.lora is not None:
+        yield from _lora(config)
+    try:
+        model_spec(config, "settings", "")
+    except InfinityError as error:
+        yield str(error).removeprefix("settings: ")
+
+
+def _bits(config: TrainingConfig) -> Iterable[str]:
+    asked, tokenizer = config.transformer.bits_per_token, config.tokenizer.model
+    given = tokenizer.bits_per_token
+    if asked == given:
+        return
+    explained = f"{tokenizer.bits} bits a latent" + ", in 2x2 patches" * tokenizer.patchify
+    way_out = f"set model.bits_per_token to {given}"
+    if not tokenizer.patchify and asked == 4 * tokenizer.bits:
+        way_out += " or tokenizer.model.patchify to true"
+    elif tokenizer.patchify and asked == tokenizer.bits:
+        way_out += " or tokenizer.model.patchify to false"
+    yield (
+        f"model.bits_per_token is {asked} but the tokenizer gives {given} ({explained}); {way_out}."
+    )
+
+
+def _text(config: TrainingConfig) -> Iterable[str]:
+    encoder, model = config.text_encoder, config.transformer
+    if encoder.source is None:
+        if not encoder.train and config.start_from is None:
+            yield (
+                "text_encoder.source is missing; name one, or set text_encoder.train to true for a "
+                "small one from scratch."
+            )
+        if model.text_width % encoder.heads:
+            best = min(_divisors(model.text_width), key=lambda n: abs(n - encoder.heads))
+            yield (
+                f"text_encoder.heads {encoder.heads} does not divide model.text_width "
+                f"{model.text_width}; the nearest that does is {best}."
+            )
+    else:
+        width = _encoder_width(encoder.source)
+        if width is not None and width != model.text_width:
+            yield (
+                f"text_encoder.source {encoder.source} gives text of width {width} but "
+                f"model.text_width is {model.text_width}; set model.text_width to {width} or choose "
+                "another encoder."
+            )
+    if encoder.max_length > model.text_max_length:
+        yield (
+            f"text_encoder.max_length {encoder.max_length} is more than model.text_max_length "
+            f"{model.text_max_length}; set text_encoder.max_length to {model.text_max_length}."
+        )
+
+
+def _encoder_width(source: str) -> int | None:
+    """Of a folder or a well-known repository; None where only loading it would tell."""
+    for width, (repository, _) in TEXT_ENCODERS.items():
+        if source == repository:
+            return width
+    try:
+        found = json.loads((Path(source) / CONFIG_FILE).read_text(encoding="utf-8"))
+        return int(found["d_model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _scales(config: TrainingConfig) -> Iterable[str]:
+    known = config.transformer.max_scales
+    longest = max((len(schedule) for schedule in config.schedules.values()), default=0)
+    if longest > known:
+        yield (
+            f"the longest schedule has {longest} scales but model.max_scales is {known}; set "
+            f"model.max_scales to {longest}."
+        )
+
+
+def _lora(config: TrainingConfig) -> Iterable[str]:
+    if config.start_from is None:
+        yield "lora adapts a trained model; name it in start_from."
+    if config.text_encoder.train:
+        yield "lora adapts the transformer only; set text_encoder.train to false."
+    if config.freeze:
+        yield "lora freezes all the rest already; leave freeze empty."
+
+
+def _optimisation(config: TrainingConfig) -> Iterable[str]:
+    settings = config.optimisation
+    micro, batch = settings.micro_batch_size, settings.batch_size
+    if micro is not None and batch % micro:
+        best = min(_divisors(batch), key=lambda n: abs(n - micro))
+        yield (
+            f"optimisation.micro_batch_size {micro} does not divide optimisation.batch_size "
+            f"{batch}; the nearest that does is {best}."
+        )
+    name = settings.schedule
+    if name not in SCHEDULES and not re.fullmatch(r"lin0?\.\d*[1-9]\d*", name):
+        near = difflib.get_close_matches(name, SCHEDULES, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SCHEDULES)}, lin0.4."
+        yield f"optimisation.schedule {name!r} is not known; {hint}"
+    if name == "exp" and settings.end == 0:
+        yield "optimisation.schedule exp never reaches 0; set optimisation.end above 0."
+    if settings.warmup >= settings.steps:
+        yield (
+            f"optimisation.warmup {settings.warmup} leaves none of the {settings.steps} steps; "
+            f"set it to {settings.steps // 10} or so."
+        )
+    losses = config.tokenizer_losses
+    if (
+        config.task == "tokenizer"
+        and losses.adversarial
+        and losses.adversarial_start >= settings.steps
+    ):
+        yield (
+            f"tokenizer_losses.adversarial_start {losses.adversarial_start} is after the last of "
+            f"the {settings.steps} steps; start earlier, or set tokenizer_losses.adversarial to 0."
+        )
+
+
+def _parallel(config: TrainingConfig) -> Iterable[str]:
+    parallel = config.parallel
+    if parallel.shard == "hybrid" and parallel.shard_size is None:
+        yield "parallel.shard hybrid needs the size of a group; set parallel.shard_size."
+    if parallel.shard != "hybrid" and parallel.shard_size is not None:
+        yield (
+            f"parallel.shard_size is for hybrid sharding; set parallel.shard to hybrid, or remove "
+            f"it beside {parallel.shard}."
+        )
+
+
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]

@@ -1,0 +1,149 @@
+"""Settings from the command line: ``--data.resolution 512 --data.sources cats dogs``.
+
+pydantic-settings reads the options; this file gives it a model in which everything may be left out,
+and lets lists be written as plain words.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, create_model
+from pydantic_settings import BaseSettings, CliSettingsSource
+from pydantic_settings import SettingsError as ParserError
+
+from training.config.errors import SettingsError, unknown
+from training.config.settings import TrainingConfig
+
+
+@cache
+def setting_types() -> Mapping[str, Any]:
+    """Every setting's dotted name -> its type; sections too."""
+    return types.MappingProxyType(dict(_walk(TrainingConfig, "")))
+
+
+def parse(arguments: Sequence[str], program: str | None = None) -> dict[str, Any]:
+    """Only what was given, nested as ``TrainingConfig`` is; values are checked later.
+
+    ``--help`` prints every setting and exits.
+
+    Raises:
+        SettingsError: an unknown option, or one without a value.
+    """
+    words = _normalised(arguments)
+    try:
+        source = CliSettingsSource(
+            _optional_model(),
+            cli_prog_name=program,
+            cli_parse_args=words,
+            cli_exit_on_error=False,
+            cli_hide_none_type=True,
+            cli_use_class_docs_for_groups=True,
+        )
+        return source()
+    except ParserError as error:
+        message = str(error).removeprefix("error parsing CLI: ")
+        raise SettingsError(f"The command line is wrong: {message}.") from error
+
+
+def _normalised(arguments: Sequence[str]) -> list[str]:
+    """Words after an option that takes a list become one JSON list; a bare claim is true."""
+    words: list[str] = []
+    rest = list(arguments)
+    while rest:
+        option, _, attached = rest.pop(0).partition("=")
+        if option in ("-h", "--help"):
+            words.append("--help")
+            continue
+        if not option.startswith("--"):
+            raise SettingsError(
+                f"{option!r} follows no setting; write --name value, and quote values with spaces."
+            )
+        name = option.removeprefix("--").replace("-", "_")
+        known = {**setting_types(), **_EXTRA}
+        if name not in known:
+            raise SettingsError(unknown(name, known))
+        values = [attached] if attached else []
+        while not attached and rest and not rest[0].startswith("--"):
+            values.append(rest.pop(0))
+        words += [f"--{name}", *_value(known[name], values)]
+    return words
+
+
+def _value(kind: Any, values: list[str]) -> list[str]:
+    is_list = get_origin(kind) is tuple and not (len(values) == 1 and values[0].startswith("["))
+    may_be_list = any(get_origin(part) is tuple for part in get_args(kind)) and len(values) > 1
+    if is_list or may_be_list:
+        return [json.dumps(values)]
+    if kind is bool and not values:
+        return ["true"]
+    return values
+
+
+_EXTRA = {"preset": str, "config": str}
+
+
+@cache
+def _optional_model() -> type[BaseSettings]:
+    """``TrainingConfig`` with nothing required, so that only what was given comes out."""
+    fields: dict[str, Any] = {name: (str | None, None) for name in _EXTRA}
+    return create_model(
+        "Settings",
+        __base__=BaseSettings,
+        __doc__="Train a model.",
+        **fields,
+        **_optional_fields(TrainingConfig),
+    )
+
+
+def _optional_fields(section: type) -> dict[str, Any]:
+    return {name: (_optional(kind) | None, None) for name, kind in _fields(section).items()}
+
+
+def _optional(kind: Any) -> Any:
+    section = _section(kind)
+    if section is None:
+        return kind
+    return create_model(section.__name__, __doc__=section.__doc__, **_optional_fields(section))
+
+
+def _fields(section: type) -> dict[str, Any]:
+    """The types of a section's settings, without None and annotations."""
+    hints = typing.get_type_hints(section)
+    names = (
+        section.model_fields
+        if issubclass(section, BaseModel)
+        else [field.name for field in dataclasses.fields(section)]
+    )
+    return {name: _plain(hints[name]) for name in names}
+
+
+def _plain(kind: Any) -> Any:
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        kinds = [part for part in get_args(kind) if part is not types.NoneType]
+        return kinds[0] if len(kinds) == 1 else typing.Union[tuple(kinds)]  # noqa: UP007
+    return kind
+
+
+def _section(kind: Any) -> type | None:
+    """The class of a nested section, None for a value."""
+    if not isinstance(kind, type):
+        return None
+    nested = issubclass(kind, BaseModel) or (
+        dataclasses.is_dataclass(kind)
+        and kind.__module__ in ("infinity.config", "infinity.request")
+    )
+    return kind if nested else None
+
+
+def _walk(section: type, prefix: str) -> typing.Iterator[tuple[str, Any]]:
+    for name, kind in _fields(section).items():
+        yield prefix + name, kind
+        if (inner := _section(kind)) is not None:
+            yield from _walk(inner, f"{prefix}{name}.")
