@@ -1,0 +1,91 @@
+"""The residual quantiser as tokenizer training sees it: straight-through, with its loss terms.
+
+Bits and sums are those of ``infinity.tokenizer.quantizer``. Source: paper section 3.2 and the
+tokenizer's release: a residual goes to the unit sphere, and gradients pass its signs unchanged.
+
+Legend: B samples, S scales, d bits a latent, y x latent grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from infinity.config import TokenizerConfig
+from infinity.schedule import ScaleSchedule
+from infinity.tokenizer.bits import codes_from_bits
+from infinity.tokenizer.canvas import resize_latent
+from infinity.tokenizer.quantizer import quantize
+from training.steps.entropy import INVERSE_TEMPERATURE, code_entropy, mean_code_entropy
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A slice's quantised features.
+
+    Attributes:
+        latent_Bdyx: the sum of the kept scales' codes; gradients reach the features.
+        commitment_B: mean squared distance of unit residuals to their codes, kept scales' mean.
+        code_entropy_B: see ``entropy.code_entropy``, kept scales' mean.
+        mean_code_entropy: see ``entropy.mean_code_entropy``, mean over the scales.
+    """
+
+    latent_Bdyx: Tensor
+    commitment_B: Tensor
+    code_entropy_B: Tensor
+    mean_code_entropy: Tensor
+
+    def entropy_penalty_B(self, diversity: float) -> Tensor:
+        """(B) the term to minimise, in nats over the inverse temperature, as the release has it."""
+        return (self.code_entropy_B - diversity * self.mean_code_entropy) / INVERSE_TEMPERATURE
+
+
+def draw_kept_scales(
+    generators: Sequence[torch.Generator], scales: int, dropout: float
+) -> Tensor | None:
+    """(S, B) float32: 1 where a sample's scale is kept, 0 where it is left out; None: all kept.
+
+    Each scale but the last is left out with the chance ``dropout``; later ones code what it would.
+    """
+    if not dropout:
+        return None
+    kept = torch.stack([torch.rand(scales, generator=g) >= dropout for g in generators], dim=1)
+    kept[-1] = True
+    return kept.float()
+
+
+def quantise(
+    features_Bdyx: Tensor,
+    config: TokenizerConfig,
+    schedule: ScaleSchedule,
+    kept_SB: Tensor | None = None,
+) -> Quantised:
+    """Quantise float32 features scale by scale."""
+    total = torch.zeros_like(features_Bdyx)
+    size = (features_Bdyx.shape[2], features_Bdyx.shape[3])
+    if kept_SB is None:
+        kept_SB = features_Bdyx.new_ones(len(schedule), len(features_Bdyx))
+    commitments, entropies, mean_entropies = [], [], []
+    for index, kept_B in enumerate(kept_SB):
+        residual = features_Bdyx - total
+        scale_size = schedule.latent_size(index, config.patch)
+        if scale_size != size:
+            residual = F.adaptive_avg_pool2d(residual, scale_size)
+        unit = F.normalize(residual, dim=1)
+        code = codes_from_bits(quantize(residual), config.bits, unit.dtype)
+        commitments.append((unit - code).square().mean(dim=(1, 2, 3)))
+        entropies.append(code_entropy(unit))
+        mean_entropies.append(mean_code_entropy(unit))
+        passed = unit + (code - unit).detach()
+        total = total + resize_latent(passed * kept_B[:, None, None, None], size)
+    weights_SB = kept_SB / kept_SB.sum(dim=0)
+    return Quantised(
+        total,
+        (torch.stack(commitments) * weights_SB).sum(dim=0),
+        (torch.stack(entropies) * weights_SB).sum(dim=0),
+        torch.stack(mean_entropies).mean(),
+    )

@@ -1,0 +1,194 @@
+"""The losses of the picture tokenizer, and of the discriminator that trains against it.
+
+Source: paper section 3.2 and the tokenizer's release: pictures are rebuilt from their bits and
+compared by pixels, by a feature network and by a discriminator; the quantiser adds its commitment
+and entropy terms. Weights are plain factors; the release balances nothing adaptively.
+
+Legend: B samples of a slice, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from infinity.errors import CheckpointError
+from infinity.tokenizer.tokenizer import Tokenizer
+from training.config.settings import TrainingConfig
+from training.optimizer import parameter_groups
+from training.steps.discriminator import PatchDiscriminator, fooling_loss, telling_loss
+from training.steps.perceptual import PerceptualDistance
+from training.steps.precision import cast_to, pictures_as_floats
+from training.steps.quantise import Quantised, draw_kept_scales, quantise
+from training.steps.step import DISCRIMINATOR, MODEL, StepBatch, StepResult, ratio
+
+SMALLEST_ERROR = 1e-10
+
+
+class TokenizerStep:
+    """Reconstruction, perceptual, adversarial, commitment and entropy terms.
+
+    Args:
+        config: of the run.
+        tokenizer: float32 weights.
+        perceptual: needed where its weight is not 0.
+        discriminator: needed where its weight is not 0.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        tokenizer: Tokenizer,
+        perceptual: PerceptualDistance | None,
+        discriminator: PatchDiscriminator | None,
+    ) -> None:
+        self.config = config
+        self.schedules = config.schedules
+        self.tokenizer = tokenizer
+        self.perceptual = perceptual
+        self.discriminator = discriminator
+        self.modules = nn.ModuleDict({"tokenizer": tokenizer.requires_grad_(True).train()})
+        self.frozen = nn.ModuleDict()
+        if perceptual is not None:
+            self.frozen["perceptual"] = perceptual
+        if discriminator is not None:
+            self.modules["discriminator"] = discriminator
+        self.phases = (MODEL,) if discriminator is None else (MODEL, DISCRIMINATOR)
+
+    @property
+    def trained(self) -> Mapping[str, nn.Module]:
+        return {"tokenizer": self.tokenizer}
+
+    def phases_at(self, step: int) -> tuple[str, ...]:
+        return self.phases if self._is_adversarial(step) else (MODEL,)
+
+    def blocks(self) -> list[nn.Module]:
+        return [
+            block
+            for half in (self.tokenizer.encoder, self.tokenizer.decoder)
+            for block in (*half.levels, *half.middle)
+        ]
+
+    def parameter_groups(self, phase: str) -> list[dict[str, Any]]:
+        optimisation, rate = self.config.optimisation, 1.0
+        module: nn.Module = self.tokenizer
+        if phase == DISCRIMINATOR:
+            assert self.discriminator is not None
+            module = self.discriminator
+            own_rate = self.config.tokenizer_losses.discriminator_learning_rate
+            rate = 1.0 if own_rate is None else own_rate / optimisation.learning_rate
+        groups = parameter_groups(module, optimisation.weight_decay)
+        return [{**group, "rate": rate} for group in groups if group["params"]]
+
+    def loss(
+        self, phase: str, batch: StepBatch, generators: Sequence[torch.Generator], step: int
+    ) -> StepResult:
+        if phase == DISCRIMINATOR:
+            return self._telling(batch, generators)
+        target = self._pictures(batch)
+        output, quantised = self._rebuild(target, batch, generators)
+        terms = self._terms(output, target, quantised, adversarial=self._is_adversarial(step))
+        weights = self.config.tokenizer_losses
+        losses_B = torch.stack([getattr(weights, name) * term for name, term in terms.items()])
+        losses_B = losses_B.sum(dim=0)
+        metrics = {name: ratio(term) for name, term in terms.items()}
+        metrics["loss"] = ratio(losses_B)
+        metrics["psnr"] = ratio(psnr_of(output, target))
+        metrics["code_entropy"] = ratio(quantised.code_entropy_B)
+        metrics["mean_code_entropy"] = ratio(quantised.mean_code_entropy)
+        return StepResult(losses_B.mean(), len(target), metrics)
+
+    @torch.no_grad()
+    def validation(self, batch: StepBatch) -> dict[str, Tensor]:
+        target = self._pictures(batch)
+        with cast_to(self.config.optimisation.dtype, target.device):
+            output = self.tokenizer.reconstruct(target, self.schedules[batch.aspect_ratio])
+        metrics = {
+            "l1": ratio((output - target).abs().mean(dim=(1, 2, 3))),
+            "psnr": ratio(psnr_of(output, target)),
+        }
+        if self.perceptual is not None:
+            metrics["perceptual"] = ratio(self.perceptual(output, target))
+        return metrics
+
+    def _terms(
+        self, output: Tensor, target: Tensor, quantised: Quantised, *, adversarial: bool
+    ) -> dict[str, Tensor]:
+        """Setting -> (B) what it weighs; terms that weigh nothing are not computed."""
+        weights = self.config.tokenizer_losses
+        difference = output - target
+        terms = {
+            "l1": difference.abs().mean(dim=(1, 2, 3)),
+            "l2": difference.square().mean(dim=(1, 2, 3)),
+            "commitment": quantised.commitment_B,
+            "entropy": quantised.entropy_penalty_B(weights.entropy_diversity),
+        }
+        if weights.gradient:
+            terms["gradient"] = difference.diff(dim=2).abs().mean(dim=(1, 2, 3))
+            terms["gradient"] = terms["gradient"] + difference.diff(dim=3).abs().mean(dim=(1, 2, 3))
+        with cast_to(self.config.optimisation.dtype, output.device):
+            if self.perceptual is not None:
+                terms["perceptual"] = self.perceptual(output, target)
+            if adversarial:
+                terms["adversarial"] = fooling_loss(self._judged_by_fixed_weights(output))
+        return terms
+
+    def _telling(self, batch: StepBatch, generators: Sequence[torch.Generator]) -> StepResult:
+        assert self.discriminator is not None
+        real = self._pictures(batch)
+        with torch.no_grad():
+            fake, _ = self._rebuild(real, batch, generators)
+        with cast_to(self.config.optimisation.dtype, real.device):
+            logits = self.discriminator(torch.cat((real, fake)))
+        real_logits, fake_logits = logits.chunk(2)
+        losses_B = telling_loss(real_logits, fake_logits)
+        metrics = {
+            "discriminator_loss": ratio(losses_B),
+            "logits_real": ratio(real_logits),
+            "logits_fake": ratio(fake_logits),
+        }
+        return StepResult(losses_B.mean(), len(real), metrics)
+
+    def _rebuild(
+        self, target: Tensor, batch: StepBatch, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Quantised]:
+        """Pictures (B, 3, H, W) float32 from their bits; gradients reach encoder and decoder."""
+        schedule = self.schedules[batch.aspect_ratio]
+        dropout = self.config.tokenizer_losses.scale_dropout
+        kept = draw_kept_scales(generators, len(schedule), dropout)
+        if kept is not None:
+            kept = kept.to(target.device)
+        precision = self.config.optimisation.dtype
+        with cast_to(precision, target.device):
+            features = self.tokenizer.features(target)
+        quantised = quantise(features, self.tokenizer.config, schedule, kept)
+        with cast_to(precision, target.device):
+            output = self.tokenizer.decoder(quantised.latent_Bdyx)
+        return output.float(), quantised
+
+    def _judged_by_fixed_weights(self, output: Tensor) -> Tensor:
+        """The discriminator's logits; gradients reach the pictures, not its weights."""
+        assert self.discriminator is not None
+        fixed = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
+        return functional_call(self.discriminator, fixed, (output,))
+
+    def _pictures(self, batch: StepBatch) -> Tensor:
+        if batch.pictures_u8 is None:
+            raise CheckpointError("A tokenizer is trained from pictures; prepared data has none.")
+        return pictures_as_floats(batch.pictures_u8, self.tokenizer.encoder.conv_in.weight.device)
+
+    def _is_adversarial(self, step: int) -> bool:
+        start = self.config.tokenizer_losses.adversarial_start
+        return self.discriminator is not None and step >= start
+
+
+def psnr_of(output: Tensor, target: Tensor) -> Tensor:
+    """(B) peak signal-to-noise ratio in dB of pictures in [-1, 1]."""
+    output = output.detach().clamp(-1, 1)
+    error_B = F.mse_loss(output, target, reduction="none").mean(dim=(1, 2, 3)) / 4
+    return -10 * error_B.clamp_min(SMALLEST_ERROR).log10()
