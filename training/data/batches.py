@@ -1,0 +1,233 @@
+"""Batches for the training loop: pure functions of the step, loaded ahead by worker processes.
+
+Legend: B samples, H W pixels, l tokens of a scale, D bits a token.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from infinity.errors import InfinityError, RequestError
+from infinity.images import covering, rgb
+from training.config.settings import TrainingConfig
+from training.data.captions import draw_caption
+from training.data.errors import DataError
+from training.data.plan import BatchPlan
+from training.data.records import Batch, Record, Skip
+from training.data.report import SkipReport
+from training.data.shards import PreparedSource
+from training.data.source import Source, open_source, skip_of
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 20
+"""Records tried for one sample before the data is called unusable."""
+
+_PREFETCHED = 2  # batches a worker
+
+
+@dataclass(frozen=True)
+class Order:
+    """One rank's part of a step: bucket, places in it, and the first place in the global batch."""
+
+    step: int
+    aspect_ratio: str
+    places: np.ndarray
+    first: int
+
+
+def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
+    """The configured sources and the plan of their batches.
+
+    Raises:
+        DataError: see :func:`open_source`.
+    """
+    schedules = config.schedules
+    squarest = min(
+        schedules, key=lambda ratio: abs(np.subtract(*config.image_size(ratio))), default=""
+    )
+    source = open_source(
+        config.data,
+        schedules,
+        picture_side=max(config.image_size(squarest)) if squarest else 0,
+        seed=config.seed,
+    )
+    for part in source.parts:
+        if isinstance(part, PreparedSource):
+            part.check(config)
+    if source.endless:
+        source = Source(source.parts, {squarest: range(len(source))}, source.report, source.formats)
+    missing = len(source) - sum(source.sizes.values())
+    if missing:
+        raise DataError(
+            f"{missing} prepared samples have aspect ratios that are not trained; prepare the data "
+            "for this resolution, or train all of its aspect ratios."
+        )
+    shuffle = config.data.shuffle and not source.endless
+    plan = BatchPlan(source.sizes, config.optimisation.batch_size, config.seed, shuffle=shuffle)
+    return source, plan
+
+
+def batches(
+    config: TrainingConfig,
+    *,
+    start_step: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    report: SkipReport | None = None,
+) -> Iterator[Batch]:
+    """This rank's slices of the global batches of steps ``start_step`` to the last.
+
+    Args:
+        report: filled with what this rank skips while loading (``Source.report`` has what listing
+            skipped); logged after every pass and at the end.
+
+    Raises:
+        DataError: see :func:`open_source`; too many records turn out to be unusable.
+    """
+    size = config.optimisation.batch_size
+    if size % world_size:
+        raise DataError(
+            f"A batch of {size} cannot be shared equally by {world_size} processes; set "
+            f"optimisation.batch_size to a multiple of {world_size}."
+        )
+    source, plan = open_data(config)
+    report = SkipReport() if report is None else report
+    if rank == 0:
+        for line in source.report.lines():
+            logger.info("data listed: %s", line)
+    share = size // world_size
+    loader: DataLoader[Batch | InfinityError] = DataLoader(
+        BatchBuilder(config, source, plan),
+        sampler=_Orders(plan, start_step, config.optimisation.steps, rank * share, share),
+        batch_size=None,
+        num_workers=config.data.workers,
+        prefetch_factor=_PREFETCHED if config.data.workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+    return _checked(loader, plan, report, config.data.skip_tolerance)
+
+
+def _checked(
+    loader: DataLoader[Batch | InfinityError], plan: BatchPlan, report: SkipReport, tolerance: float
+) -> Iterator[Batch]:
+    now = None
+    try:
+        for batch in loader:
+            if isinstance(batch, InfinityError):
+                raise batch
+            if now is not None and plan.cycle(batch.step) != now:
+                logger.info("pass %d ends: %s", now + 1, "; ".join(report.lines()))
+            now = plan.cycle(batch.step)
+            report.add(len(batch) + len(batch.skipped), batch.skipped)
+            report.require(tolerance, complete=False)
+            yield batch
+    finally:
+        logger.info("data loaded: %s", "\n".join(report.lines()))
+
+
+class _Orders(Sampler[Order]):
+    """The steps of one rank, in turn."""
+
+    def __init__(self, plan: BatchPlan, start: int, stop: int, first: int, share: int) -> None:
+        self._plan, self._steps = plan, range(start, stop)
+        self._first, self._share = first, share
+
+    def __iter__(self) -> Iterator[Order]:
+        for step in self._steps:
+            ratio, places = self._plan.indices(step)
+            yield Order(step, ratio, places[self._first : self._first + self._share], self._first)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    record: Record
+    caption: tuple[int, str]
+    pixels_HWC: np.ndarray | None
+
+
+class BatchBuilder(Dataset["Batch | InfinityError"]):
+    """Orders -> batches. Runs in worker processes; errors come back as values, in one sentence."""
+
+    def __init__(self, config: TrainingConfig, source: Source, plan: BatchPlan) -> None:
+        self.config, self.source, self.plan = config, source, plan
+
+    def __getitem__(self, order: Order) -> Batch | InfinityError:
+        skips: list[Skip] = []
+        try:
+            samples = [
+                self._sample(order, order.first + number, int(place), skips)
+                for number, place in enumerate(order.places)
+            ]
+            return self._batch(order, samples, tuple(skips))
+        except InfinityError as error:
+            return error
+
+    def _sample(self, order: Order, position: int, place: int, skips: list[Skip]) -> _Sample:
+        members = self.source.buckets[order.aspect_ratio]
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                place = self.plan.replacement(order.aspect_ratio, order.step, position, attempt)
+            record = self.source.record(int(members[place]))
+            random = self.plan.sample_random(order.step, position)
+            caption = draw_caption(
+                record.captions, self.config.data.short_caption_probability, random
+            )
+            if record.load is None:
+                return _Sample(record, caption, None)
+            try:
+                picture = record.load()
+                height, width = self.config.image_size(order.aspect_ratio)
+                pixels = np.array(covering(rgb(picture), height, width))
+                return _Sample(record, caption, pixels)
+            except (RequestError, DataError) as error:
+                skips.append(skip_of(record.key, error))
+        raise DataError(
+            f"{ATTEMPTS} records in a row cannot be used (last: {skips[-1].key}: "
+            f"{skips[-1].detail}); look at the data with python -m training.prepare."
+        )
+
+    def _batch(self, order: Order, samples: list[_Sample], skips: tuple[Skip, ...]) -> Batch:
+        prepared = [sample.record.prepared for sample in samples]
+        pictures = [sample.pixels_HWC for sample in samples]
+        bits = latents = features = None
+        ready = [part for part in prepared if part is not None]
+        if ready:
+            schedule = self.config.schedules[order.aspect_ratio]
+            bits_BLD = torch.stack([part.bits for part in ready])
+            bits = tuple(bits_BLD[:, schedule.span(i)] for i in range(len(schedule)))
+            latents = _stacked([part.latent_dyx for part in ready])
+            texts = [part.texts for part in ready]
+            if all(text is not None for text in texts) and not self.config.text_encoder.train:
+                features = tuple(
+                    text[sample.caption[0]]  # type: ignore[index]
+                    for text, sample in zip(texts, samples, strict=True)
+                )
+        shown = [torch.from_numpy(pixels) for pixels in pictures if pixels is not None]
+        return Batch(
+            step=order.step,
+            aspect_ratio=order.aspect_ratio,
+            captions=tuple(sample.caption[1] for sample in samples),
+            keys=tuple(sample.record.key for sample in samples),
+            positions=tuple(range(order.first, order.first + len(samples))),
+            pictures_u8=torch.stack(shown).permute(0, 3, 1, 2).contiguous() if shown else None,
+            bits=bits,
+            latents=latents,
+            features=features,
+            skipped=skips,
+        )
+
+
+def _stacked(tensors: list[Tensor | None]) -> Tensor | None:
+    present = [tensor for tensor in tensors if tensor is not None]
+    return torch.stack(present) if len(present) == len(tensors) else None

@@ -1,0 +1,56 @@
+"""Which of a picture's captions a sample is trained with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_LONG_SENTENCE = 15  # words; one such sentence says enough for a short caption, else it takes two
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captions:
+    """The texts of one picture.
+
+    Attributes:
+        long, short: alternatives of each kind, none of them empty; at least one in all.
+        by_sentences: a long caption may be cut to its leading sentences, and to one or two of them
+            where no short caption is given (upstream's layout, for captions that models wrote).
+    """
+
+    long: tuple[str, ...]
+    short: tuple[str, ...] = ()
+    by_sentences: bool = False
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return self.long + self.short
+
+
+def draw_caption(
+    captions: Captions, short_probability: float, random: np.random.Generator
+) -> tuple[int, str]:
+    """One of the captions: its index in ``captions.all`` and the text to train with.
+
+    Parity: upstream's rule of section 6 of its notes, tests/training/data/test_captions.py.
+    """
+    takes_short = bool(random.random() < short_probability)
+    wanted = captions.short if takes_short else captions.long
+    options = wanted or captions.all
+    choice = int(random.integers(len(options)))
+    index = choice + (len(captions.long) if options is captions.short else 0)
+    text = options[choice]
+    if captions.by_sentences and index < len(captions.long):
+        text = _leading_sentences(text, takes_short, random)
+    return index, text
+
+
+def _leading_sentences(text: str, short: bool, random: np.random.Generator) -> str:
+    sentences = [sentence for sentence in text.split(".") if sentence]
+    few = 1 if sentences and len(sentences[0].split()) >= _LONG_SENTENCE else 2
+    if short:
+        return ".".join(sentences[:few]) or text
+    if len(sentences) <= few:
+        return text
+    return ".".join(sentences[: int(random.integers(few + 1, len(sentences) + 1))])

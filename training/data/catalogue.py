@@ -1,0 +1,157 @@
+"""The list of everything in a source: read once, kept in Arrow, looked up by number.
+
+Millions of records stay small in memory, and the list of a large source is written to disk, where
+later runs and other processes of the same machine find it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from filelock import FileLock
+from tqdm import tqdm
+
+from training.data.captions import Captions
+from training.data.records import Entry, Skip
+from training.data.remote import cache_folder
+from training.data.report import SkipReport
+
+logger = logging.getLogger(__name__)
+
+KEPT_FROM = 10_000
+"""Records from which on a list is written to disk; shorter ones are read again in seconds."""
+
+_VERSION = 1
+_CHUNK, _THREADS = 4096, 8
+_SCHEMA = pa.schema(
+    [
+        ("key", pa.large_string()),
+        ("place", pa.large_string()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("ratio", pa.float64()),
+        ("long", pa.large_list(pa.large_string())),
+        ("short", pa.large_list(pa.large_string())),
+        ("by_sentences", pa.bool_()),
+    ]
+)
+
+
+class Catalogue:
+    """The usable records of a source and a report of the others."""
+
+    def __init__(self, table: pa.Table, report: SkipReport) -> None:
+        self._table = table
+        self.report = report
+        self.ratios: np.ndarray = table["ratio"].to_numpy()
+        """(records,) float64: height over width."""
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    def entry(self, index: int) -> Entry:
+        row: dict[str, Any] = self._table.slice(index, 1).to_pylist()[0]
+        captions = Captions(
+            long=tuple(row.pop("long")),
+            short=tuple(row.pop("short")),
+            by_sentences=row.pop("by_sentences"),
+        )
+        return Entry(captions=captions, **row)
+
+
+def open_catalogue(
+    name: str,
+    entries: Callable[[], Iterable[Entry | Skip]],
+    measure: Callable[[Entry], Entry | Skip],
+    fingerprint: str | None,
+) -> Catalogue:
+    """The list of a source, from disk where it was written before and is still true.
+
+    Args:
+        name: of the source, for the progress bar.
+        entries: reads the source.
+        measure: fills in the size of a picture whose size the source does not tell.
+        fingerprint: changes whenever the source does; None: nothing is kept.
+    """
+    if fingerprint is None:
+        return _build(name, entries(), measure)
+    tag = hashlib.sha256(f"{_VERSION}\n{fingerprint}".encode()).hexdigest()
+    path = cache_folder() / "catalogues" / f"{tag}.arrow"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if path.is_file():
+                return _read(path)
+            catalogue = _build(name, entries(), measure)
+            if catalogue.report.seen >= KEPT_FROM:
+                _write(catalogue, path)
+            return catalogue
+    except (PermissionError, pa.ArrowInvalid) as error:
+        logger.warning("the list of %s is not kept in %s (%s)", name, path.parent, error)
+        return _build(name, entries(), measure)
+
+
+def _build(
+    name: str, entries: Iterable[Entry | Skip], measure: Callable[[Entry], Entry | Skip]
+) -> Catalogue:
+    report = SkipReport()
+    tables = [_SCHEMA.empty_table()]
+    with (
+        ThreadPoolExecutor(_THREADS) as pool,
+        tqdm(desc=f"listing {name}", unit=" records", delay=2) as bar,
+    ):
+        for chunk in _chunks(entries):
+            measured = list(pool.map(lambda item: _measured(item, measure), chunk))
+            usable = [item for item in measured if isinstance(item, Entry)]
+            report.add(len(chunk), (item for item in measured if isinstance(item, Skip)))
+            tables.append(pa.Table.from_pylist([_row(entry) for entry in usable], _SCHEMA))
+            bar.update(len(chunk))
+    return Catalogue(pa.concat_tables(tables).combine_chunks(), report)
+
+
+def _chunks(entries: Iterable[Entry | Skip]) -> Iterator[list[Entry | Skip]]:
+    iterator = iter(entries)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
+
+
+def _measured(item: Entry | Skip, measure: Callable[[Entry], Entry | Skip]) -> Entry | Skip:
+    return measure(item) if isinstance(item, Entry) and not item.ratio else item
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    row = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
+    captions: Captions = row.pop("captions")
+    return {**row, **dataclasses.asdict(captions)}
+
+
+def _write(catalogue: Catalogue, path: Path) -> None:
+    report = json.dumps(dataclasses.asdict(catalogue.report))
+    table = catalogue._table.replace_schema_metadata({"report": report})
+    draft = path.with_suffix(f".{os.getpid()}.writing")
+    with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    draft.replace(path)
+
+
+def _read(path: Path) -> Catalogue:
+    with pa.memory_map(str(path)) as file:
+        table = pa.ipc.open_file(file).read_all()
+    saved = json.loads((table.schema.metadata or {})[b"report"])
+    examples = {
+        reason: [Skip(**skip) for skip in skips] for reason, skips in saved["examples"].items()
+    }
+    return Catalogue(table, SkipReport(saved["seen"], saved["counts"], examples))

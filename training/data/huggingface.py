@@ -1,0 +1,115 @@
+"""Hugging Face datasets: saved on disk, parquet or arrow files, or a repository of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from training.config.settings import DataSettings
+from training.data.errors import DataError
+from training.data.fields import Fields, find_fields
+from training.data.paths import PictureFolders
+from training.data.records import Entry, Skip
+
+_SAVED = ("dataset_info.json", "dataset_dict.json")
+_BUILDERS = {".parquet": "parquet", ".arrow": "arrow"}
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk`` wrote the folder."""
+    return any((folder / name).is_file() for name in _SAVED)
+
+
+def table_files(folder: Path) -> list[Path]:
+    """Parquet files below a folder."""
+    return sorted(folder.rglob("*.parquet"))
+
+
+class Table:
+    """The rows of one dataset; the pictures stay encoded until they are asked for.
+
+    Raises:
+        DataError: it cannot be read, or has no such split or columns.
+    """
+
+    def __init__(self, source: str, settings: DataSettings) -> None:
+        import datasets
+
+        self.source = source
+        rows = _load(source, settings.split)
+        self.fields: Fields = find_fields(rows.column_names, settings, source)
+        feature = rows.features[self.fields.picture]
+        if isinstance(feature, datasets.Image):
+            rows = rows.cast_column(self.fields.picture, datasets.Image(decode=False))
+        self._rows = rows
+        self._texts = rows.select_columns(
+            [name for name in rows.column_names if name != self.fields.picture]
+        )
+        self._folders = PictureFolders(Path(source) / "rows", settings.picture_folders)
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self._rows._fingerprint)
+
+    def entries(self) -> Iterator[Entry | Skip]:
+        """Rows in their order, not measured yet."""
+        for number, row in enumerate(self._texts):
+            captions = self.fields.captions(row)  # type: ignore[arg-type]
+            if captions is None:
+                yield Skip(reason="empty caption", key=f"row {number}", detail=self.source)
+            else:
+                yield Entry(key=f"row {number}", place=str(number), captions=captions)
+
+    def picture(self, number: int) -> bytes | Path:
+        """A row's picture, encoded, or the file it lies in.
+
+        Raises:
+            DataError: the row has none, or one outside of the data's folders.
+        """
+        value: Any = self._rows[number][self.fields.picture]
+        if isinstance(value, dict):
+            value = value.get("bytes") or value.get("path")
+        if isinstance(value, bytes):
+            return value
+        if isinstance(value, str) and value:
+            return self._folders.find(value, f"row {number}")
+        raise DataError(f"{self.source}, row {number} holds no picture in {self.fields.picture!r}.")
+
+
+def _load(source: str, split: str) -> Any:
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    path = Path(source)
+    datasets.disable_progress_bars()
+    try:
+        if is_saved_dataset(path):
+            rows = datasets.load_from_disk(source)
+        elif path.suffix in _BUILDERS and path.is_file():
+            rows = datasets.load_dataset(_BUILDERS[path.suffix], data_files=source, split="train")
+        elif path.is_dir() and (files := table_files(path)):
+            rows = datasets.load_dataset(
+                "parquet", data_files=_of_split(files, split), split="train"
+            )
+        else:
+            rows = datasets.load_dataset(source, split=split)
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        raise DataError(
+            f"{source} cannot be read as a Hugging Face dataset with the split {split!r} "
+            f"({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
+            "); check the name, the split (data.split) and the network."
+        ) from error
+    if isinstance(rows, dict):
+        if split not in rows:
+            raise DataError(
+                f"{source} has no split {split!r}; set data.split to one of {', '.join(map(str, rows))}."
+            )
+        rows = rows[split]
+    return rows
+
+
+def _of_split(files: list[Path], split: str) -> list[str]:
+    """The files named after the split, all of them where none is."""
+    named = [path for path in files if path.name.split("-")[0].split(".")[0] == split]
+    return [str(path) for path in named or files]

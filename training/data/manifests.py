@@ -1,0 +1,164 @@
+"""JSON, JSONL and CSV files that name pictures and captions, upstream's layout among them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from training.config.settings import DataSettings
+from training.data.captions import Captions
+from training.data.errors import DataError
+from training.data.fields import Fields, find_fields
+from training.data.paths import PictureFolders
+from training.data.records import Entry, Skip
+
+INFINITY_NAME = re.compile(r"(?P<ratio>\d+(\.\d+)?)_(?P<count>\d+)\.jsonl")
+"""Upstream's ``[height over width]_[number of lines].jsonl``."""
+
+_DELIMITERS = {".tsv": "\t"}
+_SHOWN = 60  # characters of a wrong line in a message
+
+
+def manifest_entries(
+    path: Path, settings: DataSettings, root: Path | None = None
+) -> Iterator[Entry | Skip]:
+    """Records of one JSON, JSONL, CSV or TSV file, in the file's order.
+
+    Args:
+        root: the source the file was found in; paths may lead there too.
+
+    Raises:
+        DataError: not such a file, no fields to use, or paths that lead outside.
+    """
+    others = (*settings.picture_folders, *((root,) if root is not None else ()))
+    folders = PictureFolders(path, others)
+    upstream = INFINITY_NAME.fullmatch(path.name) is not None
+    fields: Fields | None = None
+    for where, record in _records(path):
+        if isinstance(record, Skip):
+            yield record
+            continue
+        if fields is None or not _has(record, fields):
+            fields = find_fields(_names(record), settings, f"{path.name}, {where}")
+        name = record.get(fields.picture)
+        if not isinstance(name, str) or not name:
+            yield Skip(reason="broken record", key=where, detail=f"no {fields.picture}")
+            continue
+        captions = fields.captions(record)
+        if captions is None:
+            yield Skip(reason="empty caption", key=name, detail=f"{path.name}, {where}")
+            continue
+        place = folders.find(name, where)
+        if not place.is_file():
+            yield Skip(reason="missing file", key=name, detail=f"{path.name}, {where}: no {place}")
+            continue
+        yield Entry(
+            key=name,
+            place=str(place),
+            captions=_without_flags(captions) if upstream else captions,
+            ratio=_ratio(record.get("h_div_w")) if upstream else 0.0,
+        )
+
+
+def infinity_files(folder: Path) -> list[Path]:
+    """Upstream's files in a folder, or in its ``splits``; empty where there are none."""
+    for place in (folder, folder / "splits"):
+        files = sorted(p for p in place.glob("*.jsonl") if INFINITY_NAME.fullmatch(p.name))
+        if files:
+            return files
+    return []
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a JSON file ({error}); correct or remove it.") from error
+
+
+def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
+    """(where it stands, record) of any of the formats."""
+    try:
+        if path.suffix == ".json":
+            yield from _json_records(path)
+        elif path.suffix == ".jsonl":
+            yield from _jsonl_records(path)
+        else:
+            yield from _csv_records(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as text ({error}); save it as UTF-8.") from error
+
+
+def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
+    """A list of objects, or an object of picture -> caption or picture -> object."""
+    content = read_json(path)
+    if isinstance(content, list):
+        for number, record in enumerate(content, 1):
+            where = f"entry {number}"
+            yield where, record if isinstance(record, dict) else _not_an_object(where, record)
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            record = value if isinstance(value, dict) else {"caption": value}
+            yield f"entry {name!r}", {"image_path": name, **record}
+    else:
+        raise DataError(
+            f"{path} holds neither a list of records nor an object of pictures; see docs/data.md."
+        )
+
+
+def _jsonl_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            where = f"line {number}"
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                record = line.strip()
+            yield where, record if isinstance(record, dict) else _not_an_object(where, record)
+
+
+def _csv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file, delimiter=_DELIMITERS.get(path.suffix, ","))
+        for row in rows:
+            yield f"line {rows.line_num}", row
+
+
+def _not_an_object(where: str, record: Any) -> Skip:
+    return Skip(reason="broken record", key=where, detail=f"not an object: {str(record)[:_SHOWN]}")
+
+
+def _names(record: Mapping[Any, Any]) -> list[str]:
+    return [name for name in record if isinstance(name, str)]
+
+
+def _has(record: Mapping[str, Any], fields: Fields) -> bool:
+    return fields.picture in record and (fields.long in record or fields.short in record)
+
+
+def _without_flags(captions: Captions) -> Captions:
+    """Texts up to the first "--", where flags of other programs begin (upstream's rule)."""
+    return replace(
+        captions,
+        long=tuple(text.split("--")[0].strip() or text for text in captions.long),
+        short=tuple(text.split("--")[0].strip() or text for text in captions.short),
+    )
+
+
+def _ratio(value: Any) -> float:
+    """A trustworthy height over width, else 0: measured then."""
+    good = isinstance(value, int | float) and math.isfinite(value) and value > 0
+    return float(value) if good else 0.0

@@ -1,0 +1,71 @@
+"""Where a manifest's paths may lead: into the data's own folders, nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from training.data.errors import DataError
+
+_ASIDE = frozenset({"splits", "annotations", "jsonls", "manifests"})
+"""Folders that hold manifests beside the pictures' folder: paths may start one level above."""
+
+
+class PictureFolders:
+    """Turns the paths of a manifest into files.
+
+    A relative path is looked up in the manifest's folder, then in the others, then in the working
+    directory (upstream's rule). Links are followed before a path is judged.
+
+    Args:
+        manifest: its folder is the first to look in.
+        others: more folders that paths may lead to.
+    """
+
+    def __init__(self, manifest: Path, others: Sequence[str | Path] = ()) -> None:
+        self.manifest = manifest
+        folder = manifest.parent.resolve()
+        above = (folder.parent,) if folder.name in _ASIDE else ()
+        named = [Path(other).resolve() for other in others]
+        self.bases = list(dict.fromkeys((folder, *above, *named, Path.cwd())))
+
+    def find(self, text: str, where: str) -> Path:
+        """The file that ``text`` names; it may not exist.
+
+        Args:
+            where: the line or entry that names it, for messages.
+
+        Raises:
+            DataError: it lies outside of the data's folders, or is a URL.
+        """
+        if "://" in text:
+            raise DataError(
+                f"{self.manifest.name}, {where} names the URL {text}; download the pictures first, "
+                "or give WebDataset shards, which may be streamed."
+            )
+        if "\0" in text:
+            raise DataError(
+                f"{self.manifest.name}, {where} names a picture with a zero byte in its path; "
+                "correct the manifest."
+            )
+        text = text.replace("\\", "/") if not Path(text).is_absolute() else text
+        first: Path | None = None
+        for base in self.bases:
+            path = base / text
+            if self._is_inside(path, text):
+                if path.is_file():
+                    return path
+                first = first or path
+        if first is None:
+            raise DataError(
+                f"{self.manifest.name}, {where} names {text}, which lies outside of "
+                f"{self.bases[0]}; correct the path, or allow its folder with "
+                "data.picture_folders."
+            )
+        return first
+
+    def _is_inside(self, path: Path, text: str) -> bool:
+        climbs = ".." in PurePosixPath(text).parts
+        allowed = self.bases[:-1] if climbs else self.bases
+        resolved = path.resolve()
+        return any(resolved.is_relative_to(base) for base in allowed)

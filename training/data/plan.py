@@ -1,0 +1,102 @@
+"""Which records make up the batch of a step: a pure function of the step number.
+
+Each bucket (aspect ratio) is an endless sequence: its records in one random order, then in another,
+and so on; its batches cut that sequence without gap or overlap. A cycle gives every bucket its share
+of batches, about one pass over the data, in random order. So a run resumes anywhere by its step
+alone, and every record comes up exactly once a pass of its bucket.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+
+import numpy as np
+
+_CYCLE, _ORDER, _SAMPLE = range(3)  # keep the draws of one purpose apart from the others'
+
+
+class BatchPlan:
+    """The batches of a run.
+
+    Args:
+        sizes: records a bucket, by aspect ratio; empty buckets never come up.
+        batch_size: samples of a global batch.
+        shuffle: else records come in the order they were read in, bucket after bucket.
+    """
+
+    def __init__(
+        self, sizes: Mapping[str, int], batch_size: int, seed: int, *, shuffle: bool = True
+    ) -> None:
+        self.sizes = {ratio: size for ratio, size in sizes.items() if size}
+        if not self.sizes:
+            raise ValueError("a plan needs at least one record")
+        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self._ratios = tuple(self.sizes)
+        self._orders: dict[tuple[int, int], np.ndarray] = {}
+        self._cycle_order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    def cycle(self, step: int) -> int:
+        """The pass over the data that a step belongs to."""
+        total, buckets = sum(self.sizes.values()), len(self.sizes)
+        least = step * self.batch_size // total
+        most = least + (buckets + 1) * self.batch_size // total + 2
+        return bisect_right(range(least, most + 1), step, key=self._steps_before) - 1 + least
+
+    def indices(self, step: int) -> tuple[str, np.ndarray]:
+        """The bucket of a step and the places in it of its ``batch_size`` records, int64."""
+        cycle = self.cycle(step)
+        first = [self._batches_before(cycle, ratio) for ratio in self._ratios]
+        after = [self._batches_before(cycle + 1, ratio) for ratio in self._ratios]
+        ends = np.cumsum(np.subtract(after, first))
+        number = step - self._steps_before(cycle)
+        if self.shuffle:
+            number = int(self._order_of_cycle(cycle, int(ends[-1]))[number])
+        bucket = int(np.searchsorted(ends, number, side="right"))
+        batch = first[bucket] + number - (int(ends[bucket - 1]) if bucket else 0)
+        return self._ratios[bucket], self._places(bucket, batch)
+
+    def replacement(self, ratio: str, step: int, position: int, attempt: int) -> int:
+        """The place in the bucket of the record that stands in for an unusable one."""
+        random = np.random.default_rng((self.seed, _SAMPLE, step, position, attempt))
+        return int(random.integers(self.sizes[ratio]))
+
+    def sample_random(self, step: int, position: int) -> np.random.Generator:
+        """The source of a sample's draws, such as its caption's."""
+        return np.random.default_rng((self.seed, _SAMPLE, step, position))
+
+    def _batches_before(self, cycle: int, ratio: str) -> int:
+        return cycle * self.sizes[ratio] // self.batch_size
+
+    def _steps_before(self, cycle: int) -> int:
+        return sum(self._batches_before(cycle, ratio) for ratio in self._ratios)
+
+    def _order_of_cycle(self, cycle: int, steps: int) -> np.ndarray:
+        if self._cycle_order[0] != cycle:
+            random = np.random.default_rng((self.seed, _CYCLE, cycle))
+            self._cycle_order = cycle, random.permutation(steps)
+        return self._cycle_order[1]
+
+    def _places(self, bucket: int, batch: int) -> np.ndarray:
+        size = self.sizes[self._ratios[bucket]]
+        numbers = np.arange(self.batch_size, dtype=np.int64) + batch * self.batch_size
+        passes, places = np.divmod(numbers, size)
+        if not self.shuffle:
+            return places
+        return np.concatenate(
+            [self._order(bucket, int(each))[places[passes == each]] for each in np.unique(passes)]
+        )
+
+    def _order(self, bucket: int, number: int) -> np.ndarray:
+        """A bucket's records in the order of one pass; the last two passes' are kept."""
+        key = bucket, number
+        if key not in self._orders:
+            self._orders = {
+                kept: order
+                for kept, order in self._orders.items()
+                if kept[0] != bucket or kept[1] == number - 1
+            }
+            size = self.sizes[self._ratios[bucket]]
+            random = np.random.default_rng((self.seed, _ORDER, bucket, number))
+            self._orders[key] = random.permutation(size)
+        return self._orders[key]

@@ -1,0 +1,144 @@
+"""What sources give and batches hold.
+
+Legend: B samples, H W pixels, l tokens of a scale, D bits a token, T tokens and W width of a text,
+d y x bits a latent and the latent grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from training.data.captions import Captions
+
+SkipReason = Literal["missing file", "broken picture", "empty caption", "broken record"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """A record that cannot be used."""
+
+    reason: SkipReason
+    key: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A line of a catalogue: where a picture lies and what it shows.
+
+    Attributes:
+        key: names it in reports.
+        place: path or URL of the file that holds the picture, or the row of a table.
+        offset, length: of the picture's bytes in that file; -1: the whole file.
+        height, width: in pixels, standing upright; 0: not known yet.
+        ratio: height over width; 0: not known yet.
+    """
+
+    key: str
+    place: str
+    captions: Captions
+    offset: int = -1
+    length: int = -1
+    height: int = 0
+    width: int = 0
+    ratio: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A sample that was computed before.
+
+    Attributes:
+        bits: of all scales, (L, D) bool.
+        latent_dyx: the tokenizer's continuous features, float32, or None where they were left out.
+        texts: features of each caption, long ones first, (T, W) float32; None where left out.
+    """
+
+    bits: Tensor
+    latent_dyx: Tensor | None
+    texts: tuple[Tensor, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One sample of a source.
+
+    Attributes:
+        load: reads the picture in full; raises RequestError where it is missing or broken. None
+            where ``prepared`` is given.
+        height, width: in pixels, upright; None where the source does not know.
+    """
+
+    key: str
+    captions: Captions
+    load: Callable[[], Image.Image] | None = None
+    prepared: Prepared | None = None
+    height: int | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A slice of one step's global batch; all of one aspect ratio.
+
+    Attributes:
+        step: the step it belongs to.
+        pictures_u8: (B, 3, H, W) uint8 RGB, or None for prepared data.
+        bits: of every scale (B, l, D) bool, the tokenizer's clean labels, or None.
+        latents: (B, d, y, x) float32, the tokenizer's continuous features, or None.
+        features: the captions' text features, (T, W) float32 each, or None.
+        keys: the records' names.
+        positions: places of the samples in the global batch.
+        skipped: records that others took the place of.
+    """
+
+    step: int
+    aspect_ratio: str
+    captions: tuple[str, ...]
+    keys: tuple[str, ...]
+    positions: tuple[int, ...]
+    pictures_u8: Tensor | None = None
+    bits: tuple[Tensor, ...] | None = None
+    latents: Tensor | None = None
+    features: tuple[Tensor, ...] | None = None
+    skipped: tuple[Skip, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def slice(self, start: int, stop: int) -> Batch:
+        """Samples ``start`` to ``stop`` of this batch, for a micro-batch."""
+        part = slice(start, stop)
+        return replace(
+            self,
+            captions=self.captions[part],
+            keys=self.keys[part],
+            positions=self.positions[part],
+            pictures_u8=None if self.pictures_u8 is None else self.pictures_u8[part],
+            bits=None if self.bits is None else tuple(scale[part] for scale in self.bits),
+            latents=None if self.latents is None else self.latents[part],
+            features=None if self.features is None else self.features[part],
+        )
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensors on ``device``."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory; called by torch's DataLoader."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return replace(
+            self,
+            pictures_u8=None if self.pictures_u8 is None else change(self.pictures_u8),
+            bits=None if self.bits is None else tuple(map(change, self.bits)),
+            latents=None if self.latents is None else change(self.latents),
+            features=None if self.features is None else tuple(map(change, self.features)),
+        )

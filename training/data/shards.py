@@ -1,0 +1,273 @@
+"""Prepared data: tokenizer bits, continuous features and text features in safetensors shards.
+
+Shards are memory-mapped and read a row at a time; ``index.json`` names them with their checksums.
+
+Legend: N samples of a shard, L tokens of all scales, D bits a token, d y x the latent, T W a text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from infinity.schedule import ScaleSchedule
+from training.config.settings import TrainingConfig
+from training.data.captions import Captions
+from training.data.errors import DataError
+from training.data.records import Prepared, Record
+
+INDEX_FILE = "index.json"
+FORMAT = "infinity-prepared-1"
+_OPEN_SHARDS = 64
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One file: ``samples`` of records ``first`` to ``stop`` of a bucket (skipped ones left out)."""
+
+    file: str
+    sha256: str
+    bytes: int
+    samples: int
+    aspect_ratio: str
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """What a prepared folder holds.
+
+    Attributes:
+        recipe: what it was made from and with: "tokenizer" (its settings), "tokenizer_sha256",
+            "schedules", "text" (width and the encoder's name, or None), and the source.
+        complete: False until the last shard is written.
+    """
+
+    format: str
+    recipe: dict[str, Any]
+    shards: tuple[Shard, ...] = ()
+    complete: bool = False
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        draft = folder / f"{INDEX_FILE}.writing"
+        draft.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        draft.replace(folder / INDEX_FILE)
+
+    @property
+    def schedules(self) -> dict[str, ScaleSchedule]:
+        return {
+            ratio: ScaleSchedule.from_dict(schedule)
+            for ratio, schedule in self.recipe["schedules"].items()
+        }
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether ``folder`` holds prepared data, finished or not."""
+    path = folder / INDEX_FILE
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return FORMAT in file.read(200)
+
+
+def read_index(folder: Path) -> Index:
+    """The index of a prepared folder.
+
+    Raises:
+        DataError: it is missing or damaged, or names files outside of its folder.
+    """
+    path = folder / INDEX_FILE
+    try:
+        index = TypeAdapter(Index).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise DataError(
+            f"{path} is not an index of prepared data; prepare the data again."
+        ) from error
+    if index.format != FORMAT:
+        raise DataError(f"{path} is of another version; prepare the data again.")
+    if any(Path(shard.file).name != shard.file for shard in index.shards):
+        raise DataError(f"{path} names files outside of its folder; do not use it.")
+    return index
+
+
+def check_sizes(folder: Path, index: Index) -> None:
+    """Raises DataError where a shard is missing or has another length than when it was written."""
+    for shard in index.shards:
+        path = folder / shard.file
+        if not path.is_file():
+            raise DataError(f"{path} is missing; copy it again, or prepare the data again.")
+        if path.stat().st_size != shard.bytes:
+            raise DataError(
+                f"{path} is cut or damaged: it has {path.stat().st_size} bytes instead of "
+                f"{shard.bytes}; copy it again, or delete it and prepare the data again."
+            )
+
+
+def check_sums(folder: Path, index: Index) -> None:
+    """Raises DataError where a shard's content is not what was written."""
+    check_sizes(folder, index)
+    for shard in index.shards:
+        if file_sha256(folder / shard.file) != shard.sha256:
+            raise DataError(
+                f"{folder / shard.file} is damaged: its checksum does not match; copy it again, or "
+                "delete it and prepare the data again."
+            )
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def packed_shard(samples: Sequence[tuple[Record, Prepared]]) -> dict[str, Tensor]:
+    """The tensors of a shard; all samples have one aspect ratio and the same parts."""
+    records = [
+        json.dumps(
+            {
+                "key": record.key,
+                "long": record.captions.long,
+                "short": record.captions.short,
+                "height": record.height,
+                "width": record.width,
+            }
+        ).encode()
+        for record, _ in samples
+    ]
+    tensors = {
+        "bits": torch.from_numpy(
+            np.packbits(torch.stack([prepared.bits for _, prepared in samples]).numpy(), axis=-1)
+        ),
+        "records": torch.frombuffer(bytearray(b"".join(records)), dtype=torch.uint8),
+        "record_ends": _ends(map(len, records)),
+    }
+    latents = [prepared.latent_dyx for _, prepared in samples if prepared.latent_dyx is not None]
+    if latents:
+        tensors["latents"] = torch.stack(latents)
+    texts = [text for _, prepared in samples for text in prepared.texts or ()]
+    if texts:
+        counts = (len(prepared.texts or ()) for _, prepared in samples)
+        tensors["texts"] = torch.cat(texts)
+        tensors["text_ends"] = _ends(map(len, texts))
+        tensors["caption_ends"] = _ends(counts)
+    return tensors
+
+
+class PreparedSource:
+    """Samples of a prepared folder.
+
+    Raises:
+        DataError: unfinished, damaged or incomplete.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.index = read_index(folder)
+        if not self.index.complete:
+            raise DataError(
+                f"{folder} is not prepared to the end; run the same command as before to finish it."
+            )
+        check_sizes(folder, self.index)
+        self._ends = np.cumsum([shard.samples for shard in self.index.shards], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @property
+    def aspect_ratios(self) -> np.ndarray:
+        """(samples,) of names."""
+        return np.repeat(
+            [shard.aspect_ratio for shard in self.index.shards],
+            [shard.samples for shard in self.index.shards],
+        )
+
+    def check(self, config: TrainingConfig) -> None:
+        """Raises DataError where the data was prepared for another model."""
+        recipe = self.index.recipe
+        tokenizer = json.loads(json.dumps(config.tokenizer.model.to_dict()))
+        if recipe["tokenizer"] != tokenizer:
+            raise DataError(
+                f"{self.folder} was prepared with another tokenizer; prepare it again with this one."
+            )
+        for ratio, schedule in self.index.schedules.items():
+            if ratio in config.schedules and config.schedules[ratio] != schedule:
+                raise DataError(
+                    f"{self.folder} was prepared for other scales of {ratio}; prepare it again for "
+                    "this resolution."
+                )
+        text = recipe["text"]
+        if text is not None and config.model is not None:
+            width = config.model.text_width
+            if text["width"] != width and not config.text_encoder.train:
+                raise DataError(
+                    f"{self.folder} holds text features of width {text['width']}, but the model "
+                    f"reads {width}; prepare it again with the model's text encoder."
+                )
+
+    def record(self, index: int) -> Record:
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        shard = self.index.shards[number]
+        row = index - (int(self._ends[number - 1]) if number else 0)
+        bits_per_token = self._bits_per_token
+        path = self.folder / shard.file
+        try:
+            file, names = _open(path)
+            begin, end = _span(file, "record_ends", row)
+            about = json.loads(bytes(file.get_slice("records")[begin:end].numpy()))
+            bits = np.unpackbits(
+                file.get_slice("bits")[row].numpy(), axis=-1, count=bits_per_token
+            ).astype(bool)
+            latent = file.get_slice("latents")[row] if "latents" in names else None
+            texts = None
+            if "texts" in names:
+                spans = [
+                    _span(file, "text_ends", caption)
+                    for caption in range(*_span(file, "caption_ends", row))
+                ]
+                texts = tuple(file.get_slice("texts")[begin:end].float() for begin, end in spans)
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{path} cannot be read ({error}); copy it again, or delete it and prepare the "
+                "data again."
+            ) from error
+        return Record(
+            key=about["key"],
+            captions=Captions(long=tuple(about["long"]), short=tuple(about["short"])),
+            prepared=Prepared(bits=torch.from_numpy(bits), latent_dyx=latent, texts=texts),
+            height=about["height"],
+            width=about["width"],
+        )
+
+    @property
+    def _bits_per_token(self) -> int:
+        tokenizer: Mapping[str, Any] = self.index.recipe["tokenizer"]
+        return tokenizer["bits"] * (4 if tokenizer["patchify"] else 1)
+
+
+def _ends(counts: Any) -> Tensor:
+    return torch.tensor(list(counts), dtype=torch.int64).cumsum(0)
+
+
+def _span(file: Any, name: str, number: int) -> tuple[int, int]:
+    ends = file.get_slice(name)
+    return int(ends[number - 1 : number][0]) if number else 0, int(ends[number : number + 1][0])
+
+
+@lru_cache(maxsize=_OPEN_SHARDS)
+def _open(path: Path) -> tuple[Any, frozenset[str]]:
+    """A shard, mapped into memory, and the names in it."""
+    file: Any = safe_open(path, framework="pt").__enter__()
+    return file, frozenset(file.keys())

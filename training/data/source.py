@@ -1,0 +1,272 @@
+"""Any kind of data behind one face: so many records by number, sorted into aspect ratios."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from infinity.errors import InfinityError, RequestError
+from infinity.images import image_size, open_image
+from infinity.schedule import HEIGHT_OVER_WIDTH, ScaleSchedule
+from training.config.settings import DataSettings
+from training.data.catalogue import Catalogue, open_catalogue
+from training.data.detection import detect, manifest_of
+from training.data.errors import DataError
+from training.data.folders import coco_entries, folder_entries, picture_files
+from training.data.huggingface import Table
+from training.data.manifests import manifest_entries
+from training.data.records import Entry, Record, Skip
+from training.data.remote import fetched, file_tag, is_url
+from training.data.report import SkipReport
+from training.data.shards import PreparedSource
+from training.data.webdataset import shard_entries, shard_names
+from training.data.world import WorldSource
+
+logger = logging.getLogger(__name__)
+
+Members: TypeAlias = "np.ndarray | range"
+"""Numbers of the records of a bucket."""
+
+Opener: TypeAlias = "Callable[[Entry], Path | bytes]"
+"""Where an entry's encoded picture is."""
+
+
+class Part(Protocol):
+    """The records of one source."""
+
+    def __len__(self) -> int: ...
+    def record(self, index: int) -> Record: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """All records to train from.
+
+    Attributes:
+        parts: one a source, in the order of the settings.
+        buckets: the numbers of each aspect ratio's records.
+        report: what was skipped while the sources were listed.
+        formats: of each part.
+    """
+
+    parts: tuple[Part, ...]
+    buckets: Mapping[str, Members]
+    report: SkipReport
+    formats: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Records a bucket."""
+        return {ratio: len(members) for ratio, members in self.buckets.items()}
+
+    @property
+    def endless(self) -> bool:
+        return "world" in self.formats
+
+    def record(self, index: int) -> Record:
+        """The record with this number, 0 to ``len``."""
+        for part in self.parts:
+            if index < len(part):
+                return part.record(index)
+            index -= len(part)
+        raise IndexError(index)
+
+
+class CataloguePart:
+    """Records that were listed in a catalogue."""
+
+    def __init__(self, catalogue: Catalogue, opener: Opener) -> None:
+        self.catalogue = catalogue
+        self._opener = opener
+
+    def __len__(self) -> int:
+        return len(self.catalogue)
+
+    def record(self, index: int) -> Record:
+        entry = self.catalogue.entry(index)
+        return Record(
+            key=entry.key,
+            captions=entry.captions,
+            load=partial(_load, entry, self._opener),
+            height=entry.height or None,
+            width=entry.width or None,
+        )
+
+
+def open_source(
+    settings: DataSettings,
+    schedules: Mapping[str, ScaleSchedule] | None = None,
+    *,
+    picture_side: int = 256,
+    seed: int = 0,
+) -> Source:
+    """Lists what settings name, without decoding any picture.
+
+    Args:
+        schedules: aspect ratios to sort into; None: those of the settings.
+        picture_side, seed: of the emoji world, which draws what is asked for.
+
+    Raises:
+        DataError: nothing to train from, unreadable sources, or too many unusable records.
+        ResourceError: shards that cannot be fetched.
+    """
+    schedules = settings.schedules_to_train() if schedules is None else schedules
+    if not schedules:
+        raise DataError("The size of the pictures is missing; set data.resolution.")
+    if not settings.sources:
+        raise DataError("There is no data to train from; name it with data.sources.")
+    formats = tuple(
+        detect(source) if settings.format == "auto" else settings.format
+        for source in settings.sources
+    )
+    if "world" in formats:
+        if len(formats) > 1:
+            raise DataError("The emoji world is endless; it cannot be mixed with other sources.")
+        world = WorldSource(settings.sources[0], picture_side, seed)
+        return Source((world,), {"1:1": range(len(world))}, SkipReport(), formats)
+    if len(set(formats) & {"prepared"}) and set(formats) != {"prepared"}:
+        raise DataError("Prepared data cannot be mixed with pictures; prepare all of it.")
+    parts: list[Part] = []
+    ratios: list[np.ndarray] = []
+    report = SkipReport()
+    for source, format in zip(settings.sources, formats, strict=True):
+        if format == "prepared":
+            prepared = PreparedSource(Path(source))
+            parts.append(prepared)
+            ratios.append(prepared.aspect_ratios)
+            report.add(len(prepared), ())
+        else:
+            part = _listed(source, format, settings)
+            parts.append(part)
+            ratios.append(_nearest(part.catalogue.ratios, schedules))
+            report.merge(part.catalogue.report)
+    report.require(settings.skip_tolerance, complete=True)
+    if not any(len(part) for part in parts):
+        raise DataError(f"There are no pictures in {', '.join(settings.sources)}.")
+    names = np.concatenate(ratios)
+    buckets = {ratio: np.flatnonzero(names == ratio) for ratio in schedules}
+    return Source(tuple(parts), buckets, report, formats)
+
+
+def heights_over_widths(schedules: Mapping[str, ScaleSchedule]) -> dict[str, float]:
+    """Aspect ratio -> height over width: upstream's rounded templates, else the last scale's."""
+    return {
+        ratio: HEIGHT_OVER_WIDTH.get(ratio, schedule[-1].height / schedule[-1].width)
+        for ratio, schedule in schedules.items()
+    }
+
+
+def _nearest(ratios: np.ndarray, schedules: Mapping[str, ScaleSchedule]) -> np.ndarray:
+    """The nearest aspect ratio's name for each height over width, by plain difference."""
+    targets = heights_over_widths(schedules)
+    distances = np.abs(ratios[:, None] - np.array(list(targets.values()))[None])
+    return np.array(list(targets))[distances.argmin(axis=1)]
+
+
+def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
+    entries: Callable[[], Iterator[Entry | Skip]]
+    opener: Opener = _file
+    fingerprint: str | None = None
+    if format == "folder":
+        entries = partial(folder_entries, Path(source))
+        fingerprint = _folder_fingerprint(Path(source))
+    elif format == "webdataset":
+        shards = shard_names(source)
+        entries = partial(_each, shards, partial(shard_entries, settings=settings))
+        opener = _member
+        fingerprint = _shards_fingerprint(shards)
+    elif format == "huggingface":
+        table = Table(source, settings)
+        entries, fingerprint = table.entries, table.fingerprint
+        opener = partial(_row, table)
+    else:
+        read = coco_entries if format == "coco" else partial(manifest_entries, root=Path(source))
+        files = manifest_of(source, format)
+        entries = partial(_each, files, partial(read, settings=settings))
+    if fingerprint is not None:
+        chosen = settings.image_field, settings.caption_field, settings.short_caption_field
+        fingerprint = f"{format} {source} {chosen} {fingerprint}"
+    measure = partial(_measure, opener=opener)
+    return CataloguePart(open_catalogue(source, entries, measure, fingerprint), opener)
+
+
+def _each(
+    items: Sequence[str] | Sequence[Path], read: Callable[..., Iterator[Entry | Skip]]
+) -> Iterator[Entry | Skip]:
+    for item in items:
+        yield from read(item)
+
+
+def _file(entry: Entry) -> Path:
+    return Path(entry.place)
+
+
+def _member(entry: Entry) -> bytes:
+    if is_url(entry.place):
+        return fetched(entry.place, entry.offset, entry.length)
+    with Path(entry.place).open("rb") as file:
+        file.seek(entry.offset)
+        return file.read(entry.length)
+
+
+def _row(table: Table, entry: Entry) -> Path | bytes:
+    return table.picture(int(entry.place))
+
+
+def _load(entry: Entry, opener: Opener) -> Image.Image:
+    found = opener(entry)
+    return open_image(io.BytesIO(found) if isinstance(found, bytes) else found, entry.key)
+
+
+def _measure(entry: Entry, opener: Opener) -> Entry | Skip:
+    """The entry with its picture's size, read from the head of its file."""
+    try:
+        found = opener(entry)
+        height, width = image_size(
+            io.BytesIO(found) if isinstance(found, bytes) else found, entry.key
+        )
+    except (RequestError, DataError) as error:
+        return skip_of(entry.key, error)
+    return replace(entry, height=height, width=width, ratio=height / width)
+
+
+def skip_of(key: str, error: InfinityError) -> Skip:
+    """The skip of a record whose picture could not be read."""
+    missing = isinstance(error.__cause__, FileNotFoundError)
+    return Skip(reason="missing file" if missing else "broken picture", key=key, detail=str(error))
+
+
+def _folder_fingerprint(folder: Path) -> str:
+    """Names, sizes and times of all pictures and captions."""
+    digest = hashlib.sha256(str(folder.resolve()).encode())
+    for path in picture_files(folder):
+        for file in (path, path.with_suffix(".txt"), path.with_suffix(".short.txt")):
+            try:
+                state = file.stat()
+            except OSError:
+                continue
+            digest.update(f"{file} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _shards_fingerprint(shards: Sequence[str]) -> str:
+    tags = []
+    for shard in shards:
+        if is_url(shard):
+            tags.append(f"{shard} {file_tag(shard)}")
+        elif Path(shard).is_file():
+            state = Path(shard).stat()
+            tags.append(f"{Path(shard).resolve()} {state.st_size} {state.st_mtime_ns}")
+    return "\n".join(tags)

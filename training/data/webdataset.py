@@ -1,0 +1,214 @@
+"""WebDataset shards: tar files of pictures and captions that share a name, here or over http.
+
+A shard is listed once, from front to back; its pictures are then read from their places in it, so
+that they can come in any order without anything being unpacked.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from braceexpand import braceexpand
+
+from infinity.errors import InfinityError, RequestError
+from infinity.images import image_size
+from training.config.settings import DataSettings
+from training.data.captions import Captions
+from training.data.errors import DataError
+from training.data.fields import LONG_FIELDS, find_fields, texts_of
+from training.data.folders import PICTURE_SUFFIXES
+from training.data.records import Entry, Skip
+from training.data.remote import is_url, streamed
+
+_TEXT_SUFFIXES = (".txt", ".caption", ".cls", ".text")
+_LONGEST_TEXT = 1_000_000  # bytes of a caption or JSON member
+_LARGEST_PICTURE = 1 << 29  # bytes
+_MOST_SHARDS = 1_000_000
+
+
+@dataclass
+class _Sample:
+    """The members of a tar file that share a name."""
+
+    key: str
+    picture: tarfile.TarInfo | None = None
+    size: tuple[int, int] | InfinityError = (0, 0)
+    texts: dict[str, bytes] = field(default_factory=dict)
+
+
+def shard_names(source: str) -> list[str]:
+    """The shards of a folder, a file, a pattern with * or {000..099}, or a URL with {}.
+
+    Raises:
+        DataError: none, or commands in place of files.
+    """
+    if source.startswith("pipe:") or source.strip().endswith("|"):
+        raise DataError(
+            f"{source} would run a command; give the shards as files or http addresses."
+        )
+    names: list[str] = []
+    try:
+        for part in source.split("::"):
+            for count, name in enumerate(braceexpand(part)):
+                if count >= _MOST_SHARDS:
+                    raise DataError(f"{source} stands for too many shards; shorten the range.")
+                names += _files(name)
+    except ValueError as error:
+        raise DataError(f"{source} is not a pattern of shards ({error}); correct it.") from error
+    if not names:
+        raise DataError(f"There are no .tar shards at {source}; check the path.")
+    return names
+
+
+def shard_entries(shard: str, settings: DataSettings) -> Iterator[Entry | Skip]:
+    """Samples of one shard, in its order, measured.
+
+    Raises:
+        DataError: not a tar file, a compressed or a cut one.
+        ResourceError: it cannot be fetched.
+    """
+    try:
+        with _opened(shard) as tar:
+            for sample in _samples(tar):
+                yield _entry(sample, shard, settings)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no shard at {shard}; check the path.") from error
+    except (tarfile.TarError, EOFError, OSError) as error:
+        if isinstance(error, tarfile.ReadError) and _is_compressed(shard):
+            raise DataError(
+                f"{shard} is compressed, so its pictures cannot be read in any order; unpack it to "
+                "a plain .tar (gunzip)."
+            ) from error
+        raise DataError(
+            f"{shard} is damaged or cut short ({error}); fetch or write it again."
+        ) from error
+
+
+def _files(name: str) -> list[str]:
+    if is_url(name):
+        return [name]
+    if Path(name).is_dir():
+        return sorted(str(path) for path in Path(name).glob("*.tar"))
+    if not any(sign in name for sign in "*?["):
+        return [name]
+    path = Path(name)
+    pattern = str(path.relative_to(path.anchor))
+    return sorted(str(found) for found in Path(path.anchor).glob(pattern))
+
+
+@contextmanager
+def _opened(shard: str) -> Iterator[tarfile.TarFile]:
+    if is_url(shard):
+        with streamed(shard) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload]
+            yield tar
+    else:
+        with tarfile.open(shard, mode="r:") as tar:
+            yield tar
+
+
+def _samples(tar: tarfile.TarFile) -> Iterator[_Sample]:
+    """Neighbouring members of one name, as WebDataset groups them."""
+    sample: _Sample | None = None
+    for member in tar:
+        if not member.isreg() or PurePosixPath(member.name).name.startswith("."):
+            continue
+        path = PurePosixPath(member.name)
+        stem, _, extension = path.name.partition(".")
+        key = str(path.parent / stem)
+        if sample is None or sample.key != key:
+            if sample is not None:
+                yield sample
+            sample = _Sample(key)
+        extension = f".{extension.lower()}"
+        if extension in PICTURE_SUFFIXES and sample.picture is None:
+            sample.picture, sample.size = member, _picture_size(tar, member)
+        elif extension in (*_TEXT_SUFFIXES, ".json", ".short.txt"):
+            sample.texts[extension] = _content(tar, member, _LONGEST_TEXT)
+    if sample is not None:
+        yield sample
+
+
+def _picture_size(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[int, int] | InfinityError:
+    """(height, width), or what is wrong with the picture; a cut tar file raises."""
+    if member.size > _LARGEST_PICTURE:
+        return DataError(f"{member.name} has {member.size} bytes; scale it down.")
+    try:
+        return image_size(io.BytesIO(_content(tar, member, member.size)), member.name)
+    except RequestError as error:
+        return error
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
+    file = tar.extractfile(member)
+    assert file is not None, "regular members have content"
+    wanted = min(member.size, limit)
+    data = file.read(wanted)
+    if len(data) < wanted:
+        raise tarfile.ReadError("unexpected end of data")
+    return data
+
+
+def _entry(sample: _Sample, shard: str, settings: DataSettings) -> Entry | Skip:
+    if sample.picture is None:
+        return Skip(reason="missing file", key=sample.key, detail=f"no picture in {shard}")
+    if isinstance(sample.size, InfinityError):
+        return Skip(reason="broken picture", key=sample.key, detail=str(sample.size))
+    height, width = sample.size
+    captions = _captions(sample, settings)
+    if captions is None:
+        return Skip(reason="empty caption", key=sample.key, detail=f"in {shard}")
+    return Entry(
+        key=sample.key,
+        place=shard,
+        captions=captions,
+        offset=sample.picture.offset_data,
+        length=sample.picture.size,
+        height=height,
+        width=width,
+        ratio=height / width,
+    )
+
+
+def _captions(sample: _Sample, settings: DataSettings) -> Captions | None:
+    """From the text members, else from the JSON one's fields."""
+    decoded = {
+        name: data.decode("utf-8-sig", errors="replace") for name, data in sample.texts.items()
+    }
+    wanted = settings.caption_field
+    long = next(
+        (found for name in _TEXT_SUFFIXES if (found := texts_of(_line(decoded.get(name, ""))))), ()
+    )
+    short = texts_of(_line(decoded.get(".short.txt", "")))
+    if (not long or wanted is not None) and ".json" in decoded:
+        record = _object(decoded[".json"])
+        if wanted is not None or set(record) & set(LONG_FIELDS):
+            names: Iterable[str] = ("jpg", *record)
+            settings = settings.model_copy(update={"image_field": None})
+            return find_fields(names, settings, f"{sample.key}.json").captions(record)
+    return Captions(long=long, short=short) if long or short else None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _is_compressed(shard: str) -> bool:
+    if is_url(shard):
+        return shard.endswith((".gz", ".tgz", ".bz2", ".xz", ".zst"))
+    with Path(shard).open("rb") as file:
+        return file.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7", b"\x28\xb5")
