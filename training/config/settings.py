@@ -212,13 +212,16 @@ class TokenizerLossSettings(Settings):
         adversarial_start: step at which the discriminator begins to count.
         discriminator_learning_rate: None: that of the model.
         entropy_diversity: weight of the mean code's entropy inside the entropy term.
-        scale_dropout: chance that a sample is decoded from a random number of its first scales.
+        scale_dropout: chance of each scale but the last to be left out of a sample's code.
+        perceptual_weights: files of a trained feature network, torchvision's VGG-16 and LPIPS'
+            linear layers; empty: an untrained one, which sees edges and textures only.
     """
 
     l1: NonNegativeFloat = 1.0
     l2: NonNegativeFloat = 0.5
     gradient: NonNegativeFloat = 0.0
     perceptual: NonNegativeFloat = 0.0
+    perceptual_weights: Texts = ()
     adversarial: NonNegativeFloat = 0.0
     adversarial_start: NonNegativeInt = 0
     discriminator_learning_rate: PositiveFloat | None = None
