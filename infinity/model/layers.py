@@ -109,6 +109,16 @@ def bf16_rounded(x: Tensor, rounds: bool) -> Tensor:
     return x.bfloat16().to(x.dtype) if rounds else x
 
 
+class BiasedLinear(nn.Linear):
+    """A linear layer whose bias its owner puts together. Being called, it can be wrapped."""
+
+    def __init__(self, in_width: int, out_width: int) -> None:
+        super().__init__(in_width, out_width, bias=False)
+
+    def forward(self, input: Tensor, bias: Tensor) -> Tensor:
+        return F.linear(input, self.weight, bias)
+
+
 class FeedForward(nn.Module):
     """Linear, GELU (tanh form), Linear."""
 
@@ -132,17 +142,15 @@ class SelfAttention(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width = config.width
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.qkv = BiasedLinear(width, 3 * width)
         self.query_bias = nn.Parameter(torch.empty(width))
         self.value_bias = nn.Parameter(torch.empty(width))
         self.log_scale = nn.Parameter(torch.empty(config.num_heads))
         self.output = nn.Linear(width, width)
 
     def forward(self, x_BLC: Tensor, rope_Lp: Tensor, self_attend: SelfAttend) -> Tensor:
-        weight = self.qkv.weight
-        qkv = F.linear(
-            x_BLC.to(weight.dtype), weight, joined_bias(self.query_bias, None, self.value_bias)
-        )
+        bias = joined_bias(self.query_bias, None, self.value_bias)
+        qkv = self.qkv(x_BLC.to(self.qkv.weight.dtype), bias)
         qkv = rearrange(qkv, "B L (n H d) -> B L n H d", n=3, H=len(self.log_scale))
         sharpness = self.log_scale.float().clamp(max=MAX_LOG_SCALE).exp()
         lengths = torch.stack((sharpness, torch.ones_like(sharpness))).unsqueeze(-1)
@@ -159,14 +167,14 @@ class CrossAttention(nn.Module):
         self.num_heads = config.num_heads
         self.rounds_to_bf16 = config.bf16_cross_attention
         self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width, bias=False)
+        self.key_value = BiasedLinear(width, 2 * width)
         self.value_bias = nn.Parameter(torch.empty(width))
         self.output = nn.Linear(width, width)
 
     def keys_values(self, text_BTC: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, H, T, d) of a text; they hold for every scale of a request."""
         text_BTC = text_BTC.to(self.key_value.weight.dtype)
-        kv = F.linear(text_BTC, self.key_value.weight, joined_bias(None, self.value_bias))
+        kv = self.key_value(text_BTC, joined_bias(None, self.value_bias))
         keys, values = rearrange(kv, "B T (n H d) -> n B H T d", n=2, H=self.num_heads).unbind()
         return self._rounded(keys), self._rounded(values)
 
@@ -249,14 +257,14 @@ class TextPooling(nn.Module):
         width, heads = config.width, config.pool_heads
         self.rounds_to_bf16 = config.bf16_cross_attention
         self.query = nn.Parameter(torch.empty(heads, width // heads))
-        self.key_value = nn.Linear(config.text_width, 2 * width, bias=False)
+        self.key_value = BiasedLinear(config.text_width, 2 * width)
         self.value_bias = nn.Parameter(torch.empty(width))
         self.output = nn.Linear(width, width)
 
     def forward(self, text_BTW: Tensor, mask_B11T: Tensor | None) -> Tensor:
         """(B, T, W) -> (B, C) float32."""
         text_BTW = text_BTW.to(self.key_value.weight.dtype)
-        kv = F.linear(text_BTW, self.key_value.weight, joined_bias(None, self.value_bias))
+        kv = self.key_value(text_BTW, joined_bias(None, self.value_bias))
         k, v = rearrange(kv, "B T (n P d) -> n B P T d", n=2, P=len(self.query)).unbind()
         q = self.query.to(k.dtype).expand(len(k), -1, -1).unsqueeze(2)
         q, k, v = (bf16_rounded(part, self.rounds_to_bf16) for part in (q, k, v))
