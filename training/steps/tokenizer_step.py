@@ -58,7 +58,7 @@ class TokenizerStep:
             self.frozen["perceptual"] = perceptual
         if discriminator is not None:
             self.modules["discriminator"] = discriminator
-        self.phases = (MODEL,) if discriminator is None else (MODEL, DISCRIMINATOR)
+        self.phases: tuple[str, ...] = (MODEL,) if discriminator is None else (MODEL, DISCRIMINATOR)
 
     @property
     def trained(self) -> Mapping[str, nn.Module]:

@@ -50,7 +50,7 @@ class TransformerStep:
         self.transformer = transformer
         self.tokenizer = tokenizer
         self.captions = captions
-        self.phases = (MODEL,)
+        self.phases: tuple[str, ...] = (MODEL,)
         self.modules = nn.ModuleDict({"transformer": transformer.train()})
         self.frozen = nn.ModuleDict()
         if captions is not None:

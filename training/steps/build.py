@@ -1,0 +1,119 @@
+"""The step that a run's settings ask for, with the weights it starts from, on the CPU."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from infinity.checkpoints.load import LoadedModel, load_model, load_tokenizer, own_folder
+from infinity.config import Config
+from infinity.errors import CheckpointError
+from infinity.model.transformer import InfinityTransformer
+from infinity.tokenizer.tokenizer import Tokenizer
+from training.config.settings import TrainingConfig
+from training.steps.discriminator import PatchDiscriminator
+from training.steps.perceptual import random_network, trained_network
+from training.steps.step import Step
+from training.steps.text_parts import load_captions
+from training.steps.tokenizer_step import TokenizerStep
+from training.steps.transformer_step import TransformerStep
+
+
+def build_step(config: TrainingConfig) -> Step:
+    """The same weights on every process: from files, or drawn with the run's seed.
+
+    Raises:
+        InfinityError: missing, damaged or unfitting files; a pattern that freezes nothing.
+    """
+    return _transformer_step(config) if config.task == "transformer" else _tokenizer_step(config)
+
+
+def _transformer_step(config: TrainingConfig) -> TransformerStep:
+    start = None if config.start_from is None else _starting_model(config)
+    if start is None:
+        transformer = InfinityTransformer(config.transformer)
+        transformer.init_weights(torch.Generator().manual_seed(config.seed))
+    else:
+        _require_equal("model", start.spec.transformer, config.transformer)
+        transformer = start.transformer
+    transformer.requires_grad_(True)
+    freeze(transformer, config.freeze)
+    return TransformerStep(config, transformer, _tokenizer_of(config, start), load_captions(config))
+
+
+def _tokenizer_step(config: TrainingConfig) -> TokenizerStep:
+    losses, generator = config.tokenizer_losses, torch.Generator().manual_seed(config.seed)
+    if config.tokenizer.weights is None and config.start_from is None:
+        with torch.random.fork_rng(devices=[]):  # the layers draw from the global source
+            torch.manual_seed(config.seed)
+            tokenizer = Tokenizer(config.tokenizer.model)
+    else:
+        tokenizer = _tokenizer_of(config, None)
+    tokenizer.requires_grad_(True)
+    freeze(tokenizer, config.freeze)
+    perceptual = discriminator = None
+    if losses.perceptual:
+        files = losses.perceptual_weights
+        perceptual = trained_network(files) if files else random_network()
+    if losses.adversarial:
+        sizes = [config.image_size(aspect_ratio) for aspect_ratio in config.schedules]
+        discriminator = PatchDiscriminator(min(min(size) for size in sizes))
+        discriminator.init_weights(generator)
+    return TokenizerStep(config, tokenizer, perceptual, discriminator)
+
+
+def freeze(module: nn.Module, patterns: tuple[str, ...]) -> None:
+    """Takes the parameters whose names match a pattern, with * and ?, out of training.
+
+    Raises:
+        CheckpointError: a pattern matches no parameter.
+    """
+    for pattern in patterns:
+        matching = [p for name, p in module.named_parameters() if fnmatch.fnmatch(name, pattern)]
+        if not matching:
+            example = next(name for name, _ in module.named_parameters())
+            raise CheckpointError(
+                f"freeze: no parameter is called {pattern!r}; names look like {example!r}."
+            )
+        for parameter in matching:
+            parameter.requires_grad_(False)
+
+
+def _starting_model(config: TrainingConfig) -> LoadedModel:
+    assert config.start_from is not None
+    beside = config.tokenizer.weights
+    given = Path(beside) if beside is not None and Path(beside).is_file() else None
+    return load_model(config.start_from, tokenizer=given)
+
+
+def _tokenizer_of(config: TrainingConfig, start: LoadedModel | None) -> Tokenizer:
+    """Of ``tokenizer.weights``, else of the model the run starts from."""
+    name = config.tokenizer.weights or config.start_from
+    assert name is not None, "settings without a tokenizer are refused before"
+    if config.tokenizer.weights is None and start is not None:
+        tokenizer = start.tokenizer
+    elif (folder := own_folder(name)) is not None:
+        tokenizer = load_tokenizer(folder)
+    elif Path(name).is_file():
+        tokenizer = load_tokenizer(name)
+    else:
+        tokenizer = load_model(name).tokenizer
+    asked = config.tokenizer.model
+    found = replace(tokenizer.config, patchify=asked.patchify)  # which no weights tell
+    _require_equal("tokenizer.model", found, asked)
+    tokenizer.config = asked
+    return tokenizer
+
+
+def _require_equal(what: str, found: Config, asked: Config) -> None:
+    theirs, ours = found.to_dict(), asked.to_dict()
+    for name, value in theirs.items():
+        if ours[name] != value:
+            raise CheckpointError(
+                f"{what}.{name} is {ours[name]!r}, but {value!r} in the weights the run starts "
+                "from; set it to theirs or start from others."
+            )
