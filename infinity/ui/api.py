@@ -11,7 +11,7 @@ from infinity.events import Done
 from infinity.manager import ModelManager
 from infinity.request import GenerationRequest
 from infinity.ui.files import save_pictures
-from infinity.ui.runs import Run, Runs
+from infinity.ui.runs import Run, Runs, visitor_of
 
 
 def make_generate(
@@ -60,7 +60,8 @@ def make_generate(
                 top_p=top_p,
                 num_images=num_images,
             )
-            with runs.running(request.session_hash or "", Run(model, wanted)) as run:
+            run = Run(model, wanted, visitor_of(request))
+            with runs.running(request.session_hash or "", run):
                 done = _finish(manager, run)
             paths = save_pictures(done.images, wanted.prompt, wanted.seeds)
         except InfinityError as error:

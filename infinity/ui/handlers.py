@@ -23,7 +23,7 @@ from infinity.ui.files import save_pictures
 from infinity.ui.finished import FinishedRun
 from infinity.ui.loading import Loading, load
 from infinity.ui.present import View
-from infinity.ui.runs import Run, Runs
+from infinity.ui.runs import Run, Runs, visitor_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,16 +33,22 @@ NUM_OUTPUTS = 6
 SMALL_PICTURE_PIXELS = 256 * 256
 
 
-def make_start(runs: Runs) -> Callable[..., tuple[Any, ...]]:
-    """The handler that checks a request and puts it in line; its outputs: the seed, then the page."""
+def make_start(runs: Runs, spec_of: Callable[[str], ModelSpec]) -> Callable[..., tuple[Any, ...]]:
+    """The handler that checks a request and puts it in line; its outputs: the seed, then the page.
+
+    Args:
+        spec_of: what a model is, by its name.
+    """
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, ...]:
         try:
-            model, wanted = request_from(dict(zip(RequestControls.names(), values, strict=True)))
+            read = dict(zip(RequestControls.names(), values, strict=True))
+            model, wanted = request_from(read, spec_of)
+            run = Run(model, wanted, visitor_of(request))
+            if not runs.begin(_session(request), run):
+                return (gr.skip(),) * (1 + NUM_OUTPUTS)
         except InfinityError as error:
             return (gr.skip(), *show(present.failed(View(), str(error))))
-        if not runs.begin(_session(request), Run(model, wanted)):
-            return (gr.skip(),) * (1 + NUM_OUTPUTS)
         return (wanted.seed, *show(present.waiting(wanted.prompt)))
 
     return start

@@ -1,5 +1,7 @@
 """Who is generating: one cancel flag a run, so that Stop, a reload and a second tab never mix.
 
+Every run of the page and of the API passes here, so this is also where the host's limits are asked.
+
 A page's run begins outside the queue (checked at once, shown as waiting) and is taken up inside it.
 Between the two it can be stopped, replaced by nobody, and closed when its browser goes away.
 """
@@ -11,28 +13,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import gradio as gr
+
+from infinity.hosting import Allowance
 from infinity.request import GenerationRequest
 
 
 @dataclass(eq=False)
 class Run:
-    """One request of one session; setting ``cancel`` ends it within a scale."""
+    """One request of one session; setting ``cancel`` ends it within a scale.
+
+    ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`); by default, the
+    session itself.
+    """
 
     model: str
     request: GenerationRequest
+    visitor: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
 
 
 class Runs:
-    """The runs of all sessions. Every method is safe to call from any thread."""
+    """The runs of all sessions. Every method is safe to call from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        allowance: what the host allows; everything by default.
+    """
+
+    def __init__(self, allowance: Allowance | None = None) -> None:
+        self.allowance = allowance if allowance is not None else Allowance()
         self._lock = threading.Lock()
         self._waiting: dict[str, Run] = {}
         self._running: dict[str, list[Run]] = {}
 
     def begin(self, session: str, run: Run) -> bool:
-        """Put a page's run in line; False when that page is busy already."""
+        """Put a page's run in line; False when that page is busy already.
+
+        Raises:
+            RequestError: the host does not allow it, or not yet.
+        """
+        if self._is_busy(session):
+            return False
+        self.allowance.admit(run.visitor or session, run.request)
         with self._lock:
             if session in self._waiting or self._running.get(session):
                 return False
@@ -57,7 +79,12 @@ class Runs:
 
     @contextmanager
     def running(self, session: str, run: Run) -> Iterator[Run]:
-        """``run`` is under way while this lasts, beside whatever else the session has."""
+        """``run`` is under way while this lasts, beside whatever else the session has.
+
+        Raises:
+            RequestError: the host does not allow it, or not yet.
+        """
+        self.allowance.admit(run.visitor or session, run.request)
         with self._lock:
             self._running.setdefault(session, []).append(run)
         try:
@@ -79,6 +106,10 @@ class Runs:
         with self._lock:
             return len(self._waiting) + sum(len(runs) for runs in self._running.values())
 
+    def _is_busy(self, session: str) -> bool:
+        with self._lock:
+            return session in self._waiting or bool(self._running.get(session))
+
     def _finish(self, session: str, run: Run) -> None:
         """However a run ended: it is cancelled, should anything still draw it, and gone."""
         run.cancel.set()
@@ -88,3 +119,10 @@ class Runs:
                 self._running[session] = remaining
             else:
                 del self._running[session]
+
+
+def visitor_of(request: gr.Request) -> str:
+    """Whom a request counts for: who is logged in, else the address it came from, else its session."""
+    client = getattr(request, "client", None)
+    address = client.host if client else None
+    return getattr(request, "username", None) or address or request.session_hash or ""

@@ -1,0 +1,173 @@
+"""What a host allows: one settings file for a public page, and the one place that checks it.
+
+Without a file nothing is limited but what the program itself can bear. With one (``hosting.toml``
+is the example, and what a Space uses) every way in asks the same :class:`Allowance`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import tomllib
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from infinity.config import Config
+from infinity.errors import CheckpointError, RequestError
+from infinity.request import MAX_IMAGES, MAX_PROMPT_CHARACTERS, GenerationRequest
+from infinity.rewriter import RewriterSettings
+
+MINUTE = 60.0
+MAX_VISITORS = 10_000
+PICTURE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
+
+Login = Literal["none", "password", "huggingface"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hosting(Config):
+    """The settings of a host.
+
+    Args:
+        public: visitors are strangers: they may not load or unload models, set the memory budget,
+            or point prompt help anywhere.
+        models: names on offer; empty for all.
+        max_prompt_characters, max_pictures: of one request.
+        queue_length: requests that may wait; more are turned away.
+        requests_per_minute: of one visitor; 0 for no limit.
+        upload_megabytes, upload_types: of a file dropped on the page.
+        login: "none"; "password", one user from the environment variables INFINITY_USER and
+            INFINITY_PASSWORD; "huggingface", on a Space.
+        history: whether a browser keeps its visitor's finished pictures.
+        memory_gigabytes: for all models together; 0 takes most of what the machine has.
+        warm_up: load the model and draw once before visitors come.
+        trusted_proxies: addresses whose word on the visitor's address is taken, comma-separated.
+        rewriter: prompt help, if any.
+    """
+
+    public: bool = False
+    models: tuple[str, ...] = ()
+    max_prompt_characters: int = MAX_PROMPT_CHARACTERS
+    max_pictures: int = MAX_IMAGES
+    queue_length: int = 64
+    requests_per_minute: int = 0
+    upload_megabytes: int = 64
+    upload_types: tuple[str, ...] = PICTURE_TYPES
+    login: Login = "none"
+    history: bool = True
+    memory_gigabytes: float = 0.0
+    warm_up: bool = False
+    trusted_proxies: str = ""
+    rewriter: RewriterSettings = field(default_factory=RewriterSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("max_prompt_characters", "max_pictures", "queue_length", "upload_megabytes"):
+            self._require(name)
+        self._require("requests_per_minute", 0)
+        for name in ("public", "history", "warm_up"):
+            if not isinstance(getattr(self, name), bool):
+                raise CheckpointError(f"{name} must be true or false.")
+        if self.login not in ("none", "password", "huggingface"):
+            raise CheckpointError(
+                f"login must be none, password or huggingface, not {self.login!r}."
+            )
+        gigabytes = self.memory_gigabytes
+        if (
+            isinstance(gigabytes, bool)
+            or not isinstance(gigabytes, int | float)
+            or not (math.isfinite(gigabytes) and gigabytes >= 0)
+        ):
+            raise CheckpointError("memory_gigabytes must be a number of at least 0.")
+        if not isinstance(self.rewriter, RewriterSettings):
+            raise CheckpointError("rewriter must be a table of settings.")
+        for name in ("models", "upload_types"):
+            if not all(isinstance(entry, str) for entry in getattr(self, name)):
+                raise CheckpointError(f"{name} must be a list of texts.")
+        if not all(kind.startswith(".") for kind in self.upload_types):
+            raise CheckpointError('upload_types are file endings with their dot, such as ".png".')
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Raises CheckpointError as :class:`Config` does."""
+        if isinstance(helper := data.get("rewriter"), Mapping):
+            data = {**data, "rewriter": RewriterSettings.from_dict(helper)}
+        return super().from_dict(data)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Settings from a TOML file.
+
+        Raises:
+            RequestError: no such file, not TOML, or a setting that is unknown or out of range.
+        """
+        try:
+            return cls.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RequestError(f"The settings file {path} cannot be read: {error}.") from error
+        except CheckpointError as error:
+            raise RequestError(f"In the settings file {path}: {error}") from error
+
+
+class Allowance:
+    """Whether a visitor may begin a run now. Safe to use from several threads.
+
+    Args:
+        clock: seconds that only go forward; for tests.
+    """
+
+    def __init__(
+        self, hosting: Hosting | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.hosting = hosting if hosting is not None else Hosting()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._begun: dict[str, deque[float]] = {}
+
+    def admit(self, visitor: str, request: GenerationRequest | None = None) -> None:
+        """Counts one more request of ``visitor``: of pictures, or of anything else that costs.
+
+        Raises:
+            RequestError: the host does not allow it, or not yet.
+        """
+        if request is not None:
+            self.check(request)
+        most = self.hosting.requests_per_minute
+        if not most:
+            return
+        with self._lock:
+            now = self._clock()
+            if len(self._begun) > MAX_VISITORS:
+                self._forget(now)
+            recent = self._begun.setdefault(visitor, deque())
+            while recent and now - recent[0] >= MINUTE:
+                recent.popleft()
+            if len(recent) >= most:
+                wait = math.ceil(MINUTE - (now - recent[0]))
+                raise RequestError(
+                    f"This page allows {most} requests a minute; try again in {wait} s."
+                )
+            recent.append(now)
+
+    def check(self, request: GenerationRequest) -> None:
+        """Raises RequestError for a request beyond the host's limits."""
+        most = self.hosting.max_prompt_characters
+        for what in ("prompt", "negative_prompt"):
+            if len(getattr(request, what)) > most:
+                raise RequestError(
+                    f"This page takes a {what.replace('_', ' ')} of at most {most:,} characters; "
+                    "shorten it."
+                )
+        if request.num_images > self.hosting.max_pictures:
+            raise RequestError(
+                f"This page draws at most {self.hosting.max_pictures} pictures a request; "
+                "ask for fewer."
+            )
+
+    def _forget(self, now: float) -> None:
+        """Drops the visitors who have not asked for a minute. The lock is held."""
+        for visitor in [v for v, at in self._begun.items() if not at or now - at[-1] >= MINUTE]:
+            del self._begun[visitor]
