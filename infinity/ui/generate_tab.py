@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
 
-from infinity.errors import InfinityError
 from infinity.manager import ModelManager
 from infinity.spec import ModelSpec
 from infinity.ui import present
-from infinity.ui.controls import (
-    EXAMPLES,
-    KEEP,
-    RequestControls,
-    build_controls,
-    describe,
-    model_defaults,
-)
+from infinity.ui.controls import RequestControls, build_controls
+from infinity.ui.examples import Example, read_examples
 from infinity.ui.handlers import make_paint, make_start, make_stop
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
-from infinity.ui.settings_panel import lay_out_settings
+from infinity.ui.settings_panel import SettingsPanel, lay_out_settings, wire_settings
 
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 """For every handler that runs a model: one at a time, the others queue."""
@@ -69,20 +61,29 @@ def build_generate_tab(
         keep_track: told the path of every file written, so that old ones are cleaned up.
     """
     controls = build_controls(models, chosen)
-    outputs, examples = _lay_out(controls, present.idle(models[chosen]))
+    samples = read_examples()
+    outputs, examples, panel = _lay_out(
+        controls, models, chosen, samples, present.idle(models[chosen])
+    )
     _wire_runs(
         controls,
         outputs,
-        examples,
-        make_start(runs),
+        (examples, samples),
+        make_start(runs, manager.spec),
         make_stop(runs),
         make_paint(manager, runs, keep_track),
     )
-    _wire_settings(manager, controls)
+    wire_settings(controls, panel, manager.spec)
     return GenerateTab(controls, outputs.finished)
 
 
-def _lay_out(controls: RequestControls, view: View) -> tuple[Outputs, gr.Dataset]:
+def _lay_out(
+    controls: RequestControls,
+    models: Mapping[str, ModelSpec],
+    chosen: str,
+    samples: Sequence[Example],
+    view: View,
+) -> tuple[Outputs, gr.Dataset, SettingsPanel]:
     with gr.Row(elem_id="ask", equal_height=False):
         with gr.Column(scale=1, min_width=240, elem_id="ask-prompt"):
             controls.prompt.render()
@@ -90,10 +91,12 @@ def _lay_out(controls: RequestControls, view: View) -> tuple[Outputs, gr.Dataset
             generate = gr.Button("Generate", variant="primary", elem_id="generate")
             stop = gr.Button("Stop", variant="secondary", visible=False, elem_id="stop")
     examples = gr.Dataset(
-        components=[gr.Textbox(render=False)],
-        samples=[[text] for text in EXAMPLES],
-        type="values",
+        components=[gr.HTML(render=False)],
+        samples=[[sample.html] for sample in samples],
+        type="index",
+        samples_per_page=len(samples) or 1,
         label="Try one",
+        visible=bool(samples),
         elem_id="examples",
     )
     status = gr.HTML(present.status_html(view), elem_id="status")
@@ -102,14 +105,14 @@ def _lay_out(controls: RequestControls, view: View) -> tuple[Outputs, gr.Dataset
             stage = gr.HTML(present.stage_html(view), elem_id="stage")
             strip = gr.HTML(present.strip_html(view), elem_id="strip")
         with gr.Column(scale=0, min_width=300, elem_id="settings"):
-            lay_out_settings(controls)
-    return Outputs(stage, strip, status, generate, stop, gr.State(None)), examples
+            panel = lay_out_settings(controls, models, chosen)
+    return Outputs(stage, strip, status, generate, stop, gr.State(None)), examples, panel
 
 
 def _wire_runs(
     controls: RequestControls,
     outputs: Outputs,
-    examples: gr.Dataset,
+    examples: tuple[gr.Dataset, Sequence[Example]],
     start: Callable[..., Any],
     stop: Callable[..., Any],
     paint: Callable[..., Any],
@@ -126,28 +129,10 @@ def _wire_runs(
         queue=False,
         **PRIVATE,
     ).then(**drawing, **ONE_AT_A_TIME, **PRIVATE)
-    examples.click(
-        lambda sample: sample[0], examples, controls.prompt, queue=False, **PRIVATE
+    dataset, samples = examples
+    dataset.click(
+        lambda index: samples[index].prompt, dataset, controls.prompt, queue=False, **PRIVATE
     ).then(start, controls.inputs(), started, queue=False, **PRIVATE).then(
         **drawing, **ONE_AT_A_TIME, **PRIVATE
     )
     outputs.stop.click(stop, None, outputs.all(), queue=False, **PRIVATE)
-
-
-def _wire_settings(manager: ModelManager, controls: RequestControls) -> None:
-    def choose_model(name: str, aspect_ratio: str | None) -> tuple[Any, ...]:
-        try:
-            spec = manager.spec(name)
-        except InfinityError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
-        return gr.update(info=describe(spec)), *model_defaults(spec, aspect_ratio)
-
-    controls.model.input(
-        choose_model,
-        [controls.model, controls.aspect_ratio],
-        [controls.model, *controls.defaults_of()],
-        queue=False,
-        **PRIVATE,
-    )
-    # In the browser, so that a seed typed just before Enter is kept for that very run.
-    controls.seed.input(None, None, controls.seed_mode, js=f"() => {KEEP!r}", **PRIVATE)

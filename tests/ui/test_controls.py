@@ -8,60 +8,111 @@ import gradio as gr
 import pytest
 
 from infinity.errors import RequestError
+from infinity.presets import ramp
 from infinity.request import MAX_SEED, GenerationRequest
-from infinity.ui import controls as module
 from infinity.ui.app import build_app
-from infinity.ui.controls import KEEP, ROLL, RequestControls, request_from
-from tests.ui.fakes import FakeManager, make_spec
+from infinity.ui.controls import KEEP, NEXT, ROLL, RequestControls, request_from
+from infinity.ui.controls import request as module
+from infinity.ui.controls.aspect import aspect_choices, shapes_html
+from tests.ui.fakes import SCALES, FakeManager, make_spec
+
+SPEC_OF = FakeManager().spec
 
 VALUES: dict[str, Any] = {
     "prompt": "a red apple",
     "negative_prompt": "",
     "model": "default",
     "aspect_ratio": "1:1",
+    "style": "",
     "seed": 1,
     "seed_mode": KEEP,
     "num_images": 1,
     "guidance": 3.0,
+    "guidance_mode": "constant",
+    "guidance_last": 5.0,
+    "guidance_list": "1, 2, 3",
     "temperature": 0.9,
+    "temperature_mode": "constant",
+    "temperature_last": 0.5,
+    "temperature_list": "0.5",
     "top_k": 0,
     "top_p": 1.0,
+    "guidance_layers": "0",
+    "guided_scales": None,
 }
-CHANGES: dict[str, Any] = {
-    "prompt": "a blue car",
-    "negative_prompt": "snow",
-    "model": "other",
-    "aspect_ratio": "2:1",
-    "seed": 2,
-    "num_images": 4,
-    "guidance": 5.5,
-    "temperature": 0.4,
-    "top_k": 1,
-    "top_p": 0.8,
+
+# Control -> (what a person sets, what the request has then); pairs whose control needs another one
+# to count give that one too.
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "prompt": ({"prompt": "a blue car"}, {"prompt": "a blue car"}),
+    "negative_prompt": ({"negative_prompt": "snow"}, {"negative_prompt": "snow"}),
+    "aspect_ratio": ({"aspect_ratio": "2:1"}, {"aspect_ratio": "2:1"}),
+    "style": ({"style": "oil painting"}, {"prompt": "a red apple, oil painting"}),
+    "seed": ({"seed": 2}, {"seed": 2}),
+    "seed_mode": ({"seed_mode": NEXT}, {"seed": 2}),
+    "num_images": ({"num_images": 4}, {"num_images": 4}),
+    "guidance": ({"guidance": 5.5}, {"guidance": 5.5}),
+    "guidance_mode": ({"guidance_mode": "custom"}, {"guidance": (1.0, 2.0, 3.0)}),
+    "guidance_last": (
+        {"guidance_mode": "pyramid", "guidance_last": 9.0},
+        {"guidance": ramp(3.0, 9.0, len(SCALES))},
+    ),
+    "guidance_list": (
+        {"guidance_mode": "custom", "guidance_list": "4, 2.5,"},
+        {"guidance": (4.0, 2.5)},
+    ),
+    "temperature": ({"temperature": 0.4}, {"temperature": 0.4}),
+    "temperature_mode": ({"temperature_mode": "custom"}, {"temperature": 0.5}),
+    "temperature_last": (
+        {"temperature_mode": "pyramid", "temperature_last": 0.3},
+        {"temperature": ramp(0.9, 0.3, len(SCALES))},
+    ),
+    "temperature_list": (
+        {"temperature_mode": "custom", "temperature_list": "1, 0"},
+        {"temperature": (1.0, 0.0)},
+    ),
+    "top_k": ({"top_k": 1}, {"top_k": 1}),
+    "top_p": ({"top_p": 0.8}, {"top_p": 0.8}),
+    "guidance_layers": ({"guidance_layers": "0, -1"}, {"guidance_layers": (0, -1)}),
+    "guided_scales": ({"guided_scales": 3}, {"guided_scales": 3}),
 }
+
+
+def ask(**changes: Any) -> tuple[str, GenerationRequest]:
+    return request_from(VALUES | changes, SPEC_OF)
 
 
 def test_table_covers_every_control():
-    assert set(CHANGES) | {"seed_mode"} == set(RequestControls.names()) == set(VALUES)
+    assert set(CHANGES) | {"model"} == set(RequestControls.names()) == set(VALUES)
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_control_reaches_the_request(name):
-    base_model, base = request_from(VALUES)
-    model, request = request_from(VALUES | {name: CHANGES[name]})
-    if name == "model":
-        assert (base_model, model) == ("default", "other")
-        assert request == base
-        return
-    expected = base.to_dict() | {name: CHANGES[name]}
-    assert request == GenerationRequest.from_dict(expected)
-    assert request != base
+    changes, expected = CHANGES[name]
+    assert name in changes
+    base, changed = ask()[1].to_dict(), ask(**changes)[1]
+    assert changed == GenerationRequest.from_dict(base | expected)
+    assert changed.to_dict() != base
+
+
+def test_model_reaches_the_run():
+    assert ask()[0] == "default"
+    assert ask(model="other")[0] == "other"
+    with pytest.raises(RequestError, match="Unknown model"):
+        ask(model="nobody")
+
+
+def test_next_seed_adds_one_and_wraps_around():
+    assert ask(seed=MAX_SEED, seed_mode=NEXT)[1].seed == 0
+    assert ask(seed=41.0, seed_mode=NEXT)[1].seed == 42
+    with pytest.raises(RequestError, match="seed must be a whole number"):
+        ask(seed=None, seed_mode=NEXT)
 
 
 def test_roll_draws_a_new_seed_and_keep_keeps_it(monkeypatch):
     monkeypatch.setattr(module, "roll", lambda: 77)
-    assert request_from(VALUES | {"seed_mode": ROLL})[1].seed == 77
-    assert request_from(VALUES | {"seed_mode": KEEP})[1].seed == 1
+    assert ask(seed_mode=ROLL)[1].seed == 77
+    assert ask(seed_mode=KEEP)[1].seed == 1
 
 
 def test_rolled_seeds_are_valid_and_differ():
@@ -70,30 +121,36 @@ def test_rolled_seeds_are_valid_and_differ():
     assert all(0 <= seed <= MAX_SEED for seed in seeds)
 
 
-@pytest.mark.parametrize("mode", [ROLL, KEEP])
+@pytest.mark.parametrize("mode", [ROLL, KEEP, NEXT])
 @pytest.mark.parametrize("prompt", ["", "   \n", None])
 def test_empty_prompt_is_refused_with_a_sentence(prompt, mode):
     with pytest.raises(RequestError, match="The prompt is empty"):
-        request_from(VALUES | {"prompt": prompt, "seed_mode": mode})
+        ask(prompt=prompt, seed_mode=mode, style="oil painting")
 
 
 @pytest.mark.parametrize("seed", [None, -1, 2**32, 1.5, float("nan"), "seven"])
 def test_kept_seed_that_is_none_is_refused(seed):
     with pytest.raises(RequestError, match="seed must be a whole number"):
-        request_from(VALUES | {"seed": seed})
+        ask(seed=seed)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "one", "1;2", "1,,2", None])
+@pytest.mark.parametrize("name", ["guidance", "temperature"])
+def test_list_that_is_none_is_refused_by_name(name, text):
+    with pytest.raises(RequestError, match=f"custom list of {name} must be numbers"):
+        ask(**{f"{name}_mode": "custom", f"{name}_list": text})
+
+
+@pytest.mark.parametrize("text", ["", "first", "0.5", None])
+def test_guidance_layers_that_are_none_are_refused(text):
+    with pytest.raises(RequestError, match="Guidance layers must be whole numbers"):
+        ask(guidance_layers=text)
 
 
 def test_aspect_ratios_are_the_models_own_with_their_pixels():
-    choices = module.aspect_choices(make_spec("x", "X"))
-    assert choices == [("1:1 · 192 × 192 px", "1:1"), ("2:1 · 192 × 96 px", "2:1")]
-
-
-def test_another_model_brings_its_defaults_and_keeps_a_known_ratio():
-    spec = make_spec("x", "X", ratios=("1:1", "1:2"))
-    kept, guidance, temperature, top_k, top_p = module.model_defaults(spec, "1:2")
-    assert kept["value"] == "1:2"
-    assert (guidance, temperature, top_k, top_p) == (3.0, 0.9, 0, 1.0)
-    assert module.model_defaults(spec, "2:1")[0]["value"] == "1:1"
+    spec = make_spec("x", "X")
+    assert aspect_choices(spec) == [("1:1\n192×192", "1:1"), ("2:1\n192×96", "2:1")]
+    assert 'value="2:1"])::before{width:24.0px;height:12.0px}' in shapes_html([spec])
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +177,16 @@ def test_page_hands_every_control_to_the_run_in_order(app, trigger):
 def test_examples_run_with_every_control_too(app):
     starts = [fn for fn in app.fns.values() if len(fn.inputs) == len(RequestControls.names())]
     assert len(starts) == 2
+
+
+def test_sampling_controls_are_the_last_ones_and_follow_each_other(app):
+    (follow,) = [
+        fn for fn in app.fns.values() if (by_id(app, "guidance-list")._id, "change") in fn.targets
+    ]
+    handed = [component.elem_id.replace("-", "_") for component in follow.inputs]
+    assert handed == ["model", "aspect_ratio", *module.SAMPLING]
+    changing = {target for target, event in follow.targets if event == "change"}
+    assert changing == {component._id for component in follow.inputs}
 
 
 @pytest.mark.parametrize("name", RequestControls.names())

@@ -41,7 +41,7 @@ class Page:
         self.pipeline = self.manager.pipelines["default"]
         self.runs = Runs()
         self.written: list[str] = []
-        self._start = make_start(self.runs)
+        self._start = make_start(self.runs, self.manager.spec)
         self.stop = make_stop(self.runs)
         self.paint = make_paint(self.manager, self.runs, self.written.append)  # type: ignore[arg-type]
 
@@ -234,9 +234,9 @@ def test_model_that_cannot_be_loaded_is_one_sentence(page):
 
 
 def test_aspect_ratio_of_another_model_is_one_sentence(page):
-    page.start(model="other", aspect_ratio="2:1")
-    last = page.texts()[-1]
-    assert "other makes no pictures of aspect ratio" in last
+    update = page.start(model="other", aspect_ratio="2:1")
+    assert "other makes no pictures of aspect ratio" in update[3]
+    assert len(page.runs) == 0
 
 
 def test_loading_shows_progress(page):

@@ -1,0 +1,37 @@
+"""Styles: phrases at the end of a prompt, those a model has learnt, or general ones."""
+
+from __future__ import annotations
+
+from infinity.spec import ModelSpec
+
+NO_STYLE = ""
+GENERAL_STYLES = {
+    "Photograph": "professional photograph, natural light, sharp focus",
+    "Film still": "cinematic film still, shallow depth of field, dramatic light",
+    "Digital painting": "digital painting, rich colours, detailed",
+    "Watercolour": "watercolour painting on textured paper, soft edges",
+    "Oil painting": "oil painting on canvas, visible brush strokes",
+    "Pencil sketch": "pencil sketch, fine hatching, white paper",
+    "Anime": "anime illustration, clean lines, flat shading",
+    "Comic": "comic book illustration, bold ink lines, halftone",
+    "3D render": "3d render, soft studio light, glossy materials",
+    "Pixel art": "pixel art, 16-bit, limited palette",
+    "Line art": "minimal black line art on white",
+    "Isometric": "isometric illustration, clean geometry, soft shadows",
+}
+
+
+def style_choices(spec: ModelSpec) -> list[tuple[str, str]]:
+    """(label, phrase) of every style on offer for a model, none at first."""
+    if spec.vocabulary is None:
+        styles = GENERAL_STYLES
+    else:
+        styles = {name.capitalize(): phrases[0] for name, phrases in spec.vocabulary.styles.items()}
+    return [("None", NO_STYLE), *styles.items()]
+
+
+def styled(prompt: str, phrase: str) -> str:
+    """The prompt with the style's phrase behind a comma; an empty one stays empty."""
+    if not phrase or not prompt.strip():
+        return prompt
+    return f"{prompt.rstrip().rstrip(',')}, {phrase}"

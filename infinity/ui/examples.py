@@ -1,0 +1,41 @@
+"""Prompts to begin with, each with a small picture that the default model made of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from infinity.registry import DEFAULT_MODEL_FOLDER
+
+EXAMPLES_FOLDER = DEFAULT_MODEL_FOLDER.parent / "examples"
+"""Written by ``python -m training.examples``."""
+INDEX = "examples.json"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt and its picture, a WebP of a few kilobytes."""
+
+    prompt: str
+    picture: bytes
+
+    @property
+    def html(self) -> str:
+        data = base64.b64encode(self.picture).decode("ascii")
+        return (
+            f'<img src="data:image/webp;base64,{data}" alt="" width="72" height="72">'
+            f"<span>{escape(self.prompt)}</span>"
+        )
+
+
+def read_examples(folder: Path = EXAMPLES_FOLDER) -> tuple[Example, ...]:
+    """The examples in a folder; none where there is no such folder."""
+    if not (folder / INDEX).is_file():
+        return ()
+    entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    return tuple(
+        Example(entry["prompt"], (folder / entry["file"]).read_bytes()) for entry in entries
+    )
