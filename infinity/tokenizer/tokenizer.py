@@ -15,16 +15,22 @@ from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.autoencoder import Decoder, Encoder
 from infinity.tokenizer.canvas import ResidualCanvas
 from infinity.tokenizer.quantizer import EncodedScales, encode_scales
+from infinity.tokenizer.strips import decode_in_strips
 
 
 class Tokenizer(nn.Module):
-    """Autoencoder and quantiser of one model. The quantiser itself has no weights."""
+    """Autoencoder and quantiser of one model. The quantiser itself has no weights.
+
+    Attributes:
+        strip_elements: decode in strips of so many numbers, for less memory; None decodes whole.
+    """
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+        self.strip_elements: int | None = None
 
     def features(self, image_B3HW: Tensor) -> Tensor:
         """Picture (B, 3, H, W) float in [-1, 1] -> continuous features (B, d, y, x) float32."""
@@ -51,7 +57,10 @@ class Tokenizer(nn.Module):
         weight = self.decoder.conv_in.weight
         # Channels last: a tenth faster on a CPU.
         latent_Bdyx = latent_Bdyx.to(weight.device, weight.dtype, memory_format=torch.channels_last)
-        image = self.decoder(latent_Bdyx)
+        if self.strip_elements is None:
+            image = self.decoder(latent_Bdyx)
+        else:
+            image = decode_in_strips(self.decoder, latent_Bdyx, self.strip_elements)
         return image.float().clamp_(-1, 1)
 
     def decode_bits(self, bits: Sequence[Tensor], schedule: ScaleSchedule) -> Tensor:

@@ -1,0 +1,165 @@
+"""Decoding a large picture strip by strip: the same picture in a fraction of the memory.
+
+Cutting the latent into tiles would be wrong for this decoder, whose group norms look at the whole
+picture. Here every layer runs over horizontal strips of its whole input: neighbours lend the one row
+that a 3x3 convolution sees beyond a strip, and a norm's mean and variance are gathered over all
+strips first. So there is no seam, and the picture differs from the one decoded whole by rounding
+alone (tests/tokenizer/test_strips.py). Feature maps wait in the host's memory between layers.
+
+Legend: B batch, C channels, y x rows and columns of a feature map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from infinity.tokenizer.autoencoder import Decoder, ResidualBlock
+
+STRIP_ELEMENTS = 2**23
+"""Numbers in a strip's widest feature map: 64 rows of a 1024 pixels wide picture at 128 channels."""
+
+STORE = torch.device("cpu")
+
+Change = Callable[[Tensor], Tensor]
+
+
+class _Map:
+    """A feature map kept on the host, and what the norm that reads it has to know of all of it."""
+
+    def __init__(self, data_BCyx: Tensor) -> None:
+        self.data = data_BCyx
+        self._sums = torch.zeros(2, *data_BCyx.shape[:2], dtype=torch.float64)
+
+    @classmethod
+    def like(cls, strip_BCyx: Tensor, channels: int, rows: int) -> _Map:
+        batch, _, _, width = strip_BCyx.shape
+        return cls(torch.empty(batch, channels, rows, width, dtype=strip_BCyx.dtype, device=STORE))
+
+    @property
+    def rows(self) -> int:
+        return self.data.shape[2]
+
+    def write(self, first: int, strip_BCyx: Tensor) -> None:
+        count = strip_BCyx[0, 0].numel()
+        variance, mean = torch.var_mean(strip_BCyx.float(), dim=(2, 3), correction=0)
+        mean, variance = mean.to(STORE, torch.float64), variance.to(STORE, torch.float64)
+        self._sums += torch.stack((mean * count, (variance + mean**2) * count))
+        self.data[:, :, first : first + strip_BCyx.shape[2]] = strip_BCyx.to(STORE)
+
+    def affine(self, norm: nn.GroupNorm) -> tuple[Tensor, Tensor]:
+        """The norm as ``x * scale + shift``, each (B, C, 1, 1) float32."""
+        groups = self._sums.unflatten(2, (norm.num_groups, -1)).sum(3)
+        members = self.data.shape[1] // norm.num_groups
+        mean, square = groups / (self.data[0, 0].numel() * members)
+        deviation = (square - mean**2).clamp_min(0).add(norm.eps).sqrt()
+        mean, deviation = (part.repeat_interleave(members, 1) for part in (mean, deviation))
+        weight, bias = (part.detach().to(STORE, torch.float64) for part in (norm.weight, norm.bias))
+        scale = weight / deviation
+        shift = bias - mean * scale
+        return scale.float()[..., None, None], shift.float()[..., None, None]
+
+
+def decode_in_strips(
+    decoder: Decoder, latent_Bdyx: Tensor, strip_elements: int = STRIP_ELEMENTS
+) -> Tensor:
+    """Latent (B, d, y, x) in the decoder's dtype and device -> image (B, 3, H, W), not clamped.
+
+    Equal to ``decoder(latent_Bdyx)`` up to rounding. Without gradients.
+
+    Args:
+        strip_elements: numbers in a strip's widest feature map; less memory and more steps the
+            smaller it is.
+    """
+    with torch.no_grad():
+        return _Strips(decoder, latent_Bdyx.device, strip_elements).decode(latent_Bdyx)
+
+
+class _Strips:
+    def __init__(self, decoder: Decoder, device: torch.device, strip_elements: int) -> None:
+        self.decoder = decoder
+        self.device = device
+        self.strip_elements = strip_elements
+
+    def decode(self, latent_Bdyx: Tensor) -> Tensor:
+        first = self.decoder.conv_in(latent_Bdyx)
+        x = _Map.like(first, first.shape[1], first.shape[2])
+        x.write(0, first)
+        for block in self.decoder.middle:
+            x = self._block(x, block)
+        for level in reversed(self.decoder.levels):
+            for block in level.blocks:
+                x = self._block(x, block)
+            if level.resample is not None:
+                x = self._upsample(x, level.resample.conv)
+        change = self._norm(x, self.decoder.norm_out)
+        out = [
+            F.pixel_shuffle(self._convolve(x, rows, change, self.decoder.conv_out), patch)
+            for patch in (self.decoder.stem_patch,)
+            for rows in self._spans(x, self.decoder.conv_out)
+        ]
+        return torch.cat(out, 2)
+
+    def _block(self, x: _Map, block: ResidualBlock) -> _Map:
+        change = self._norm(x, block.norm1)
+        h = self._new(x, block.conv1, x.rows)
+        for rows in self._spans(x, block.conv1):
+            h.write(rows.start, self._convolve(x, rows, change, block.conv1))
+        change = self._norm(h, block.norm2)
+        # Without a shortcut the sum takes the place of what it adds to, strip by strip.
+        out = _Map(x.data) if block.shortcut is None else self._new(x, block.conv2, x.rows)
+        for rows in self._spans(h, block.conv2):
+            straight = x.data[:, :, rows.start : rows.stop].to(self.device)
+            if block.shortcut is not None:
+                straight = block.shortcut(straight)
+            out.write(rows.start, straight + self._convolve(h, rows, change, block.conv2))
+        return out
+
+    def _upsample(self, x: _Map, conv: nn.Conv2d) -> _Map:
+        out = _Map.like(
+            torch.empty(*x.data.shape[:3], 2 * x.data.shape[3], dtype=x.data.dtype, device="meta"),
+            conv.out_channels,
+            2 * x.rows,
+        )
+        for rows in self._spans(x, conv, scale=4):
+            before, after = rows.start > 0, rows.stop < x.rows
+            strip = x.data[:, :, rows.start - before : rows.stop + after].to(self.device)
+            strip = F.interpolate(strip, scale_factor=2, mode="nearest")
+            strip = strip[:, :, int(before) : strip.shape[2] - int(after)]
+            strip = F.pad(strip, (0, 0, int(not before), int(not after)))
+            out.write(2 * rows.start, _conv(strip, conv))
+        return out
+
+    def _convolve(self, x: _Map, rows: range, change: Change, conv: nn.Conv2d) -> Tensor:
+        """``conv(change(x))`` on some rows; beyond the picture's edge there are zeros."""
+        before, after = rows.start > 0, rows.stop < x.rows
+        strip = change(x.data[:, :, rows.start - before : rows.stop + after].to(self.device))
+        return _conv(F.pad(strip, (0, 0, int(not before), int(not after))), conv)
+
+    def _norm(self, x: _Map, norm: nn.GroupNorm) -> Change:
+        scale, shift = (part.to(self.device) for part in x.affine(norm))
+
+        def change(strip_BCyx: Tensor) -> Tensor:
+            return F.silu((strip_BCyx.float() * scale + shift).to(strip_BCyx.dtype))
+
+        return change
+
+    def _new(self, x: _Map, conv: nn.Conv2d, rows: int) -> _Map:
+        return _Map.like(x.data, conv.out_channels, rows)
+
+    def _spans(self, x: _Map, conv: nn.Conv2d, scale: int = 1) -> Iterator[range]:
+        """Rows of ``x`` in strips; ``scale`` is how many numbers each of its numbers becomes."""
+        batch, _, rows, width = x.data.shape
+        widest = batch * width * scale * max(conv.in_channels, conv.out_channels)
+        height = max(1, self.strip_elements // widest)
+        for start in range(0, rows, height):
+            yield range(start, min(start + height, rows))
+
+
+def _conv(strip_BCyx: Tensor, conv: nn.Conv2d) -> Tensor:
+    """3x3, with a row lent on both sides already."""
+    strip_BCyx = strip_BCyx.contiguous(memory_format=torch.channels_last)
+    return F.conv2d(strip_BCyx, conv.weight, conv.bias, padding=(0, 1))
