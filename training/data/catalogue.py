@@ -62,6 +62,14 @@ class Catalogue:
     def __len__(self) -> int:
         return self._table.num_rows
 
+    @property
+    def fingerprint(self) -> str:
+        """Of all records but for where they lie."""
+        digest = hashlib.sha256()
+        for batch in self._table.drop_columns(["place"]).to_batches(_CHUNK):
+            digest.update(json.dumps(batch.to_pylist()).encode())
+        return digest.hexdigest()
+
     def entry(self, index: int) -> Entry:
         row: dict[str, Any] = self._table.slice(index, 1).to_pylist()[0]
         captions = Captions(

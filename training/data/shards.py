@@ -187,6 +187,10 @@ class PreparedSource:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256("".join(s.sha256 for s in self.index.shards).encode()).hexdigest()
+
+    @property
     def aspect_ratios(self) -> np.ndarray:
         """(samples,) of names."""
         return np.repeat(

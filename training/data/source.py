@@ -45,6 +45,8 @@ class Part(Protocol):
 
     def __len__(self) -> int: ...
     def record(self, index: int) -> Record: ...
+    @property
+    def fingerprint(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class Source:
     def endless(self) -> bool:
         return "world" in self.formats
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a record is added, removed or captioned anew."""
+        return hashlib.sha256("".join(part.fingerprint for part in self.parts).encode()).hexdigest()
+
     def record(self, index: int) -> Record:
         """The record with this number, 0 to ``len``."""
         for part in self.parts:
@@ -93,6 +100,10 @@ class CataloguePart:
 
     def __len__(self) -> int:
         return len(self.catalogue)
+
+    @property
+    def fingerprint(self) -> str:
+        return self.catalogue.fingerprint
 
     def record(self, index: int) -> Record:
         entry = self.catalogue.entry(index)

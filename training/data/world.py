@@ -59,6 +59,10 @@ class WorldSource:
     def __len__(self) -> int:
         return ENDLESS
 
+    @property
+    def fingerprint(self) -> str:
+        return f"world {self._stage} {self._split} {self._world.styles} {self._seed}"
+
     def record(self, index: int) -> Record:
         example = self._world.example(
             self._seed,

@@ -15,6 +15,7 @@ from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
+from training.finetune.lora import add_lora
 from training.steps.discriminator import PatchDiscriminator
 from training.steps.perceptual import random_network, trained_network
 from training.steps.step import Step
@@ -41,8 +42,12 @@ def _transformer_step(config: TrainingConfig) -> TransformerStep:
         _require_equal("model", start.spec.transformer, config.transformer)
         transformer = start.transformer
     transformer.requires_grad_(True)
+    if config.lora is not None:
+        reduced = config.optimisation.dtype == "bfloat16"
+        dtype = torch.bfloat16 if reduced else torch.float32
+        add_lora(transformer, config.lora, config.seed, dtype)
     freeze(transformer, config.freeze)
-    return TransformerStep(config, transformer, _tokenizer_of(config, start), load_captions(config))
+    return TransformerStep(config, transformer, tokenizer_of(config, start), load_captions(config))
 
 
 def _tokenizer_step(config: TrainingConfig) -> TokenizerStep:
@@ -52,7 +57,7 @@ def _tokenizer_step(config: TrainingConfig) -> TokenizerStep:
             torch.manual_seed(config.seed)
             tokenizer = Tokenizer(config.tokenizer.model)
     else:
-        tokenizer = _tokenizer_of(config, None)
+        tokenizer = tokenizer_of(config, None)
     tokenizer.requires_grad_(True)
     freeze(tokenizer, config.freeze)
     perceptual = discriminator = None
@@ -90,7 +95,7 @@ def _starting_model(config: TrainingConfig) -> LoadedModel:
     return load_model(config.start_from, tokenizer=given)
 
 
-def _tokenizer_of(config: TrainingConfig, start: LoadedModel | None) -> Tokenizer:
+def tokenizer_of(config: TrainingConfig, start: LoadedModel | None) -> Tokenizer:
     """Of ``tokenizer.weights``, else of the model the run starts from."""
     name = config.tokenizer.weights or config.start_from
     assert name is not None, "settings without a tokenizer are refused before"
