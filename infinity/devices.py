@@ -111,11 +111,3 @@ def disk_errors(path: Path) -> Iterator[None]:
         else:
             message = f"{path} could not be saved ({error.strerror or error}); check the path."
         raise ResourceError(message) from error
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 products run in hardware there; without it they are slower than float32."""
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -23,8 +23,9 @@ class Preview:
         seconds: time in the model for this scale, all pictures together.
         preview_seconds: time spent on making ``images``; 0 at the last scale, whose pictures are
             the result itself.
-        images: one picture each, or None if previews are off or would have cost too much time. May
-            be smaller than the finished picture.
+        images: one picture each, or None if previews are off.
+        is_exact: the pictures are whole decodings of all bits so far, at full size; otherwise they
+            are rough and small.
     """
 
     index: int
@@ -35,6 +36,7 @@ class Preview:
     seconds: float
     preview_seconds: float
     images: tuple[Image.Image, ...] | None
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,4 +69,12 @@ class Cancelled:
     completed_scales: int
 
 
-Event = Preview | Done | Cancelled
+@dataclass(frozen=True, kw_only=True)
+class Refined:
+    """After ``Done``: scale ``index``, which was only sketched, decoded wholly; one picture each."""
+
+    index: int
+    images: tuple[Image.Image, ...]
+
+
+Event = Preview | Done | Refined | Cancelled

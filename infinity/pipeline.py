@@ -79,6 +79,7 @@ class InfinityPipeline:
         *,
         text_device: str | torch.device | None = None,
         release_text_encoder: bool = False,
+        adapter: str | Path | None = None,
     ) -> InfinityPipeline:
         """Load a model by its name, from a folder, or from upstream's files.
 
@@ -89,6 +90,7 @@ class InfinityPipeline:
             progress: called with (what is being done, part done from 0 to 1).
             text_device: of the text encoder; None is the same device.
             release_text_encoder: see above.
+            adapter: folder of a low-rank adapter to merge into the transformer.
 
         Raises:
             RequestError: unknown model or precision.
@@ -106,6 +108,7 @@ class InfinityPipeline:
                 precision,
                 progress,
                 text_device=None if text_device is None else resolve_device(text_device),
+                adapter=adapter,
             )
         return cls(
             loaded.spec,
@@ -140,14 +143,17 @@ class InfinityPipeline:
         request: GenerationRequest,
         *,
         cancel: threading.Event | None = None,
-        previews: PreviewPolicy = "scale",
+        previews: PreviewPolicy = "live",
+        refine: bool = False,
     ) -> Iterator[Event]:
         """Draw a request's pictures: a ``Preview`` a scale, then ``Done``; or ``Cancelled``.
 
         Args:
             cancel: set it, from any thread, to stop before the next scale.
-            previews: "off"; "scale": small ones, kept under 15% of the time; "full": at full size,
-                whatever they cost.
+            previews: "off"; "live": rough ones of every scale, under 15% of the time; "full": whole
+                decodings, whatever they cost.
+            refine: with live previews, go on after ``Done``: a ``Refined`` for every scale whose
+                preview was rough.
 
         Raises:
             RequestError: at once, for what this model cannot do.
@@ -158,7 +164,11 @@ class InfinityPipeline:
             raise RequestError(
                 f"previews must be one of {', '.join(PREVIEW_POLICIES)}, not {previews!r}."
             )
-        return self._stream(request, cancel or threading.Event(), previews)
+        return self._stream(request, cancel or threading.Event(), previews, refine)
+
+    def prepare_previews(self) -> None:
+        """Do now what the first request with live previews would wait for."""
+        self._drawing.prepare_previews(self.spec.schedule(self.spec.aspect_ratios[0]))
 
     def generate(self, request: GenerationRequest) -> Done:
         """Draw a request's pictures without previews. Raises as ``stream``."""
@@ -228,7 +238,11 @@ class InfinityPipeline:
             return reconstruct(self.spec, self.tokenizer, image, aspect_ratio)
 
     def _stream(
-        self, request: GenerationRequest, cancel: threading.Event, previews: PreviewPolicy
+        self,
+        request: GenerationRequest,
+        cancel: threading.Event,
+        previews: PreviewPolicy,
+        refine: bool,
     ) -> Iterator[Event]:
         request = self.check(request)
         started_s = time.perf_counter()
@@ -239,6 +253,8 @@ class InfinityPipeline:
         for event in self._drawing.draw(pictures, schedule, sampling, cancel, previews):
             if isinstance(event, Drawn):
                 yield self._done(request, event, event.images, text_seconds, notes)
+                if refine:
+                    yield from self._drawing.refine(event, cancel)
             else:
                 yield event
 

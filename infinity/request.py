@@ -18,9 +18,9 @@ MAX_IMAGES = 64
 MAX_GUIDANCE = 100.0
 MAX_TEMPERATURE = 100.0
 
-PreviewPolicy = Literal["off", "scale", "full"]
-"""Previews while generating: none; each scale decoded at that scale's own resolution; full size."""
-PREVIEW_POLICIES: tuple[PreviewPolicy, ...] = ("off", "scale", "full")
+PreviewPolicy = Literal["off", "live", "full"]
+"""Previews while generating: none; a rough one of every scale, at little cost; whole decodings."""
+PREVIEW_POLICIES: tuple[PreviewPolicy, ...] = ("off", "live", "full")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from infinity.devices import (
     describe_device,
     disk_errors,
     dtype_name,
-    has_fast_bfloat16,
     memory_errors,
     resolve_device,
     resolve_dtype,
@@ -62,10 +61,6 @@ def test_precision_follows_the_device_unless_asked_for():
 def test_precision_no_model_runs_in_is_refused(dtype):
     with pytest.raises(RequestError, match="Unknown precision"):
         resolve_dtype(dtype, torch.device("cpu"))
-
-
-def test_fast_bfloat16_is_answered_for_the_cpu():
-    assert has_fast_bfloat16(torch.device("cpu")) in (True, False)
 
 
 @pytest.mark.parametrize(

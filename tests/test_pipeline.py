@@ -34,7 +34,7 @@ def draw(request: GenerationRequest, pipeline: InfinityPipeline = PIPELINE) -> D
 # Events
 
 
-@pytest.mark.parametrize("previews", ["off", "scale", "full"])
+@pytest.mark.parametrize("previews", ["off", "live", "full"])
 def test_stream_gives_a_preview_a_scale_and_then_the_pictures(previews):
     events = list(PIPELINE.stream(replace(REQUEST, num_images=2), previews=previews))
     *shown, done = events
@@ -66,16 +66,41 @@ def test_full_previews_are_full_size_and_show_the_picture_so_far():
     assert len({event.images[0].tobytes() for event in shown}) == NUM_SCALES
 
 
-def test_scale_previews_have_the_size_of_a_scale_when_there_is_time(monkeypatch):
-    monkeypatch.setattr("infinity.generation.previews.PreviewBudget.choose", lambda self, i: i)
-    shown = [e for e in PIPELINE.stream(REQUEST, previews="scale") if isinstance(e, Preview)]
-    assert [event.images[0].size for event in shown] == [
-        (2 * scale.width, 2 * scale.height) for scale in SPEC.schedules["1:1"]
-    ]
+def test_live_previews_show_every_scale_small_and_say_that_they_are_rough():
+    shown = [e for e in PIPELINE.stream(REQUEST) if isinstance(e, Preview)]
+    assert [event.is_exact for event in shown][-1]
+    assert all(event.images is not None for event in shown)
+    rough = [event for event in shown if not event.is_exact]
+    assert len(rough) >= 1
+    assert all(event.images[0].size == (16, 16) for event in rough)
+    assert len({event.images[0].tobytes() for event in shown}) == NUM_SCALES
+
+
+def test_refined_scales_come_after_the_picture_and_equal_full_previews():
+    full = [e.images for e in PIPELINE.stream(REQUEST, previews="full") if isinstance(e, Preview)]
+    events = list(PIPELINE.stream(REQUEST, refine=True))
+    after = events[[isinstance(e, Done) for e in events].index(True) + 1 :]
+    rough = [e.index for e in events if isinstance(e, Preview) and not e.is_exact]
+    assert [e.index for e in after] == rough[::-1]
+    assert all(same(event.images, full[event.index]) for event in after)
+
+
+def test_refining_ends_when_cancelled():
+    cancel = threading.Event()
+    stream = PIPELINE.stream(REQUEST, refine=True, cancel=cancel)
+    next(event for event in stream if isinstance(event, Done))
+    cancel.set()
+    assert list(stream) == []
+
+
+def test_refining_needs_no_more_where_previews_are_off_or_whole():
+    for previews in ("off", "full"):
+        *_, last = PIPELINE.stream(REQUEST, previews=previews, refine=True)
+        assert isinstance(last, Done)
 
 
 def test_previews_never_change_the_picture():
-    results = [list(PIPELINE.stream(REQUEST, previews=p))[-1] for p in ("off", "scale", "full")]
+    results = [list(PIPELINE.stream(REQUEST, previews=p))[-1] for p in ("off", "live", "full")]
     assert same(results[0].images, results[1].images)
     assert same(results[0].images, results[2].images)
 
@@ -300,7 +325,7 @@ def test_what_the_model_cannot_do_is_refused_at_once(change, sentence):
 
 
 def test_unknown_preview_policy_is_refused_at_once():
-    with pytest.raises(RequestError, match="previews must be one of off, scale, full"):
+    with pytest.raises(RequestError, match="previews must be one of off, live, full"):
         PIPELINE.stream(REQUEST, previews="tiny")
 
 

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from infinity.devices import has_fast_bfloat16, memory_errors
-from infinity.events import Cancelled, Preview
-from infinity.generation.generate import ScaleStep, compute_dtype, generate, text_condition
+from infinity.devices import memory_errors
+from infinity.events import Cancelled, Preview, Refined
+from infinity.generation.generate import ScaleStep, generate, text_condition
 from infinity.generation.guidance import guided_length
-from infinity.generation.previews import DecodeCosts, PreviewBudget, faster
+from infinity.generation.previews import Sketcher, exact_scales
 from infinity.generation.sampling import seeded_generator
 from infinity.images import images_from_tensor
 from infinity.model.transformer import InfinityTransformer
@@ -27,9 +27,6 @@ from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
 
 LESS_MEMORY = "ask for fewer pictures, a smaller model or aspect ratio, or the precision bfloat16"
-
-FAST_FROM_POSITIONS = 64
-"""Latent positions from which casting a float32 decoder to bfloat16 pays."""
 
 Images = tuple[Image.Image, ...]
 
@@ -51,12 +48,19 @@ class Picture:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The pictures, and where the time went."""
+    """The pictures, and where the time went.
+
+    Attributes:
+        latents_Bdyx: the sum of codes after every scale.
+        exact: the scales whose pictures were decoded wholly.
+    """
 
     images: Images
     model_seconds: float
     decode_seconds: float
     preview_seconds: float
+    latents_Bdyx: tuple[Tensor, ...]
+    exact: frozenset[int]
 
 
 class Drawing:
@@ -65,14 +69,12 @@ class Drawing:
     def __init__(self, transformer: InfinityTransformer, tokenizer: Tokenizer) -> None:
         self.transformer = transformer
         self.tokenizer = tokenizer
-        self._costs = DecodeCosts()
-        self._model_seconds: dict[tuple[ScaleSchedule, int, int, bool], float] = {}
-        device = transformer.device
-        self._fast_previews = (
-            compute_dtype(transformer) == torch.float32
-            and device.type == "cpu"
-            and has_fast_bfloat16(device)
-        )
+        self._sketcher = Sketcher(tokenizer)
+        self._late_exact: dict[tuple[ScaleSchedule, int, int, bool], int] = {}
+
+    def prepare_previews(self, schedule: ScaleSchedule) -> None:
+        """Do now what the first request with live previews would do at its beginning."""
+        self._sketcher.prepare(schedule)
 
     @torch.inference_mode()
     def draw(
@@ -94,11 +96,15 @@ class Drawing:
         Raises:
             ResourceError: out of memory.
         """
+        if previews == "live":
+            self._sketcher.prepare(schedule)
         key = (schedule, guided_length(sampling, len(schedule)), len(pictures), together)
-        budget = self._budget(schedule, len(pictures), self._model_seconds.get(key, 0.0))
+        first_exact = len(schedule) - 1 - self._late_exact.get(key, 0)
         groups = [list(pictures)] if together else [[picture] for picture in pictures]
         runs = [self._run(group, schedule, sampling) for group in groups]
-        model_seconds = 0.0
+        model_seconds = sketch_seconds = preview_seconds = 0.0
+        latents: list[Tensor] = []
+        exact: set[int] = set()
         for index, scale in enumerate(schedule):
             steps: list[ScaleStep] = []
             for run in runs:
@@ -109,20 +115,27 @@ class Drawing:
                     steps.append(next(run))
             seconds = sum(step.seconds for step in steps)
             model_seconds += seconds
-            budget.step(seconds, index)
             is_last = index == len(schedule) - 1
             if is_last and cancel.is_set():
                 yield Cancelled(completed_scales=len(schedule))
                 return
             started_s = time.perf_counter()
-            if is_last:
-                images = self._finish(steps)
-            else:
-                size = self._preview_size(index, len(schedule), previews, budget)
-                images = None if size is None else self._preview(steps, size)
-            decode_seconds = time.perf_counter() - started_s
+            latent_Bdyx = torch.cat([step.canvas.latent_Bdyx for step in steps])
+            is_exact = (
+                is_last or previews == "full" or (previews == "live" and index >= first_exact)
+            )
+            images = None
+            if is_exact:
+                images = self._decode(latent_Bdyx)
+                exact.add(index)
+            elif previews == "live":
+                images = self._sketch(latent_Bdyx)
+            spent_seconds = time.perf_counter() - started_s
+            if previews == "live":
+                latents.append(latent_Bdyx)
             if not is_last:
-                budget.spend(decode_seconds)
+                preview_seconds += spent_seconds
+                sketch_seconds += 0.0 if is_exact else spent_seconds
             yield Preview(
                 index=index,
                 num_scales=len(schedule),
@@ -130,12 +143,40 @@ class Drawing:
                 width=scale.width,
                 bits=scale.tokens * self.tokenizer.config.bits_per_token,
                 seconds=seconds,
-                preview_seconds=0.0 if is_last else decode_seconds,
+                preview_seconds=0.0 if is_last else spent_seconds,
                 images=images,
+                is_exact=is_exact,
             )
             if is_last and images is not None:
-                self._model_seconds[key] = faster(self._model_seconds.get(key), model_seconds)
-                yield Drawn(images, model_seconds, decode_seconds, budget.spent_seconds)
+                if previews == "live":
+                    self._late_exact[key] = exact_scales(
+                        model_seconds, spent_seconds, sketch_seconds, len(schedule)
+                    )
+                yield Drawn(
+                    images,
+                    model_seconds,
+                    spent_seconds,
+                    preview_seconds,
+                    tuple(latents),
+                    frozenset(exact),
+                )
+
+    @torch.inference_mode()
+    def refine(self, drawn: Drawn, cancel: threading.Event) -> Iterator[Refined]:
+        """Whole decodings of the scales that were only sketched, the latest first. The sketches of
+        later requests learn from them."""
+        for index in reversed(range(len(drawn.latents_Bdyx))):
+            if index in drawn.exact:
+                continue
+            if cancel.is_set():
+                return
+            latent_Bdyx = drawn.latents_Bdyx[index]
+            with memory_errors("decoding", LESS_MEMORY):
+                decoded_B3HW = torch.cat(
+                    [self.tokenizer.decode(one) for one in latent_Bdyx.split(1)]
+                )
+                self._sketcher.learn(latent_Bdyx, decoded_B3HW)
+            yield Refined(index=index, images=images_from_tensor(decoded_B3HW))
 
     def _run(
         self, group: Sequence[Picture], schedule: ScaleSchedule, sampling: SamplingParams
@@ -149,37 +190,12 @@ class Drawing:
         config = self.tokenizer.config
         return generate(self.transformer, config, condition, schedule, sampling, generators)
 
-    def _budget(self, schedule: ScaleSchedule, pictures: int, seconds: float) -> PreviewBudget:
-        area = self.tokenizer.config.patch**2
-        return PreviewBudget([s.tokens * area for s in schedule], pictures, self._costs, seconds)
-
-    @staticmethod
-    def _preview_size(
-        index: int, num_scales: int, previews: PreviewPolicy, budget: PreviewBudget
-    ) -> int | None:
-        """The scale at whose latent size to decode the preview; None for no preview."""
-        if previews == "scale":
-            return budget.choose(index)
-        return num_scales - 1 if previews == "full" else None
-
-    def _finish(self, steps: Sequence[ScaleStep]) -> Images:
-        """The finished pictures, each decoded by itself so that its pixels depend on it alone."""
-        latents = [row for step in steps for row in step.canvas.latent_Bdyx.split(1)]
-        return tuple(image for latent in latents for image in self._decode(latent))
-
-    def _preview(self, steps: Sequence[ScaleStep], size: int) -> Images:
-        """All pictures at the latent size of scale ``size``, decoded together and, where that is
-        faster, in bfloat16: a preview may be a little off."""
-        latent_Bdyx = torch.cat([step.canvas.at_scale(size) for step in steps])
-        device = self.transformer.device
-        is_large = latent_Bdyx[:, 0].numel() >= FAST_FROM_POSITIONS
-        with torch.autocast(device.type, torch.bfloat16, self._fast_previews and is_large):
-            return self._decode(latent_Bdyx)
+    def _sketch(self, latent_Bdyx: Tensor) -> Images:
+        with memory_errors("decoding", LESS_MEMORY):
+            return images_from_tensor(self._sketcher.sketch(latent_Bdyx))
 
     def _decode(self, latent_Bdyx: Tensor) -> Images:
-        started_s = time.perf_counter()
+        """Each picture by itself, so that its pixels depend on it alone."""
         with memory_errors("decoding", LESS_MEMORY):
-            images = images_from_tensor(self.tokenizer.decode(latent_Bdyx))
-        positions = latent_Bdyx.shape[0] * latent_Bdyx.shape[-2] * latent_Bdyx.shape[-1]
-        self._costs.observe(positions, time.perf_counter() - started_s)
-        return images
+            decoded = [self.tokenizer.decode(latent_1dyx) for latent_1dyx in latent_Bdyx.split(1)]
+            return tuple(image for one in decoded for image in images_from_tensor(one))

@@ -1,135 +1,139 @@
-"""Keeping previews cheap: which size a preview may have, so that all of them together cost little.
+"""Previews that cost next to nothing: a picture read off the decoder's first layers.
 
-Decoding every scale at its own size would cost more than the finished picture. So before each
-preview the time still allowed is shared out over all that are to come: each may have its scale's
-own size, that of an earlier scale (it stands in), or be left out, whichever gives most for the time.
+Decoding every scale would take longer than drawing. But nearly all of a decoding's time goes into
+its large layers; the ones at the latent's own size take a few percent, and what they know is enough
+for a rough picture: a linear map from them to a few pixels a position, fitted by least squares on
+what the whole decoder makes of the same latents: at first of invented pictures, later of every
+picture whose scales are decoded after it is finished.
+
+Legend: B pictures, d bits a latent, y x latent grid, C channels of the trunk, N positions, s pixels.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import threading
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from infinity.schedule import ScaleSchedule
+from infinity.tokenizer.canvas import ResidualCanvas
+from infinity.tokenizer.tokenizer import Tokenizer
 
 PREVIEW_SHARE = 0.13
 """Part of the generation time (model and final decoding) planned for previews. The promise is 15%;
 the rest is kept in hand, as times vary."""
-WORTH_OF_ANY = 0.1
-"""What it is worth to show something at all; a picture of full size is worth 1 more."""
-SMALLEST_STAND_IN = 36
-"""Latent positions below which a picture is too coarse to stand in for a larger scale."""
-START_UP_POSITIONS = 16
-"""A first guess: a decoding has a fixed cost, worth this many latent positions."""
-FORGETTING = 0.2
-PRICE_STEPS = 12
+PIXELS_A_POSITION = 4
+RIDGE = 1e-3
+BOXES = 40
+INVENTED_TOKENS = 12
+"""Side in tokens up to which scales are tried on invented pictures."""
 
 
-def faster(known: float | None, seconds: float) -> float:
-    """Best time so far, slowly forgotten: the first run is slow, and others may use the machine."""
-    return seconds if known is None else min(seconds, known + FORGETTING * (seconds - known))
+class Sketcher:
+    """Draws rough pictures of one tokenizer's latents. Safe to use from several threads at once."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._pixels = math.gcd(PIXELS_A_POSITION, tokenizer.config.stride)
+        self._lock = threading.Lock()
+        self._inputs_CC: Tensor | None = None
+        self._products_CP: Tensor | None = None
+        self._map_CP: Tensor | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self._map_CP is not None
+
+    @torch.inference_mode()
+    def prepare(self, schedule: ScaleSchedule) -> None:
+        """A first fit, on invented pictures drawn with the small scales of ``schedule``.
+
+        Takes some decodings of a small picture; nothing when there is a fit already.
+        """
+        if self.is_ready:
+            return
+        small = [s for s in schedule if max(s.height, s.width) <= INVENTED_TOKENS]
+        shown = ScaleSchedule(small or schedule.scales[:1])
+        config = self._tokenizer.config
+        pictures = invented_pictures(shown.image_size(config.token_pixels))
+        canvas = ResidualCanvas(
+            config, shown, len(pictures), self._tokenizer.decoder.conv_in.weight.device
+        )
+        for bits in self._tokenizer.encode(pictures, shown).bits:
+            canvas.add(bits)
+            self.learn(canvas.latent_Bdyx, self._tokenizer.decode(canvas.latent_Bdyx))
+
+    @torch.inference_mode()
+    def learn(self, latent_Bdyx: Tensor, image_B3HW: Tensor) -> None:
+        """Take a decoding into account: the latent, and the whole decoder's picture in [-1, 1]."""
+        inputs_NC = self._inputs(latent_Bdyx)
+        small = F.avg_pool2d(image_B3HW, self._tokenizer.config.stride // self._pixels)
+        wanted_NP = _positions(F.pixel_unshuffle(small, self._pixels))
+        inputs_CC, products_CP = inputs_NC.T @ inputs_NC, inputs_NC.T @ wanted_NP
+        with self._lock:
+            if self._inputs_CC is not None and self._products_CP is not None:
+                inputs_CC, products_CP = (
+                    self._inputs_CC + inputs_CC,
+                    self._products_CP + products_CP,
+                )
+            self._inputs_CC, self._products_CP = inputs_CC, products_CP
+            ridge = RIDGE * inputs_CC.diagonal().mean()
+            eye = torch.eye(len(inputs_CC), device=inputs_CC.device)
+            self._map_CP = torch.linalg.solve(inputs_CC + ridge * eye, products_CP)
+
+    @torch.inference_mode()
+    def sketch(self, latent_Bdyx: Tensor) -> Tensor:
+        """(B, d, y, x) -> a rough small picture (B, 3, s * y, s * x) in [-1, 1].
+
+        Raises:
+            ValueError: nothing was learnt yet.
+        """
+        if self._map_CP is None:
+            raise ValueError("prepare the sketches first")
+        batch, _, height, width = latent_Bdyx.shape
+        pixels_NP = self._inputs(latent_Bdyx) @ self._map_CP
+        pixels = pixels_NP.view(batch, height, width, -1).permute(0, 3, 1, 2)
+        return F.pixel_shuffle(pixels, self._pixels).clamp_(-1, 1)
+
+    def _inputs(self, latent_Bdyx: Tensor) -> Tensor:
+        return F.pad(_positions(self._tokenizer.trunk(latent_Bdyx)), (0, 1), value=1.0)
 
 
-@dataclass
-class DecodeCosts:
-    """What decoding a latent of so many positions costs, learnt from every decoding of a model."""
-
-    seconds: dict[int, float] = field(default_factory=dict)
-
-    def observe(self, positions: int, seconds: float) -> None:
-        self.seconds[positions] = faster(self.seconds.get(positions), seconds)
-
-    def predict(self, positions: int) -> float:
-        """Seconds a decoding is likely to take; 0 while nothing is known."""
-        known = dict(self.seconds)
-        if not known:
-            return 0.0
-        if positions in known:
-            return known[positions]
-        below = max((size for size in known if size < positions), default=None)
-        above = min((size for size in known if size > positions), default=None)
-        if below is None or above is None:
-            near = below or above or positions
-            fixed = START_UP_POSITIONS
-            return known[near] * (fixed + positions) / (fixed + near)
-        part = (positions - below) / (above - below)
-        return known[below] + part * (known[above] - known[below])
+def invented_pictures(size: tuple[int, int]) -> Tensor:
+    """(2, 3, H, W) float in [-1, 1], always the same: coloured boxes over one another, and coloured
+    clouds. Together they have the edges and the smooth parts of real pictures."""
+    generator = torch.Generator().manual_seed(0)
+    height, width = size
+    boxes = torch.zeros(3, height, width)
+    for share in torch.linspace(1, 0.1, BOXES).tolist():
+        tall, wide = max(1, round(share * height)), max(1, round(share * width))
+        top = int(torch.randint(height - tall + 1, (), generator=generator))
+        left = int(torch.randint(width - wide + 1, (), generator=generator))
+        colour = torch.rand(3, 1, 1, generator=generator) * 2 - 1
+        boxes[:, top : top + tall, left : left + wide] = colour
+    waves = torch.fft.rfft2(torch.randn(3, height, width, generator=generator))
+    across, down = torch.fft.rfftfreq(width)[None], torch.fft.fftfreq(height)[:, None]
+    frequency = (across**2 + down**2).sqrt().clamp_min(1 / max(size))
+    clouds = torch.fft.irfft2(waves * frequency**-1.3, s=size)
+    tint = torch.randn(3, 1, 1, generator=generator) / 2
+    return torch.stack((boxes, (0.6 * clouds / clouds.std() + tint).clamp(-1, 1)))
 
 
-class PreviewBudget:
-    """Chooses the previews of one request.
+def exact_scales(model_s: float, decode_s: float, sketch_s: float, num_scales: int) -> int:
+    """How many of the last scales before the end may be decoded wholly, so that all previews keep
+    to their share of the time.
 
     Args:
-        positions: latent positions of every scale.
-        pictures: how many are decoded, together, each time.
-        costs: of the model's decoder.
-        expected_seconds: of the model for the whole request, where a like request was timed.
-        share: of the generation time that previews may take.
+        model_s, decode_s: of a like request: the model, and the final decoding.
+        sketch_s: all its sketches.
     """
-
-    def __init__(
-        self,
-        positions: Sequence[int],
-        pictures: int,
-        costs: DecodeCosts,
-        expected_seconds: float = 0.0,
-        share: float = PREVIEW_SHARE,
-    ) -> None:
-        self._positions = tuple(positions)
-        self._worth = [WORTH_OF_ANY + math.sqrt(size / positions[-1]) for size in positions]
-        self._pictures = pictures
-        self._costs = costs
-        self._expected_seconds = expected_seconds
-        self._share = share
-        self._model_seconds = 0.0
-        self._likely_seconds = expected_seconds
-        self.spent_seconds = 0.0
-
-    def step(self, seconds: float, index: int) -> None:
-        """The model has finished scale ``index`` in so many seconds."""
-        self._model_seconds += seconds
-        left = len(self._positions) - 1 - index
-        # Later scales are larger, so each takes at least as long as this one.
-        at_least = self._model_seconds + left * seconds
-        self._likely_seconds = max(self._expected_seconds, at_least)
-
-    def spend(self, seconds: float) -> None:
-        self.spent_seconds += seconds
-
-    def choose(self, index: int) -> int | None:
-        """The scale at whose size the picture may be shown after scale ``index``; None: not at all.
-
-        A price a second is sought at which all previews to come, each taking what is worth most
-        above its price, cost what is left.
-        """
-        costs = [self._costs.predict(self._pictures * size) for size in self._positions]
-        left = self._share * (self._likely_seconds + costs[-1]) - self.spent_seconds
-        if costs[0] > left:
-            return None
-        to_come = range(index, len(self._positions) - 1)
-        if sum(costs[i] for i in to_come) <= left:
-            return index
-        low, high = 0.0, self._worth[-1] / max(costs[0], 1e-9)
-        sizes: list[int | None] = []
-        for _ in range(PRICE_STEPS):
-            price = math.sqrt(low * high) if low else high / 2**PRICE_STEPS
-            tried = [self._best_size(i, costs, price) for i in to_come]
-            if _total(tried, costs) <= left:
-                high, sizes = price, tried
-            else:
-                low = price
-        return sizes[0] if sizes else None
-
-    def _best_size(self, index: int, costs: Sequence[float], price: float) -> int | None:
-        """What is worth most above its price, if anything is."""
-        least = min(self._positions[index], SMALLEST_STAND_IN)
-        gains = {
-            size: self._worth[size] - price * costs[size]
-            for size in range(index + 1)
-            if self._positions[size] >= least
-        }
-        best = max(gains, key=gains.__getitem__)
-        return best if gains[best] > 0 else None
+    left = PREVIEW_SHARE * (model_s + decode_s) - sketch_s
+    return max(0, min(num_scales - 1, int(left / decode_s))) if decode_s > 0 else 0
 
 
-def _total(sizes: Sequence[int | None], costs: Sequence[float]) -> float:
-    return sum(costs[size] for size in sizes if size is not None)
+def _positions(x_BCyx: Tensor) -> Tensor:
+    """(B, C, y, x) -> (N, C)."""
+    return x_BCyx.permute(0, 2, 3, 1).flatten(0, 2)

@@ -139,8 +139,15 @@ class Decoder(nn.Module):
         self.norm_out = group_norm(channels[0])
         self.conv_out = conv3x3(channels[0], IMAGE_CHANNELS * config.stem_patch**2)
 
-    def forward(self, latent_Bdyx: Tensor) -> Tensor:
+    def trunk(self, latent_Bdyx: Tensor) -> Tensor:
+        """The part that runs at the latent's own size: (B, d, y, x) -> (B, channels, y, x)."""
         x = self.conv_in(latent_Bdyx)
-        for module in (*self.middle, *reversed(self.levels)):
-            x = module(x)
+        for block in self.middle:
+            x = block(x)
+        return x
+
+    def forward(self, latent_Bdyx: Tensor) -> Tensor:
+        x = self.trunk(latent_Bdyx)
+        for level in reversed(self.levels):
+            x = level(x)
         return F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.stem_patch)

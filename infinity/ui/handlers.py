@@ -123,7 +123,7 @@ def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) ->
 def preview_policy(spec: ModelSpec, aspect_ratio: str) -> PreviewPolicy:
     """Small pictures are shown whole at every scale; large ones within the time set for previews."""
     height, width = spec.image_size(aspect_ratio)
-    return "full" if height * width <= SMALL_PICTURE_PIXELS else "scale"
+    return "full" if height * width <= SMALL_PICTURE_PIXELS else "live"
 
 
 def show(view: View) -> tuple[Any, ...]:

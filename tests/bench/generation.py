@@ -65,7 +65,7 @@ def stream(pipeline: InfinityPipeline, request: GenerationRequest, previews: str
 def measure(pipeline: InfinityPipeline, repeats: int) -> dict[str, object]:
     request = GenerationRequest(prompt="a red apple on a sandy beach with a blue sky behind it")
     figures: dict[str, object] = {}
-    for previews in ("off", "scale", "full"):
+    for previews in ("off", "live", "full"):
         stream(pipeline, request, previews)
         runs = [stream(pipeline, request, previews) for _ in range(repeats)]
         done = min(runs, key=lambda run: run.model_seconds + run.decode_seconds)
@@ -77,7 +77,9 @@ def measure(pipeline: InfinityPipeline, repeats: int) -> dict[str, object]:
             "preview_share": round(done.preview_seconds / work_s, 3),
         }
     *shown, _ = pipeline.stream(request)
-    figures["preview sizes"] = [event.images and event.images[0].width for event in shown]
+    figures["live previews"] = [
+        {"pixels": event.images[0].width, "is_exact": event.is_exact} for event in shown
+    ]
     started_s = time.perf_counter()
     stream_of = pipeline.stream(request)
     next(event for event in stream_of if event.images)

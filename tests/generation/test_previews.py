@@ -1,97 +1,134 @@
+import threading
+
 import pytest
+import torch
+import torch.nn.functional as F
 
-from infinity.generation.previews import PREVIEW_SHARE, DecodeCosts, PreviewBudget
+from infinity.generation.previews import (
+    PREVIEW_SHARE,
+    Sketcher,
+    exact_scales,
+    invented_pictures,
+)
 from infinity.schedule import schedule_for
+from infinity.tokenizer.canvas import ResidualCanvas
+from tests.tiny import PATCHIFY_SPEC, SPEC, tiny_tokenizer
 
-SQUARE = [scale.tokens for scale in schedule_for("1:1", "1M")]
-
-
-def simulate(positions, decode_cost, model_cost, costs=None, pictures=1, expected_seconds=0.0):
-    """Run a request on an invented clock: (sizes shown, preview, model, all other seconds)."""
-    costs = costs or DecodeCosts()
-    budget = PreviewBudget(positions, pictures, costs, expected_seconds)
-    model = 0.0
-    shown = []
-    for index, size in enumerate(positions):
-        model += model_cost(size)
-        budget.step(model_cost(size), index)
-        if index == len(positions) - 1:
-            break
-        chosen = budget.choose(index)
-        shown.append(chosen)
-        if chosen is not None:
-            seconds = decode_cost(pictures * positions[chosen])
-            costs.observe(pictures * positions[chosen], seconds)
-            budget.spend(seconds)
-    final = pictures * decode_cost(positions[-1])
-    costs.observe(positions[-1], decode_cost(positions[-1]))
-    return shown, budget.spent_seconds, model, model + final
+SCHEDULE = SPEC.schedules["1:1"]
 
 
-MACHINES = {
-    "decoding dear": (lambda n: 0.02 + 0.011 * n, lambda n: 0.1 + 0.005 * n),
-    "decoding cheap": (lambda n: 0.002 + 1e-5 * n, lambda n: 0.05 + 0.005 * n),
-    "decoding most of all": (lambda n: 0.05 + 0.02 * n, lambda n: 0.001 + 0.0001 * n),
-    "all overhead": (lambda n: 0.002, lambda n: 0.02),
-}
+def latents(count: int, seed: int = 0) -> torch.Tensor:
+    """Sums of random bits at every scale."""
+    generator = torch.Generator().manual_seed(seed)
+    canvas = ResidualCanvas(SPEC.tokenizer, SCHEDULE, count)
+    for scale in SCHEDULE:
+        canvas.add(torch.rand(count, scale.tokens, 8, generator=generator) < 0.5)
+    return canvas.latent_Bdyx
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("pictures", [1, 4])
-def test_previews_stay_within_their_share_once_costs_are_known(machine, pictures):
-    decode, model = MACHINES[machine]
-    costs = DecodeCosts()
-    seconds = simulate(SQUARE, decode, model, costs, pictures)[2]
-    for _ in range(3):
-        shown, spent, _, others = simulate(SQUARE, decode, model, costs, pictures, seconds)
-        assert spent <= PREVIEW_SHARE * others
-    assert any(size is not None for size in shown)
+@pytest.fixture
+def tokenizer():
+    return tiny_tokenizer()
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_first_request_ever_stays_within_the_share_but_for_its_first_try(machine):
-    decode, model = MACHINES[machine]
-    _, spent, _, others = simulate(SQUARE, decode, model)
-    assert spent <= PREVIEW_SHARE * others + decode(SQUARE[0])
+def error(sketcher: Sketcher, tokenizer, latent: torch.Tensor) -> float:
+    with torch.inference_mode():
+        image = tokenizer.decode(latent)
+    sketch = F.interpolate(sketcher.sketch(latent), size=image.shape[-2:])
+    return float((sketch - image).square().mean() / (image - image.mean()).square().mean())
 
 
-def test_cheap_decoding_shows_every_scale_at_its_own_size():
-    decode, model = MACHINES["decoding cheap"]
-    shown, *_ = simulate(SQUARE, decode, model)
-    assert shown == list(range(len(SQUARE) - 1))
+def test_sketch_resembles_what_the_whole_decoder_makes(tokenizer):
+    sketcher = Sketcher(tokenizer)
+    for seed in range(4):
+        latent = latents(4, seed)
+        with torch.inference_mode():
+            sketcher.learn(latent, tokenizer.decode(latent))
+    assert error(sketcher, tokenizer, latents(4, 99)) < 0.8
 
 
-def test_dear_scales_are_shown_at_an_earlier_scales_size():
-    decode, model = MACHINES["decoding dear"]
-    costs = DecodeCosts()
-    seconds = simulate(SQUARE, decode, model, costs)[2]
-    shown, *_ = simulate(SQUARE, decode, model, costs, expected_seconds=seconds)
-    assert shown[:4] == [0, 1, 2, 3]
-    assert all(size is not None and SQUARE[size] >= 36 for size in shown[4:])
-    assert shown[-1] < len(SQUARE) - 2
+def test_sketch_of_a_linear_decoder_is_exact():
+    """Where the picture is a linear map of the trunk, least squares finds that map."""
+
+    class Linear:
+        config = SPEC.tokenizer
+
+        def trunk(self, latent):
+            return latent
+
+    sketcher = Sketcher(Linear())  # type: ignore[arg-type]
+    mix = torch.randn(12, 8, generator=torch.Generator().manual_seed(0)) * 0.1
+    latent = latents(8)
+
+    def decode(latent):
+        return F.pixel_shuffle(torch.einsum("pc,bcyx->bpyx", mix, latent) + 0.2, 2).clamp(-1, 1)
+
+    sketcher.learn(latent, decode(latent))
+    torch.testing.assert_close(sketcher.sketch(latent), decode(latent), atol=0.01, rtol=0)
 
 
-def test_hopelessly_dear_previews_are_left_out():
-    shown, spent, *_ = simulate([1, 4, 9], lambda n: 10.0, lambda n: 0.01, DecodeCosts({1: 10.0}))
-    assert shown == [None, None]
-    assert spent == 0
+def test_preparing_fits_once_and_on_few_pictures(tokenizer):
+    sketcher = Sketcher(tokenizer)
+    with pytest.raises(ValueError, match="prepare"):
+        sketcher.sketch(latents(1))
+    sketcher.prepare(SCHEDULE)
+    first = sketcher.sketch(latents(1))
+    assert sketcher.is_ready
+    assert first.shape == (1, 3, 16, 16)
+    sketcher.prepare(SCHEDULE)
+    assert torch.equal(sketcher.sketch(latents(1)), first)
 
 
-def test_decode_cost_between_known_sizes_lies_between_their_costs():
-    costs = DecodeCosts()
-    assert costs.predict(100) == 0
-    costs.observe(16, 1.0)
-    assert costs.predict(64) == pytest.approx(2.5)
-    costs.observe(100, 3.0)
-    assert costs.predict(58) == pytest.approx(2.0)
-    assert costs.predict(400) > 3.0
-    assert costs.predict(4) < 1.0
+def test_large_schedules_are_prepared_with_their_small_scales(tokenizer):
+    sketcher = Sketcher(tokenizer)
+    sizes = []
+    decode = tokenizer.decode
+    tokenizer.decode = lambda latent: sizes.append(latent.shape[-1]) or decode(latent)
+    sketcher.prepare(schedule_for("1:1", "1M"))
+    assert set(sizes) == {12}
 
 
-def test_decode_cost_forgets_a_slow_first_try():
-    costs = DecodeCosts()
-    costs.observe(16, 5.0)
-    costs.observe(16, 1.0)
-    assert costs.predict(16) == 1.0
-    costs.observe(16, 2.0)
-    assert 1.0 < costs.predict(16) < 2.0
+def test_patchified_tokenizer_is_sketched():
+    sketcher = Sketcher(tiny_tokenizer(PATCHIFY_SPEC))
+    sketcher.prepare(PATCHIFY_SPEC.schedules["3:2"])
+    latent = torch.zeros(2, 4, 12, 18)
+    assert sketcher.sketch(latent).shape == (2, 3, 24, 36)
+
+
+def test_sketches_and_lessons_may_come_from_several_threads(tokenizer):
+    sketcher = Sketcher(tokenizer)
+    latent = latents(2)
+    with torch.inference_mode():
+        image = tokenizer.decode(latent)
+    threads = [threading.Thread(target=sketcher.learn, args=(latent, image)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    once = Sketcher(tokenizer)
+    for _ in range(8):
+        once.learn(latent, image)
+    torch.testing.assert_close(sketcher.sketch(latent), once.sketch(latent), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (12, 40), (1, 1)])
+def test_invented_pictures_fit_and_are_always_the_same(size):
+    pictures = invented_pictures(size)
+    assert pictures.shape == (2, 3, *size)
+    assert pictures.abs().max() <= 1
+    assert torch.equal(pictures, invented_pictures(size))
+
+
+@pytest.mark.parametrize("decode_s", [0.01, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("sketch_s", [0.0, 0.01, 0.2])
+def test_exact_scales_keep_to_the_share(decode_s, sketch_s):
+    count = exact_scales(1.0, decode_s, sketch_s, 13)
+    assert 0 <= count <= 12
+    if count:
+        assert count * decode_s + sketch_s <= PREVIEW_SHARE * (1.0 + decode_s) + 1e-9
+
+
+def test_cheap_decoding_shows_every_scale_wholly():
+    assert exact_scales(1.0, 0.001, 0.0, 7) == 6
+    assert exact_scales(1.0, 1.0, 0.0, 7) == 0
+    assert exact_scales(0.0, 0.0, 0.0, 7) == 0

@@ -11,7 +11,7 @@ from PIL import Image
 
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import RequestError
-from infinity.events import Cancelled, Done, Event, Preview
+from infinity.events import Cancelled, Done, Event, Preview, Refined
 from infinity.metadata import PictureRecord, attach
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, PreviewPolicy, SamplingParams
@@ -73,6 +73,7 @@ class FakePipeline:
         self.requests: list[GenerationRequest] = []
         self.error: Exception | None = None
         self.notes: tuple[str, ...] = ()
+        self.prepared = False
         self.picture: Callable[[int, tuple[int, int]], Image.Image] = plain_picture
 
     def stream(
@@ -80,7 +81,8 @@ class FakePipeline:
         request: GenerationRequest,
         *,
         cancel: threading.Event | None = None,
-        previews: PreviewPolicy = "scale",
+        previews: PreviewPolicy = "live",
+        refine: bool = False,
     ) -> Iterator[Event]:
         self.requests.append(request)
         resolved = request.resolved(self.spec.sampling)
@@ -106,6 +108,7 @@ class FakePipeline:
                 seconds=0.01 * (index + 1),
                 preview_seconds=0.001,
                 images=None if previews == "off" else final,
+                is_exact=index == len(schedule) - 1,
             )
         records = [
             PictureRecord(request=picture, model=self.spec.name) for picture in resolved.pictures()
@@ -122,6 +125,11 @@ class FakePipeline:
             preview_seconds=0.02,
             notes=self.notes,
         )
+        for index in reversed(range(len(schedule) - 1)) if refine else ():
+            yield Refined(index=index, images=final)
+
+    def prepare_previews(self) -> None:
+        self.prepared = True
 
 
 class FakeManager:
@@ -172,6 +180,9 @@ class GatedManager:
 
     def get(self, name: str, progress: Callable[[str, float], None] | None = None) -> Any:
         return self
+
+    def prepare_previews(self) -> None:
+        self.pipeline.prepare_previews()
 
     def stream(self, request: GenerationRequest, **options: Any) -> Iterator[Event]:
         for event in self.pipeline.stream(request, **options):

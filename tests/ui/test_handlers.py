@@ -321,4 +321,4 @@ def test_run_of_the_api_does_not_block_the_page(page):
 
 def test_preview_policy_shows_small_pictures_whole_and_spares_large_ones() -> None:
     assert preview_policy(SPEC, next(iter(SPEC.schedules))) == "full"
-    assert preview_policy(MODEL_SPECS["infinity-2b"], "1:1") == "scale"
+    assert preview_policy(MODEL_SPECS["infinity-2b"], "1:1") == "live"
