@@ -1,0 +1,86 @@
+"""One run on 1, 2 and 4 processes: the same losses, and checkpoints that any number can continue."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.engine.tiny_run import tiny_config, train_alone, train_together
+from training.config.settings import TrainingConfig
+from training.engine.checkpoints import read_state
+from training.engine.journal import read_metrics
+
+TOLERANCE = 1e-5
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in read_metrics(folder)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    train_alone(tiny_config(folder))
+    return folder
+
+
+def assert_same(folder: Path, alone: Path) -> None:
+    """The loss curve, and every last and averaged weight."""
+    assert losses(folder) == pytest.approx(losses(alone), abs=TOLERANCE)
+    assert len(losses(alone)) == 6
+    for ema in (False, True):
+        here, there = (read_state(path, ema=ema)["transformer"] for path in (folder, alone))
+        assert here.keys() == there.keys()
+        for name, tensor in there.items():
+            torch.testing.assert_close(here[name], tensor, atol=1e-4, rtol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("processes", "parallel", "optimisation"),
+    [
+        (2, {"shard": "full"}, {"activation_checkpointing": True}),
+        (2, {"shard": "none"}, {"micro_batch_size": 2}),
+        (4, {"shard": "hybrid", "shard_size": 2}, {"micro_batch_size": 1}),
+    ],
+    ids=["2-full-checkpointed", "2-copies-micro", "4-hybrid-micro"],
+)
+def test_loss_curve_on_several_processes_equals_one(
+    tmp_path: Path, alone: Path, processes: int, parallel: dict, optimisation: dict
+) -> None:
+    config = tiny_config(tmp_path / "run", parallel=parallel, optimisation=optimisation)
+    train_together(config, processes)
+    assert_same(config.output, alone)
+
+
+def test_run_saved_by_two_processes_continues_on_one_and_on_four(
+    tmp_path: Path, alone: Path
+) -> None:
+    def config(name: str, steps: int) -> TrainingConfig:
+        folder = tmp_path / name
+        # The learning rate of a step depends on the number of steps, but for "constant".
+        return tiny_config(folder, parallel={"shard": "full"}, optimisation={"steps": steps})
+
+    first = config("run", 6)
+    halves = first.model_copy(
+        update={"optimisation": first.optimisation.model_copy(update={"steps": 6})}
+    )
+    train_together(halves, 2)
+    shutil.rmtree(first.output / "checkpoints" / "step_6")
+    for processes in (1, 4):
+        copy = tmp_path / f"on_{processes}"
+        shutil.copytree(first.output, copy)
+        continued = first.model_copy(update={"output": copy})
+        train_together(continued, processes)
+        assert_same(copy, alone)
+        assert len(losses(copy)) == 6
+
+
+def test_micro_batches_and_activation_checkpointing_change_nothing(
+    tmp_path: Path, alone: Path
+) -> None:
+    settings = {"micro_batch_size": 3, "activation_checkpointing": True}
+    train_alone(tiny_config(tmp_path / "run", optimisation=settings))
+    assert_same(tmp_path / "run", alone)

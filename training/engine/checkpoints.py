@@ -1,0 +1,266 @@
+"""The checkpoints of a run: written beside training, whole or not at all, readable at any world size.
+
+A checkpoint is a folder ``checkpoints/step_N`` of PyTorch's distributed format. It is written as
+``step_N.writing``, brought to the disk, and renamed; only then are older ones dropped. So a kill at
+any moment, or a full disk, leaves the last whole checkpoint in place.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
+
+from infinity.errors import CheckpointError, ResourceError
+from training.engine.processes import Processes
+
+logger = logging.getLogger(__name__)
+
+FACTS = "state.json"
+WHOLE = "step_"
+WRITING, DROPPING = ".writing", ".dropping"
+
+State = dict[str, Any]
+"""Nested dict of tensors, sharded or not."""
+
+
+class Checkpoints:
+    """Saves and restores the state of one run.
+
+    Args:
+        run: the run's folder.
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, run: Path, processes: Processes, keep: int = 2) -> None:
+        self.folder = run / "checkpoints"
+        self.processes = processes
+        self.keep = keep
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+        self._step = 0
+
+    def prepare(self) -> None:
+        """Make the folder and remove what a kill left half done; on all processes.
+
+        Raises:
+            ResourceError: the folder cannot be written.
+        """
+        self.processes.on_first(self._prepare)
+
+    def load(self, state: State) -> dict[str, Any] | None:
+        """Bring the newest whole checkpoint into the tensors of ``state``.
+
+        Returns:
+            its facts, as given to ``save``; None where there is none.
+
+        Raises:
+            CheckpointError: it cannot be read or does not fit.
+        """
+        steps = self.processes.on_first(lambda: whole_steps(self.folder))
+        if not steps:
+            return None
+        path = self.folder / f"{WHOLE}{steps[-1]}"
+        try:
+            load(
+                state,
+                storage_reader=FileSystemReader(path),
+                no_dist=self.processes.world_size == 1,
+            )
+            return json.loads((path / FACTS).read_text())
+        except (CheckpointException, OSError, ValueError, RuntimeError, EOFError) as error:
+            raise _unreadable(path, error) from error
+
+    def save(self, step: int, state: State, facts: Mapping[str, Any]) -> None:
+        """Copy ``state`` and write it while training goes on; waits for an earlier save first.
+
+        Args:
+            facts: small and JSON, such as the step.
+
+        Raises:
+            ResourceError: this or the earlier checkpoint cannot be written.
+        """
+        self.wait()
+        path = self.folder / f"{WHOLE}{step}{WRITING}"
+        self.processes.on_first(lambda: _begin(path, facts))
+        self._step = step
+        try:
+            written = async_save(
+                state,
+                storage_writer=FileSystemWriter(path, single_file_per_rank=True),
+                process_group=self.processes.saving,
+                no_dist=self.processes.world_size == 1,
+            )
+        except (CheckpointException, OSError, RuntimeError) as error:
+            raise self._failed(error) from error
+        assert isinstance(written, Future)
+        self._pending = self._thread.submit(self._finish, written, path)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the save under way is known to have failed; ``wait`` says why."""
+        pending = self._pending
+        return pending is not None and pending.done() and pending.exception() is not None
+
+    def wait(self) -> None:
+        """Until the last save is on the disk under its final name.
+
+        Raises:
+            ResourceError: it could not be written; older checkpoints are intact.
+        """
+        if self._pending is None:
+            return
+        pending, self._pending = self._pending, None
+        try:
+            pending.result()
+        except (CheckpointException, OSError, RuntimeError) as error:
+            raise self._failed(error) from error
+
+    def _prepare(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for pattern in (f"*{WRITING}", f"*{DROPPING}"):
+                for left in self.folder.glob(pattern):
+                    shutil.rmtree(left)
+            probe = self.folder / f"probe{WRITING}"
+            probe.mkdir()
+            probe.rmdir()
+        except OSError as error:
+            raise ResourceError(
+                f"Cannot write to {self.folder} ({error.strerror}); "
+                "choose another output folder or make this one writable."
+            ) from error
+
+    def _finish(self, written: Future[Any], path: Path) -> None:
+        """In the background: once all processes have written, the new name, then the old ones out."""
+        written.result()
+        if not self.processes.is_first:
+            return
+        _to_disk(path)
+        path.rename(path.with_name(path.name.removesuffix(WRITING)))
+        _to_disk(self.folder)
+        for step in whole_steps(self.folder)[: -self.keep]:
+            old = self.folder / f"{WHOLE}{step}"
+            dropped = old.rename(old.with_name(old.name + DROPPING))
+            shutil.rmtree(dropped)
+
+    def _failed(self, error: BaseException) -> ResourceError:
+        shutil.rmtree(self.folder / f"{WHOLE}{self._step}{WRITING}", ignore_errors=True)
+        steps = whole_steps(self.folder)
+        intact = f"that of step {steps[-1]} is intact" if steps else "there is none yet"
+        return ResourceError(
+            f"Could not write the checkpoint of step {self._step} to {self.folder} "
+            f"({_cause(error)}); {intact}. Free some space and run the same command again."
+        )
+
+
+def whole_steps(folder: Path) -> list[int]:
+    """Steps of the complete checkpoints in a ``checkpoints`` folder, oldest first."""
+    names = [path.parent.name for path in folder.glob(f"{WHOLE}*/.metadata")]
+    return sorted(int(digits) for name in names if (digits := name.removeprefix(WHOLE)).isdigit())
+
+
+def read_state(
+    run_folder: Path | str, *, ema: bool = False, step: int | None = None
+) -> dict[str, dict[str, Tensor]]:
+    """The weights of a run's checkpoint, whole and on the CPU, however many processes wrote it.
+
+    Args:
+        ema: the averaged weights where there are, instead of the last ones.
+        step: of the checkpoint; None: the newest.
+
+    Returns:
+        module name ("transformer") -> its state dict, float32.
+
+    Raises:
+        CheckpointError: no such checkpoint, no averaged weights, or it cannot be read.
+    """
+    folder = Path(run_folder) / "checkpoints"
+    steps = whole_steps(folder)
+    if not steps or (step is not None and step not in steps):
+        found = ", ".join(map(str, steps)) or "none"
+        raise CheckpointError(
+            f"{run_folder} holds no checkpoint{'' if step is None else f' of step {step}'}; "
+            f"complete ones: {found}."
+        )
+    path = folder / f"{WHOLE}{steps[-1] if step is None else step}"
+    try:
+        reader = FileSystemReader(path)
+        stored = reader.read_metadata().state_dict_metadata
+        state: State = {
+            name: torch.empty(entry.size, dtype=entry.properties.dtype)
+            for name, entry in stored.items()
+            if isinstance(entry, TensorStorageMetadata)
+            and name.startswith(("model.", "average.") if ema else "model.")
+        }
+        load(state, storage_reader=reader, no_dist=True)
+    except (CheckpointException, OSError, ValueError, RuntimeError, pickle.PickleError) as error:
+        raise _unreadable(path, error) from error
+    averaged = [name for name in state if name.startswith("average.")]
+    if ema and not averaged:
+        raise CheckpointError(
+            f"{run_folder} keeps no averaged weights (optimisation.ema_decay was not set)."
+        )
+    for name in averaged:
+        state["model." + name.removeprefix("average.")] = state.pop(name)
+    modules: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        _, module, parameter = name.split(".", 2)
+        modules.setdefault(module, {})[parameter] = tensor
+    return modules
+
+
+def _begin(path: Path, facts: Mapping[str, Any]) -> None:
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        with (path / FACTS).open("w") as file:
+            json.dump(dict(facts), file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ResourceError(
+            f"Cannot write to {path.parent} ({error.strerror}); earlier checkpoints are intact."
+        ) from error
+
+
+def _to_disk(folder: Path) -> None:
+    """Bring a folder's entries to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(path: Path, error: BaseException) -> CheckpointError:
+    return CheckpointError(
+        f"{path} cannot be read ({_cause(error)}); if it is damaged, delete that folder to go on "
+        "from the one before."
+    )
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong on the first process that failed: the system's words where it has any."""
+    if isinstance(error, CheckpointException) and error.failures:
+        error = next(iter(error.failures.values()))[0]
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.strerror:
+            return link.strerror
+        link = link.__cause__ or link.__context__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,136 @@
+"""What a run tells while it goes on: metrics.jsonl, TensorBoard, trackio and curves.png.
+
+Only the first process writes. Bit accuracy per scale is the headline: about 80% is a good model, and
+that line is drawn in every chart.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+from infinity.errors import ResourceError
+from training.config.settings import TrainingConfig
+from training.engine.curves import GOOD_BIT_ACCURACY, plot_run
+
+METRICS = "metrics.jsonl"
+CURVES = "curves.png"
+_CHARTS = {
+    "Bit accuracy": {
+        "by scale": ["Multiline", ["bit_accuracy/.*"]],
+        "all scales": ["Multiline", ["^bit_accuracy$", "bit_accuracy/good"]],
+    }
+}
+
+
+class Journal:
+    """Writes the metrics of one run.
+
+    Args:
+        config: of the run; says where and what to write.
+        step: steps done so far; lines of later steps, from before a kill, are dropped.
+
+    Raises:
+        ResourceError: the folder cannot be written, or trackio is asked for and not installed.
+    """
+
+    def __init__(self, config: TrainingConfig, step: int) -> None:
+        self.folder = config.output
+        self._board: SummaryWriter | None = None
+        self._trackio: ModuleType | None = None
+        kept = [line for line in read_metrics(self.folder) if line["step"] <= step]
+        temporary = self.folder / f"{METRICS}.writing"
+        try:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            temporary.replace(self.folder / METRICS)
+            if config.logging.tensorboard:
+                self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+                self._board.add_custom_scalars(_CHARTS)
+        except OSError as error:
+            raise ResourceError(f"Cannot write to {self.folder}: {error.strerror}.") from error
+        if config.logging.trackio:
+            self._trackio = _trackio()
+            self._trackio.init(
+                project=self.folder.parent.name or "infinity",
+                name=self.folder.name,
+                config=config.model_dump(mode="json"),
+                resume="allow",
+            )
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """One line of metrics of a finished step (from 1)."""
+        try:
+            with (self.folder / METRICS).open("a") as file:
+                file.write(json.dumps({"step": step, **metrics}) + "\n")
+        except OSError as error:
+            raise ResourceError(
+                f"Cannot write {self.folder / METRICS} ({error.strerror}); the checkpoints are "
+                "intact: free some space and run the same command again."
+            ) from error
+        if self._board is not None:
+            for name, value in metrics.items():
+                self._board.add_scalar(_tag(name), value, step)
+            if "bit_accuracy" in metrics:
+                self._board.add_scalar("bit_accuracy/good", GOOD_BIT_ACCURACY, step)
+        if self._trackio is not None:
+            good = {"bit_accuracy/good": GOOD_BIT_ACCURACY} if "bit_accuracy" in metrics else {}
+            named = {_tag(name): value for name, value in metrics.items()}
+            self._trackio.log({**named, **good}, step=step)
+
+    def show(self, step: int, names: Sequence[str], images: Sequence[Image.Image]) -> None:
+        """Sample pictures: ``samples/step_N_name.png`` and TensorBoard."""
+        folder = self.folder / "samples"
+        try:
+            folder.mkdir(exist_ok=True)
+            for name, image in zip(names, images, strict=True):
+                image.save(folder / f"step_{step:07d}_{name}.png")
+        except OSError as error:
+            raise ResourceError(f"Cannot write to {folder}: {error.strerror}.") from error
+        if self._board is not None:
+            for name, image in zip(names, images, strict=True):
+                self._board.add_image(f"samples/{name}", np.array(image), step, dataformats="HWC")
+
+    def draw(self) -> None:
+        """The curves so far, as a picture beside the metrics; and let TensorBoard see all."""
+        lines = read_metrics(self.folder)
+        if lines:
+            plot_run(lines, self.folder / CURVES)
+        if self._board is not None:
+            self._board.flush()
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()
+        if self._trackio is not None:
+            self._trackio.finish()
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """The metrics of a run, oldest first; each has ``step``. A line cut off by a kill is left out."""
+    path = folder / METRICS
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines() if line]
+
+
+def _tag(name: str) -> str:
+    """bit_accuracy_scale_3 -> bit_accuracy/scale_03."""
+    return re.sub(r"_scale_(\d+)$", lambda match: f"/scale_{int(match[1]):02d}", name)
+
+
+def _trackio() -> ModuleType:
+    try:
+        return importlib.import_module("trackio")
+    except ImportError as error:
+        raise ResourceError(
+            "logging.trackio needs the package trackio: pip install trackio, or turn it off."
+        ) from error

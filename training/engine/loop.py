@@ -1,0 +1,296 @@
+"""The training loop of every task: one optimiser's step after another, until done, killed or wrong.
+
+A step's batch and all its draws are functions of (data, seed, step), so a run continued from a
+checkpoint, on as many processes as there are then, goes on as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from infinity.errors import RequestError
+from training.config.settings import TrainingConfig
+from training.data.batches import batches
+from training.data.records import Batch
+from training.engine.checkpoints import Checkpoints
+from training.engine.guard import DivergenceError, Guard, save_inputs
+from training.engine.journal import Journal
+from training.engine.optimisation import Average, Optimiser
+from training.engine.parallelize import gather_anew, parallelize, set_gradient_sync
+from training.engine.processes import Processes, open_processes
+from training.engine.run_folder import prepare_run_folder
+from training.engine.samples import draw_samples
+from training.engine.state import averaged_parameters, parameter_names, run_state
+from training.steps.step import MODEL, Step, added_metrics, means
+
+logger = logging.getLogger(__name__)
+
+OnSamples = Callable[[int, Sequence[Image.Image]], None]
+BuildStep = Callable[[TrainingConfig], Step]
+OpenBatches = Callable[..., Iterator[Batch]]
+Metrics = dict[str, Tensor]
+"""Name -> (2,) float64: a sum and its count."""
+
+
+def train(config: TrainingConfig, *, on_samples: OnSamples | None = None) -> None:
+    """Train, or continue, the run in ``config.output``; under torchrun, together.
+
+    Args:
+        on_samples: called on the first process with (steps done, sample pictures).
+
+    Raises:
+        InfinityError: the settings, the data or the folder do not allow it; the loss diverged.
+    """
+    from training.steps.build import build_step
+
+    run(config, build_step, batches, on_samples)
+
+
+def run(
+    config: TrainingConfig,
+    build: BuildStep,
+    open_batches: OpenBatches,
+    on_samples: OnSamples | None = None,
+) -> None:
+    """``train`` with the task and the data given."""
+    with open_processes() as processes:
+        processes.on_first(lambda: prepare_run_folder(config))
+        Trainer(config, processes, build(config), on_samples).run(open_batches)
+
+
+class Trainer:
+    """One run on this process.
+
+    Args:
+        step: with the same weights on every process.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        processes: Processes,
+        step: Step,
+        on_samples: OnSamples | None = None,
+    ) -> None:
+        self.config, self.processes, self.step = config, processes, step
+        self.on_samples = on_samples
+        optimisation = config.optimisation
+        if optimisation.batch_size % processes.world_size:
+            raise RequestError(
+                f"A batch of {optimisation.batch_size} does not divide among "
+                f"{processes.world_size} processes; change optimisation.batch_size."
+            )
+        self.whole = parallelize(step, optimisation, config.parallel, processes)
+        self.scaler = torch.amp.GradScaler(
+            processes.device.type, enabled=optimisation.dtype == "float16"
+        )
+        names = parameter_names(self.whole)
+        self.optimisers = {
+            phase: Optimiser(optimisation, step, phase, names, self.scaler) for phase in step.phases
+        }
+        self.average = None
+        if optimisation.ema_decay is not None:
+            averaged = averaged_parameters(self.whole, step.trained)
+            self.average = Average(averaged, optimisation.ema_decay)
+        self.guard = Guard()
+        self.checkpoints = Checkpoints(config.output, processes, config.logging.keep)
+
+    def run(self, open_batches: OpenBatches) -> None:
+        """All steps that are left."""
+        settings, processes = self.config.logging, self.processes
+        done, steps = self._resume(), self.config.optimisation.steps
+        if done >= steps:
+            logger.info("%s is finished: %d steps", self.config.output, done)
+            return
+        journal = Journal(self.config, done) if processes.is_first else None
+        data = open_batches(
+            self.config, start_step=done, rank=processes.rank, world_size=processes.world_size
+        )
+        clock = Clock(self.config.optimisation.batch_size)
+        with (
+            logging_redirect_tqdm(),
+            tqdm(total=steps, initial=done, desc="training", disable=journal is None) as bar,
+        ):
+            for batch in data:
+                metrics = self.train_step(batch, done)
+                done += 1
+                bar.update()
+                last = done == steps
+                if done % settings.log_every == 0 or last:
+                    line = {**self._reduced(metrics), **clock.read(done)}
+                    if journal is not None:
+                        bar.set_postfix(loss=f"{line['loss']:.4f}", refresh=False)
+                        journal.write(done, line)
+                if settings.sample_every and (done % settings.sample_every == 0 or last):
+                    self._sample(done, journal)
+                if done % settings.save_every == 0 or last:
+                    self.save(done)
+                    if journal is not None:
+                        journal.draw()
+        self.checkpoints.wait()
+        if journal is not None:
+            journal.close()
+
+    def train_step(self, batch: Batch, step: int) -> Metrics:
+        """Losses, gradients and updates of one step; this process's part of its metrics.
+
+        Raises:
+            DivergenceError: on all processes, before any weight is changed.
+            ResourceError: a checkpoint could not be written.
+        """
+        parts: list[Metrics] = []
+        for phase in self.step.phases_at(step):
+            optimiser = self.optimisers[phase]
+            loss, metrics = self._accumulate(phase, batch, step)
+            norm = optimiser.clip()
+            self._check(phase, batch, step, loss, norm)
+            rate = optimiser.step(step)
+            for each in self.optimisers.values():
+                each.adamw.zero_grad()
+            prefix = "" if phase == MODEL else f"{phase}_"
+            share = loss.new_tensor(1.0 / self.processes.world_size)
+            told = {
+                f"{prefix}loss": torch.stack((loss * share, share)),
+                f"{prefix}gradient_norm": torch.stack((norm * share, share)),
+                "learning_rate": torch.stack((rate * share, share)),
+            }
+            parts.append({**metrics, **told})
+        if self.scaler.is_enabled():
+            self.scaler.update()
+        if self.average is not None:
+            self.average.update(step)
+        return added_metrics(parts)
+
+    def save(self, done: int) -> None:
+        """Start to write a checkpoint of the state after ``done`` steps."""
+        facts = {
+            "step": done,
+            "world_size": self.processes.world_size,
+            "guard": self.guard.state(),
+            "scaler": self.scaler.state_dict(),
+            "torch": torch.__version__,
+            "config": self.config.model_dump(mode="json"),
+        }
+        self.checkpoints.save(done, self._state(), facts)
+
+    def _resume(self) -> int:
+        self.checkpoints.prepare()
+        facts = self.checkpoints.load(self._state())
+        if facts is None:
+            return 0
+        self.guard.load(facts["guard"])
+        if facts["scaler"]:
+            self.scaler.load_state_dict(facts["scaler"])
+        logger.info("continuing %s at step %d", self.config.output, facts["step"])
+        return facts["step"]
+
+    def _state(self) -> dict[str, object]:
+        return run_state(self.whole, self.optimisers, self.average)
+
+    def _accumulate(self, phase: str, batch: Batch, step: int) -> tuple[Tensor, Metrics]:
+        """Gradients of the whole global batch; its loss, float64, and this process's metrics."""
+        settings, world_size = self.config.optimisation, self.processes.world_size
+        size = settings.micro_batch_size or len(batch)
+        total = torch.zeros((), dtype=torch.float64, device=self.processes.device)
+        parts: list[Metrics] = []
+        for start in range(0, len(batch), size):
+            part = batch.slice(start, min(start + size, len(batch)))
+            set_gradient_sync(self.whole, self.config.parallel.shard, start + size >= len(batch))
+            generators = sample_generators(self.config.seed, step, phase, part.positions)
+            result = self.whole(
+                lambda part=part, generators=generators: self.step.loss(
+                    phase, part, generators, step
+                )
+            )
+            share = result.samples / settings.batch_size
+            # Processes are averaged, so each counts for as many as there are.
+            self.scaler.scale(result.loss * (share * world_size)).backward()
+            total += result.loss.detach().double() * share
+            parts.append(result.metrics)
+        return total, added_metrics(parts)
+
+    def _check(self, phase: str, batch: Batch, step: int, loss: Tensor, norm: float) -> None:
+        """Add up the loss over the processes, in place, and stop together if it is bad."""
+        told = torch.stack((loss, loss.new_tensor(float(self.checkpoints.failed))))
+        value, failed = self.processes.total(told).tolist()
+        loss.fill_(value)
+        if failed:
+            self.checkpoints.wait()
+        watched = phase == MODEL
+        reason = self.guard.reason(
+            step, value, norm, scaled=self.scaler.is_enabled(), watched=watched
+        )
+        if reason is None:
+            return
+        folder = self.config.output / "stopped" / f"step_{step}"
+        facts = {"step": step, "phase": phase, "loss": repr(value), "gradient_norm": repr(norm)}
+        save_inputs(folder, self.processes.rank, batch, {**facts, "seed": self.config.seed})
+        raise DivergenceError(
+            f"Stopped at step {step}: {reason}. The step's inputs are in {folder}; earlier "
+            "checkpoints are intact. Look at those pictures and captions, or go on with a lower "
+            "optimisation.learning_rate or optimisation.clip."
+        )
+
+    def _reduced(self, metrics: Metrics) -> dict[str, float]:
+        """Means over all processes; every process has the same names."""
+        names = sorted(metrics)
+        pairs = torch.stack([metrics[name].to(self.processes.device) for name in names])
+        return means(dict(zip(names, self.processes.total(pairs), strict=True)))
+
+    def _sample(self, done: int, journal: Journal | None) -> None:
+        if self.average is not None:
+            self.average.swap()
+        names, images = self.whole(lambda: draw_samples(self.config, self.step))
+        gather_anew(self.whole)
+        if self.average is not None:
+            self.average.swap()
+        if journal is not None and images:
+            journal.show(done, names, images)
+            if self.on_samples is not None:
+                self.on_samples(done, images)
+
+
+class Clock:
+    """Samples a second since the last reading, and the most memory this process has used."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._step: int | None = None
+        self._time_s = 0.0
+
+    def read(self, done: int) -> dict[str, float]:
+        now_s = time.perf_counter()
+        told = {"memory_gb": peak_memory_bytes() / 1e9}
+        if self._step is not None:
+            samples = (done - self._step) * self.batch_size
+            told["samples_per_s"] = samples / (now_s - self._time_s)
+        self._step, self._time_s = done, now_s
+        return told
+
+
+def peak_memory_bytes() -> int:
+    """Of the GPU where there is one, else of the process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def sample_generators(
+    seed: int, step: int, phase: str, positions: Sequence[int]
+) -> list[torch.Generator]:
+    """A random source for each sample of a step, whatever process or slice it is in."""
+    names = [f"{seed}/{step}/{phase}/{position}" for position in positions]
+    digests = [hashlib.blake2b(name.encode(), digest_size=7).digest() for name in names]
+    return [torch.Generator().manual_seed(int.from_bytes(digest)) for digest in digests]

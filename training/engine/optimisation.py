@@ -1,0 +1,153 @@
+"""One step of the optimisers: rates of the step, loss scaling, clipping over all shards, AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from training import schedules
+from training.config.settings import OptimisationSettings
+from training.stepping import trapezoid
+from training.steps.step import Step
+
+
+def learning_rate(settings: OptimisationSettings, step: int) -> float:
+    """Learning rate of one step (from 0)."""
+    if settings.schedule == "trapezoid":
+        factor = trapezoid(step, settings.steps, max(1, settings.warmup), settings.cooldown)
+        return settings.learning_rate * factor
+    constant = settings.schedule == "constant"
+    return schedules.learning_rate(
+        step,
+        peak=settings.learning_rate,
+        max_iterations=settings.steps,
+        warmup_iterations=settings.warmup,
+        shape="lin0" if constant else settings.schedule,
+        end=1.0 if constant else settings.end,
+    )
+
+
+def weight_decay(settings: OptimisationSettings, step: int) -> float:
+    """Weight decay of one step, for the parameters that decay."""
+    if settings.weight_decay_end is None:
+        return settings.weight_decay
+    return schedules.weight_decay(
+        step,
+        start=settings.weight_decay,
+        end=settings.weight_decay_end,
+        max_iterations=settings.steps,
+    )
+
+
+class Optimiser:
+    """The optimiser of one phase of a step.
+
+    Its state exists from the start (zeros, as AdamW would make at its first step), so that a
+    checkpoint always has the same entries.
+
+    Args:
+        settings: of the run.
+        step: after sharding.
+        phase: whose parameters.
+        names: parameter -> its name in the whole.
+        scaler: shared by all phases; does nothing but in float16.
+    """
+
+    def __init__(
+        self,
+        settings: OptimisationSettings,
+        step: Step,
+        phase: str,
+        names: dict[nn.Parameter, str],
+        scaler: torch.amp.GradScaler,
+    ) -> None:
+        groups = [
+            {key: value for key, value in group.items() if key != "names"}
+            for group in step.parameter_groups(phase)
+        ]
+        self.settings = settings
+        self.scaler = scaler
+        self.adamw = torch.optim.AdamW(
+            groups, lr=settings.learning_rate, betas=settings.betas, eps=1e-8, fused=True
+        )
+        self.parameters = [p for group in self.adamw.param_groups for p in group["params"]]
+        self._names = [names[parameter] for parameter in self.parameters]
+        for parameter in self.parameters:
+            self.adamw.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+    def state(self) -> dict[str, Any]:
+        """Parameter name -> its moments; the tensors themselves."""
+        pairs = zip(self._names, self.parameters, strict=True)
+        return {name: self.adamw.state[parameter] for name, parameter in pairs}
+
+    def clip(self) -> float:
+        """Global gradient norm before clipping; scales the gradients down where it is too large.
+
+        A parameter that no sample used has a gradient of zero, on one process as on many.
+        """
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.scaler.unscale_(self.adamw)
+        gradients = [parameter.grad for parameter in self.parameters]
+        norm = whole_tensor(torch.nn.utils.get_total_norm(gradients))
+        if self.settings.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.clip, norm)
+        return norm.item()
+
+    def step(self, step: int) -> float:
+        """Update the parameters with the rates of ``step``; returns its learning rate."""
+        rate, decay = learning_rate(self.settings, step), weight_decay(self.settings, step)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate * group.get("rate", 1.0)
+            group["weight_decay"] = decay if group["decays"] else 0.0
+        self.scaler.step(self.adamw)
+        return rate
+
+
+class Average:
+    """An exponential moving average of parameters, each process of its own shards.
+
+    Early on the decay is smaller, (1 + step) / (10 + step), so that the start is forgotten.
+    """
+
+    def __init__(self, parameters: dict[str, nn.Parameter], decay: float) -> None:
+        self.decay = decay
+        self.parameters = parameters
+        self.tensors = {name: p.detach().clone() for name, p in parameters.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After the optimiser's step number ``step``, from 0."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        move = get_ema_multi_avg_fn(decay)
+        kept, now = local_tensors(self.tensors.values()), local_tensors(self.parameters.values())
+        move(kept, now, step)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the averaged and the last weights; twice is as before."""
+        for name, parameter in self.parameters.items():
+            here, there = local_tensors([parameter, self.tensors[name]])
+            kept = here.clone()
+            here.copy_(there)
+            there.copy_(kept)
+
+
+def whole_tensor(tensor: Tensor) -> Tensor:
+    """A plain tensor of a sharded one; all processes call it together."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def local_tensors(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The parts of tensors that lie in this process, without their graphs."""
+    return [t.to_local() if isinstance(t, DTensor) else t for t in map(Tensor.detach, tensors)]

@@ -1,0 +1,84 @@
+"""The processes of a run: alone, or started together by torchrun; what they must agree on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from infinity.errors import InfinityError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among its peers.
+
+    Attributes:
+        rank, world_size: its number and how many there are.
+        device: where it computes.
+        saving: a group of its own for checkpoints, which are written while training goes on; None
+            for a single process, which needs no process group.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    saving: dist.ProcessGroup | None = None
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over all processes, in place."""
+        if self.world_size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def on_first(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives on the first process; its error, if any, is raised on all.
+
+        Raises:
+            InfinityError: as ``work`` does.
+        """
+        if self.world_size == 1:
+            return work()
+        outcome: list[T | InfinityError | None] = [None]
+        if self.is_first:
+            try:
+                outcome = [work()]
+            except InfinityError as error:
+                outcome = [error]
+        dist.broadcast_object_list(outcome, src=0, device=torch.device("cpu"))
+        if isinstance(outcome[0], InfinityError):
+            raise outcome[0]
+        return outcome[0]  # type: ignore[return-value]
+
+
+@contextmanager
+def open_processes() -> Iterator[Processes]:
+    """Join the processes torchrun started (its environment variables), or be the only one."""
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else "cpu"
+    device = torch.device(device)
+    if cuda:
+        torch.cuda.set_device(device)
+    if world_size == 1:
+        yield Processes(device=device)
+        return
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    try:
+        saving = dist.new_group(backend="gloo")
+        assert isinstance(saving, dist.ProcessGroup)
+        yield Processes(dist.get_rank(), world_size, device, saving)
+    finally:
+        dist.destroy_process_group()

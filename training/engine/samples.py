@@ -1,0 +1,64 @@
+"""Sample pictures of a run, from fixed prompts and seeds, drawn by the weights as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from infinity.generation.generate import generate, text_condition
+from infinity.request import SamplingParams
+from training.config.settings import TrainingConfig
+from training.steps.precision import cast_to
+from training.steps.step import Step
+from training.steps.transformer_step import TransformerStep
+
+LONGEST_NAME = 40
+
+
+def draw_samples(config: TrainingConfig, step: Step) -> tuple[Sequence[str], Sequence[Image.Image]]:
+    """Names and pictures: every prompt with every seed; none where the step cannot draw.
+
+    A transformer draws only with a tokenizer and a text encoder in memory: not when it is trained
+    from data prepared without them. All processes of a sharded run call it together.
+    """
+    prompts, seeds = config.logging.sample_prompts, config.logging.sample_seeds
+    if not prompts or not isinstance(step, TransformerStep):
+        return (), ()
+    if step.captions is None or step.tokenizer is None:
+        return (), ()
+    schedule = next(iter(step.schedules.values()))
+    sampling = SamplingParams()
+    names, images = [], []
+    training = step.transformer.training
+    step.transformer.eval()
+    with torch.no_grad(), cast_to(config.optimisation.dtype, step.transformer.device):
+        features = step.captions(prompts)
+        for prompt, text in zip(prompts, features, strict=True):
+            condition = text_condition(
+                step.transformer, [text] * len(seeds), [None] * len(seeds), sampling, len(schedule)
+            )
+            generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+            steps = generate(
+                step.transformer, config.tokenizer.model, condition, schedule, sampling, generators
+            )
+            for last in steps:
+                canvas = last.canvas
+            pictures = step.tokenizer.decode(canvas.latent_Bdyx)
+            names.extend(f"{_plain(prompt)}_{seed}" for seed in seeds)
+            images.extend(map(as_image, pictures))
+    step.transformer.train(training)
+    return names, images
+
+
+def as_image(picture_3HW: Tensor) -> Image.Image:
+    """A picture of floats in [-1, 1] as an image."""
+    pixels = picture_3HW.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def _plain(prompt: str) -> str:
+    return re.sub(r"\W+", "-", prompt).strip("-")[:LONGEST_NAME]

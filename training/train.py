@@ -1,0 +1,39 @@
+"""Train a transformer or a tokenizer; the same command continues a run that was stopped.
+
+    python -m training.train run.json --optimisation.steps 2000
+    python -m training.train --preset 125m-256 --data.sources pictures --output runs/first
+    torchrun --nproc-per-node 8 -m training.train run.json --parallel.shard full
+
+``--help`` lists every setting.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from infinity.errors import InfinityError
+from training.config.load import load_config
+from training.engine.loop import train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 when the run is complete, 2 after an error, told in one sentence."""
+    first = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(
+        level=logging.INFO if first else logging.ERROR, format="%(levelname)s %(message)s"
+    )
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    file = given.pop(0) if given and not given[0].startswith("-") else None
+    try:
+        train(load_config(file, given))
+    except InfinityError as error:
+        logging.getLogger(__name__).error("%s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
