@@ -56,15 +56,15 @@ TRAIN_SEED, HELD_OUT_SEED = 1, 2
 
 TOKENIZER = TokenizerTraining(
     model=TokenizerConfig(
-        bits=24, base_channels=48, channel_multipliers=(1, 2, 4), num_res_blocks=1, stem_patch=4
+        bits=32, base_channels=256, channel_multipliers=(1,), num_res_blocks=1, stem_patch=16
     ),
     scales=SCALES,
-    steps=6400,
+    steps=9000,
 )
 
 TRANSFORMER = TransformerTraining(
     model=TransformerConfig(
-        depth=6, width=320, num_heads=5, bits_per_token=24, text_width=256, text_max_length=64
+        depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
     steps=12_000,

@@ -41,7 +41,10 @@ STYLE_NAMED_SHARE = {"3d": 0.2, "cartoon": 1.0}
 
 LITTLE_WORDS = ("little", "small", "tiny")
 BIG_WORDS = ("big", "large", "huge")
-NEUTRAL_OPENINGS = ("a picture of", "an image of", "an illustration of", "there is", "show me")
+NEUTRAL_OPENINGS = (
+    *("a picture of", "an image of", "an illustration of", "a photo of", "a drawing of"),
+    *("there is", "show me", "draw", "draw me", "make", "i want"),
+)
 
 SETTING_FIRST_SHARE = 0.15
 COLOUR_AFTER_SHARE = 0.1  # "a car that is red"
@@ -100,7 +103,7 @@ def _true_caption(scene: Scene, rng: np.random.Generator) -> str:
         return f"{_pick(rng, STYLE_OPENINGS[scene.style])} {text}"
     if named_style:
         return f"{text}, {_pick(rng, STYLE_ENDINGS[scene.style])}"
-    if rng.random() < 0.08:
+    if rng.random() < 0.15:
         return f"{_pick(rng, NEUTRAL_OPENINGS)} {text}"
     return text
 

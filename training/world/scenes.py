@@ -56,58 +56,72 @@ def paint_place(size: int, name: str, rng: np.random.Generator) -> Image.Image:
 PLACES: dict[str, Place] = {
     "meadow": Place(
         paint=places.meadow, floor=0.88,
-        phrases=("in a meadow", "in a green meadow", "on the grass", "in a field of grass"),
+        phrases=("in a meadow", "in a green meadow", "on the grass", "in a field of grass",
+                 "on a lawn", "in a grassy field", "in the countryside", "on a green hill"),
     ),
     "beach": Place(
         paint=places.beach, floor=0.9, shadow=(120, 84, 40),
-        phrases=("on a beach", "on a sandy beach", "at the beach", "by the sea", "on the beach"),
+        phrases=("on a beach", "on a sandy beach", "at the beach", "by the sea", "on the beach",
+                 "at the seaside", "on the sand", "on the seashore", "on the coast"),
     ),
     "night": Place(
         paint=places.night, floor=0.88, shadow=(8, 10, 30),
-        phrases=("at night", "under the night sky", "under a starry sky", "in the moonlight"),
+        phrases=("at night", "under the night sky", "under a starry sky", "in the moonlight",
+                 "on a dark night", "at nighttime", "in the dark", "at midnight"),
     ),
     "space": Place(
         paint=places.space, floor=None,
-        phrases=("in space", "in outer space", "among the stars", "floating in space"),
+        phrases=("in space", "in outer space", "among the stars", "floating in space",
+                 "in deep space", "in the galaxy", "in the universe", "among planets"),
     ),
     "snow": Place(
         paint=places.snow, floor=0.88, shadow=(90, 120, 160),
-        phrases=("in the snow", "in a snowy landscape", "on a snowy day", "in winter"),
+        phrases=("in the snow", "in a snowy landscape", "on a snowy day", "in winter",
+                 "in snowy weather", "in a winter landscape", "on the ice", "in the arctic"),
     ),
     "mountains": Place(
         paint=places.mountains, floor=0.88,
-        phrases=("in the mountains", "in front of mountains", "with mountains in the background"),
+        phrases=("in the mountains", "in front of mountains", "with mountains in the background",
+                 "on a mountain", "with mountains behind", "in the alps", "before a mountain range"),
     ),
     "desert": Place(
         paint=places.desert, floor=0.88, shadow=(120, 60, 20),
-        phrases=("in the desert", "in a desert", "on the sand dunes", "among sand dunes"),
+        phrases=("in the desert", "in a desert", "on the sand dunes", "among sand dunes",
+                 "in a dry desert", "in the sahara", "on a dune", "in a desert landscape"),
     ),
     "underwater": Place(
         paint=places.underwater, floor=None,
-        phrases=("underwater", "under the sea", "in the ocean", "under water"),
+        phrases=("underwater", "under the sea", "in the ocean", "under water",
+                 "in the sea", "deep in the ocean", "on the sea floor", "swimming in the water"),
     ),
     "forest": Place(
         paint=places.forest, floor=0.88,
-        phrases=("in a forest", "in the forest", "in the woods", "among the trees"),
+        phrases=("in a forest", "in the forest", "in the woods", "among the trees",
+                 "deep in the forest", "in a jungle", "between trees", "in the woodland"),
     ),
     "city": Place(
         paint=places.city, floor=0.9, shadow=(30, 32, 44),
-        phrases=("in the city", "in a city", "on a city street", "in front of buildings"),
+        phrases=("in the city", "in a city", "on a city street", "in front of buildings",
+                 "in a town", "downtown", "on the road", "in front of skyscrapers"),
     ),
     "sunset": Place(
         paint=places.sunset, floor=0.88, shadow=(30, 10, 40),
-        phrases=("at sunset", "in front of a sunset", "in the sunset", "at dusk"),
+        phrases=("at sunset", "in front of a sunset", "in the sunset", "at dusk",
+                 "in the evening", "as the sun goes down", "at sundown", "in evening light"),
     ),
     "sky": Place(
         paint=places.sky, floor=None,
-        phrases=("in the sky", "in a blue sky", "in the clouds", "among the clouds"),
+        phrases=("in the sky", "in a blue sky", "in the clouds", "among the clouds",
+                 "high up in the sky", "in a cloudy sky", "in the air", "above the clouds"),
     ),
     "autumn": Place(
         paint=places.autumn, floor=0.88, shadow=(90, 44, 16),
-        phrases=("in autumn", "in an autumn forest", "among autumn trees", "in the fall"),
+        phrases=("in autumn", "in an autumn forest", "among autumn trees", "in the fall",
+                 "on an autumn day", "in an autumn park", "among falling leaves", "in october"),
     ),
     "party": Place(
         paint=places.party, floor=0.88, shadow=(80, 40, 80),
-        phrases=("at a party", "at a birthday party", "with confetti", "at a celebration"),
+        phrases=("at a party", "at a birthday party", "with confetti", "at a celebration",
+                 "at a birthday", "under party flags", "with bunting", "celebrating"),
     ),
 }  # fmt: skip

@@ -95,7 +95,13 @@ class World:
         return Example(image=self.render(scene, size, rng), caption=text, scene=scene)
 
     def render(self, scene: Scene, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw a scene: uint8 (size, size, 3) RGB. `rng` settles jitter and palette."""
+        """Draw a scene: uint8 (size, size, 3) RGB. `rng` settles where things go and the palette."""
+        return self.draw(scene, size, rng)[0]
+
+    def draw(
+        self, scene: Scene, size: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[Box]]:
+        """As :meth:`render`, with the place of each object, back to front."""
         image = self._background(scene, size, rng)
         boxes = self.boxes(scene, size, rng)
         for box in boxes:
@@ -106,7 +112,7 @@ class World:
                 (box.width, box.height), Image.Resampling.LANCZOS, reducing_gap=3.0
             )
             image.paste(sprite, (box.x0, box.y0), sprite)
-        return np.asarray(image)
+        return np.asarray(image), boxes
 
     def boxes(self, scene: Scene, size: int, rng: np.random.Generator) -> list[Box]:
         """Where each object of a scene is drawn, back to front."""
@@ -123,6 +129,11 @@ class World:
             )
             for slot in slots(scene, rng)
         ]
+
+    def mean_colour(self, style: str, item: SceneObject) -> np.ndarray:
+        """Mean RGB (3,) in [0, 255] of an object's art where it is opaque."""
+        pixels = np.asarray(self._sprite(style, item)).reshape(-1, 4).astype(np.float64)
+        return (pixels[:, :3] * pixels[:, 3:]).sum(0) / pixels[:, 3].sum()
 
     def _background(self, scene: Scene, size: int, rng: np.random.Generator) -> Image.Image:
         names = scene.background.names

@@ -1,0 +1,296 @@
+"""The exam: prompts, marks, the judge's lessons and its own plumbing, without trained weights."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from infinity.errors import CheckpointError, RequestError
+from training.evaluate import ceiling, result, shares
+from training.exam.frechet import frechet_distance
+from training.exam.grade import Detection, Mark, Seen, grade
+from training.exam.judge import NAMES, SCENES, Judge, load_judge, save_judge
+from training.exam.lessons import lesson
+from training.exam.prompts import COLOURS, ExamPrompt, Wanted, read_prompts, write_prompts
+from training.exam.questions import EACH, EXAM, questions
+from training.exam.renders import look_alike, scene_of, spoilt_renders, true_render
+from training.exam.report import Answer, write_report
+from training.exam.train import JudgeTraining, collate, judge_loss, train_judge
+from training.world.concepts import CONCEPTS
+from training.world.scene import SceneObject, is_held_out_colour, is_held_out_pair
+from training.world.world import World
+
+TAGS = {
+    *("single_object", "two_object", "counting", "colors", "position", "color_attr"),
+    *("style", "scene"),
+}
+
+
+@pytest.fixture(scope="module")
+def world():
+    """All concepts and both styles, as plain discs and squares of various colours."""
+    rng = np.random.default_rng(0)
+    sprites = {}
+    for style in ("3d", "cartoon"):
+        for name in CONCEPTS:
+            sprite = np.full((40, 40, 4), 255, np.uint8)
+            sprite[..., :3] = rng.integers(0, 256, 3)
+            sprites[style, name] = sprite
+    return World(sprites, ("3d", "cartoon"))
+
+
+def seen(*objects, scene="white"):
+    """Detections from (concept, x, y) or (concept, x, y, colour, style)."""
+    made = []
+    for concept, x, y, *rest in objects:
+        colour, style = (*rest, "red", "3d")[:2] if len(rest) < 2 else rest
+        made.append(Detection(concept, 0.9, colour, style, x, y, 0.3, 0.3))
+    return Seen(tuple(made), scene)
+
+
+def test_shipped_exam_is_complete_and_marks_what_was_never_shown():
+    prompts = read_prompts(EXAM)
+    assert {prompt.tag for prompt in prompts} == TAGS
+    for tag in TAGS:
+        mine = [prompt for prompt in prompts if prompt.tag == tag]
+        assert len(mine) == len({prompt.prompt for prompt in mine}) == EACH >= 100
+    for prompt in prompts:
+        names = [item.concept for item in prompt.include]
+        if len(names) == 2:
+            assert ("pair" in prompt.unseen) == is_held_out_pair(*names)
+        if prompt.tag == "colors":
+            (item,) = prompt.include
+            unseen = item.colour != CONCEPTS[item.concept].natural and is_held_out_colour(
+                item.colour, item.concept
+            )
+            assert ("colour" in prompt.unseen) == unseen
+    made = list(questions(np.random.default_rng(20412)))
+    assert made == prompts  # the file is what its command writes
+
+
+def test_prompts_survive_writing_and_reading(tmp_path):
+    prompt = ExamPrompt(
+        tag="position",
+        prompt="a dog left of a red car",
+        include=(
+            Wanted(concept="car", colour="red"),
+            Wanted(concept="dog", position=("left of", 0)),
+        ),
+        exclude=(Wanted(concept="cat"),),
+        style="3d",
+        scene="meadow",
+        unseen=("pair",),
+    )
+    write_prompts(tmp_path / "p.jsonl", [prompt])
+    assert read_prompts(tmp_path / "p.jsonl") == [prompt]
+
+
+def test_prompts_take_synonyms_and_capitals():
+    prompt = ExamPrompt.from_dict(
+        {"tag": "x", "prompt": "p", "include": [{"class": "Puppy"}], "scene": "red background"}
+    )
+    assert prompt.include[0].concept == "dog" and prompt.scene == "red"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"include": [{"class": "tutle"}]}, "did you mean 'turtle'"),
+        ({"include": [{"class": "dog", "count": 0}]}, "count must be"),
+        ({"include": [{"class": "dog", "color": "ultraviolet"}]}, "no color"),
+        ({"include": [{"class": "dog", "position": ["left of", 3]}]}, "object 3"),
+        ({"include": [{"class": "dog", "place": 3}]}, "unknown key 'place'"),
+        ({"scene": "the inside of a black hole"}, "no scene"),
+        ({"prompt": 3}, "needs the texts"),
+    ],
+)
+def test_bad_prompts_are_refused_with_the_line(tmp_path, change, sentence):
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps({"tag": "x", "prompt": "a dog", **change}) + "\n")
+    with pytest.raises(RequestError, match="line 1") as caught:
+        read_prompts(path)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]"])
+def test_files_without_prompts_are_refused(tmp_path, content):
+    (tmp_path / "p.jsonl").write_text(content)
+    with pytest.raises(RequestError):
+        read_prompts(tmp_path / "p.jsonl")
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="Cannot read"):
+        read_prompts(tmp_path / "none.jsonl")
+
+
+DOG, CAT = Wanted(concept="dog"), Wanted(concept="cat")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "what", "passed"),
+    [
+        ({"include": (DOG,)}, seen(("dog", 0.5, 0.5)), True),
+        ({"include": (DOG,)}, seen(("cat", 0.5, 0.5)), False),
+        ({"include": (DOG,)}, seen(), False),
+        ({"include": (DOG, CAT)}, seen(("dog", 0.2, 0.5), ("cat", 0.8, 0.5)), True),
+        ({"include": (DOG, CAT)}, seen(("dog", 0.2, 0.5), ("dog", 0.8, 0.5)), False),
+        ({"include": (Wanted(concept="dog", count=2),)}, seen(("dog", 0.2, 0.5)), False),
+        (
+            {"include": (DOG,), "exclude": (Wanted(concept="dog", count=2),)},
+            seen(("dog", 0.2, 0.5), ("dog", 0.8, 0.5)),
+            False,
+        ),
+        (
+            {"include": (Wanted(concept="dog", colour="blue"),)},
+            seen(("dog", 0.5, 0.5, "blue")),
+            True,
+        ),
+        (
+            {"include": (Wanted(concept="dog", colour="blue"),)},
+            seen(("dog", 0.5, 0.5, "red")),
+            False,
+        ),
+        (
+            {"include": (CAT, Wanted(concept="dog", position=("left of", 0)))},
+            seen(("dog", 0.2, 0.5), ("cat", 0.8, 0.5)),
+            True,
+        ),
+        (
+            {"include": (CAT, Wanted(concept="dog", position=("left of", 0)))},
+            seen(("dog", 0.8, 0.5), ("cat", 0.2, 0.5)),
+            False,
+        ),
+        (
+            {"include": (CAT, Wanted(concept="dog", position=("above", 0)))},
+            seen(("dog", 0.5, 0.2), ("cat", 0.5, 0.8)),
+            True,
+        ),
+        ({"include": (DOG,), "scene": "beach"}, seen(("dog", 0.5, 0.5), scene="beach"), True),
+        ({"include": (DOG,), "scene": "beach"}, seen(("dog", 0.5, 0.5), scene="snow"), False),
+        ({"include": (DOG,), "style": "cartoon"}, seen(("dog", 0.5, 0.5, "red", "3d")), False),
+        ({"include": (DOG,), "style": "3d"}, seen(("dog", 0.5, 0.5, "red", "3d")), True),
+    ],
+)
+def test_grade_follows_the_rules(prompt, what, passed):
+    mark = grade(ExamPrompt(tag="t", prompt="p", **prompt), what)
+    assert mark.passed == passed
+    assert bool(mark.reason) != passed
+
+
+def test_every_shipped_prompt_has_a_true_scene(world):
+    for index, prompt in enumerate(read_prompts(EXAM)):
+        scene = scene_of(prompt, world, np.random.default_rng(index))
+        assert {item.concept for item in scene.objects} == {item.concept for item in prompt.include}
+        positioned = [item for item in prompt.include if item.position]
+        if positioned:
+            assert scene.objects[0].concept == positioned[0].concept
+            assert scene.objects[0].relation == positioned[0].position[0]
+
+
+def test_spoilt_renders_differ_from_the_true_one_where_the_object_is(world):
+    prompt = ExamPrompt(tag="t", prompt="a dog", include=(DOG,), scene="white", style="3d")
+    true = np.asarray(true_render(prompt, world, 3)).astype(int)
+    assert (true == np.asarray(true_render(prompt, world, 3))).all()
+    for image in spoilt_renders(prompt, world, 3).values():
+        difference = np.abs(true - np.asarray(image)).sum(-1)
+        assert difference.max() > 20
+        assert difference[0].max() == 0  # the background is the same
+    assert look_alike(SceneObject(concept="dog"), "3d", world) != "dog"
+
+
+def test_lessons_mark_what_can_be_seen_and_leave_out_what_is_spoilt(world):
+    spoilt = 0
+    for index in range(60):
+        one = lesson(world, 5, index)
+        assert one.picture.shape == (3, 192, 192) and one.picture.dtype == torch.uint8
+        centres = int(one.where.sum())
+        assert ((one.heat == 1).sum() > 0) == (centres > 0)
+        assert (one.style[one.where] >= 0).all() and (one.style[~one.where] < 0).all()
+        assert 0 <= int(one.scene) < len(SCENES)
+        spoilt += centres == 0
+    again = lesson(world, 5, 7)
+    assert torch.equal(again.picture, lesson(world, 5, 7).picture)
+    assert 0 < spoilt < 40
+
+
+def test_judge_learns_and_resumes_exactly(world, tmp_path):
+    config = JudgeTraining(steps=4, batch_size=4, save_every=2, warmup=1)
+    whole = train_judge(config, world, tmp_path / "whole")
+    train_judge(JudgeTraining(steps=2, batch_size=4, save_every=2, warmup=1, cooldown=0.0), world,
+                tmp_path / "parts")  # fmt: skip
+    # The same flat learning rate up to step 2 in both.
+    resumed = train_judge(config, world, tmp_path / "parts")
+    other = resumed.state_dict()
+    assert all(torch.equal(value, other[name]) for name, value in whole.state_dict().items())
+    batch = collate([lesson(world, 5, i) for i in range(4)])
+    with torch.no_grad():
+        losses = judge_loss(whole(batch.picture.float() / 127.5 - 1), batch)
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def test_judge_reads_peaks_of_its_heat_map():
+    judge = Judge().eval()
+    weights = judge.state_dict()
+    for head in ("heat", "look", "scene"):
+        weights[f"{head}.weight"].zero_()
+        weights[f"{head}.bias"].fill_(-5.0)
+    weights["heat.bias"][NAMES.index("cat")] = 5.0
+    weights["look.bias"][COLOURS.index("blue")] = 5.0
+    weights["scene.bias"][SCENES.index("beach")] = 5.0
+    what = judge.see([Image.new("RGB", (64, 64))])[0]
+    assert what.scene == "beach"
+    assert {one.concept for one in what.objects} == {"cat"}
+    assert {one.colour for one in what.objects} == {"blue"}
+
+
+def test_judge_weights_survive_and_damage_is_named(tmp_path):
+    torch.manual_seed(0)
+    judge = Judge().eval()
+    save_judge(judge, tmp_path / "judge.safetensors")
+    image = Image.effect_noise((192, 192), 80).convert("RGB")
+    loaded = load_judge(tmp_path / "judge.safetensors")
+    assert np.allclose(loaded.features([image]), judge.features([image]), atol=0.02)
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
+    for name in ("bad.safetensors", "missing.safetensors"):
+        with pytest.raises(CheckpointError, match=r"training\.exam\.train"):
+            load_judge(tmp_path / name)
+
+
+def test_frechet_distance_is_zero_for_the_same_and_exact_for_gaussians():
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(4000, 3))
+    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-6)
+    moved = one * 2 + np.array([1.0, 0, 0])
+    # |mean|^2 + sum of (sigma1 - sigma2)^2, up to sampling.
+    assert frechet_distance(one, moved) == pytest.approx(1 + 3, rel=0.1)
+    with pytest.raises(ValueError, match="at least two"):
+        frechet_distance(one, one[:1])
+
+
+def test_result_counts_by_category_and_report_shows_every_category(tmp_path):
+    prompts = [
+        ExamPrompt(tag="single_object", prompt="a <b>dog</b>", include=(DOG,)),
+        ExamPrompt(tag="scene", prompt="a cat", include=(CAT,), unseen=("pair",)),
+    ]
+    image = Image.new("RGB", (16, 16))
+    found = [Answer(prompts[0], 0, image, Mark(True)), Answer(prompts[0], 1, image, Mark(False, "no")),
+             Answer(prompts[1], 0, image, Mark(True))]  # fmt: skip
+    true = [Answer(prompts[0], 0, image, Mark(True)), Answer(prompts[1], 0, image, Mark(True))]
+    assert shares(found) == {"single_object": 0.5, "scene": 1.0}
+    outcome = result(found, true, {"blurred": 0.0}, 3.0) | {"model": "m"}
+    assert outcome["overall"] == 0.75 and outcome["scores_unseen"] == {"scene": 1.0}
+    write_report(tmp_path, outcome, found)
+    page = (tmp_path / "exam.html").read_text()
+    assert "<b>dog" not in page and "&lt;b&gt;dog" in page
+    assert len(list((tmp_path / "pictures").iterdir())) == 3
+
+
+def test_ceiling_marks_true_renders_and_their_spoilt_copies(world):
+    prompts = [ExamPrompt(tag="t", prompt="a dog", include=(DOG,), style="3d"),
+               ExamPrompt(tag="t", prompt="three kinds", include=(DOG, CAT, Wanted(concept="car")))]  # fmt: skip
+    true, let_pass = ceiling(Judge().eval(), prompts, world)
+    assert [answer.prompt for answer in true] == prompts[:1]
+    assert set(let_pass) == {"blurred", "swapped"}

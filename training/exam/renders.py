@@ -1,0 +1,103 @@
+"""True renders of exam prompts: what a perfect generator would draw, to measure the judge itself.
+
+Also their spoilt copies (objects blurred beyond recognition, or swapped for another of the same
+colour and size), which the judge must refuse.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from training.exam.lessons import spoil
+from training.exam.prompts import ExamPrompt, Wanted
+from training.world.colour import BACKGROUNDS
+from training.world.concepts import CONCEPTS
+from training.world.sampling import sample_scene
+from training.world.scene import Background, Relation, Scene, SceneObject
+from training.world.world import World
+
+SIZE = 192
+SEED = 991
+"""Neither the generator's nor the judge's training seeds."""
+
+
+def scene_of(prompt: ExamPrompt, world: World, rng: np.random.Generator) -> Scene:
+    """A scene that answers the prompt; what the prompt leaves open is drawn at random.
+
+    Raises:
+        ValueError: the prompt asks for more than this world draws (over two kinds of objects).
+    """
+    wanted = prompt.include
+    if not 1 <= len(wanted) <= 2 or (len(wanted) == 2 and any(w.count > 1 for w in wanted)):
+        raise ValueError(f"this world cannot draw {prompt.prompt!r}")
+    relation: Relation | None = "and" if len(wanted) == 2 else None
+    first, *rest = wanted
+    if rest and rest[0].position is not None:  # the second is left of the first, say
+        first, rest = rest[0], [first]
+        relation = first.position[0]  # type: ignore[index, assignment]
+    objects = tuple(
+        SceneObject(
+            concept=item.concept,
+            count=item.count,
+            colour=_paint(item),
+            relation=relation if place == 0 else None,
+        )
+        for place, item in enumerate([first, *rest])
+    )
+    background = _background(prompt.scene)
+    if background is None:
+        background = sample_scene(
+            rng, concepts=world.concepts, styles=world.styles, stage="single", split="train"
+        ).background
+    style = prompt.style or str(rng.choice(world.styles))
+    return Scene(objects=objects, background=background, style=style)
+
+
+def true_render(prompt: ExamPrompt, world: World, index: int) -> Image.Image:
+    """A picture that answers the prompt; the same for the same index."""
+    rng = np.random.default_rng((SEED, index))
+    return Image.fromarray(world.render(scene_of(prompt, world, rng), SIZE, rng))
+
+
+def spoilt_renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Image.Image]:
+    """The same picture with its first object blurred, and with it swapped for a look-alike."""
+    rng = np.random.default_rng((SEED, index))
+    scene = scene_of(prompt, world, rng)
+    state = rng.bit_generator.state
+    pixels, boxes = world.draw(scene, SIZE, rng)
+    blurred = Image.fromarray(pixels)
+    for box in boxes:
+        if box.item == scene.objects[0]:
+            spoil(blurred, box, rng)
+    other = SceneObject(
+        concept=look_alike(scene.objects[0], scene.style, world),
+        count=scene.objects[0].count,
+        relation=scene.objects[0].relation,
+    )
+    rng.bit_generator.state = state
+    swapped = Scene(
+        objects=(other, *scene.objects[1:]), background=scene.background, style=scene.style
+    )
+    return {"blurred": blurred, "swapped": Image.fromarray(world.render(swapped, SIZE, rng))}
+
+
+def look_alike(item: SceneObject, style: str, world: World) -> str:
+    """The concept whose art is nearest in mean colour to ``item``'s, and is not the same."""
+    mine = world.mean_colour(style, item)
+    others = [name for name in world.concepts if name != item.concept]
+    distance = [
+        float(np.abs(mine - world.mean_colour(style, SceneObject(concept=name))).sum())
+        for name in others
+    ]
+    return others[int(np.argmin(distance))]
+
+
+def _paint(item: Wanted) -> str | None:
+    return item.colour if CONCEPTS[item.concept].colourable else None
+
+
+def _background(scene: str | None) -> Background | None:
+    if scene is None:
+        return None
+    return Background(kind="plain" if scene in BACKGROUNDS else "place", names=(scene,))
