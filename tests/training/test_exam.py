@@ -62,6 +62,7 @@ def test_shipped_exam_is_complete_and_marks_what_was_never_shown():
             assert ("pair" in prompt.unseen) == is_held_out_pair(*names)
         if prompt.tag == "colors":
             (item,) = prompt.include
+            assert item.colour is not None
             unseen = item.colour != CONCEPTS[item.concept].natural and is_held_out_colour(
                 item.colour, item.concept
             )
@@ -184,10 +185,10 @@ def test_every_shipped_prompt_has_a_true_scene(world):
     for index, prompt in enumerate(read_prompts(EXAM)):
         scene = scene_of(prompt, world, np.random.default_rng(index))
         assert {item.concept for item in scene.objects} == {item.concept for item in prompt.include}
-        positioned = [item for item in prompt.include if item.position]
-        if positioned:
-            assert scene.objects[0].concept == positioned[0].concept
-            assert scene.objects[0].relation == positioned[0].position[0]
+        for item in prompt.include:
+            if item.position is not None:
+                assert scene.objects[0].concept == item.concept
+                assert scene.objects[0].relation == item.position[0]
 
 
 def test_spoilt_renders_differ_from_the_true_one_where_the_object_is(world):
