@@ -7,6 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
+from infinity.checkpoints.adapter import read_adapter
+from infinity.checkpoints.load import adapted_name
 from infinity.devices import DTYPES, resolve_device
 from infinity.errors import InfinityError
 from infinity.manager import ModelManager
@@ -22,6 +24,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         default=DEFAULT_MODEL,
         metavar="NAME_OR_FOLDER",
         help="the model to begin with: a name from `python -m infinity models`, or a model's folder",
+    )
+    parser.add_argument(
+        "--adapter", metavar="FOLDER", help="a fine-tuned adapter for the model to begin with"
     )
     parser.add_argument("--host", help="address to listen on (else $GRADIO_SERVER_NAME, 127.0.0.1)")
     parser.add_argument(
@@ -45,7 +50,14 @@ def main(arguments: list[str]) -> int:
         if (Path(name) / CONFIG_FILE).is_file():
             folders = {(spec_name := read_spec(name).name): name}
             name = spec_name
-        manager = ModelManager(device=options.device, dtype=options.dtype, models=folders)
+        adapted = {}
+        if options.adapter is not None:
+            read_adapter(options.adapter)
+            base, name = name, adapted_name(name, options.adapter)
+            adapted = {name: (base, options.adapter)}
+        manager = ModelManager(
+            device=options.device, dtype=options.dtype, models=folders, adapted=adapted
+        )
         app = build_app(manager, name)
         app.launch(
             server_name=options.host,

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +38,8 @@ class Loader(Protocol):
         device: str | torch.device | None,
         dtype: str | torch.dtype | None,
         progress: Progress | None,
+        *,
+        adapter: str | Path | None = None,
     ) -> InfinityPipeline: ...
 
 
@@ -57,6 +59,7 @@ class ModelManager:
             limit. The model used last is always kept, whatever its size.
         device, dtype: for every model, as ``InfinityPipeline.from_pretrained`` takes them.
         models: further models by name -> folder.
+        adapted: models with an adapter, by name -> (model, the adapter's folder).
         loader: how a model is loaded; for tests.
     """
 
@@ -67,12 +70,14 @@ class ModelManager:
         dtype: str | torch.dtype | None = None,
         *,
         models: dict[str, str | Path] | None = None,
+        adapted: dict[str, tuple[str, str | Path]] | None = None,
         loader: Loader = InfinityPipeline.from_pretrained,
     ) -> None:
         self.memory_budget = memory_budget
         self.device = device
         self.dtype = dtype
         self._folders = {name: Path(folder) for name, folder in (models or {}).items()}
+        self._adapted = dict(adapted or {})
         self._loader = loader
         self._kept: OrderedDict[str, InfinityPipeline] = OrderedDict()  # used last, last
         self._lock = threading.Lock()  # guards the two dicts; held for moments only
@@ -81,7 +86,7 @@ class ModelManager:
     def names(self) -> tuple[str, ...]:
         """Every model that can be asked for, the shipped default first."""
         known = model_names()
-        return (*known, *(name for name in self._folders if name not in known))
+        return (*known, *(name for name in (*self._folders, *self._adapted) if name not in known))
 
     def spec(self, name: str) -> ModelSpec:
         """What a model is, without loading it.
@@ -94,6 +99,8 @@ class ModelManager:
             kept = self._kept.get(name)
         if kept is not None:
             return kept.spec
+        if name in self._adapted:
+            return replace(self.spec(self._adapted[name][0]), name=name)
         if name in self._folders:
             return read_spec(self._folders[name])
         return get_spec(name)
@@ -118,8 +125,10 @@ class ModelManager:
                     self._kept.move_to_end(name)
                     return self._kept[name]
             self._make_room(name)
-            source = str(self._folders.get(name, name))
-            pipeline = self._loader(source, self.device, self.dtype, progress)
+            base, adapter = self._adapted.get(name, (name, None))
+            source = str(self._folders.get(base, base))
+            change = {} if adapter is None else {"adapter": adapter}
+            pipeline = self._loader(source, self.device, self.dtype, progress, **change)
             with self._lock:
                 self._kept[name] = pipeline
                 self._evict(self.memory_budget)

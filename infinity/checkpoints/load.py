@@ -6,11 +6,13 @@ device, and no copy of the model in another precision exists at any time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from infinity.checkpoints.adapter import merge_adapter, read_adapter
 from infinity.checkpoints.download import fetch_model, fetch_text_encoder
 from infinity.checkpoints.files import INDEX_SUFFIX, Weights, read_safetensors, shard_names
 from infinity.checkpoints.fit import check_fit, infer_tokenizer, make_tokenizer, make_transformer
@@ -47,6 +49,7 @@ def load_model(
     text_device: str | torch.device | None = None,
     text_dtype: torch.dtype | None = None,
     ema: bool = False,
+    adapter: str | Path | None = None,
 ) -> LoadedModel:
     """A model by name, own-format folder, or upstream file or folder.
 
@@ -57,6 +60,8 @@ def load_model(
         tokenizer: upstream's tokenizer file, where it is not beside the transformer.
         text_device, text_dtype: of the text encoder; None is as the rest.
         ema: take a training checkpoint's averaged weights.
+        adapter: folder of a low-rank adapter to merge into the transformer; the model's name then
+            ends in "_" and the folder's name.
 
     Raises:
         RequestError: a name that is neither a model nor a path.
@@ -65,6 +70,7 @@ def load_model(
     """
     device = torch.device(device)
     dtype = dtype or torch.float32
+    change = None if adapter is None else read_adapter(adapter)
     folder = own_folder(name_or_path)
     if folder is not None:
         spec, beside = read_spec(folder), folder / read_spec(folder).text_encoder.source
@@ -75,12 +81,22 @@ def load_model(
         spec, beside = found.spec, found.text_encoder
         transformer_weights, tokenizer_weights = found.transformer, found.tokenizer
     encoder_folder = _text_encoder_folder(spec, beside, progress)
+    transformer = make_transformer(spec.transformer, transformer_weights, device, dtype, progress)
+    if change is not None:
+        merge_adapter(transformer, change)
+        spec = replace(spec, name=adapted_name(spec.name, change.folder))
     return LoadedModel(
         spec,
-        make_transformer(spec.transformer, transformer_weights, device, dtype, progress),
+        transformer,
         make_tokenizer(spec.tokenizer, tokenizer_weights, device, dtype, progress),
         TextEncoder(encoder_folder, spec.text_encoder, text_device or device, text_dtype or dtype),
     )
+
+
+def adapted_name(model: str, adapter: str | Path) -> str:
+    """What a model is called with an adapter's folder merged into it."""
+    folder = re.sub(r"[^\w.-]+", "-", Path(adapter).resolve().name)
+    return f"{model}_{folder}"
 
 
 def load_tokenizer(

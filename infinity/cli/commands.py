@@ -152,7 +152,9 @@ def _load(options: argparse.Namespace, model: str) -> InfinityPipeline:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     with _progress("Loading") as progress:
-        return InfinityPipeline.from_pretrained(model, options.device, options.dtype, progress)
+        return InfinityPipeline.from_pretrained(
+            model, options.device, options.dtype, progress, adapter=options.adapter
+        )
 
 
 @contextmanager

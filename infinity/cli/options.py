@@ -98,6 +98,7 @@ def _add_model(
     group.add_argument(
         "--model", default=default, help=f"name or folder (default: {shown or default})"
     )
+    group.add_argument("--adapter", metavar="FOLDER", help="a fine-tuned adapter for the model")
     group.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     group.add_argument("--dtype", help="float32 or bfloat16 (default: bfloat16 on cuda)")
     group.add_argument("--threads", type=_positive, help="CPU threads")

@@ -1,0 +1,1 @@
+"""Adapters: training less than all of a model."""

@@ -1,0 +1,114 @@
+"""Low-rank adapters (Hu et al., 2021) through peft: in a transformer that is trained, and on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from infinity.checkpoints.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX
+from infinity.checkpoints.fit import stays_float32
+from infinity.errors import CheckpointError, ResourceError
+from training.config.settings import LoraSettings
+
+_PART = ".default."
+
+
+def add_lora(
+    transformer: nn.Module, settings: LoraSettings, seed: int, dtype: torch.dtype = torch.float32
+) -> None:
+    """Wrap the target layers in place; only the adapters (float32) are left to train.
+
+    The change is zero at first: the model computes what it did before.
+
+    Args:
+        dtype: that the frozen weights are kept in; embeddings, modulation, norms and head are
+            float32 always, as when a model draws.
+    """
+    for name, parameter in transformer.named_parameters():
+        if not stays_float32(name):
+            parameter.data = parameter.data.to(dtype)
+    with torch.random.fork_rng(devices=[]):  # peft draws from the global source
+        torch.manual_seed(seed)
+        inject_adapter_in_model(peft_config(settings), transformer)
+    for name, parameter in transformer.named_parameters():
+        parameter.requires_grad_(is_adapter(name))
+        if is_adapter(name):
+            parameter.data = parameter.data.float()
+
+
+def peft_config(settings: LoraSettings, base: str | None = None) -> LoraConfig:
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.targets),
+        base_model_name_or_path=base,
+    )
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a parameter of a wrapped model belongs to an adapter."""
+    return ".lora_A." in name or ".lora_B." in name
+
+
+def adapter_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A wrapped transformer's state dict -> its adapter's tensors, named as peft saves them.
+
+    Raises:
+        CheckpointError: there is no adapter in it.
+    """
+    found = {
+        PREFIX + name.replace(_PART, "."): tensor.detach().cpu().contiguous()
+        for name, tensor in state.items()
+        if is_adapter(name)
+    }
+    if not found:
+        raise CheckpointError("The run trained no adapter; export it as a model instead.")
+    return found
+
+
+def save_adapter(
+    folder: str | Path, settings: LoraSettings, state: Mapping[str, Tensor], base: str
+) -> None:
+    """Write an adapter as a folder that peft and this package read.
+
+    Args:
+        state: a wrapped transformer's state dict.
+        base: the model it was trained on.
+
+    Raises:
+        CheckpointError: no adapter in the state.
+        ResourceError: the folder cannot be written.
+    """
+    folder, tensors = Path(folder), adapter_state(state)
+    content = peft_config(settings, base).to_dict()
+    config = {name: value for name, value in content.items() if value is not None}
+    config["target_modules"] = sorted(settings.targets)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, default=str) + "\n")
+    except OSError as error:
+        raise ResourceError(f"Cannot write to {folder}: {error.strerror}.") from error
+
+
+def merged_state(state: Mapping[str, Tensor], settings: LoraSettings) -> dict[str, Tensor]:
+    """A wrapped transformer's state dict -> a plain one with the change added, float32."""
+    scaling = settings.alpha / settings.rank
+    merged: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if is_adapter(name):
+            continue
+        layer, found, rest = name.partition(".base_layer.")
+        merged[f"{layer}.{rest}" if found else name] = tensor
+        if found and rest == "weight":
+            down = state[f"{layer}.lora_A.default.weight"].float()
+            up = state[f"{layer}.lora_B.default.weight"].float()
+            merged[f"{layer}.weight"] = tensor.float() + scaling * (up @ down)
+    return merged
