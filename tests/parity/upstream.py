@@ -83,7 +83,8 @@ def tokenizer_config(config: Mapping[str, Any], patchify: bool) -> TokenizerConf
 
 def quantiser_config(bits: int, patchify: bool) -> TokenizerConfig:
     """For cases that start from features: the convolutions do not matter."""
-    return TokenizerConfig(bits=bits, patchify=patchify)
+    levels = (1, 2, 4, 4) if patchify else (1, 2, 4, 4, 4)
+    return TokenizerConfig(bits=bits, channel_multipliers=levels, patchify=patchify)
 
 
 def bit_tokens(bits_B1yxd: Tensor, patch: int) -> Tensor:

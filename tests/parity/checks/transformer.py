@@ -9,18 +9,23 @@ from einops import rearrange
 from torch import Tensor
 
 from infinity.model.transformer import InfinityTransformer
-from infinity.schedule import ScaleSchedule
+from infinity.schedule import ScaleSchedule, nearest_aspect_ratio
 from tests.parity.cases import Case
-from tests.parity.checks.self_correction import check_encoding
+from tests.parity.checks.self_correction import check_encoding, given_flips
 from tests.parity.report import Report
 from tests.parity.upstream import (
     load_transformer,
+    quantiser_config,
     schedule_of,
     split_text,
     transformer_config,
     upstream_names,
 )
+from training.config.settings import TrainingConfig
+from training.data.records import Batch
 from training.losses import BitLoss, bit_loss
+from training.steps.draws import TransformerDraws
+from training.steps.transformer_step import TransformerStep
 
 ROUNDING_RUNS = 16
 ROUNDING_JITTER = 2.4e-7
@@ -61,6 +66,56 @@ def check(case: Case, tolerances: Mapping[str, float], report: Report) -> None:
     _check_metrics(data, logits_BLD2, labels_BLD, result, schedule, tolerances, report)
     if "grad_norms" in data:
         result.loss.backward()
+        _check_gradients(transformer, data, tolerances["grad_norm_rel"], report)
+    if "raw_features" in tensors and not rounds_to_bf16:
+        transformer.zero_grad()
+        _check_training_step(case, transformer, schedule, tolerances, report)
+
+
+def _check_training_step(
+    case: Case,
+    transformer: InfinityTransformer,
+    schedule: ScaleSchedule,
+    tolerances: Mapping[str, float],
+    report: Report,
+) -> None:
+    """Loss and gradients from features and texts on, through the step that training runs."""
+    data, tensors = case.data, case.tensors
+    patchify = bool(data["config"].get("apply_spatial_patchify", 0))
+    features = tensors["raw_features"].float()
+    tokenizer = quantiser_config(features.shape[1], patchify)
+    ratio = nearest_aspect_ratio(data["ratio"], 1.0)
+    config = TrainingConfig.model_validate(
+        {
+            "output": "unused",
+            "model": transformer.config,
+            "tokenizer": {"model": tokenizer, "weights": "unused"},
+            "text_encoder": {"source": None, "train": True, "max_length": 2, "heads": 1},
+            "data": {"schedules": {ratio: schedule}},
+            "optimisation": {
+                "steps": 1,
+                "reweight": bool(data.get("reweight_loss_by_scale", 0)),
+                "bit_reduction": data.get("bitloss_type", "mean"),
+            },
+        }
+    )
+    step = TransformerStep(config, transformer, None, None)
+    batch = Batch(
+        step=0,
+        aspect_ratio=ratio,
+        captions=("",) * len(features),
+        keys=("",) * len(features),
+        positions=tuple(range(len(features))),
+        latents=features,
+        features=tuple(split_text(tensors)),
+    )
+    dropped = tuple(data.get("cond_dropped", [False] * len(features)))
+    draws = TransformerDraws(dropped, None, given_flips(_flip_masks(case), tokenizer.patch))
+    loss = step.bit_loss(batch, draws).loss
+    bits = transformer.config.bits_per_token if data.get("bitloss_type") == "sum" else 1
+    report.close("training step's loss", loss, data["loss"], tolerances["loss"] * bits)
+    if "grad_norms" in data:
+        loss.backward()
         _check_gradients(transformer, data, tolerances["grad_norm_rel"], report)
 
 
@@ -125,20 +180,23 @@ def _flat(logits_BLD2: Tensor) -> Tensor:
 def _check_labels(
     case: Case, schedule: ScaleSchedule, tolerances: Mapping[str, float], report: Report
 ) -> None:
-    noise = case.data.get("noise", {"on": False})
-    masks = []
-    if noise["on"] and noise.get("requant", 1):
-        masks = [case.tensors.get(f"flip_mask_{i}") for i in range(noise["layers"])]
     check_encoding(
         case.tensors,
         schedule,
         case.tensors["raw_features"].shape[1],
         bool(case.data["config"].get("apply_spatial_patchify", 0)),
-        masks,
+        _flip_masks(case),
         tolerances,
         report,
         "self-correction",
     )
+
+
+def _flip_masks(case: Case) -> list[Tensor | None]:
+    noise = case.data.get("noise", {"on": False})
+    if not (noise["on"] and noise.get("requant", 1)):
+        return []
+    return [case.tensors.get(f"flip_mask_{i}") for i in range(noise["layers"])]
 
 
 def _check_metrics(
