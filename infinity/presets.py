@@ -46,8 +46,8 @@ def presets(spec: ModelSpec, aspect_ratio: str) -> Mapping[str, Preset]:
         "balanced": Preset(title="Balanced", info="The model's own settings.", sampling=own),
         "fast": Preset(
             title="Fast",
-            info="The model's own settings, with guidance off on the last two scales, which are "
-            "the costly ones.",
+            info="The model's own settings, but no guidance on the last two scales, where most of "
+            "the time goes.",
             sampling=replace(own, guided_scales=max(1, scales - FAST_UNGUIDED_SCALES)),
         ),
         "paper": Preset(

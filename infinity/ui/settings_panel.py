@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -25,6 +26,8 @@ from infinity.ui.controls.follow import (
 from infinity.ui.controls.request import SAMPLING, sampling_values
 from infinity.ui.world_panel import world_html
 
+CONTROLS_STYLE_SHEET = Path(__file__).parent / "controls" / "controls.css"
+CUSTOM_INFO = "Settings of your own, which are none of the presets."
 PRIVATE: dict[str, Any] = {
     "queue": False,
     "api_visibility": "private",
@@ -56,16 +59,17 @@ def lay_out_settings(
         controls.seed.render()
         controls.seed_mode.render()
     controls.num_images.render()
+    first = next(iter(presets(spec, ratio)))
     preset = gr.Radio(
         preset_choices(spec, ratio),
-        value=next(iter(presets(spec, ratio))),
+        value=first,
         label="Preset",
-        info=preset_info(spec, ratio),
+        info=preset_info(first, spec, ratio),
         elem_id="preset",
     )
     controls.guidance.render()
     controls.temperature.render()
-    with gr.Accordion("Scale by scale", open=False, elem_id="scale-settings"):
+    with gr.Accordion("Values by scale", open=False, elem_id="scale-settings"):
         plots = gr.HTML(plots_of(values, spec), elem_id="plots", padding=False)
         for name in ("guidance", "temperature"):
             for part in ("mode", "last", "list"):
@@ -103,8 +107,7 @@ def wire_settings(
         values = dict(zip(SAMPLING, sampling, strict=True)) | {"aspect_ratio": ratio}
         spec = known(model)
         preset, *others = followed(values, spec)
-        choices, info = preset_choices(spec, ratio), preset_info(spec, ratio)
-        return [gr.update(value=preset, choices=choices, info=info), *others]
+        return [gr.update(value=preset, info=preset_info(preset, spec, ratio)), *others]
 
     controls.model.input(
         choose_model,
@@ -141,9 +144,6 @@ def preset_choices(spec: ModelSpec, aspect_ratio: str) -> list[tuple[str, str]]:
     return [(preset.title, name) for name, preset in known.items()] + [("Custom", CUSTOM_PRESET)]
 
 
-def preset_info(spec: ModelSpec, aspect_ratio: str) -> str:
-    """What each preset does, in a sentence each."""
-    return " ".join(
-        f"{preset.title}: {preset.info[0].lower()}{preset.info[1:]}"
-        for preset in presets(spec, aspect_ratio).values()
-    )
+def preset_info(name: str, spec: ModelSpec, aspect_ratio: str) -> str:
+    """What a preset does, in a sentence."""
+    return CUSTOM_INFO if name == CUSTOM_PRESET else presets(spec, aspect_ratio)[name].info

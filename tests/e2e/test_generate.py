@@ -8,7 +8,7 @@ from PIL import Image
 from infinity.errors import ResourceError
 from infinity.metadata import read_record
 from infinity.pipeline import InfinityPipeline
-from infinity.ui.controls import EXAMPLES
+from infinity.ui.examples import read_examples
 from tests.e2e.steps import (
     DESKTOP,
     PHONE,
@@ -113,10 +113,11 @@ def test_settings_reach_the_picture(app_url, new_page, tmp_path):
 
 def test_example_is_drawn_at_a_click(app_url, new_page):
     page = new_page(app_url)
-    page.locator("#examples button").filter(has_text=EXAMPLES[1]).click()
+    prompt = read_examples()[1].prompt
+    page.locator("#examples button").filter(has_text=prompt).click()
     finished(page)
-    assert page.locator("#prompt textarea").input_value() == EXAMPLES[1]
-    assert page.locator("#stage img").get_attribute("alt") == EXAMPLES[1]
+    assert page.locator("#prompt textarea").input_value() == prompt
+    assert page.locator("#stage img").get_attribute("alt") == prompt
 
 
 def test_empty_prompt_is_answered_at_once_and_loses_nothing(server, new_page):
@@ -227,9 +228,8 @@ def test_another_model_brings_its_ratios_and_shows_its_loading(server, new_page)
     page = new_page(server.url)
     page.locator("#model input").click()
     page.get_by_role("option", name="Another model").click()
-    page.locator("#aspect-ratio input").click()
-    page.get_by_role("option", name="1:2 · 96 × 192 px").click()
-    assert page.get_by_role("option", name="2:1").count() == 0
+    page.get_by_role("radio", name="1:2 96×192").check(force=True)
+    assert page.get_by_role("radio", name="2:1").count() == 0
     server.manager.load_seconds = 2.0
     server.gate.open()
     ask(page)

@@ -38,7 +38,7 @@ VALUES: dict[str, Any] = {
     "top_k": 0,
     "top_p": 1.0,
     "guidance_layers": "0",
-    "guided_scales": None,
+    "guided_scales": "",
 }
 
 # Control -> (what a person sets, what the request has then); pairs whose control needs another one
@@ -74,7 +74,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "top_k": ({"top_k": 1}, {"top_k": 1}),
     "top_p": ({"top_p": 0.8}, {"top_p": 0.8}),
     "guidance_layers": ({"guidance_layers": "0, -1"}, {"guidance_layers": (0, -1)}),
-    "guided_scales": ({"guided_scales": 3}, {"guided_scales": 3}),
+    "guided_scales": ({"guided_scales": " 3"}, {"guided_scales": 3}),
 }
 
 
@@ -139,6 +139,12 @@ def test_kept_seed_that_is_none_is_refused(seed):
 def test_list_that_is_none_is_refused_by_name(name, text):
     with pytest.raises(RequestError, match=f"custom list of {name} must be numbers"):
         ask(**{f"{name}_mode": "custom", f"{name}_list": text})
+
+
+@pytest.mark.parametrize("text", ["few", "1.5"])
+def test_guided_scales_that_are_no_number_are_refused(text):
+    with pytest.raises(RequestError, match="Guided scales must be a whole number"):
+        ask(guided_scales=text)
 
 
 @pytest.mark.parametrize("text", ["", "first", "0.5", None])

@@ -87,7 +87,7 @@ def test_preset_sets_the_controls_and_is_recognised(name):
         {"top_k": 1},
         {"top_p": 0.9},
         {"guidance_layers": "-1"},
-        {"guided_scales": 2},
+        {"guided_scales": "2"},
         {"guidance_mode": "custom", "guidance_list": "nonsense"},
         {"guidance_mode": "pyramid", "guidance_last": 2.0},
     ],
@@ -134,7 +134,7 @@ def test_plot_shows_every_scale_and_says_its_values():
 
 
 def test_plot_shows_where_guidance_ends():
-    html = module.plots_of(VALUES | {"guided_scales": 2}, SPEC)
+    html = module.plots_of(VALUES | {"guided_scales": "2"}, SPEC)
     assert "first to the last scale: 3, 3, 1, 1, 1, 1, 1" in html
 
 

@@ -161,14 +161,14 @@ def build_controls(
             elem_id="guidance-layers",
             render=False,
         ),
-        guided_scales=gr.Number(
+        # Text, since an empty number is taken for 0 as the page opens.
+        guided_scales=gr.Textbox(
             value=shown["guided_scales"],
             label="Guided scales",
             info="Guide only this many scales, from the first; the rest run nearly twice as fast. "
             "Empty guides all.",
             placeholder="all",
-            minimum=0,
-            step=1,
+            max_lines=1,
             elem_id="guided-scales",
             render=False,
         ),

@@ -46,14 +46,18 @@ class PerScale:
 def per_scale(
     values: float | tuple[float, ...], scales: int, limits: tuple[float, float]
 ) -> PerScale:
-    """Controls that say exactly ``values``; ``limits`` are what the sliders can show."""
+    """Controls that say exactly ``values``, with something to begin with for the other modes.
+
+    Args:
+        limits: what the sliders can show.
+    """
     low, high = limits
     listed = values if isinstance(values, tuple) else (values,)
     first, last = (min(max(value, low), high) for value in (listed[0], listed[-1]))
     if not isinstance(values, tuple) and first == values:
-        return PerScale("constant", first, last, "")
+        return PerScale("constant", first, (low + high) / 2, number_text(first))
     if isinstance(values, tuple) and scales > 1 and ramp(first, last, scales) == values:
-        return PerScale("pyramid", first, last, "")
+        return PerScale("pyramid", first, last, ", ".join(map(number_text, listed)))
     return PerScale("custom", first, last, ", ".join(map(number_text, listed)))
 
 

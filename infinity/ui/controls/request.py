@@ -49,7 +49,7 @@ class RequestControls:
     top_k: gr.Number
     top_p: gr.Slider
     guidance_layers: gr.Textbox
-    guided_scales: gr.Number
+    guided_scales: gr.Textbox
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def sampling_settings(values: Mapping[str, Any], scales: int) -> dict[str, Any]:
         "top_k": values["top_k"],
         "top_p": values["top_p"],
         "guidance_layers": _layers(values["guidance_layers"]),
-        "guided_scales": values["guided_scales"],
+        "guided_scales": _count(values["guided_scales"]),
     }
 
 
@@ -130,7 +130,7 @@ def sampling_values(sampling: SamplingParams, scales: int) -> dict[str, Any]:
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
         "guidance_layers": ", ".join(map(str, sampling.guidance_layers)),
-        "guided_scales": sampling.guided_scales,
+        "guided_scales": "" if sampling.guided_scales is None else str(sampling.guided_scales),
     }
 
 
@@ -168,6 +168,17 @@ def _seed(shown: Any, mode: str) -> Any:
     if mode == NEXT and isinstance(shown, int | float):
         return shown + 1 if shown < MAX_SEED else 0
     return shown
+
+
+def _count(text: str | None) -> int | None:
+    if not (text or "").strip():
+        return None
+    try:
+        return int(text or "")
+    except ValueError as error:
+        raise RequestError(
+            f"Guided scales must be a whole number, or empty for all scales; not “{text}”."
+        ) from error
 
 
 def _layers(text: str | None) -> tuple[int, ...]:
