@@ -15,6 +15,7 @@ from infinity.spec import ModelSpec
 from infinity.ui.api import make_generate
 from infinity.ui.generate_tab import ONE_AT_A_TIME, build_generate_tab
 from infinity.ui.runs import Runs
+from infinity.ui.settings_panel import CONTROLS_STYLE_SHEET
 from infinity.ui.theme import STYLE_SHEET, theme
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def launch_options() -> dict[str, Any]:
     """Keyword arguments of ``launch`` that belong to the page: looks, and nothing kept of its users."""
     return {
         "theme": theme(),
-        "css_paths": [STYLE_SHEET],
+        "css_paths": [STYLE_SHEET, CONTROLS_STYLE_SHEET],
         "footer_links": ["api", "settings"],
         "run_history": False,
         "ssr_mode": False,
