@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from infinity.errors import InfinityError, RequestError, ResourceError
 
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """Precisions by the name a user gives."""
+
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+"""Where Linux keeps the limits of a container."""
 
 
 def available_devices() -> tuple[str, ...]:
@@ -111,3 +115,35 @@ def disk_errors(path: Path) -> Iterator[None]:
         else:
             message = f"{path} could not be saved ({error.strerror or error}); check the path."
         raise ResourceError(message) from error
+
+
+def memory_of(device: torch.device) -> tuple[int, int] | None:
+    """(free, all) bytes of a device's memory; None where the system does not tell.
+
+    A container's limit counts as all there is.
+    """
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return int(free), int(total)
+    try:
+        page = os.sysconf("SC_PAGE_SIZE")
+        total = page * os.sysconf("SC_PHYS_PAGES")
+        free = page * os.sysconf("SC_AVPHYS_PAGES")
+        meminfo = Path("/proc/meminfo").read_text() if Path("/proc/meminfo").exists() else ""
+    except (AttributeError, ValueError, OSError):
+        return None
+    for line in meminfo.splitlines():
+        if line.startswith("MemAvailable:"):
+            free = 1024 * int(line.split()[1])
+    limit, used = (_number_in(CONTROL_GROUP / name) for name in ("memory.max", "memory.current"))
+    if limit is not None and limit < total:
+        total, free = limit, min(free, limit - (used or 0))
+    return max(free, 0), total
+
+
+def _number_in(path: Path) -> int | None:
+    """The whole number a file holds; None if there is no such file or number."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

@@ -21,6 +21,8 @@ HUB_REVISION = "d4c15777e41bd36eb8eef5a854b018d19962b6d9"
 says so in the log and takes the newest commit, which it then keeps to (checkpoints/download.py)."""
 TEXT_ENCODER_REPOSITORY = "google/flan-t5-xl"
 TEXT_ENCODER_REVISION = "7d6315df2c2fb742f0f5b556879d730926ca9001"
+TEXT_ENCODER_PARAMETERS = {TEXT_ENCODER_REPOSITORY: 1_223_527_424}
+"""Numbers in the encoder half alone, which is all that is loaded; its files hold both halves."""
 
 
 def released_schedules(pixel_budget: str) -> dict[str, ScaleSchedule]:

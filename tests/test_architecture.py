@@ -18,7 +18,7 @@ PACKAGE = ROOT / "infinity"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("schedule", "devices", "wildcards"),
-    ("config", "request", "images", "vocabulary"),
+    ("config", "request", "images", "vocabulary", "saving"),
     ("events", "metadata"),
     ("spec",),
     ("registry", "presets"),
@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("generation",),
     ("drawing", "reconstruction"),
     ("checkpoints",),
-    ("pipeline",),
+    ("pipeline", "estimate"),
     ("manager", "grid"),
     ("ui", "cli"),
     ("__main__", "app"),

@@ -90,14 +90,14 @@ TEXT_ENCODER_FILES = (
 
 def fetch_model(hub: HubFiles, progress: Progress | None = None) -> tuple[Path, Path]:
     """Released weights -> (transformer file or folder, tokenizer file). Raises as ``fetch``."""
-    sharded = hub.transformer.endswith("/")
-    fetched = fetch(
-        hub.repository,
-        hub.revision,
-        (Wanted((hub.transformer + "*" * sharded,)), Wanted(hub.tokenizer)),
-        progress,
-    )
+    fetched = fetch(hub.repository, hub.revision, model_files(hub), progress)
     return fetched.folder / hub.transformer, fetched.folder / fetched.names[1][0]
+
+
+def model_files(hub: HubFiles) -> tuple[Wanted, ...]:
+    """The transformer, one file or all of a folder, and the tokenizer."""
+    sharded = hub.transformer.endswith("/")
+    return Wanted((hub.transformer + "*" * sharded,)), Wanted(hub.tokenizer)
 
 
 def fetch_text_encoder(config: TextEncoderConfig, progress: Progress | None = None) -> Path:
@@ -125,9 +125,9 @@ def fetch(
     cache = Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE).expanduser()
     revisions = dict.fromkeys((revision, NEWEST))
     for known in revisions:
-        if fetched := _in_cache(cache, repository, known, wanted):
+        if fetched := cached(cache, repository, known, wanted):
             return fetched
-    with _plain_errors(repository):
+    with plain_errors(repository):
         return _from_hub(cache, repository, revision, wanted, progress)
 
 
@@ -140,20 +140,13 @@ def _from_hub(
 ) -> Fetched:
     endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     api = HfApi(endpoint=endpoint)
-    resolved, files = _listing(api, cache, repository, revision, wanted)
+    resolved, files = listing(api, cache, repository, revision, wanted)
     commit = resolved.resolved
     names = _choose(files, wanted)
     chosen = [files[name] for group in names for name in group]
-    storage = cache.resolve() / repo_folder_name(repo_id=repository, repo_type="model")
-    missing = [
-        file
-        for file in chosen
-        if not isinstance(
-            try_to_load_from_cache(repository, file.path, cache_dir=cache, revision=commit), str
-        )
-        and not (storage / "blobs" / checksum_of(file)).exists()
-    ]
-    require_space(cache, sum(file.size - partial_size(storage, file) for file in missing))
+    storage = _storage(cache, repository)
+    missing, nbytes = missing_files(cache, repository, commit, files, wanted)
+    require_space(cache, nbytes)
     total = sum(file.size for file in missing)
     done = 0
     for file in missing:
@@ -172,7 +165,28 @@ def _from_hub(
     return Fetched(Path(folder), commit, names)
 
 
-def _listing(
+def missing_files(
+    cache: Path,
+    repository: str,
+    commit: str,
+    files: Mapping[str, RepoFile],
+    wanted: Sequence[Wanted],
+) -> tuple[list[RepoFile], int]:
+    """What of ``wanted`` is not in the cache yet, and how many bytes of it are still to come."""
+    storage = _storage(cache, repository)
+    missing = [
+        files[name]
+        for group in _choose(files, wanted)
+        for name in group
+        if not isinstance(
+            try_to_load_from_cache(repository, name, cache_dir=cache, revision=commit), str
+        )
+        and not (storage / "blobs" / checksum_of(files[name])).exists()
+    ]
+    return missing, sum(file.size - partial_size(storage, file) for file in missing)
+
+
+def listing(
     api: HfApi, cache: Path, repository: str, revision: str, wanted: Sequence[Wanted]
 ) -> tuple[Any, dict[str, RepoFile]]:
     """The commit and its files; the newest commit where the pinned one lacks something."""
@@ -214,9 +228,7 @@ def _choose(files: Mapping[str, Any], wanted: Sequence[Wanted]) -> tuple[tuple[s
     return tuple(chosen)
 
 
-def _in_cache(
-    cache: Path, repository: str, revision: str, wanted: Sequence[Wanted]
-) -> Fetched | None:
+def cached(cache: Path, repository: str, revision: str, wanted: Sequence[Wanted]) -> Fetched | None:
     """What is wanted, if every file of it is in the cache already."""
     try:
         resolved = HfApi().resolve_revision(
@@ -227,14 +239,18 @@ def _in_cache(
         names = _choose({file.path: file for file in tree}, wanted)
     except (RevisionResolutionError, CachedRepoTreeNotFoundError, CheckpointError):
         return None
-    storage = cache.resolve() / repo_folder_name(repo_id=repository, repo_type="model")
+    storage = _storage(cache, repository)
     folder = storage / "snapshots" / commit
     complete = all((folder / name).is_file() for group in names for name in group)
     return Fetched(folder, commit, names) if complete else None
 
 
+def _storage(cache: Path, repository: str) -> Path:
+    return cache.resolve() / repo_folder_name(repo_id=repository, repo_type="model")
+
+
 @contextmanager
-def _plain_errors(repository: str) -> Iterator[None]:
+def plain_errors(repository: str) -> Iterator[None]:
     """The hub's and the disk's errors as one sentence each."""
     advice = "check the network connection, or download the files elsewhere and give their folder"
     try:

@@ -125,10 +125,15 @@ def partial_size(storage: Path, file: RepoFile) -> int:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(folder)
     if needed and needed + SPARE_BYTES > free:
         raise ResourceError(
             f"{needed / 1e9:.1f} GB are to be downloaded but only {free / 1e9:.1f} GB are free in "
             f"{folder}; free some space, or set HF_HUB_CACHE to a folder on another disk."
         )
+
+
+def free_bytes(folder: Path) -> int:
+    """Free disk where ``folder`` is, or would be."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free

@@ -1,0 +1,83 @@
+"""What loading a model would download, told before anything is: bytes, free disk, network."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants
+from safetensors import safe_open
+
+from infinity.checkpoints.download import (
+    NEWEST,
+    TEXT_ENCODER_FILES,
+    Wanted,
+    cached,
+    listing,
+    missing_files,
+    model_files,
+    plain_errors,
+)
+from infinity.checkpoints.transfer import free_bytes, require_space
+from infinity.registry import DEFAULT_MODEL_FOLDER, TEXT_ENCODER_PARAMETERS
+from infinity.spec import CONFIG_FILE, ModelSpec
+
+
+@dataclass(frozen=True)
+class DownloadPlan:
+    """Bytes still to fetch into ``folder``, and those free there."""
+
+    nbytes: int
+    free: int
+    folder: Path
+
+    def require(self) -> None:
+        """Raises ResourceError when the disk has no room for it."""
+        require_space(self.folder, self.nbytes)
+
+
+def text_parameters(spec: ModelSpec, folder: Path | None = None) -> int:
+    """Numbers in a model's text encoder, read off its files' headers; 0 where that cannot be known.
+
+    Args:
+        folder: as in :func:`plan_download`.
+    """
+    beside = (folder or DEFAULT_MODEL_FOLDER) / spec.text_encoder.source
+    if "/" in spec.text_encoder.source and not (beside / CONFIG_FILE).is_file():
+        return TEXT_ENCODER_PARAMETERS.get(spec.text_encoder.source, 0)
+    count = 0
+    for path in sorted(beside.glob("model*.safetensors")):
+        with safe_open(path, "pt") as file:
+            count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    return count
+
+
+def plan_download(spec: ModelSpec, folder: Path | None = None) -> DownloadPlan:
+    """What is missing of a model's files. Asks the hub only for what is not in the cache.
+
+    Args:
+        folder: of a model in the own format; None for the default and released models.
+
+    Raises:
+        ResourceError: something is missing and the hub cannot be asked for it.
+        CheckpointError: the hub lacks it.
+    """
+    cache = Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE).expanduser()
+    needed: list[tuple[str, str, tuple[Wanted, ...]]] = []
+    if spec.hub is not None:
+        needed.append((spec.hub.repository, spec.hub.revision, model_files(spec.hub)))
+    beside = (folder or DEFAULT_MODEL_FOLDER) / spec.text_encoder.source / CONFIG_FILE
+    if "/" in spec.text_encoder.source and not beside.is_file():
+        source, revision = spec.text_encoder.source, spec.text_encoder.revision or NEWEST
+        needed.append((source, revision, TEXT_ENCODER_FILES))
+    nbytes = 0
+    for repository, revision, wanted in needed:
+        if any(cached(cache, repository, known, wanted) for known in (revision, NEWEST)):
+            continue
+        with plain_errors(repository):
+            api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or constants.ENDPOINT)
+            resolved, files = listing(api, cache, repository, revision, wanted)
+            nbytes += missing_files(cache, repository, resolved.resolved, files, wanted)[1]
+    return DownloadPlan(nbytes, free_bytes(cache), cache)

@@ -1,0 +1,154 @@
+"""What a model will need before any of it is read: bytes, phase by phase, and seconds on a GPU.
+
+Weights and cache are counted exactly, on the meta device; working memory is an upper estimate that
+tests hold against what a tiny model really allocates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from infinity.checkpoints.fit import stays_float32
+from infinity.config import TokenizerConfig, TransformerConfig
+from infinity.generation.guidance import guided_length
+from infinity.model.transformer import InfinityTransformer
+from infinity.request import GenerationRequest
+from infinity.saving import Saving
+from infinity.schedule import ScaleSchedule
+from infinity.spec import ModelSpec
+from infinity.tokenizer.strips import STRIP_ELEMENTS
+from infinity.tokenizer.tokenizer import Tokenizer
+
+MAPS_AT_ONCE = 4
+"""Feature maps alive together while a picture is decoded whole: a block's input, normed, result, sum."""
+STRIPS_AT_ONCE = 6
+ROWS_WIDE = 8
+"""Widths C of numbers a token holds while it passes a block, besides the feed-forward's."""
+PRECISE_BYTES = 4
+
+USEFUL_FLOPS = 6e13
+"""Multiplications and additions a second that a hosted GPU can be relied on for, in bfloat16."""
+START_SECONDS = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryNeed:
+    """Bytes. ``device`` and ``host`` are the most at one time; the rest are its parts.
+
+    On a CPU both are the same memory: ``host`` is then 0.
+    """
+
+    transformer: int
+    tokenizer: int
+    text_encoder: int
+    cache: int
+    working: int
+    device: int
+    host: int
+
+
+@lru_cache(maxsize=64)
+def weight_bytes(
+    transformer: TransformerConfig, tokenizer: TokenizerConfig, dtype: torch.dtype
+) -> tuple[int, int]:
+    """(transformer, tokenizer) bytes as ``load_model`` loads them."""
+    with torch.device("meta"):
+        parts = InfinityTransformer(transformer), Tokenizer(tokenizer)
+    sizes = [
+        sum(
+            tensor.numel() * (PRECISE_BYTES if stays_float32(name) else dtype.itemsize)
+            for name, tensor in part.state_dict().items()
+        )
+        for part in parts
+    ]
+    return sizes[0], sizes[1]
+
+
+def cache_bytes(spec: ModelSpec, schedule: ScaleSchedule, rows: int, dtype: torch.dtype) -> int:
+    """Keys and values of all tokens, as ``KVCache`` allocates them."""
+    config = spec.transformer
+    return 2 * config.depth * rows * schedule.total_tokens * config.width * dtype.itemsize
+
+
+def memory_need(
+    spec: ModelSpec,
+    saving: Saving,
+    device: torch.device,
+    dtype: torch.dtype,
+    text_parameters: int,
+    num_images: int = 1,
+) -> MemoryNeed:
+    """The most a model takes while it draws ``num_images`` of its largest pictures.
+
+    Args:
+        dtype: of transformer and tokenizer (``saving.dtype`` is the caller's to apply).
+        text_parameters: of the text encoder.
+    """
+    transformer, tokenizer = weight_bytes(spec.transformer, spec.tokenizer, dtype)
+    text = text_parameters * dtype.itemsize
+    largest = max(spec.schedules.values(), key=lambda schedule: schedule.total_tokens)
+    rows = 2 if guided_length(spec.sampling, len(largest)) else 1
+    cache = num_images * cache_bytes(spec, largest, rows, dtype)
+    drawing = rows * largest[-1].tokens * _token_bytes(spec, dtype)
+    on_device, on_host = decode_bytes(spec.tokenizer, largest, dtype, saving.strips)
+    weights = transformer + tokenizer
+    working = max(drawing, on_device)
+    is_cpu = device.type == "cpu"
+    if is_cpu:
+        working = max(drawing, on_device + on_host)
+    resident = 0 if saving.release_text or (saving.text_on_cpu and not is_cpu) else text
+    reading = text if is_cpu or not saving.text_on_cpu else 0
+    peak = weights + max(reading, resident + cache + working)
+    host = 0 if is_cpu else max(text if saving.text_on_cpu else 0, on_host)
+    return MemoryNeed(
+        transformer=transformer,
+        tokenizer=tokenizer,
+        text_encoder=text,
+        cache=cache,
+        working=working,
+        device=peak,
+        host=host,
+    )
+
+
+def decode_bytes(
+    config: TokenizerConfig, schedule: ScaleSchedule, dtype: torch.dtype, strips: bool
+) -> tuple[int, int]:
+    """(device, host) bytes while a picture is decoded, its weights aside."""
+    widest = max(_map_elements(config, schedule))
+    if not strips:
+        return MAPS_AT_ONCE * widest * dtype.itemsize, 0
+    strip = min(STRIP_ELEMENTS, widest)
+    return STRIPS_AT_ONCE * strip * PRECISE_BYTES, 3 * widest * dtype.itemsize
+
+
+def gpu_seconds(spec: ModelSpec, request: GenerationRequest) -> int:
+    """An upper estimate of how long a request keeps a GPU: what a shared one is booked for."""
+    schedule = spec.schedule(request.aspect_ratio)
+    guided = guided_length(request.sampling(spec.sampling), len(schedule))
+    tokens = schedule.total_tokens + sum(scale.tokens for scale in schedule.scales[:guided])
+    parameters = weight_bytes(spec.transformer, spec.tokenizer, torch.float32)[0] / PRECISE_BYTES
+    attention = 2 * spec.transformer.depth * spec.transformer.width * schedule.total_tokens
+    flops = request.num_images * tokens * 2 * (parameters + attention)
+    decoding = request.num_images * 60 * sum(_map_elements(spec.tokenizer, schedule)) * 9 * 128
+    return round(START_SECONDS + (flops + decoding) / USEFUL_FLOPS)
+
+
+def _map_elements(config: TokenizerConfig, schedule: ScaleSchedule) -> Iterator[int]:
+    """Numbers of the widest feature map of each of the decoder's resolutions."""
+    height, width = schedule.latent_size(len(schedule) - 1, config.patch)
+    channels = [config.base_channels * m for m in config.channel_multipliers]
+    for level in range(len(channels)):
+        scale = 2 ** (len(channels) - 1 - level)
+        wide = max(channels[min(level + 1, len(channels) - 1)], channels[level])
+        yield wide * height * width * scale**2
+
+
+def _token_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:
+    config = spec.transformer
+    hidden = ROWS_WIDE * config.width + 2 * config.feed_forward_width
+    return hidden * dtype.itemsize + 4 * config.bits_per_token * PRECISE_BYTES

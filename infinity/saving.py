@@ -1,0 +1,62 @@
+"""Ways to run a model in less memory, by name: what each gives up is time, never the picture.
+
+bfloat16 aside, which rounds, every saving draws the same picture: where the text encoder waits does
+not change what it says, and strips differ from the whole by rounding alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infinity.errors import RequestError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saving:
+    """How a model is placed.
+
+    Args:
+        title, info: for people.
+        dtype: precision it insists on; None leaves it to the device.
+        text_on_cpu: the text encoder runs on the CPU, out of the GPU's memory.
+        release_text: the text encoder's weights are let go once a prompt is read, and read from
+            disk again for the next new one.
+        strips: the picture is decoded in strips.
+    """
+
+    title: str
+    info: str
+    dtype: str | None = None
+    text_on_cpu: bool = False
+    release_text: bool = False
+    strips: bool = False
+
+
+SAVINGS: dict[str, Saving] = {
+    "none": Saving(
+        title="Fastest",
+        info="Everything stays on the device.",
+    ),
+    "some": Saving(
+        title="Less memory",
+        info="bfloat16; the text encoder runs on the CPU, a second or two for each new prompt.",
+        dtype="bfloat16",
+        text_on_cpu=True,
+    ),
+    "most": Saving(
+        title="Least memory",
+        info="bfloat16; the text encoder is read from disk for each new prompt and let go again, "
+        "and the picture is decoded in strips.",
+        dtype="bfloat16",
+        text_on_cpu=True,
+        release_text=True,
+        strips=True,
+    ),
+}
+
+
+def get_saving(name: str) -> Saving:
+    """Raises RequestError for an unknown name."""
+    if name not in SAVINGS:
+        raise RequestError(f"Unknown memory setting {name!r}; choose one of {', '.join(SAVINGS)}.")
+    return SAVINGS[name]
