@@ -12,16 +12,19 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
-from infinity.devices import resolve_device, resolve_dtype
-from infinity.model.transformer import InfinityTransformer
+from infinity.checkpoints.plan import plan_download, text_parameters
+from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtype
+from infinity.errors import InfinityError
+from infinity.estimate import MemoryNeed, memory_need, weight_bytes
 from infinity.pipeline import InfinityPipeline
-from infinity.registry import get_spec, model_names
+from infinity.registry import MODEL_SPECS, get_spec, model_names
+from infinity.saving import get_saving
 from infinity.spec import ModelSpec, read_spec
-from infinity.tokenizer.tokenizer import Tokenizer
+from infinity.tokenizer.strips import STRIP_ELEMENTS
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +43,49 @@ class Loader(Protocol):
         progress: Progress | None,
         *,
         adapter: str | Path | None = None,
+        text_device: str | torch.device | None = None,
+        release_text_encoder: bool = False,
     ) -> InfinityPipeline: ...
 
 
 @dataclass(frozen=True)
-class LoadedSize:
-    """A model in memory."""
+class Loaded:
+    """A model in memory; ``text_place`` is where its text encoder is, "" while it is not loaded."""
 
     name: str
     nbytes: int
+    device: str
+    dtype: str
+    text_place: str
+    saving: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadPlan:
+    """What loading a model would take, and what stands against it.
+
+    Attributes:
+        saving: name of the memory setting it is for.
+        free, total: bytes of the device's memory, what keeping other models takes counted as free;
+            None where the system does not tell.
+        download: bytes to fetch first.
+        obstacle: why it cannot be loaded now, in one sentence; empty if it can.
+    """
+
+    name: str
+    saving: str
+    device: str
+    dtype: str
+    need: MemoryNeed
+    free: int | None
+    total: int | None
+    download: int
+    obstacle: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memory is enough, as far as one can tell."""
+        return self.free is None or self.need.device <= self.free
 
 
 class ModelManager:
@@ -60,6 +97,7 @@ class ModelManager:
         device, dtype: for every model, as ``InfinityPipeline.from_pretrained`` takes them.
         models: further models by name -> folder.
         adapted: models with an adapter, by name -> (model, the adapter's folder).
+        saving: the memory setting of models nobody chose one for (see ``infinity.saving``).
         loader: how a model is loaded; for tests.
     """
 
@@ -71,6 +109,7 @@ class ModelManager:
         *,
         models: dict[str, str | Path] | None = None,
         adapted: dict[str, tuple[str, str | Path]] | None = None,
+        saving: str = "none",
         loader: Loader = InfinityPipeline.from_pretrained,
     ) -> None:
         self.memory_budget = memory_budget
@@ -78,6 +117,9 @@ class ModelManager:
         self.dtype = dtype
         self._folders = {name: Path(folder) for name, folder in (models or {}).items()}
         self._adapted = dict(adapted or {})
+        get_saving(saving)
+        self._saving = saving
+        self._savings: dict[str, str] = {}
         self._loader = loader
         self._kept: OrderedDict[str, InfinityPipeline] = OrderedDict()  # used last, last
         self._lock = threading.Lock()  # guards the two dicts; held for moments only
@@ -125,24 +167,93 @@ class ModelManager:
                     self._kept.move_to_end(name)
                     return self._kept[name]
             self._make_room(name)
-            base, adapter = self._adapted.get(name, (name, None))
-            source = str(self._folders.get(base, base))
-            change = {} if adapter is None else {"adapter": adapter}
-            pipeline = self._loader(source, self.device, self.dtype, progress, **change)
+            pipeline = self._load(name, progress)
             with self._lock:
                 self._kept[name] = pipeline
                 self._evict(self.memory_budget)
             return pipeline
 
-    def loaded(self) -> tuple[LoadedSize, ...]:
+    def load(
+        self, name: str, saving: str | None = None, progress: Progress | None = None
+    ) -> InfinityPipeline:
+        """As :meth:`get`, with a memory setting, which the model keeps; loads anew if it has another.
+
+        Raises:
+            RequestError: unknown name or memory setting. Otherwise as :meth:`get`.
+        """
+        if saving is not None and get_saving(saving) is not get_saving(self.saving_of(name)):
+            self.unload(name)
+            self._savings[name] = saving
+        return self.get(name, progress)
+
+    def saving_of(self, name: str) -> str:
+        """The name of a model's memory setting."""
+        return self._savings.get(name, self._saving)
+
+    def plan(self, name: str, saving: str | None = None) -> LoadPlan:
+        """What loading a model would take, without loading it; may ask the hub for file sizes.
+
+        Raises:
+            RequestError: unknown name or memory setting.
+            CheckpointError: its folder is missing or damaged.
+        """
+        saving = saving or self.saving_of(name)
+        spec, chosen = self.spec(name), get_saving(saving)
+        base = self._adapted[name][0] if name in self._adapted else name
+        folder = self._folders.get(base)
+        device = resolve_device(self.device)
+        dtype = resolve_dtype(chosen.dtype or self.dtype, device)
+        download, obstacle = 0, ""
+        if spec.name in MODEL_SPECS and spec.hub is None:
+            obstacle = f"{name} is a configuration whose weights were never released."
+        else:
+            try:
+                planned = plan_download(spec, folder)
+                download = planned.nbytes
+                planned.require()
+            except InfinityError as error:
+                obstacle = str(error)
+        memory = memory_of(device)
+        return LoadPlan(
+            name=name,
+            saving=saving,
+            device=str(device),
+            dtype=dtype_name(dtype),
+            need=memory_need(spec, chosen, device, dtype, text_parameters(spec, folder)),
+            free=None if memory is None else min(memory[0] + self.nbytes, memory[1]),
+            total=None if memory is None else memory[1],
+            download=download,
+            obstacle=obstacle,
+        )
+
+    def loaded(self) -> tuple[Loaded, ...]:
         """The models in memory, the one used longest ago first."""
         with self._lock:
-            return tuple(LoadedSize(name, model.nbytes) for name, model in self._kept.items())
+            kept = dict(self._kept)
+        return tuple(
+            Loaded(
+                name=name,
+                nbytes=model.nbytes,
+                device=str(model.device),
+                dtype=dtype_name(model.dtype),
+                text_place=str(model.text_encoder.device) if model.text_encoder.is_loaded else "",
+                saving=self.saving_of(name),
+            )
+            for name, model in kept.items()
+        )
 
     @property
     def nbytes(self) -> int:
         """Bytes of all kept models' weights."""
-        return sum(size.nbytes for size in self.loaded())
+        with self._lock:
+            return sum(model.nbytes for model in self._kept.values())
+
+    def set_budget(self, nbytes: int | None) -> None:
+        """Another memory budget, kept to at once: models used longest ago are let go."""
+        with self._lock:
+            self.memory_budget = nbytes
+            self._evict(nbytes)
+        _free_cached_memory()
 
     def unload(self, name: str) -> bool:
         """Let go of a model; False if it was not loaded."""
@@ -156,11 +267,28 @@ class ModelManager:
             self._kept.clear()
         _free_cached_memory()
 
+    def _load(self, name: str, progress: Progress | None) -> InfinityPipeline:
+        saving = get_saving(self.saving_of(name))
+        base, adapter = self._adapted.get(name, (name, None))
+        source = str(self._folders.get(base, base))
+        change: dict[str, Any] = {} if adapter is None else {"adapter": adapter}
+        if saving.text_on_cpu:
+            change["text_device"] = "cpu"
+        if saving.release_text:
+            change["release_text_encoder"] = True
+        pipeline = self._loader(source, self.device, saving.dtype or self.dtype, progress, **change)
+        if saving.strips:
+            pipeline.tokenizer.strip_elements = STRIP_ELEMENTS
+        return pipeline
+
     def _make_room(self, name: str) -> None:
         """Evict before loading, going by the size the weights will have."""
         if self.memory_budget is None:
             return
-        expected = parameter_count(self.spec(name)) * _item_bytes(self.device, self.dtype)
+        spec = self.spec(name)
+        dtype = get_saving(self.saving_of(name)).dtype or self.dtype
+        precision = resolve_dtype(dtype, resolve_device(self.device))
+        expected = sum(weight_bytes(spec.transformer, spec.tokenizer, precision))
         with self._lock:
             evicted = bool(self._kept)
             self._evict(self.memory_budget - expected, keep=0)
@@ -176,17 +304,6 @@ class ModelManager:
         ):
             name, _ = self._kept.popitem(last=False)
             logger.info("unloaded %s to make room", name)
-
-
-def parameter_count(spec: ModelSpec) -> int:
-    """Parameters of a model's transformer and tokenizer, counted without making them."""
-    with torch.device("meta"):
-        parts = InfinityTransformer(spec.transformer), Tokenizer(spec.tokenizer)
-    return sum(parameter.numel() for part in parts for parameter in part.parameters())
-
-
-def _item_bytes(device: str | torch.device | None, dtype: str | torch.dtype | None) -> int:
-    return resolve_dtype(dtype, resolve_device(device)).itemsize
 
 
 def _free_cached_memory() -> None:

@@ -1,13 +1,19 @@
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from infinity.errors import CheckpointError, RequestError
-from infinity.manager import ModelManager, parameter_count
+from infinity.manager import ModelManager
 from infinity.registry import model_names
-from tests.tiny import SPEC, tiny_tokenizer, tiny_transformer
+from infinity.request import GenerationRequest
+from infinity.saving import SAVINGS
+from infinity.tokenizer.strips import STRIP_ELEMENTS
+from tests.tiny import SPEC, tiny_folder
 
 FOLDERS = {"one": "/models/one", "two": "/models/two", "three": "/models/three"}
 
@@ -21,8 +27,10 @@ class Loader:
         self.error: Exception | None = None
         self.kept_while_loading: list[tuple[str, ...]] = []
         self.manager: ModelManager | None = None
+        self.options: dict[str, object] = {}
 
-    def __call__(self, name_or_path, device, dtype, progress):
+    def __call__(self, name_or_path, device, dtype, progress, **options):
+        self.options = options
         self.calls.append((name_or_path, device, dtype))
         if self.manager is not None:
             self.kept_while_loading.append(names_of(self.manager))
@@ -32,7 +40,15 @@ class Loader:
             assert self.gate.wait(10)
         if self.error is not None:
             raise self.error
-        return SimpleNamespace(name=name_or_path, nbytes=100, spec=SPEC)
+        return SimpleNamespace(
+            name=name_or_path,
+            nbytes=100,
+            spec=SPEC,
+            device="cpu",
+            dtype=torch.float32,
+            text_encoder=SimpleNamespace(is_loaded=True, device="cpu"),
+            tokenizer=SimpleNamespace(strip_elements=None),
+        )
 
 
 def names_of(manager: ModelManager) -> tuple[str, ...]:
@@ -78,7 +94,7 @@ def test_unknown_model_is_refused_with_the_nearest_name():
 
 
 def test_budget_lets_go_of_the_model_used_longest_ago(monkeypatch):
-    monkeypatch.setattr("infinity.manager.parameter_count", lambda spec: 25)
+    monkeypatch.setattr("infinity.manager.weight_bytes", lambda *_: (60, 40))
     monkeypatch.setattr(ModelManager, "spec", lambda self, name: SPEC)
     manager, loader = make(250, device="cpu")
     loader.manager = manager
@@ -92,7 +108,7 @@ def test_budget_lets_go_of_the_model_used_longest_ago(monkeypatch):
 
 
 def test_model_larger_than_the_budget_is_kept_alone(monkeypatch):
-    monkeypatch.setattr("infinity.manager.parameter_count", lambda spec: 25)
+    monkeypatch.setattr("infinity.manager.weight_bytes", lambda *_: (60, 40))
     monkeypatch.setattr(ModelManager, "spec", lambda self, name: SPEC)
     manager, _ = make(50, device="cpu")
     manager.get("one")
@@ -159,7 +175,97 @@ def test_spec_of_a_loaded_model_needs_no_file():
     assert manager.spec("infinity-8b").name == "infinity-8b"
 
 
-def test_parameters_are_counted_without_making_them():
-    parts = tiny_transformer(), tiny_tokenizer()
-    expected = sum(parameter.numel() for part in parts for parameter in part.parameters())
-    assert parameter_count(SPEC) == expected
+def test_loaded_model_tells_where_it_is_and_how_large():
+    manager, _ = make(saving="some")
+    manager.get("one")
+    (loaded,) = manager.loaded()
+    assert (loaded.name, loaded.nbytes, loaded.device) == ("one", 100, "cpu")
+    assert (loaded.dtype, loaded.text_place, loaded.saving) == ("float32", "cpu", "some")
+
+
+def test_smaller_budget_is_kept_to_at_once():
+    manager, _ = make()
+    manager.get("one")
+    manager.get("two")
+    manager.set_budget(150)
+    assert names_of(manager) == ("two",)
+
+
+@pytest.mark.parametrize(
+    ("saving", "options", "strips"),
+    [
+        ("none", {}, None),
+        ("some", {"text_device": "cpu"}, None),
+        ("most", {"text_device": "cpu", "release_text_encoder": True}, STRIP_ELEMENTS),
+    ],
+)
+def test_saving_reaches_the_loader_and_stays_with_the_model(saving, options, strips):
+    manager, loader = make(dtype="float32")
+    pipeline = manager.load("one", saving)
+    assert loader.options == options
+    assert loader.calls[0][2] == ("float32" if saving == "none" else "bfloat16")
+    assert pipeline.tokenizer.strip_elements == strips
+    assert manager.load("one") is manager.load("one", saving) is manager.get("one")
+    assert manager.saving_of("one") == saving
+    assert manager.saving_of("two") == "none"
+
+
+def test_another_saving_loads_anew():
+    manager, loader = make()
+    first = manager.load("one", "none")
+    assert manager.load("one", "most") is not first
+    assert len(loader.calls) == 2
+    assert names_of(manager) == ("one",)
+
+
+def test_unknown_saving_is_refused():
+    with pytest.raises(RequestError, match="Unknown memory setting"):
+        make()[0].load("one", "all")
+    with pytest.raises(RequestError, match="Unknown memory setting"):
+        make(saving="all")
+
+
+def test_every_saving_draws_the_same_picture_in_the_same_precision(tmp_path, monkeypatch):
+    """What a saving moves, releases or cuts changes no pixel, rounding of strips aside."""
+    for name in ("some", "most"):
+        monkeypatch.setitem(SAVINGS, name, replace(SAVINGS[name], dtype=None))
+    monkeypatch.setattr("infinity.manager.STRIP_ELEMENTS", 512)
+    folder = tiny_folder(tmp_path / "tiny")
+    manager = ModelManager(models={"tiny": folder}, device="cpu", dtype="float32")
+    request = GenerationRequest(prompt="a red fox")
+    pictures = {}
+    for name in SAVINGS:
+        pipeline = manager.load("tiny", name)
+        pictures[name] = np.asarray(pipeline.generate(request).images[0], dtype=int)
+        assert pipeline.text_encoder.is_loaded is (name != "most")
+    assert (pictures["none"] == pictures["some"]).all()
+    assert abs(pictures["none"] - pictures["most"]).max() <= 1
+
+
+def test_plan_tells_the_need_before_anything_is_loaded(tmp_path):
+    manager = ModelManager(models={"tiny": tiny_folder(tmp_path / "tiny")}, device="cpu")
+    plan = manager.plan("tiny", "most")
+    assert manager.loaded() == ()
+    assert (plan.saving, plan.device, plan.dtype) == ("most", "cpu", "bfloat16")
+    assert (plan.download, plan.obstacle) == (0, "")
+    assert plan.fits
+    manager.load("tiny", "most")
+    pipeline = manager.get("tiny")
+    weights = plan.need.transformer + plan.need.tokenizer
+    assert pipeline.nbytes == weights
+    pipeline.text_encoder.load()
+    assert pipeline.nbytes == weights + plan.need.text_encoder
+
+
+def test_plan_of_a_model_larger_than_the_memory_does_not_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr("infinity.manager.memory_of", lambda _: (1000, 2000))
+    manager = ModelManager(models={"tiny": tiny_folder(tmp_path / "tiny")}, device="cpu")
+    plan = manager.plan("tiny")
+    assert not plan.fits
+    assert (plan.free, plan.total) == (1000, 2000)
+
+
+def test_plan_of_a_mere_configuration_says_that_it_has_no_weights(monkeypatch):
+    monkeypatch.setattr("infinity.manager.plan_download", lambda *_: None)
+    plan = ModelManager(device="cpu").plan("infinity-361m")
+    assert "never released" in plan.obstacle
