@@ -14,6 +14,8 @@ from infinity.registry import DEFAULT_MODEL, MODEL_SPECS
 from infinity.spec import ModelSpec
 from infinity.ui.api import make_generate
 from infinity.ui.generate_tab import ONE_AT_A_TIME, build_generate_tab
+from infinity.ui.history_tab import build_history_tab, build_keeper
+from infinity.ui.replay import TABS_STYLE_SHEET, Replay, wire_replay
 from infinity.ui.runs import Runs
 from infinity.ui.settings_panel import CONTROLS_STYLE_SHEET
 from infinity.ui.theme import STYLE_SHEET, theme
@@ -47,9 +49,18 @@ def build_app(
     models = offered_models(manager, model)
     written: set[str] = set()
     with gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=(HOUR, DAY)) as app:
-        gr.HTML(HEADER)
-        with gr.Tabs(elem_id="tabs"), gr.Tab("Generate", id="generate"):
-            build_generate_tab(manager, runs, models, model, written.add)
+        with gr.Row(elem_id="top"):
+            gr.HTML(HEADER)
+            opened = gr.UploadButton("Open a PNG", size="sm", scale=0, elem_id="open-png")
+        note = gr.HTML("", elem_id="note")
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Generate", id="generate"):
+                generate = build_generate_tab(manager, runs, models, model, written.add)
+            replay = Replay(generate.controls, tabs, note, models)
+            with gr.Tab("History", id="history"):
+                build_history_tab(replay, written.add)
+        build_keeper(generate.finished)
+        wire_replay(app, replay, opened)
         api(
             make_generate(manager, runs, tuple(models), model, written.add),
             api_name="generate",
@@ -81,7 +92,7 @@ def launch_options() -> dict[str, Any]:
     """Keyword arguments of ``launch`` that belong to the page: looks, and nothing kept of its users."""
     return {
         "theme": theme(),
-        "css_paths": [STYLE_SHEET, CONTROLS_STYLE_SHEET],
+        "css_paths": [STYLE_SHEET, CONTROLS_STYLE_SHEET, TABS_STYLE_SHEET],
         "footer_links": ["api", "settings"],
         "run_history": False,
         "ssr_mode": False,

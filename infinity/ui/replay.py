@@ -1,0 +1,135 @@
+"""A request goes back to the page: from the history, from a dropped PNG, from a shared link.
+
+All three end here, in updates that set every control of the Generate tab to exactly that request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from infinity.errors import RequestError
+from infinity.grid.plan import GridPlan, read_plan
+from infinity.images import open_image
+from infinity.metadata import PictureRecord, read_record
+from infinity.request import GenerationRequest
+from infinity.spec import ModelSpec
+from infinity.ui.controls import MAX_PICTURES, RequestControls, control_updates
+from infinity.ui.share import read_link
+
+TABS_STYLE_SHEET = Path(__file__).with_name("tabs.css")
+DROP_SCRIPT = Path(__file__).with_name("drop.js")
+FOCUS_PROMPT = """() => setTimeout(() => {
+  const prompt = document.querySelector('#prompt textarea');
+  if (prompt) { prompt.focus(); prompt.select(); }
+}, 300)"""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Where requests are put back.
+
+    Attributes:
+        controls: of the Generate tab.
+        tabs: all tabs of the page.
+        note: the line above them that says what happened.
+        specs: every model on offer, by name.
+    """
+
+    controls: RequestControls
+    tabs: gr.Tabs
+    note: gr.HTML
+    specs: Mapping[str, ModelSpec]
+
+    def outputs(self) -> list[Any]:
+        """What :meth:`show` and :meth:`say` update."""
+        return [self.note, self.tabs, *self.controls.inputs()]
+
+    def show(
+        self, model: str, request: GenerationRequest, said: str, tab: str = "generate"
+    ) -> tuple[Any, ...]:
+        """All controls set to ``request``, and the tab that uses them opened.
+
+        Raises:
+            RequestError: the page cannot ask for exactly this.
+        """
+        if model not in self.specs:
+            raise RequestError(
+                f"The model {model[:60]!r} is not on offer here; choose one that is, and type the "
+                "prompt again."
+            )
+        if request.num_images > MAX_PICTURES:
+            raise RequestError(
+                f"The page draws at most {MAX_PICTURES} pictures at a time, not {request.num_images}."
+            )
+        updates = control_updates(model, request, self.specs[model])
+        controls = (
+            _reaching(getattr(self.controls, name), updates[name]) for name in self.controls.names()
+        )
+        return note_html(said), gr.Tabs(selected=tab), *controls
+
+    def open_file(self, path: str | None) -> tuple[Any, ...]:
+        """What a dropped or chosen file brings back."""
+        try:
+            if path is None:
+                return (gr.skip(),) * len(self.outputs())
+            found = read_drop(path)
+            said = "These are the settings of that picture; press Enter to draw it again."
+            return self.show(found.model, found.request, said)
+        except RequestError as error:
+            return self.say(str(error), is_problem=True)
+
+    def say(self, sentence: str, *, is_problem: bool = False) -> tuple[Any, ...]:
+        """A sentence, and everything else left as it is."""
+        skipped = (gr.skip(),) * (len(self.outputs()) - 1)
+        return note_html(sentence, is_problem=is_problem), *skipped
+
+    def open_link(self, request: gr.Request) -> tuple[Any, ...]:
+        """What the address the page was opened with says; draws nothing. Runs as the page loads."""
+        try:
+            found = read_link(request.query_params.multi_items())
+            if found is None:
+                return (gr.skip(),) * len(self.outputs())
+            model, wanted = found
+            said = "These settings came with the link; press Enter to draw them."
+            return self.show(model or next(iter(self.specs)), wanted, said)
+        except RequestError as error:
+            return self.say(str(error), is_problem=True)
+
+
+def wire_replay(app: gr.Blocks, replay: Replay, opened: gr.UploadButton) -> None:
+    """Links as the page loads, files from ``opened`` and from anywhere on the page."""
+    quick: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    app.load(replay.open_link, None, replay.outputs(), **quick)
+    app.load(None, None, None, js=DROP_SCRIPT.read_text(encoding="utf-8"), **quick)
+    opened.upload(replay.open_file, opened, replay.outputs(), **quick)
+
+
+def read_drop(path: str | Path) -> PictureRecord | GridPlan:
+    """What a dropped file can bring back.
+
+    Raises:
+        RequestError: not a picture, one made elsewhere, or a damaged record.
+    """
+    image = open_image(path, "This file")
+    return read_plan(image) or read_record(image)
+
+
+def note_html(sentence: str, *, is_problem: bool = False) -> str:
+    """The line above the tabs."""
+    kind, role = ("is-problem", "alert") if is_problem else ("", "status")
+    return f'<p class="page-note {kind}" role="{role}">{escape(sentence)}</p>'
+
+
+def _reaching(component: Component, value: Any) -> Any:
+    """The value; of a slider its ends move too, where the value lies beyond them."""
+    if not isinstance(component, gr.Slider) or component.minimum <= value <= component.maximum:
+        return value
+    low, high = min(component.minimum, value), max(component.maximum, value)
+    return gr.update(value=value, minimum=low, maximum=high)
