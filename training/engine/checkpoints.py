@@ -12,6 +12,7 @@ import logging
 import os
 import pickle
 import shutil
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -50,6 +51,7 @@ class Checkpoints:
         self.folder = run / "checkpoints"
         self.processes = processes
         self.keep = keep
+        _expect_one_process()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
         self._step = 0
@@ -198,6 +200,7 @@ def read_state(
             f"complete ones: {found}."
         )
     path = folder / f"{WHOLE}{steps[-1] if step is None else step}"
+    _expect_one_process()
     try:
         reader = FileSystemReader(path)
         stored = reader.read_metadata().state_dict_metadata
@@ -222,6 +225,10 @@ def read_state(
         _, module, parameter = name.split(".", 2)
         modules.setdefault(module, {})[parameter] = tensor
     return modules
+
+
+def _expect_one_process() -> None:
+    warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or unin")
 
 
 def _begin(path: Path, facts: Mapping[str, Any]) -> None:

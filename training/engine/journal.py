@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ from training.engine.curves import GOOD_BIT_ACCURACY, plot_run
 
 METRICS = "metrics.jsonl"
 CURVES = "curves.png"
+SECONDS_BETWEEN_DRAWINGS = 60
 _CHARTS = {
     "Bit accuracy": {
         "by scale": ["Multiline", ["bit_accuracy/.*"]],
@@ -46,6 +48,7 @@ class Journal:
         self.folder = config.output
         self._board: SummaryWriter | None = None
         self._trackio: ModuleType | None = None
+        self._drawn_s = time.monotonic()
         kept = [line for line in read_metrics(self.folder) if line["step"] <= step]
         temporary = self.folder / f"{METRICS}.writing"
         try:
@@ -98,8 +101,11 @@ class Journal:
             for name, image in zip(names, images, strict=True):
                 self._board.add_image(f"samples/{name}", np.array(image), step, dataformats="HWC")
 
-    def draw(self) -> None:
-        """The curves so far, as a picture beside the metrics; and let TensorBoard see all."""
+    def draw(self, last: bool = False) -> None:
+        """The curves so far, as a picture beside the metrics; once a minute, and the last time."""
+        if not last and time.monotonic() - self._drawn_s < SECONDS_BETWEEN_DRAWINGS:
+            return
+        self._drawn_s = time.monotonic()
         lines = read_metrics(self.folder)
         if lines:
             plot_run(lines, self.folder / CURVES)

@@ -137,7 +137,7 @@ class Trainer:
                 if done % settings.save_every == 0 or last:
                     self.save(done)
                     if journal is not None:
-                        journal.draw()
+                        journal.draw(last)
         self.checkpoints.wait()
         if journal is not None:
             journal.close()
