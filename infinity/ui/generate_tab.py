@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
@@ -13,10 +13,11 @@ from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import RequestControls, build_controls
 from infinity.ui.examples import Example, read_examples
-from infinity.ui.handlers import make_paint, make_start, make_stop
+from infinity.ui.handlers import make_paint, make_start, make_stop, make_tick
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
 from infinity.ui.settings_panel import SettingsPanel, lay_out_settings, wire_settings
+from infinity.ui.timeline import build_viewer
 
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 """For every handler that runs a model: one at a time, the others queue."""
@@ -27,15 +28,15 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 class Outputs:
     """What a run changes on the page."""
 
-    stage: gr.HTML
-    strip: gr.HTML
+    viewer: gr.HTML
     status: gr.HTML
     generate: gr.Button
     stop: gr.Button
     finished: gr.State
+    clock: gr.Timer
 
     def all(self) -> list[Any]:
-        return [self.stage, self.strip, self.status, self.generate, self.stop, self.finished]
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def build_generate_tab(
         make_stop(runs),
         make_paint(manager, runs, keep_track),
     )
+    outputs.clock.tick(make_tick(runs), None, outputs.status, queue=False, **PRIVATE)
     wire_settings(controls, panel, manager.spec)
     return GenerateTab(controls, outputs.finished)
 
@@ -102,11 +104,11 @@ def _lay_out(
     status = gr.HTML(present.status_html(view), elem_id="status")
     with gr.Row(elem_id="work", equal_height=False):
         with gr.Column(scale=1, min_width=320, elem_id="result"):
-            stage = gr.HTML(present.stage_html(view), elem_id="stage")
-            strip = gr.HTML(present.strip_html(view), elem_id="strip")
+            viewer = build_viewer(view)
         with gr.Column(scale=0, min_width=300, elem_id="settings"):
             panel = lay_out_settings(controls, models, chosen)
-    return Outputs(stage, strip, status, generate, stop, gr.State(None)), examples, panel
+    clock = gr.Timer(1.0, active=False)
+    return Outputs(viewer, status, generate, stop, gr.State(None), clock), examples, panel
 
 
 def _wire_runs(

@@ -15,7 +15,6 @@ import gradio as gr
 from infinity.errors import InfinityError
 from infinity.events import Done
 from infinity.manager import ModelManager
-from infinity.request import PreviewPolicy
 from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import RequestControls, request_from
@@ -24,13 +23,16 @@ from infinity.ui.finished import FinishedRun
 from infinity.ui.loading import Loading, load
 from infinity.ui.present import View
 from infinity.ui.runs import Run, Runs, visitor_of
+from infinity.ui.timeline import viewer_value
 
 logger = logging.getLogger(__name__)
 
 UNEXPECTED = "Something unexpected went wrong; the log of the program has the details."
 NUM_OUTPUTS = 6
-"""What :func:`show` updates: stage, strip, status, Generate button, Stop button, finished run."""
-SMALL_PICTURE_PIXELS = 256 * 256
+"""What :func:`show` updates: viewer, status, Generate button, Stop button, finished run, clock."""
+NOTHING = (gr.skip(),) * NUM_OUTPUTS
+REFINE_SECONDS = 3.0
+"""How long the timeline may be completed after a picture is finished, while nobody waits."""
 
 
 def make_start(runs: Runs, spec_of: Callable[[str], ModelSpec]) -> Callable[..., tuple[Any, ...]]:
@@ -46,10 +48,11 @@ def make_start(runs: Runs, spec_of: Callable[[str], ModelSpec]) -> Callable[...,
             model, wanted = request_from(read, spec_of)
             run = Run(model, wanted, visitor_of(request))
             if not runs.begin(_session(request), run):
-                return (gr.skip(),) * (1 + NUM_OUTPUTS)
+                return (gr.skip(), *NOTHING)
         except InfinityError as error:
             return (gr.skip(), *show(present.failed(View(), str(error))))
-        return (wanted.seed, *show(present.waiting(wanted.prompt)))
+        before = runs.before(_session(request)) or 0
+        return (wanted.seed, *show(present.waiting(wanted.prompt, before, run.name)))
 
     return start
 
@@ -59,11 +62,8 @@ def make_stop(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
 
     def stop(request: gr.Request) -> tuple[Any, ...]:
         if runs.stop(_session(request)):
-            return (
-                *(gr.skip(),) * 4,
-                gr.update(value="Stopping …", interactive=False),
-                gr.skip(),
-            )
+            stopping = gr.update(value="Stopping …", interactive=False)
+            return (*NOTHING[:3], stopping, *NOTHING[4:])
         return show(present.stopped(View(), 0))
 
     return stop
@@ -81,12 +81,17 @@ def make_paint(
     def paint(request: gr.Request) -> Iterator[tuple[Any, ...]]:
         with runs.taken(_session(request)) as run:
             if run is None:
-                yield (gr.skip(),) * NUM_OUTPUTS
+                yield NOTHING
                 return
-            view = View()
+            view, refined_until_s = View(), 0.0
             try:
                 for view in views(manager, run, keep_track):
-                    yield show(view)
+                    yield show(view) if not refined_until_s else show_timeline(view)
+                    if run.is_drawn:
+                        now_s = time.monotonic()
+                        refined_until_s = refined_until_s or now_s + REFINE_SECONDS
+                        if now_s > refined_until_s or runs.is_anyone_waiting:
+                            return
             except InfinityError as error:
                 yield show(present.failed(view, str(error)))
             except Exception:
@@ -96,13 +101,24 @@ def make_paint(
     return paint
 
 
+def make_tick(runs: Runs) -> Callable[[gr.Request], str | dict[str, Any]]:
+    """The handler of the clock that runs while a page waits: its place in the line."""
+
+    def tick(request: gr.Request) -> str | dict[str, Any]:
+        before = runs.before(_session(request))
+        return gr.skip() if before is None else present.status_html(present.waiting("", before))
+
+    return tick
+
+
 def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) -> Iterator[View]:
-    """Every view of one run, from loading the model to the finished pictures.
+    """Every view of one run: loading the model, drawing, the finished pictures, and after them the
+    timeline as it is completed.
 
     Raises:
         InfinityError: what cannot be done, in one sentence.
     """
-    view = present.waiting(run.request.prompt)
+    view = present.waiting(run.request.prompt, run=run.name)
     spec = manager.spec(run.model)
     pipeline = None
     for report in load(manager, run.model, run.cancel):
@@ -114,32 +130,36 @@ def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) ->
         yield present.stopped(view, 0)
         return
     yield (view := present.opened(view, spec, run.request.aspect_ratio))
-    policy = preview_policy(spec, run.request.aspect_ratio)
-    for event in pipeline.stream(run.request, cancel=run.cancel, previews=policy):
-        run_done = _save(event, run.model, keep_track) if isinstance(event, Done) else None
-        yield (view := present.after(view, event, run_done))
-
-
-def preview_policy(spec: ModelSpec, aspect_ratio: str) -> PreviewPolicy:
-    """Small pictures are shown whole at every scale; large ones within the time set for previews."""
-    height, width = spec.image_size(aspect_ratio)
-    return "full" if height * width <= SMALL_PICTURE_PIXELS else "live"
+    for event in pipeline.stream(run.request, cancel=run.cancel, refine=True):
+        if isinstance(event, Done):
+            finished = _save(event, run.model, keep_track)
+            run.is_drawn = True
+        else:
+            finished = None
+        yield (view := present.after(view, event, finished))
 
 
 def show(view: View) -> tuple[Any, ...]:
     """The updates of the page. What a view knows nothing of, or leaves be, is skipped."""
-    generate, stop = gr.skip(), gr.skip()
+    generate, stop, clock = gr.skip(), gr.skip(), gr.skip()
     if view.phase == "waiting" or not view.is_busy:
         generate = gr.update(visible=not view.is_busy)
         stop = gr.update(visible=view.is_busy, value="Stop", interactive=True)
+    if view.fraction in (0.0, 1.0):
+        clock = gr.Timer(active=view.phase == "waiting")
     return (
-        present.stage_html(view) if view.pictures else gr.skip(),
-        present.strip_html(view) if view.frames else gr.skip(),
+        viewer_value(view) if view.frames else gr.skip(),
         present.status_html(view),
         generate,
         stop,
         view.finished if view.finished is not None else gr.skip(),
+        clock,
     )
+
+
+def show_timeline(view: View) -> tuple[Any, ...]:
+    """The timeline only: the page may have gone on to the next run."""
+    return (viewer_value(view), *NOTHING[1:])
 
 
 def _save(event: Done, model: str, keep_track: Callable[[str], None]) -> FinishedRun:

@@ -37,9 +37,11 @@ def load(
 
     def work() -> None:
         try:
-            reports.put(
-                manager.get(name, lambda what, fraction: reports.put(Loading(what, fraction)))
+            pipeline = manager.get(
+                name, lambda what, fraction: reports.put(Loading(what, fraction))
             )
+            pipeline.prepare_previews()
+            reports.put(pipeline)
         except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
             reports.put(error)
 

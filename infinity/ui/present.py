@@ -1,4 +1,4 @@
-"""What the page shows: pure functions from pipeline events to a view, and from a view to HTML.
+"""What the page shows: pure functions from pipeline events to a view, and its status line as HTML.
 
 Everything a person typed is escaped here; nothing here touches a disk, a model or a component.
 """
@@ -7,50 +7,58 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Literal
 
 from PIL import Image
 
-from infinity.events import Done, Event, Preview
+from infinity.events import Done, Event, Preview, Refined
 from infinity.spec import ModelSpec
 from infinity.ui.files import address
 from infinity.ui.finished import FinishedRun
 
 Phase = Literal["idle", "waiting", "loading", "painting", "done", "stopped", "failed"]
 
-THUMBNAIL_PIXELS = 96
-LOSSLESS_PIXELS = 192
+LOSSLESS_PIXELS = 64
 """Previews up to this side are sent as PNG; larger ones as JPEG, which is quicker to write and send."""
-MOST_GRID_LINES = 16
-MOST_ALT_CHARACTERS = 300
+PREVIEW_PIXELS = 768
+"""The longer side of a preview alone on the stage; several share it."""
+WORTH_SAYING_SECONDS = 2.0
+"""Less time left than this is not told: it would be over before it is read."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One scale in the strip: its size in tokens, its bits, and once it is drawn its time and look."""
+    """One scale in the timeline: its size in tokens, its bits, and once it is drawn its time and the
+    pictures so far, one each, as addresses; ``is_exact`` unless they are rough previews."""
 
     height: int
     width: int
     bits: int
     seconds: float | None = None
-    thumbnail: str = ""
+    pictures: tuple[str, ...] = ()
+    is_exact: bool = False
+
+    @property
+    def tokens(self) -> int:
+        return self.height * self.width
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture on the stage, ``aspect`` = width / height. A finished one has a file and a seed."""
+    """A finished picture: the address of its file, the file's name, and its seed."""
 
     source: str
-    aspect: float = 1.0
-    download: str = ""
-    seed: int | None = None
+    download: str
+    seed: int
 
 
 @dataclass(frozen=True)
 class View:
-    """All that the page shows of one run."""
+    """All that the page shows of one run; ``run`` tells one from the next."""
 
     phase: Phase = "idle"
     message: str = "Describe a picture and press Enter."
@@ -61,6 +69,7 @@ class View:
     seconds: float | None = None
     notes: tuple[str, ...] = ()
     finished: FinishedRun | None = None
+    run: str = ""
 
     @property
     def is_busy(self) -> bool:
@@ -72,9 +81,10 @@ def idle(spec: ModelSpec) -> View:
     return View(frames=_frames(spec, spec.aspect_ratios[0]))
 
 
-def waiting(prompt: str) -> View:
-    """Checked and in line, nothing computed yet."""
-    return View("waiting", "Waiting for a turn …", prompt=prompt)
+def waiting(prompt: str, before: int = 0, run: str = "") -> View:
+    """Checked and in line behind ``before`` others, nothing computed yet."""
+    place = f" · {before} before you" if before else ""
+    return View("waiting", f"Waiting for a turn{place} …", prompt=prompt, run=run)
 
 
 def loading(view: View, what: str, fraction: float | None = None) -> View:
@@ -96,23 +106,36 @@ def opened(view: View, spec: ModelSpec, aspect_ratio: str) -> View:
 
 def previewed(view: View, event: Preview) -> View:
     """A scale is finished; the progress is counted in tokens, which is what takes the time."""
-    images = event.images or ()
     frame = Frame(
         event.height,
         event.width,
         event.bits,
         event.seconds,
-        data_uri(thumbnail(images[0])) if images else "",
+        _addresses(event.images or ()),
+        event.is_exact,
     )
     frames = (*view.frames[: event.index], frame, *view.frames[event.index + 1 :])
-    done = sum(f.height * f.width for f in frames[: event.index + 1])
+    fraction = sum(f.tokens for f in frames[: event.index + 1]) / sum(f.tokens for f in frames)
+    spent = sum(f.seconds or 0.0 for f in frames)
+    left = spent * (1 - fraction) / fraction
+    rough = f"{left:.0f} s" if left < 59.5 else duration(left)
+    more = f" · about {rough} left" if left >= WORTH_SAYING_SECONDS else ""
+    size = grid(event.height, event.width)
     return replace(
         view,
         phase="painting",
-        message=f"Scale {event.index + 1} of {event.num_scales} · {grid(event.height, event.width)} tokens",
-        fraction=done / sum(f.height * f.width for f in frames),
+        message=f"Scale {event.index + 1} of {event.num_scales} · {size} tokens{more}",
+        fraction=fraction,
         frames=frames,
-        pictures=tuple(Picture(data_uri(i), i.width / i.height) for i in images) or view.pictures,
+    )
+
+
+def refined(view: View, event: Refined) -> View:
+    """A scale that was only sketched has its whole pictures."""
+    before = view.frames[event.index]
+    frame = replace(before, pictures=_addresses(event.images), is_exact=True)
+    return replace(
+        view, frames=(*view.frames[: event.index], frame, *view.frames[event.index + 1 :])
     )
 
 
@@ -125,8 +148,8 @@ def finished(view: View, event: Done, run: FinishedRun) -> View:
         message=f"{count} finished in {duration(event.seconds)}",
         fraction=1.0,
         pictures=tuple(
-            Picture(address(path), image.width / image.height, path.name, seed)
-            for path, image, seed in zip(run.files, event.images, run.request.seeds, strict=True)
+            Picture(address(path), path.name, seed)
+            for path, seed in zip(run.files, run.request.seeds, strict=True)
         ),
         seconds=event.seconds,
         notes=event.notes,
@@ -152,6 +175,8 @@ def after(view: View, event: Event, run: FinishedRun | None = None) -> View:
     if isinstance(event, Done):
         assert run is not None, "finished pictures are saved before they are shown"
         return finished(view, event, run)
+    if isinstance(event, Refined):
+        return refined(view, event)
     return stopped(view, event.completed_scales)
 
 
@@ -169,38 +194,6 @@ def status_html(view: View) -> str:
         f'<div class="run-status is-{view.phase}"><p role="{role}" aria-live="{live}">'
         f'<span class="dot"></span><span class="message">{escape(view.message)}</span>{notes}</p>'
         f"{meter}</div>"
-    )
-
-
-def stage_html(view: View) -> str:
-    """The pictures, in a box whose size never depends on them."""
-    if not view.pictures:
-        return _EMPTY_STAGE
-    columns = next(n for n in range(1, 9) if n * n >= len(view.pictures))
-    rows = -(-len(view.pictures) // columns)
-    cells = "".join(_picture_html(picture, view.prompt) for picture in view.pictures)
-    many = " is-many" if len(view.pictures) > 1 else ""
-    return f'<div class="stage{many}" style="--columns:{columns};--rows:{rows}">{cells}</div>'
-
-
-def strip_html(view: View) -> str:
-    """All scales, coarse to fine: what each looked like, its tokens, bits and time."""
-    if not view.frames:
-        return _EMPTY_STRIP
-    tokens = sum(frame.height * frame.width for frame in view.frames)
-    bits = sum(frame.bits for frame in view.frames)
-    facts = [f"{len(view.frames)} scales", f"{tokens:,} tokens", f"{bits:,} bits"]
-    if view.seconds is not None:
-        facts.append(duration(view.seconds))
-    current = next((i for i, frame in enumerate(view.frames) if frame.seconds is None), -1)
-    frames = "".join(
-        _frame_html(frame, index, view.phase == "painting" and index == current)
-        for index, frame in enumerate(view.frames)
-    )
-    columns = f"--wide:{per_row(len(view.frames), 9)};--narrow:{per_row(len(view.frames), 5)}"
-    return (
-        f'<section class="strip" aria-label="Scales"><header><h2>Scale by scale</h2>'
-        f'<p>{" · ".join(facts)}</p></header><ol style="{columns}">{frames}</ol></section>'
     )
 
 
@@ -223,13 +216,6 @@ def duration(seconds: float) -> str:
     return f"{int(round(seconds) // 60)} min {round(seconds) % 60} s"
 
 
-def thumbnail(image: Image.Image) -> Image.Image:
-    """A copy that fits the strip; smaller pictures stay as they are, so their pixels can be counted."""
-    copy = image.convert("RGB")
-    copy.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BOX)
-    return copy
-
-
 def data_uri(image: Image.Image) -> str:
     """The picture inside its own address: previews never become files."""
     lossless = max(image.size) <= LOSSLESS_PIXELS
@@ -247,61 +233,15 @@ def _frames(spec: ModelSpec, aspect_ratio: str) -> tuple[Frame, ...]:
     return tuple(Frame(s.height, s.width, s.tokens * bits) for s in spec.schedule(aspect_ratio))
 
 
-def _picture_html(picture: Picture, prompt: str) -> str:
-    source, alt = (
-        escape(picture.source, quote=True),
-        escape(prompt[:MOST_ALT_CHARACTERS], quote=True),
-    )
-    caption = ""
-    if picture.download:
-        name = escape(picture.download, quote=True)
-        seed = "" if picture.seed is None else f"<span><b>Seed </b>{picture.seed}</span>"
-        caption = (
-            f'<figcaption>{seed}<a href="{source}" download="{name}" '
-            f'title="The PNG carries the prompt, the seed and all settings">'
-            f"<b>Download </b>PNG</a></figcaption>"
-        )
-    return (
-        f'<div class="cell"><figure style="--aspect:{picture.aspect:.4f}">'
-        f'<img src="{source}" alt="{alt}">{caption}</figure></div>'
-    )
+def _addresses(images: Sequence[Image.Image]) -> tuple[str, ...]:
+    """Several pictures share the stage, so each is sent smaller."""
+    columns = math.ceil(math.sqrt(len(images)))
+    return tuple(data_uri(_fitting(image, PREVIEW_PIXELS // columns)) for image in images)
 
 
-def _frame_html(frame: Frame, index: int, is_current: bool) -> str:
-    size = grid(frame.height, frame.width)
-    image = f'<img src="{frame.thumbnail}" alt="Scale {index + 1}">'
-    if not frame.thumbnail:
-        image = _token_grid(frame.height, frame.width)
-    state = "current" if is_current else "drawn" if frame.seconds is not None else "ahead"
-    time = duration(frame.seconds) if frame.seconds is not None else "–"
-    return (
-        f'<li class="{state}"><div class="thumb">{image}</div>'
-        f"<b>{size}</b><span>{frame.bits:,} bits</span><span>{time}</span></li>"
-    )
-
-
-def _token_grid(height: int, width: int) -> str:
-    """A scale that has no picture yet: its tokens as lines, or a plain box where they are too many."""
-    longest = max(height, width)
-    if longest > MOST_GRID_LINES:
-        return ""
-    return (
-        f'<i style="width:{100 * width / longest:g}%;height:{100 * height / longest:g}%;'
-        f'background-size:{100 / width:g}% {100 / height:g}%"></i>'
-    )
-
-
-def _pyramid() -> str:
-    """Four grids from one square to 8 x 8, drawn with lines: the empty stage."""
-    shapes = []
-    for position, cells in enumerate((1, 2, 4, 8)):
-        left, step = 10 + 74 * position, 64 / cells
-        lines = "".join(
-            f"M{left + step * i:g} 8v64M{left} {8 + step * i:g}h64" for i in range(1, cells)
-        )
-        shapes.append(f'<rect x="{left}" y="8" width="64" height="64" rx="4"/><path d="{lines}"/>')
-    return f'<svg viewBox="0 0 306 80" aria-hidden="true">{"".join(shapes)}</svg>'
-
-
-_EMPTY_STAGE = f'<div class="stage is-empty">{_pyramid()}<p>Your picture appears here and sharpens scale by scale.</p></div>'
-_EMPTY_STRIP = '<section class="strip is-empty" aria-label="Scales"></section>'
+def _fitting(image: Image.Image, pixels: int) -> Image.Image:
+    if max(image.size) <= pixels:
+        return image
+    copy = image.copy()
+    copy.thumbnail((pixels, pixels), Image.Resampling.BOX)
+    return copy

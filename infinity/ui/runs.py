@@ -8,6 +8,7 @@ Between the two it can be stopped, replaced by nobody, and closed when its brows
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,13 +25,16 @@ class Run:
     """One request of one session; setting ``cancel`` ends it within a scale.
 
     ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`); by default, the
-    session itself.
+    session itself. Once ``is_drawn``, only its timeline is still being completed, and the session
+    may begin another.
     """
 
     model: str
     request: GenerationRequest
     visitor: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
+    is_drawn: bool = False
+    name: str = field(default_factory=lambda: secrets.token_hex(4))
 
 
 class Runs:
@@ -56,10 +60,22 @@ class Runs:
             return False
         self.allowance.admit(run.visitor or session, run.request)
         with self._lock:
-            if session in self._waiting or self._running.get(session):
+            if session in self._waiting or self._drawing(session):
                 return False
             self._waiting[session] = run
             return True
+
+    def before(self, session: str) -> int | None:
+        """How many runs come before the session's waiting one; None when it has none waiting."""
+        with self._lock:
+            if session not in self._waiting:
+                return None
+            return list(self._waiting).index(session) + sum(map(self._drawing, self._running))
+
+    @property
+    def is_anyone_waiting(self) -> bool:
+        with self._lock:
+            return bool(self._waiting)
 
     @contextmanager
     def taken(self, session: str) -> Iterator[Run | None]:
@@ -99,7 +115,7 @@ class Runs:
             running = list(self._running.get(session, ()))
         for run in (*running, *([waiting] if waiting else ())):
             run.cancel.set()
-        return bool(running)
+        return any(not run.is_drawn for run in running)
 
     def __len__(self) -> int:
         """Runs waiting or under way, of all sessions."""
@@ -108,7 +124,10 @@ class Runs:
 
     def _is_busy(self, session: str) -> bool:
         with self._lock:
-            return session in self._waiting or bool(self._running.get(session))
+            return session in self._waiting or self._drawing(session) > 0
+
+    def _drawing(self, session: str) -> int:
+        return sum(not run.is_drawn for run in self._running.get(session, ()))
 
     def _finish(self, session: str, run: Run) -> None:
         """However a run ended: it is cancelled, should anything still draw it, and gone."""

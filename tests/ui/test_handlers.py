@@ -12,7 +12,6 @@ import pytest
 
 from infinity.errors import CheckpointError, ResourceError
 from infinity.metadata import read_record
-from infinity.registry import MODEL_SPECS
 from infinity.request import GenerationRequest
 from infinity.ui.controls import KEEP, ROLL, RequestControls
 from infinity.ui.finished import FinishedRun
@@ -22,14 +21,14 @@ from infinity.ui.handlers import (
     make_paint,
     make_start,
     make_stop,
-    preview_policy,
+    make_tick,
 )
 from infinity.ui.loading import Loading, load
 from infinity.ui.runs import Run, Runs
-from tests.tiny import SPEC
 from tests.ui.fakes import FakeManager
 from tests.ui.test_controls import VALUES
 
+VIEWER, STATUS, GENERATE, STOP, FINISHED, CLOCK = range(NUM_OUTPUTS)
 ALICE, BOB = SimpleNamespace(session_hash="alice"), SimpleNamespace(session_hash="bob")
 
 
@@ -43,6 +42,7 @@ class Page:
         self.written: list[str] = []
         self._start = make_start(self.runs, self.manager.spec)
         self.stop = make_stop(self.runs)
+        self.tick = make_tick(self.runs)
         self.paint = make_paint(self.manager, self.runs, self.written.append)  # type: ignore[arg-type]
 
     def start(self, who: Any = ALICE, **changes: Any) -> tuple[Any, ...]:
@@ -51,7 +51,11 @@ class Page:
 
     def texts(self, who: Any = ALICE) -> list[str]:
         """The status of every update of a whole run."""
-        return [update[2] for update in self.paint(who) if isinstance(update[2], str)]
+        return [update[STATUS] for update in self.updates(who)]
+
+    def updates(self, who: Any = ALICE) -> list[tuple[Any, ...]]:
+        """All updates of a whole run, but for those that only complete its timeline."""
+        return [update for update in self.paint(who) if isinstance(update[STATUS], str)]
 
 
 @pytest.fixture
@@ -60,14 +64,20 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
     return Page()
 
 
+def is_ticking(update: Any) -> bool:
+    """What Gradio makes of the clock handed out."""
+    return update.active
+
+
 def shows(update: Any, visible: bool) -> bool:
     return update.get("visible") is visible
 
 
 def test_start_shows_at_once_that_it_was_heard(page):
-    seed, stage, _, status, generate, stop, _ = page.start(seed=5)
+    seed, viewer, status, generate, stop, _, clock = page.start(seed=5)
     assert seed == 5
-    assert "value" not in stage
+    assert "value" not in viewer
+    assert is_ticking(clock)
     assert "Waiting" in status
     assert shows(generate, False)
     assert shows(stop, True)
@@ -81,29 +91,31 @@ def test_rolled_seed_is_shown_and_used(page):
 
 def test_bad_input_is_told_at_once_and_starts_nothing(page):
     update = page.start(prompt="  ")
-    assert "The prompt is empty; describe the picture you want." in update[3]
-    assert shows(update[4], True)
+    assert "The prompt is empty; describe the picture you want." in update[1 + STATUS]
+    assert shows(update[1 + GENERATE], True)
     assert len(page.runs) == 0
     assert page.texts() == []
 
 
 def test_run_shows_every_scale_then_the_files(page):
     page.start(num_images=2, seed=7, seed_mode=KEEP)
-    updates = list(page.paint(ALICE))
-    texts = [update[2] for update in updates]
+    updates = page.updates()
+    texts = [update[STATUS] for update in updates]
     for number in range(1, 8):
         assert any(f"Scale {number} of 7" in text for text in texts)
     assert "2 pictures finished" in texts[-1]
-    assert shows(updates[-1][3], True)
-    assert shows(updates[-1][4], False)
+    assert shows(updates[-1][GENERATE], True)
+    assert shows(updates[-1][STOP], False)
     assert [read_record(path).request.seed for path in page.written] == [7, 8]
-    assert all(Path(path).name in updates[-1][0] for path in page.written)
+    assert [p["download"] for p in updates[-1][VIEWER]["pictures"]] == [
+        Path(path).name for path in page.written
+    ]
     assert len(page.runs) == 0
 
 
 def test_finished_run_is_handed_on_once(page):
     page.start(num_images=2, seed=7, seed_mode=KEEP)
-    *before, last = [update[5] for update in page.paint(ALICE)]
+    *before, last = [update[FINISHED] for update in page.updates()]
     assert not any(isinstance(handed, FinishedRun) for handed in before)
     assert isinstance(last, FinishedRun)
     assert (last.model, last.request.seeds, last.request.temperature) == ("default", (7, 8), 0.9)
@@ -126,8 +138,8 @@ def test_written_files_replay_the_request(page):
 
 def test_buttons_are_left_alone_between_scales(page):
     page.start()
-    updates = list(page.paint(ALICE))
-    assert all("visible" not in update[3] for update in updates[:-1])
+    updates = page.updates()
+    assert all("visible" not in update[GENERATE] for update in updates[:-1])
 
 
 def test_notes_reach_the_page(page):
@@ -139,11 +151,11 @@ def test_notes_reach_the_page(page):
 def test_stop_ends_within_one_scale(page):
     page.start()
     painting = page.paint(ALICE)
-    while "Scale 3 of 7" not in next(painting)[2]:
+    while "Scale 3 of 7" not in next(painting)[STATUS]:
         pass
-    button = page.stop(ALICE)[4]
+    button = page.stop(ALICE)[STOP]
     assert button["interactive"] is False
-    rest = [update[2] for update in painting]
+    rest = [update[STATUS] for update in painting]
     assert len(rest) == 1
     assert "Stopped after scale 3 of 7." in rest[0]
     assert len(page.runs) == 0
@@ -152,8 +164,8 @@ def test_stop_ends_within_one_scale(page):
 def test_stop_before_the_turn_came_frees_the_page_at_once(page):
     page.start()
     update = page.stop(ALICE)
-    assert "Stopped." in update[2]
-    assert shows(update[3], True)
+    assert "Stopped." in update[STATUS]
+    assert shows(update[GENERATE], True)
     assert page.texts() == []
     assert page.pipeline.requests == []
     page.start()
@@ -161,7 +173,7 @@ def test_stop_before_the_turn_came_frees_the_page_at_once(page):
 
 
 def test_stop_with_nothing_running_is_harmless(page):
-    assert "Stopped." in page.stop(ALICE)[2]
+    assert "Stopped." in page.stop(ALICE)[STATUS]
 
 
 def test_second_enter_while_running_begins_nothing(page):
@@ -170,7 +182,9 @@ def test_second_enter_while_running_begins_nothing(page):
     next(painting)
     assert all("value" not in update and "visible" not in update for update in page.start())
     assert page.texts() == []
-    assert "finished" in [update[2] for update in painting][-1]
+    assert (
+        "finished" in [update[STATUS] for update in painting if isinstance(update[STATUS], str)][-1]
+    )
     assert len(page.pipeline.requests) == 1
 
 
@@ -181,8 +195,8 @@ def test_stop_of_one_browser_leaves_the_other_alone(page):
     for _ in range(3):
         next(alice), next(bob)
     page.stop(ALICE)
-    assert "Stopped" in [update[2] for update in alice][-1]
-    assert "finished" in [update[2] for update in bob][-1]
+    assert "Stopped" in [update[STATUS] for update in alice if isinstance(update[STATUS], str)][-1]
+    assert "finished" in [update[STATUS] for update in bob if isinstance(update[STATUS], str)][-1]
 
 
 def test_cancelled_run_is_followed_by_a_good_one(page):
@@ -208,10 +222,10 @@ def test_browser_that_leaves_in_the_middle_leaves_no_lock(page):
 def test_error_in_the_middle_is_one_sentence_and_frees_the_page(page):
     page.pipeline.error = ResourceError("Out of memory while drawing; choose fewer pictures.")
     page.start()
-    updates = list(page.paint(ALICE))
-    assert "Out of memory while drawing; choose fewer pictures." in updates[-1][2]
-    assert "<img" in updates[-1][0], "what was drawn stays"
-    assert shows(updates[-1][3], True)
+    updates = page.updates()
+    assert "Out of memory while drawing; choose fewer pictures." in updates[-1][STATUS]
+    assert updates[-1][VIEWER]["frames"][1]["pictures"], "what was drawn stays"
+    assert shows(updates[-1][GENERATE], True)
     assert len(page.runs) == 0
 
 
@@ -235,7 +249,7 @@ def test_model_that_cannot_be_loaded_is_one_sentence(page):
 
 def test_aspect_ratio_of_another_model_is_one_sentence(page):
     update = page.start(model="other", aspect_ratio="2:1")
-    assert "other makes no pictures of aspect ratio" in update[3]
+    assert "other makes no pictures of aspect ratio" in update[1 + STATUS]
     assert len(page.runs) == 0
 
 
@@ -259,9 +273,11 @@ def test_stop_while_loading_frees_the_page(page):
     page.manager.get = slow
     page.start()
     painting = page.paint(ALICE)
-    assert "Downloading · 10%" in next(painting)[2]
+    assert "Downloading · 10%" in next(painting)[STATUS]
     page.stop(ALICE)
-    assert "Stopped." in [update[2] for update in painting][-1]
+    assert (
+        "Stopped." in [update[STATUS] for update in painting if isinstance(update[STATUS], str)][-1]
+    )
     gate.set()
     assert page.pipeline.requests == []
 
@@ -284,8 +300,8 @@ def test_steps_may_resume_on_other_threads(page):
         nonlocal ended
         update = next(painting, None)
         ended = update is None
-        if update is not None:
-            texts.append(update[2])
+        if update is not None and isinstance(update[STATUS], str):
+            texts.append(update[STATUS])
 
     while not ended:
         thread = threading.Thread(target=step)
@@ -319,6 +335,52 @@ def test_run_of_the_api_does_not_block_the_page(page):
         assert "finished" in page.texts(ALICE)[-1]
 
 
-def test_preview_policy_shows_small_pictures_whole_and_spares_large_ones() -> None:
-    assert preview_policy(SPEC, next(iter(SPEC.schedules))) == "full"
-    assert preview_policy(MODEL_SPECS["infinity-2b"], "1:1") == "live"
+def test_timeline_is_completed_after_the_picture_and_changes_nothing_else(page):
+    page.start()
+    after = [update for update in page.paint(ALICE) if not isinstance(update[STATUS], str)]
+    assert len(after) == 6
+    assert all(all("value" not in part for part in update[1:]) for update in after)
+    assert all(frame["exact"] for frame in after[-1][VIEWER]["frames"])
+
+
+def test_next_run_may_begin_while_the_timeline_is_completed(page):
+    page.start()
+    painting = page.paint(ALICE)
+    while "finished" not in next(painting)[STATUS]:
+        pass
+    assert "Waiting" in page.start(prompt="another")[1 + STATUS]
+    assert len(list(painting)) <= 1, "the timeline waits for nobody's turn"
+    assert "finished" in page.texts()[-1]
+
+
+def test_timeline_is_not_completed_for_long(page, monkeypatch):
+    monkeypatch.setattr("infinity.ui.handlers.REFINE_SECONDS", 0.0)
+    page.start()
+    updates = list(page.paint(ALICE))
+    assert sum(not isinstance(update[STATUS], str) for update in updates) <= 1
+
+
+def test_waiting_page_is_told_its_place(page):
+    page.start(ALICE)
+    painting = page.paint(ALICE)
+    next(painting)
+    assert "1 before you" in page.start(BOB)[1 + STATUS]
+    carol = SimpleNamespace(session_hash="carol")
+    page.start(carol)
+    assert "2 before you" in page.tick(carol)
+    list(painting)
+    assert "1 before you" in page.tick(carol)
+    assert "before" not in page.tick(BOB)
+    assert "Waiting" in page.tick(BOB)
+    assert not isinstance(page.tick(ALICE), str)
+
+
+def test_clock_stops_when_the_turn_has_come(page):
+    page.start()
+    assert not is_ticking(next(page.paint(ALICE))[CLOCK])
+
+
+def test_previews_are_prepared_with_the_model(page):
+    page.start()
+    page.texts()
+    assert page.pipeline.prepared

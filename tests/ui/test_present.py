@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from infinity.events import Cancelled, Done, Preview
+from infinity.events import Cancelled, Done, Preview, Refined
 from infinity.request import GenerationRequest
 from infinity.ui import present
 from infinity.ui.finished import FinishedRun
-from infinity.ui.present import Picture, View
+from infinity.ui.present import View
 from tests.ui.fakes import SCALES, make_spec
 
 SPEC = make_spec("default", "Default")
@@ -31,6 +31,7 @@ def preview(index: int = 2, images: int = 1, side: int = 48) -> Preview:
         seconds=0.035,
         preview_seconds=0.001,
         images=pictures or None,
+        is_exact=index == len(SCALES) - 1,
     )
 
 
@@ -62,21 +63,20 @@ def opened() -> View:
     return present.opened(present.waiting("a red apple"), SPEC, "1:1")
 
 
-def test_idle_view_shows_the_scales_to_come():
+def test_idle_view_has_the_scales_to_come():
     view = present.idle(SPEC)
     assert [frame.width for frame in view.frames] == list(SCALES)
+    assert all(frame.seconds is None for frame in view.frames)
     assert not view.is_busy
-    html = present.strip_html(view)
-    assert html.count('<li class="ahead">') == 7
-    assert "7 scales · 291 tokens · 6,984 bits" in html
 
 
-def test_preview_fills_its_frame_and_the_stage(opened):
+def test_preview_fills_its_frame_with_every_picture(opened):
     view = present.after(opened, preview(2, images=2))
     assert [frame.seconds is not None for frame in view.frames] == [False, False, True] + [
         False
     ] * 4
-    assert len(view.pictures) == 2
+    assert len(view.frames[2].pictures) == 2
+    assert not view.frames[2].is_exact
     assert view.message == "Scale 3 of 7 · 3 × 3 tokens"
     assert view.is_busy
 
@@ -86,38 +86,51 @@ def test_progress_counts_tokens(opened):
     assert present.after(opened, preview(6)).fraction == 1
 
 
-def test_preview_without_images_leaves_the_picture_as_it_was(opened):
-    before = present.after(opened, preview(1))
-    view = present.after(before, preview(2, images=0))
-    assert view.pictures == before.pictures
-    assert view.frames[2].thumbnail == ""
-    assert view.frames[2].seconds == 0.035
+def test_time_left_is_told_when_it_is_worth_reading(opened):
+    slow = replace(preview(3), seconds=3.0)
+    assert present.after(opened, slow).message.endswith(" · about 26 s left")
+    assert "left" not in present.after(opened, preview(3)).message
+    assert "left" not in present.after(opened, replace(preview(6), seconds=90.0)).message
 
 
-def test_done_shows_the_files_the_time_and_the_notes(opened):
-    view = present.after(opened, done(("The prompt was cut.",)), saved())
-    assert view.finished == saved()
+def test_place_in_the_line_is_told():
+    assert present.waiting("x", 2).message == "Waiting for a turn · 2 before you …"
+    assert present.waiting("x").message == "Waiting for a turn …"
+
+
+def test_done_has_the_files_the_time_and_the_notes(opened):
+    view = present.after(opened, done(("The prompt was cut.",)), saved(2))
+    assert view.finished == saved(2)
     assert (view.phase, view.fraction, view.is_busy) == ("done", 1.0, False)
-    assert view.message == "Picture finished in 1.2 s"
-    stage = present.stage_html(view)
-    assert 'href="gradio_api/file=/pictures/a.png" download="a.png"' in stage
-    assert "<b>Seed </b>7" in stage
+    assert view.message == "2 pictures finished in 1.2 s"
+    assert [(p.source, p.download, p.seed) for p in view.pictures] == [
+        ("gradio_api/file=/pictures/a.png", "a.png", 7),
+        ("gradio_api/file=/pictures/b.png", "b.png", 8),
+    ]
     assert "The prompt was cut." in present.status_html(view)
-    assert "1.2 s" in present.strip_html(view)
 
 
-def test_cancelled_says_after_which_scale_and_keeps_the_picture(opened):
+def test_refined_scale_replaces_its_rough_pictures_alone(opened):
+    rough = present.after(present.after(opened, preview(1)), preview(2))
+    view = present.after(rough, Refined(index=1, images=(Image.new("RGB", (48, 48), "red"),)))
+    assert view.frames[1].is_exact
+    assert view.frames[1].pictures != rough.frames[1].pictures
+    assert (view.frames[2], view.phase) == (rough.frames[2], rough.phase)
+    assert view.frames[1].seconds == rough.frames[1].seconds
+
+
+def test_cancelled_says_after_which_scale_and_keeps_the_timeline(opened):
     drawn = present.after(opened, preview(2))
     view = present.after(drawn, Cancelled(completed_scales=3))
     assert view.message == "Stopped after scale 3 of 7."
-    assert view.pictures == drawn.pictures
+    assert view.frames == drawn.frames
     assert not view.is_busy
 
 
-def test_failure_is_an_alert_and_keeps_the_picture(opened):
+def test_failure_is_an_alert_and_keeps_the_timeline(opened):
     drawn = present.after(opened, preview(2))
     view = present.failed(drawn, "Out of memory; choose fewer pictures.")
-    assert view.pictures == drawn.pictures
+    assert view.frames == drawn.frames
     html = present.status_html(view)
     assert 'role="alert"' in html
     assert "Out of memory; choose fewer pictures." in html
@@ -130,29 +143,10 @@ def test_loading_shows_what_and_how_far():
     assert present.loading(view, "Downloading").message == "Downloading"
 
 
-def test_every_text_of_a_user_is_escaped(opened):
-    evil = '"><script>alert(1)</script>${alert(2)}'
-    view = View(
-        "failed", evil, prompt=evil, notes=(evil,), pictures=(Picture("data:,", 1, evil, 1),)
-    )
-    for html in (present.stage_html(view), present.status_html(view)):
-        assert "<script" not in html
-        assert '""' not in html.replace('alt=""', "")
-
-
-def test_current_frame_is_marked_while_painting(opened):
-    html = present.strip_html(present.after(opened, preview(0)))
-    assert re.findall(r'<li class="(\w+)"', html)[:3] == ["drawn", "current", "ahead"]
-
-
-@pytest.mark.parametrize(
-    ("count", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (5, 3, 2), (9, 3, 3)]
-)
-def test_stage_grid_fits_all_pictures(count, columns, rows):
-    view = View("done", pictures=(Picture("data:,"),) * count)
-    html = present.stage_html(view)
-    assert f"--columns:{columns};--rows:{rows}" in html
-    assert html.count("<figure") == count
+def test_every_text_of_a_user_is_escaped():
+    evil = '"><script>alert(1)</script>'
+    html = present.status_html(View("failed", evil, prompt=evil, notes=(evil,)))
+    assert "<script" not in html
 
 
 @pytest.mark.parametrize(
@@ -177,20 +171,16 @@ def test_duration_reads_naturally(seconds, text):
 
 
 def test_small_previews_are_sent_without_loss_and_large_ones_small():
-    small = Image.effect_noise((64, 64), 80).convert("RGB")
-    kind, data = present.data_uri(small).split(",", 1)
-    assert kind == "data:image/png;base64"
-    assert Image.open(io.BytesIO(base64.b64decode(data))).tobytes() == small.tobytes()
+    small = Image.effect_noise((48, 48), 80).convert("RGB")
+    assert read(present.data_uri(small)).tobytes() == small.tobytes()
     assert present.data_uri(small.resize((512, 512))).startswith("data:image/jpeg")
 
 
-def test_thumbnail_shrinks_but_never_enlarges():
-    assert present.thumbnail(Image.new("RGB", (1024, 512))).size == (96, 48)
-    assert present.thumbnail(Image.new("RGB", (16, 16))).size == (16, 16)
+@pytest.mark.parametrize(("count", "longest"), [(1, 768), (2, 384), (4, 384), (5, 256), (9, 256)])
+def test_pictures_that_share_the_stage_are_sent_smaller(opened, count, longest):
+    view = present.after(opened, preview(6, images=count, side=1024))
+    assert {read(picture).size for picture in view.frames[6].pictures} == {(longest, longest)}
 
 
-def test_strip_draws_no_grid_of_too_many_tokens():
-    frames = (present.Frame(1, 2, 8), present.Frame(64, 64, 8))
-    html = present.strip_html(View(frames=frames))
-    assert html.count("<i ") == 1
-    assert "width:100%;height:50%" in html
+def read(address: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1])))

@@ -84,3 +84,17 @@ def test_several_calls_of_one_session_run_beside_each_other():
         assert second.cancel.is_set()
         assert not first.cancel.is_set()
     assert len(runs) == 0
+
+
+def test_drawn_run_lets_the_page_begin_another_and_is_before_nobody():
+    runs, drawn = Runs(), new()
+    runs.begin("a", drawn)
+    with runs.taken("a"):
+        runs.begin("b", new())
+        assert runs.before("b") == 1
+        drawn.is_drawn = True
+        assert runs.before("b") == 0
+        assert runs.begin("a", new())
+        assert runs.before("a") == 1
+        assert runs.is_anyone_waiting
+    assert runs.before("c") is None
