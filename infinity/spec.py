@@ -193,6 +193,31 @@ def read_spec(folder: str | Path) -> ModelSpec:
     Raises:
         CheckpointError: no such file, not JSON, not a valid spec, or a damaged vocabulary.
     """
+    data = _read_config(folder)
+    if "optimisation" in data:
+        raise CheckpointError(
+            f"{folder} holds a training run; make a model of it: python -m training.export {folder}"
+        )
+    if "tokenizer" in data and "transformer" not in data:
+        raise CheckpointError(
+            f"{folder} holds a tokenizer alone; give the folder of a model trained with it."
+        )
+    return replace(ModelSpec.from_dict(data), vocabulary=read_vocabulary(folder))
+
+
+def read_tokenizer_config(folder: str | Path) -> TokenizerConfig:
+    """The tokenizer of an own-format folder, which may hold nothing else.
+
+    Raises:
+        CheckpointError: as ``read_spec``.
+    """
+    data = _read_config(folder)
+    if not isinstance(data.get("tokenizer"), dict):
+        raise CheckpointError(f"{Path(folder) / CONFIG_FILE} has no tokenizer.")
+    return TokenizerConfig.from_dict(data["tokenizer"])
+
+
+def _read_config(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / CONFIG_FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -205,7 +230,7 @@ def read_spec(folder: str | Path) -> ModelSpec:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} is not a model's configuration: a JSON object is needed.")
-    return replace(ModelSpec.from_dict(data), vocabulary=read_vocabulary(folder))
+    return data
 
 
 def is_spec_folder(folder: str | Path) -> bool:

@@ -22,7 +22,7 @@ from infinity.checkpoints.upstream import Upstream, read_part, read_upstream
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER, get_spec, model_names
-from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder, read_spec
+from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder, read_spec, read_tokenizer_config
 from infinity.text import TextEncoder
 from infinity.tokenizer.tokenizer import Tokenizer
 
@@ -112,7 +112,7 @@ def load_tokenizer(
     path = Path(path)
     if is_spec_folder(path):
         weights = read_own_part(path, "tokenizer")
-        config = read_spec(path).tokenizer
+        config = read_tokenizer_config(path)
     else:
         weights = read_part(path, "tokenizer")
         config = infer_tokenizer(weights.tensors)

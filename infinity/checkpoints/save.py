@@ -22,8 +22,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from infinity.checkpoints.files import INDEX_SUFFIX
+from infinity.config import TokenizerConfig
 from infinity.errors import CheckpointError, ResourceError
-from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder
+from infinity.spec import CONFIG_FILE, FORMAT_VERSION, ModelSpec, is_spec_folder
 from infinity.vocabulary import VOCABULARY_FILE, write_vocabulary
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,23 @@ def save_model(
         (draft / CONFIG_FILE).write_text(
             json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
+
+
+def save_tokenizer(
+    folder: str | Path, config: TokenizerConfig, tokenizer: nn.Module | Mapping[str, Tensor]
+) -> None:
+    """Writes a tokenizer alone, for training transformers; ``load_tokenizer`` reads it.
+
+    Raises:
+        CheckpointError, ResourceError: as ``save_model``.
+    """
+    folder = Path(folder).absolute()
+    _check_target(folder)
+    with _replacing(folder) as draft:
+        _write_part(draft, "tokenizer", _state(tokenizer), None, SHARD_BYTES)
+        _keep_other_files(folder, draft)
+        content = {"format": FORMAT_VERSION, "tokenizer": config.to_dict()}
+        (draft / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _state(part: nn.Module | Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -11,7 +11,7 @@ from infinity.checkpoints.load import own_folder
 from infinity.checkpoints.upstream import read_part, read_upstream
 from infinity.config import TokenizerConfig
 from infinity.registry import get_spec, model_names
-from infinity.spec import ModelSpec, read_spec
+from infinity.spec import CONFIG_FILE, ModelSpec, read_spec, read_tokenizer_config
 
 
 def describe(name_or_path: str) -> tuple[ModelSpec, str | None]:
@@ -24,6 +24,8 @@ def describe(name_or_path: str) -> tuple[ModelSpec, str | None]:
         RequestError, CheckpointError: no such model, or a damaged one.
     """
     folder = own_folder(name_or_path)
+    if folder is None and (Path(name_or_path) / CONFIG_FILE).is_file():
+        folder = Path(name_or_path)  # of another kind, of which reading it will tell
     if folder is not None:
         spec = read_spec(folder)
         local = "/" not in spec.text_encoder.source
@@ -57,7 +59,9 @@ def tokenizer_of(name_or_path: str) -> TokenizerConfig:
     Raises:
         RequestError, CheckpointError: no such model, or a damaged one.
     """
-    path = Path(name_or_path)
-    if own_folder(name_or_path) is None and path.is_file():
+    path, folder = Path(name_or_path), own_folder(name_or_path)
+    if folder is not None:
+        return read_tokenizer_config(folder)
+    if path.is_file():
         return infer_tokenizer(read_part(path, "tokenizer").tensors)
     return describe(name_or_path)[0].tokenizer

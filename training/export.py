@@ -1,0 +1,180 @@
+"""Make a model of a training run: ``python -m training.export RUN``.
+
+The folder it writes is what ``app.py --model FOLDER`` and ``python -m infinity generate --model
+FOLDER`` load. A run with ``lora`` gives an adapter for ``--adapter FOLDER``, or with ``--merge`` a
+whole model. A tokenizer's run gives a folder for ``tokenizer.weights``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from infinity.checkpoints.fit import check_fit
+from infinity.checkpoints.load import load_model
+from infinity.checkpoints.save import save_model, save_tokenizer
+from infinity.devices import DTYPES
+from infinity.errors import CheckpointError, InfinityError, ResourceError
+from infinity.model.transformer import InfinityTransformer
+from infinity.tokenizer.tokenizer import Tokenizer
+from training import text_encoder
+from training.config.checks import model_spec
+from training.config.load import load_config
+from training.config.settings import TrainingConfig
+from training.engine.checkpoints import read_state, whole_steps
+from training.engine.journal import CURVES, read_metrics
+from training.engine.run_folder import CONFIG
+from training.finetune.lora import merged_state, save_adapter
+from training.model_card import model_card
+from training.steps.build import tokenizer_of
+from training.steps.text_parts import load_captions
+
+logger = logging.getLogger(__name__)
+
+CARD = "README.md"
+Modules = Mapping[str, Mapping[str, Tensor]]
+
+
+def export(
+    run: str | Path,
+    output: str | Path | None = None,
+    *,
+    name: str | None = None,
+    step: int | None = None,
+    ema: bool | None = None,
+    merge: bool = False,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Write a run's model, adapter or tokenizer with a model card; returns its folder.
+
+    Args:
+        run: the folder that training wrote.
+        output: new folder, or one of an earlier export; None: ``exported`` inside the run.
+        name: of the model; None: the run's folder's.
+        step: of the checkpoint; None: the newest.
+        ema: averaged weights; None: where the run keeps them.
+        merge: of a run with ``lora``, write a whole model.
+        dtype: of the transformer's weights; None: the precision the run computed in.
+
+    Raises:
+        CheckpointError: no run, no checkpoint, or the folder holds something else.
+        ResourceError: the folder cannot be written.
+    """
+    run = Path(run)
+    if not (run / CONFIG).is_file():
+        raise CheckpointError(f"{run} is not a run's folder; give the output folder of a training.")
+    config = load_config(run / CONFIG, overrides={"output": str(run)})
+    folder = run / "exported" if output is None else Path(output)
+    averaged = config.optimisation.ema_decay is not None if ema is None else ema
+    modules = read_state(run, ema=averaged, step=step)
+    at = step if step is not None else whole_steps(run / "checkpoints")[-1]
+    label = re.sub(r"[^\w.-]+", "-", name or run.resolve().name)
+    if config.task == "tokenizer":
+        _tokenizer(folder, config, modules)
+        use = f"python -m training.train run.json --tokenizer.weights {folder}"
+    elif config.lora is not None and not merge:
+        assert config.start_from is not None
+        save_adapter(folder, config.lora, modules["transformer"], config.start_from)
+        use = f"python app.py --model {config.start_from} --adapter {folder}"
+    else:
+        _model(folder, config, modules, label, dtype)
+        use = (
+            f"python app.py --model {folder}\n"
+            f'python -m infinity generate "your prompt" --model {folder}'
+        )
+    card = model_card(config, label, at, read_metrics(run), use)
+    try:
+        (folder / CARD).write_text(card, encoding="utf-8")
+        if (run / CURVES).is_file():
+            shutil.copyfile(run / CURVES, folder / CURVES)
+    except OSError as error:
+        raise ResourceError(f"Cannot write to {folder}: {error.strerror}.") from error
+    return folder
+
+
+def _model(
+    folder: Path, config: TrainingConfig, modules: Modules, name: str, dtype: torch.dtype | None
+) -> None:
+    state = modules["transformer"]
+    if config.lora is not None:
+        state = merged_state(state, config.lora)
+    with torch.device("meta"):
+        check_fit(InfinityTransformer(config.transformer), "transformer", state, folder)
+    start = None
+    if config.tokenizer.weights is None and config.start_from is not None:
+        start = load_model(config.start_from)
+    if dtype is None:
+        dtype = DTYPES.get(config.optimisation.dtype, torch.float32)
+    with tempfile.TemporaryDirectory() as place:
+        save_model(
+            folder,
+            model_spec(config, name, name),
+            state,
+            tokenizer_of(config, start),
+            _text_encoder(config, modules, Path(place)),
+            dtype=dtype,
+        )
+
+
+def _text_encoder(config: TrainingConfig, modules: Modules, place: Path) -> Path | None:
+    """The folder to copy along: of trained weights, or of a frozen local one; None on the hub."""
+    if "text_encoder" in modules:
+        captions = load_captions(config)
+        captions.model.load_state_dict(modules["text_encoder"])
+        text_encoder.save(captions.model, captions.tokenizer, place)  # type: ignore[arg-type]
+        return place
+    source = config.text_encoder.source
+    return Path(source) if source is not None and Path(source).is_dir() else None
+
+
+def _tokenizer(folder: Path, config: TrainingConfig, modules: Modules) -> None:
+    state = modules["tokenizer"]
+    with torch.device("meta"):
+        check_fit(Tokenizer(config.tokenizer.model), "tokenizer", state, folder)
+    save_tokenizer(folder, config.tokenizer.model, state)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0, or 2 after an error, told in one sentence."""
+    parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
+    parser.add_argument("run", type=Path, help="the output folder of a training")
+    parser.add_argument("-o", "--output", type=Path, help="new folder (default: RUN/exported)")
+    parser.add_argument("--name", help="of the model (default: the run's)")
+    parser.add_argument("--step", type=int, help="of the checkpoint (default: the newest)")
+    parser.add_argument(
+        "--ema",
+        action=argparse.BooleanOptionalAction,
+        help="averaged weights (default: where the run keeps them)",
+    )
+    parser.add_argument("--merge", action="store_true", help="of a lora run: a whole model")
+    parser.add_argument("--dtype", choices=sorted(DTYPES), help="default: the run's precision")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        folder = export(
+            options.run,
+            options.output,
+            name=options.name,
+            step=options.step,
+            ema=options.ema,
+            merge=options.merge,
+            dtype=None if options.dtype is None else DTYPES[options.dtype],
+        )
+    except InfinityError as error:
+        logger.error("%s", error)
+        return 2
+    sys.stdout.write(f"{folder}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

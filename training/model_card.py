@@ -1,0 +1,115 @@
+"""The README of an exported model: what it is, what it was trained on and how, how well it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from training.config.settings import TrainingConfig
+
+GOOD_BIT_ACCURACY = 0.8
+
+
+def model_card(
+    config: TrainingConfig, title: str, step: int, metrics: Sequence[Mapping[str, float]], use: str
+) -> str:
+    """Markdown.
+
+    Args:
+        step: optimiser steps of the exported weights.
+        metrics: of the run, oldest first; those after ``step`` are left out.
+        use: commands that use the exported folder.
+    """
+    past = [line for line in metrics if line["step"] <= step]
+    parts = [
+        _front_matter(config),
+        f"# {title}\n",
+        _what(config),
+        f"## Use\n\n```bash\n{use}\n```\n",
+        _training(config, step),
+        _results(past),
+        "## Settings\n\n"
+        "The whole configuration; save it as `run.json` to train again.\n\n"
+        f"```json\n{json.dumps(config.model_dump(mode='json'), indent=1, ensure_ascii=False)}\n```\n",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _front_matter(config: TrainingConfig) -> str:
+    lines = ["pipeline_tag: text-to-image", "tags: [infinity, bitwise-autoregressive]"]
+    if config.start_from is not None:
+        lines.append(f"base_model: {json.dumps(config.start_from)}")
+    return "---\n" + "\n".join(lines) + "\n---\n"
+
+
+def _what(config: TrainingConfig) -> str:
+    tokenizer = config.tokenizer.model
+    sizes = [config.image_size(ratio) for ratio in config.schedules]
+    pictures = ", ".join(
+        f"{ratio} ({width}x{height})"
+        for ratio, (height, width) in zip(config.schedules, sizes, strict=True)
+    )
+    rows = {
+        "pictures": pictures,
+        "tokenizer": f"{tokenizer.bits} bits a latent, stride {tokenizer.stride}"
+        + ", 2x2 patches" * tokenizer.patchify,
+    }
+    if config.task == "transformer":
+        model = config.transformer
+        rows["transformer"] = (
+            f"{model.depth} blocks, width {model.width}, {model.num_heads} heads, "
+            f"{model.bits_per_token} bits a token"
+        )
+        rows["text encoder"] = config.text_encoder.source or "small T5, trained along"
+    if config.start_from is not None:
+        rows["started from"] = config.start_from
+    if config.lora is not None:
+        rows["adapter"] = f"rank {config.lora.rank}, alpha {config.lora.alpha:g}"
+    return _table("part", "", rows)
+
+
+def _training(config: TrainingConfig, step: int) -> str:
+    settings = config.optimisation
+    rows: dict[str, Any] = {
+        "data": ", ".join(config.data.sources) or "not named",
+        "steps": f"{step:,} of {settings.steps:,}",
+        "samples seen": f"{step * settings.batch_size:,}",
+        "batch": settings.batch_size,
+        "learning rate": f"{settings.learning_rate:g}, {settings.schedule}",
+        "precision": settings.dtype,
+        "seed": config.seed,
+    }
+    if config.freeze:
+        rows["frozen"] = ", ".join(config.freeze)
+    if config.task == "transformer":
+        correction = config.self_correction
+        rows["self-correction"] = (
+            f"up to {correction.strength:.0%} of the bits of {correction.scales} scales"
+        )
+        rows["text drop-out"] = f"{settings.text_dropout:.0%}"
+    return "## Training\n\n" + _table("setting", "value", rows)
+
+
+def _results(metrics: Sequence[Mapping[str, float]]) -> str:
+    """The last value of each metric; accuracies as percentages, by scale in one row each."""
+    last: dict[str, float] = {}
+    for line in metrics:
+        last.update(line)
+    scales = [name for name in last if name.startswith("bit_accuracy_scale_")]
+    rows: dict[str, Any] = {
+        name.replace("_", " "): f"{last[name]:.2%}" if "accuracy" in name else f"{last[name]:.4f}"
+        for name in last
+        if name in ("loss", "bit_accuracy", "token_accuracy") or name.endswith("psnr")
+    }
+    for name in scales:
+        good = " (good)" if last[name] >= GOOD_BIT_ACCURACY else ""
+        rows[name.replace("_", " ")] = f"{last[name]:.2%}{good}"
+    if not rows:
+        return ""
+    return "## Metrics of training\n\n" + _table("metric", "last value", rows)
+
+
+def _table(left: str, right: str, rows: Mapping[str, Any]) -> str:
+    lines = [f"| {left} | {right} |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows.items())]) + "\n"
