@@ -52,7 +52,9 @@ def image_size(path: str | Path | BinaryIO, name: str | None = None) -> tuple[in
         RequestError: as :func:`open_image`, but damage behind the head goes unseen.
     """
     with _opened(path, name) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        # A PNG's reader would decode the picture to look for notes behind it.
+        noted = image.format != "PNG" or "exif" in image.info
+        turned = noted and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         return (image.width, image.height) if turned else (image.height, image.width)
 
 

@@ -6,6 +6,7 @@ from PIL import Image
 from infinity.errors import RequestError
 from infinity.images import (
     covering,
+    image_size,
     images_from_tensor,
     open_image,
     preprocess,
@@ -72,6 +73,28 @@ def test_picture_is_turned_as_its_camera_noted(tmp_path):
     exif[0x0112] = 6
     Image.new("RGB", (4, 2)).save(tmp_path / "turned.jpg", exif=exif)
     assert rgb(open_image(tmp_path / "turned.jpg")).size == (2, 4)
+    assert image_size(tmp_path / "turned.jpg") == (4, 2)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "bmp", "tiff"])
+def test_size_is_read_from_the_head_of_the_file(tmp_path, suffix):
+    path = tmp_path / f"picture.{suffix}"
+    noise(30, 50).save(path)
+    assert image_size(path) == (30, 50)
+    with path.open("rb") as file:
+        assert image_size(file, "it") == (30, 50)
+
+
+def test_damage_behind_the_head_is_seen_only_when_decoding(tmp_path):
+    noise(64, 64).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:500])
+    assert image_size(tmp_path / "cut.png") == (64, 64)
+
+
+def test_formats_whose_readers_run_programs_are_refused(tmp_path):
+    noise(8, 8).save(tmp_path / "page.eps")
+    with pytest.raises(RequestError, match="cannot be read as a picture"):
+        open_image(tmp_path / "page.eps")
 
 
 def test_unreadable_files_are_refused_with_a_sentence(tmp_path):

@@ -41,6 +41,9 @@ from training.steps.text_parts import load_captions
 
 logger = logging.getLogger(__name__)
 
+WORLD_SIDE = 256
+"""Side of the emoji world's pictures where no model says it."""
+
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -64,10 +67,16 @@ class Model:
     text_folder: Path | None
     text_length: int
 
+    @property
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Aspect ratio -> (height, width) in pixels."""
+        return {ratio: s.image_size(self.token_pixels) for ratio, s in self.schedules.items()}
+
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """The command; ends with one sentence where something is wrong."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("training.data.report").setLevel(logging.ERROR)  # told in the summary
     try:
         _run(_parser().parse_args(command_line))
     except InfinityError as error:
@@ -111,7 +120,9 @@ def _run(arguments: argparse.Namespace) -> None:
         if is_prepared(Path(name)):
             check_sums(Path(name), read_index(Path(name)))
             logger.info("%s: every shard is as it was written", name)
-    source = open_source(settings, _schedules(settings, model))
+    sizes = {} if model is None else model.sizes
+    side = max((max(size) for size in sizes.values()), default=WORLD_SIDE)
+    source = open_source(settings, _schedules(settings, model), picture_side=side)
     _tell(source, model, arguments)
     if arguments.tokenize and model is not None:
         _tokenize(source, model, arguments)
@@ -149,15 +160,9 @@ def _schedules(settings: DataSettings, model: Model | None) -> Mapping[str, Scal
 
 
 def _tell(source: Source, model: Model | None, arguments: argparse.Namespace) -> None:
-    sizes = None
-    if model is not None:
-        sizes = {
-            ratio: schedule.image_size(model.token_pixels)
-            for ratio, schedule in model.schedules.items()
-        }
     statistics = examine(
         source,
-        sizes,
+        None if model is None else model.sizes,
         decode=not arguments.quick,
         count_tokens=_token_counter(model),
         limit=None if model is None else model.text_length,

@@ -193,8 +193,8 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
             except (RequestError, DataError) as error:
                 skips.append(skip_of(record.key, error))
         raise DataError(
-            f"{ATTEMPTS} records in a row cannot be used (last: {skips[-1].key}: "
-            f"{skips[-1].detail}); look at the data with python -m training.prepare."
+            f"{ATTEMPTS} records in a row cannot be used (last: {skips[-1]}); "
+            "look at the data with python -m training.prepare."
         )
 
     def _batch(self, order: Order, samples: list[_Sample], skips: tuple[Skip, ...]) -> Batch:

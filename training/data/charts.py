@@ -18,7 +18,8 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
     """Aspect ratios, picture sizes, caption lengths and skipped records; a PNG file."""
     figure, panels = pyplot.subplots(2, 2, figsize=(10, 7))
     filled = {ratio: size for ratio, size in statistics.buckets.items() if size}
-    panels[0, 0].bar(list(filled), list(filled.values()))
+    panels[0, 0].bar(range(len(filled)), list(filled.values()))
+    panels[0, 0].set_xticks(range(len(filled)), list(filled))
     panels[0, 0].set(title="aspect ratios (width:height)", ylabel="pictures")
     known = statistics.heights > 0
     panels[0, 1].scatter(
@@ -26,8 +27,9 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
     )
     panels[0, 1].set(title="picture sizes", xlabel="width in pixels", ylabel="height in pixels")
     if len(statistics.lengths):
-        bins = min(_BINS, max(1, int(statistics.lengths.max())))
-        panels[1, 0].hist(statistics.lengths, bins=bins)
+        longest = int(statistics.lengths.max())
+        width = -(-(longest + 1) // _BINS)
+        panels[1, 0].hist(statistics.lengths, bins=range(0, longest + width + 1, width))
     if statistics.limit is not None:
         panels[1, 0].axvline(statistics.limit, color="tab:red", label="most that are read")
         panels[1, 0].legend()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class BatchPlan:
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self._ratios = tuple(self.sizes)
         self._orders: dict[tuple[int, int], np.ndarray] = {}
-        self._cycle_order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+        self._turns: tuple[int, np.ndarray] = (-1, np.empty(0, np.int16))
 
     def cycle(self, step: int) -> int:
         """The pass over the data that a step belongs to."""
@@ -46,14 +47,16 @@ class BatchPlan:
     def indices(self, step: int) -> tuple[str, np.ndarray]:
         """The bucket of a step and the places in it of its ``batch_size`` records, int64."""
         cycle = self.cycle(step)
-        first = [self._batches_before(cycle, ratio) for ratio in self._ratios]
-        after = [self._batches_before(cycle + 1, ratio) for ratio in self._ratios]
-        ends = np.cumsum(np.subtract(after, first))
         number = step - self._steps_before(cycle)
+        first = [self._batches_before(cycle, ratio) for ratio in self._ratios]
         if self.shuffle:
-            number = int(self._order_of_cycle(cycle, int(ends[-1]))[number])
-        bucket = int(np.searchsorted(ends, number, side="right"))
-        batch = first[bucket] + number - (int(ends[bucket - 1]) if bucket else 0)
+            turns = self._turns_of_cycle(cycle)
+            bucket = int(turns[number])
+            batch = first[bucket] + int(np.count_nonzero(turns[:number] == bucket))
+        else:
+            counts = self._batches_of_cycle(cycle)
+            bucket = bisect_right(list(accumulate(counts)), number)
+            batch = first[bucket] + number - sum(counts[:bucket])
         return self._ratios[bucket], self._places(bucket, batch)
 
     def replacement(self, ratio: str, step: int, position: int, attempt: int) -> int:
@@ -71,11 +74,22 @@ class BatchPlan:
     def _steps_before(self, cycle: int) -> int:
         return sum(self._batches_before(cycle, ratio) for ratio in self._ratios)
 
-    def _order_of_cycle(self, cycle: int, steps: int) -> np.ndarray:
-        if self._cycle_order[0] != cycle:
-            random = np.random.default_rng((self.seed, _CYCLE, cycle))
-            self._cycle_order = cycle, random.permutation(steps)
-        return self._cycle_order[1]
+    def _batches_of_cycle(self, cycle: int) -> list[int]:
+        return [
+            self._batches_before(cycle + 1, ratio) - self._batches_before(cycle, ratio)
+            for ratio in self._ratios
+        ]
+
+    def _turns_of_cycle(self, cycle: int) -> np.ndarray:
+        """Whose turn it is at each step of a cycle; the last cycle's is kept."""
+        if self._turns[0] != cycle:
+            counts = self._batches_of_cycle(cycle)
+            turns = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
+            self._turns = (
+                cycle,
+                np.random.default_rng((self.seed, _CYCLE, cycle)).permutation(turns),
+            )
+        return self._turns[1]
 
     def _places(self, bucket: int, batch: int) -> np.ndarray:
         size = self.sizes[self._ratios[bucket]]

@@ -195,6 +195,7 @@ def _write_shard(
     draft = path.with_suffix(".writing")
     if samples:
         save_file(packed_shard(samples), draft)
+        draft.chmod(0o644)
         draft.replace(path)
     shard = Shard(
         file=job.file,

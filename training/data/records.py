@@ -27,6 +27,10 @@ class Skip:
     key: str
     detail: str
 
+    def __str__(self) -> str:
+        told = self.detail.startswith(self.key)
+        return self.detail if told else f"{self.key}: {self.detail}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:

@@ -41,7 +41,7 @@ class SkipReport:
             examples = self.examples.setdefault(skip.reason, [])
             if len(examples) < EXAMPLES:
                 examples.append(skip)
-                logger.warning("skipped %s: %s (%s)", skip.key, skip.reason, skip.detail)
+                logger.warning("skipped, %s: %s", skip.reason, skip)
 
     def merge(self, other: SkipReport) -> None:
         """Add another report's counts and examples to this one's."""
@@ -58,7 +58,7 @@ class SkipReport:
         lines = [f"{self.seen} records read, {self.skipped} skipped"]
         for reason, count in sorted(self.counts.items(), key=lambda item: -item[1]):
             lines.append(f"  {reason}: {count}")
-            lines += [f"    {skip.key}: {skip.detail}" for skip in self.examples[reason]]
+            lines += [f"    {skip}" for skip in self.examples[reason]]
             if count > len(self.examples[reason]):
                 lines.append(f"    and {count - len(self.examples[reason])} more")
         return lines
@@ -77,7 +77,7 @@ class SkipReport:
         first = next(iter(self.examples.values()))[0]
         counts = ", ".join(f"{count} {reason}" for reason, count in self.counts.items())
         raise DataError(
-            f"{self.skipped} of {self.seen} records cannot be used ({counts}; first: {first.key}: "
-            f"{first.detail}), more than the {tolerance:.0%} of data.skip_tolerance; look at them "
+            f"{self.skipped} of {self.seen} records cannot be used ({counts}; first: "
+            f"{first}), more than the {tolerance:.0%} of data.skip_tolerance; look at them "
             "with python -m training.prepare, or raise the tolerance."
         )
