@@ -141,3 +141,10 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"a text is needed, not {value!r}")
     return value
+
+
+def styled(prompt: str, phrase: str) -> str:
+    """The prompt with the style's phrase behind a comma; an empty one stays empty."""
+    if not phrase or not prompt.strip():
+        return prompt
+    return f"{prompt.rstrip().rstrip(',')}, {phrase}"

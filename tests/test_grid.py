@@ -165,11 +165,12 @@ AXES = {
     "top_k": "0, 1",
     "guided_scales": "1, 3",
     "guidance_layers": "0, -1",
+    "style": '"", "oil painting, {dark|light}"',
     "aspect_ratio": "1:1, 3:2",
     "model": "default, tiny",
 }
 PAIRS = [("words", "seed"), ("prompt", "guidance"), ("negative_prompt", "temperature"),
-         ("top_p", "top_k"), ("guided_scales", "guidance_layers"), ("aspect_ratio", "model")]  # fmt: skip
+         ("top_p", "top_k"), ("guided_scales", "guidance_layers"), ("aspect_ratio", "model"), ("style", "seed")]  # fmt: skip
 
 
 def test_pairs_cover_every_parameter():
@@ -199,6 +200,8 @@ def expected_settings(grid: GridPlan, cell: Cell) -> dict:
         value = axis.values[position]
         if axis.parameter == "words":
             changed["prompt"] = REQUEST.prompt.replace("red", str(value))
+        elif axis.parameter == "style":
+            changed["prompt"] = f"{REQUEST.prompt}, {value}" if value else REQUEST.prompt
         elif axis.parameter != "model":
             changed[axis.parameter] = value
     return changed

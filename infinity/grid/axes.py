@@ -21,6 +21,7 @@ from infinity.request import MAX_IMAGES, parse_per_scale
 MAX_CELLS = MAX_IMAGES
 MAX_LIST_CHARACTERS = 20_000
 WORDS = "words"
+STYLE = "style"
 MODEL = "model"
 
 _NUMBER = r"\d*\.?\d+"
@@ -65,10 +66,12 @@ PARAMETERS: Mapping[str, Parameter] = {
     "top_k": Parameter("Top-k", _whole, "0, 1", is_number=True),
     "guided_scales": Parameter("Guided scales", _whole, "2-8 (+2)", is_number=True),
     "guidance_layers": Parameter("Guidance layers", _wholes, '0, -1, "0,-2"'),
+    STYLE: Parameter("Style", _text, '"", watercolour, pencil sketch'),
     "aspect_ratio": Parameter("Aspect ratio", _text, "1:1, 3:2"),
     MODEL: Parameter("Model", _text, "default, infinity-2b"),
 }
-"""By the name of the request's field; prompt words and the model are no fields of it."""
+"""By the name of the request's field; prompt words, style (a phrase that ends the prompt) and model
+are no fields of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +116,7 @@ class Axis:
     def label(self, position: int) -> str:
         """What stands over a column: ``Guidance 3``; of prompts, the text alone."""
         text = show(self.values[position])
-        if self.parameter in (WORDS, "prompt"):
+        if self.parameter in (WORDS, STYLE, "prompt"):
             return text or "(nothing)"
         return f"{self.title} {text or '(nothing)'}"
 

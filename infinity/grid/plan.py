@@ -19,10 +19,11 @@ import infinity
 from infinity.errors import RequestError
 from infinity.events import Cancelled, Event
 from infinity.generation.guidance import check_layers
-from infinity.grid.axes import MAX_CELLS, MODEL, WORDS, Axis, Value
+from infinity.grid.axes import MAX_CELLS, MODEL, STYLE, WORDS, Axis, Value
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.spec import ModelSpec
+from infinity.vocabulary import styled
 
 KEY = "infinity-grid"
 """Where the recipe stands in the PNG's text, and in ``Image.info`` in memory."""
@@ -131,8 +132,9 @@ class GridPlan:
         chosen: list[tuple[Axis, Value]] = [(self.x, self.x.values[column])]
         if self.y is not None:
             chosen.append((self.y, self.y.values[row]))
+        named = {axis.parameter: value for axis, value in chosen}
         fields: dict[str, Any] = {
-            axis.parameter: value for axis, value in chosen if axis.parameter not in (WORDS, MODEL)
+            name: value for name, value in named.items() if name not in (WORDS, STYLE, MODEL)
         }
         request = replace(self.request, **fields)
         words = {str(a.values[0]): str(v) for a, v in chosen if a.parameter == WORDS}
@@ -142,8 +144,8 @@ class GridPlan:
                 prompt=_reworded(request.prompt, words),
                 negative_prompt=_reworded(request.negative_prompt, words),
             )
-        models = [str(value) for axis, value in chosen if axis.parameter == MODEL]
-        return Cell(row, column, models[0] if models else self.model, request)
+        request = replace(request, prompt=styled(request.prompt, str(named.get(STYLE, ""))))
+        return Cell(row, column, str(named.get(MODEL, self.model)), request)
 
     def _check_words(self) -> None:
         """Every searched word is in some cell's prompts, and no two searches overlap."""

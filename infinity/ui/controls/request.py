@@ -14,7 +14,8 @@ from infinity.errors import RequestError
 from infinity.request import MAX_SEED, GenerationRequest, SamplingParams
 from infinity.spec import ModelSpec
 from infinity.ui.controls.per_scale import PerScale, per_scale
-from infinity.ui.controls.styles import NO_STYLE, styled
+from infinity.ui.controls.styles import NO_STYLE
+from infinity.vocabulary import styled
 
 ROLL, KEEP, NEXT = "Roll", "Keep", "+1"
 PAGE_GUIDANCE = (1.0, 10.0)

@@ -28,10 +28,3 @@ def style_choices(spec: ModelSpec) -> list[tuple[str, str]]:
     else:
         styles = {name.capitalize(): phrases[0] for name, phrases in spec.vocabulary.styles.items()}
     return [("None", NO_STYLE), *styles.items()]
-
-
-def styled(prompt: str, phrase: str) -> str:
-    """The prompt with the style's phrase behind a comma; an empty one stays empty."""
-    if not phrase or not prompt.strip():
-        return prompt
-    return f"{prompt.rstrip().rstrip(',')}, {phrase}"
