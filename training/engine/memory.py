@@ -14,9 +14,9 @@ Legend: L tokens of all scales, C width, F feed-forward width.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -123,17 +123,26 @@ def needs(config: TransformerConfig, setup: Setup) -> Needs:
     )
 
 
-def report(
-    sizes: list[str], gpus: list[int], resolution: str, micro_batch: int, micro_batches: int
-) -> list[dict[str, object]]:
-    """One line a size, number of GPUs and way to shard."""
+HEADINGS = (
+    "size", "GPUs", "shard", "state", "gathered", "activations", "a GPU holds",
+    "sent inside a group", "sent between copies",
+)  # fmt: skip
+
+
+def table(
+    sizes: Sequence[str],
+    gpus: Sequence[int],
+    resolution: str,
+    micro_batch: int = 1,
+    micro_batches: int = 1,
+) -> list[str]:
+    """Lines of a Markdown table, figures in GB: sizes x GPUs x (hybrid within a node, full)."""
     tokens = schedule_for("1:1", RESOLUTIONS[resolution]).total_tokens
-    lines: list[dict[str, object]] = []
+    lines = [_row(HEADINGS), _row(["---"] * len(HEADINGS))]
     for size in sizes:
         config = MODEL_SPECS[SIZES[size]].transformer
-        block, outside = parameters(config)
         for count in gpus:
-            for shard_size in sorted({GPUS_A_NODE, count}):
+            for shard_size in sorted({min(GPUS_A_NODE, count), count}):
                 setup = Setup(
                     gpus=count,
                     shard_size=shard_size,
@@ -142,19 +151,17 @@ def report(
                     micro_batches=micro_batches,
                 )
                 found = needs(config, setup)
-                lines.append(
-                    {
-                        "size": size,
-                        "parameters": block * config.depth + outside,
-                        "gpus": count,
-                        "shard": "full" if shard_size == count else "hybrid",
-                        "shard_size": shard_size,
-                        "tokens": tokens,
-                        **{f"{name}_gb": round(v / GB, 2) for name, v in asdict(found).items()},
-                        "memory_gb": round(found.memory / GB, 1),
-                    }
-                )
+                figures = (
+                    found.state, found.gathered, found.activations, found.memory,
+                    found.inside, found.between,
+                )  # fmt: skip
+                way = "full" if shard_size == count else f"hybrid {shard_size}"
+                lines.append(_row([size, str(count), way, *(f"{n / GB:.1f}" for n in figures)]))
     return lines
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
@@ -162,13 +169,11 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["2b", "8b"])
     parser.add_argument("--gpus", nargs="+", type=int, default=[8, 64, 256])
     parser.add_argument("--resolution", choices=RESOLUTIONS, default="1024")
-    parser.add_argument("--micro-batch", type=int, default=1)
-    parser.add_argument("--micro-batches", type=int, default=1)
+    parser.add_argument("--micro-batch", type=int, default=1, help="samples at once on a GPU")
+    parser.add_argument("--micro-batches", type=int, default=1, help="of a step, on a GPU")
     given = parser.parse_args()
-    for line in report(
-        given.sizes, given.gpus, given.resolution, given.micro_batch, given.micro_batches
-    ):
-        sys.stdout.write(json.dumps(line) + "\n")
+    lines = table(given.sizes, given.gpus, given.resolution, given.micro_batch, given.micro_batches)
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
