@@ -67,6 +67,7 @@ function drawStage() {
     const image = figure.querySelector('img');
     put(image, 'src', pictures[i].source);
     put(image, 'alt', added ? `What scale ${shownScale() + 1} added` : value.prompt);
+    figure.querySelector('.pixels').style.filter = added ? 'url(#heat)' : '';
     const before = figure.querySelector('.before');
     before.style.backgroundImage = added && earlier[i] ? `url("${earlier[i]}")` : '';
     caption(figure, pictures[i]);
