@@ -19,7 +19,7 @@ from training.finetune.lora import add_lora
 from training.steps.discriminator import PatchDiscriminator
 from training.steps.perceptual import random_network, trained_network
 from training.steps.step import Step
-from training.steps.text_parts import load_captions
+from training.steps.text_parts import load_captions, needs_captions
 from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep
 
@@ -47,7 +47,8 @@ def _transformer_step(config: TrainingConfig) -> TransformerStep:
         dtype = torch.bfloat16 if reduced else torch.float32
         add_lora(transformer, config.lora, config.seed, dtype)
     freeze(transformer, config.freeze)
-    return TransformerStep(config, transformer, tokenizer_of(config, start), load_captions(config))
+    captions = load_captions(config) if needs_captions(config) else None
+    return TransformerStep(config, transformer, tokenizer_of(config, start), captions)
 
 
 def _tokenizer_step(config: TrainingConfig) -> TokenizerStep:

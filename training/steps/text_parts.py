@@ -17,6 +17,8 @@ from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError
 from training import text_encoder
 from training.config.settings import TrainingConfig
+from training.data.detection import detect
+from training.data.shards import PreparedSource
 from training.data.source import open_source
 from training.steps.captions import CaptionEncoder
 
@@ -41,6 +43,23 @@ def load_captions(config: TrainingConfig) -> CaptionEncoder:
     else:
         tokenizer, model = _read(_folder(config), config)
     return CaptionEncoder(model, tokenizer, settings.max_length, trained=settings.train)
+
+
+def needs_captions(config: TrainingConfig) -> bool:
+    """Whether the run reads captions itself: not where all text comes prepared.
+
+    Raises:
+        DataError: prepared data that cannot be read.
+    """
+    if config.text_encoder.train or config.logging.sample_every or not config.data.sources:
+        return True
+    return not all(_has_text(source, config.data.format) for source in config.data.sources)
+
+
+def _has_text(source: str, format: str) -> bool:
+    if (detect(source) if format == "auto" else format) != "prepared":
+        return False
+    return PreparedSource(Path(source)).index.recipe["text"] is not None
 
 
 def text_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerBase:

@@ -98,6 +98,9 @@ class TransformerStep:
             flip_strength=correction.strength if correction.requantise else 0.0,
             flip_scales=correction.scales,
         )
+        if self.config.lora is not None and self.config.lora.dropout:
+            # peft draws from the global source.
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generators[0])))
         result = self.bit_loss(batch, draws)
         metrics = bit_metrics(result, self.schedules[batch.aspect_ratio])
         return StepResult(result.loss, len(draws.dropped), metrics)
@@ -155,7 +158,8 @@ class TransformerStep:
         return encode_scales(features, model, schedule, draws.flips)
 
     def _text(self, batch: StepBatch) -> list[Tensor]:
-        if batch.features is not None:
+        """Prepared features, unless the encoder that made them is being trained."""
+        if batch.features is not None and not (self.captions and self.captions.trained):
             device, limit = self.transformer.device, self.config.transformer.text_max_length
             return [features[:limit].to(device, torch.float32) for features in batch.features]
         if self.captions is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from infinity.errors import InfinityError
 from tests.tiny import SPEC, tiny_folder, tiny_transformer
 from tests.training.steps.helpers import CAPTIONS, tiny_config
 from training.config.settings import TrainingConfig
+from training.steps import text_parts
 from training.steps.build import build_step
 from training.steps.step import MODEL
-from training.steps.text_parts import load_captions
+from training.steps.text_parts import load_captions, needs_captions
 from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep
 
@@ -93,6 +95,27 @@ def test_small_text_encoder_is_learned_once_and_kept(tmp_path: Path) -> None:
     pairs = zip(first(CAPTIONS), second(CAPTIONS), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
     assert first.tokenizer("a red apple")["input_ids"][-1] == first.tokenizer.eos_token_id
+
+
+def test_text_encoder_is_left_on_disk_where_all_text_is_prepared(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = {"with": {"text": {"width": 128}}, "without": {"text": None}}
+
+    class Prepared:
+        def __init__(self, folder: Path) -> None:
+            self.index = SimpleNamespace(recipe=recipes[folder.name])
+
+    monkeypatch.setattr(text_parts, "PreparedSource", Prepared)
+    for sources, needed in ((("with",), False), (("with", "without"), True)):
+        data = {"schedules": SPEC.schedules, "format": "prepared", "sources": sources}
+        assert needs_captions(settings(model, data=data)) == needed
+    data = {"schedules": SPEC.schedules, "format": "prepared", "sources": ("with",)}
+    assert transformer_step(settings(model, data=data)).captions is None
+    encoder = {"source": str(model / "text_encoder"), "max_length": 24, "train": True}
+    assert needs_captions(settings(model, data=data, text_encoder=encoder))
+    samples = {"sample_every": 5, "sample_prompts": ("a dog",)}
+    assert needs_captions(settings(model, data=data, logging=samples))
 
 
 def test_captions_are_cut_to_the_limit_with_their_end_kept(model: Path) -> None:

@@ -18,7 +18,9 @@ from tests.training.steps.helpers import (
     tiny_config,
     transformer_step,
 )
+from training.config.settings import LoraSettings
 from training.data.records import Batch
+from training.finetune.lora import add_lora, is_adapter
 from training.steps.draws import TransformerDraws
 from training.steps.precision import pictures_as_floats
 from training.steps.step import MODEL, added_metrics, means
@@ -122,6 +124,36 @@ def test_prepared_text_gives_the_loss_of_the_captions_and_is_left_alone() -> Non
     assert all(torch.equal(a, b) for a, b in zip(kept, features, strict=True))
     with pytest.raises(InfinityError, match="text encoder"):
         step.loss(MODEL, batch, generators(), 0)
+
+
+def test_trained_text_encoder_reads_captions_even_beside_prepared_text() -> None:
+    step = transformer_step(tiny_config())
+    expected = step.bit_loss(picture_batch(), CLEAN).loss.item()
+    stale = replace(picture_batch(), features=tuple(torch.zeros(3, 128) for _ in range(6)))
+    assert step.bit_loss(stale, CLEAN).loss.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_adapters_are_trained_alone_and_their_dropout_is_the_steps_own() -> None:
+    lora = {"rank": 2, "dropout": 0.5}
+    config = tiny_config(optimisation={"text_dropout": 0.0}).model_copy(
+        update={"lora": LoraSettings(**lora)}
+    )
+    step = transformer_step(config, trained_text=False)
+    assert config.lora is not None
+    add_lora(step.transformer, config.lora, seed=0)
+    for name, parameter in step.transformer.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.constant_(parameter, 0.1)
+    losses = []
+    for number in (0, 0, 1):
+        result = step.loss(MODEL, picture_batch(), generators(step=number), number)
+        losses.append(result.loss.item())
+    assert losses[0] == losses[1] != losses[2]
+    result.loss.backward()
+    touched = {name for name, p in step.transformer.named_parameters() if p.grad is not None}
+    assert touched == {name for name, _ in step.transformer.named_parameters() if is_adapter(name)}
+    held = [name for group in step.parameter_groups(MODEL) for name in group["names"]]
+    assert set(held) == touched
 
 
 @pytest.mark.parametrize(
