@@ -1,0 +1,137 @@
+"""What a run writes: metrics, TensorBoard, trackio, curves; and what it does when the loss goes wrong."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from infinity.errors import InfinityError, ResourceError
+from tests.training.engine.tiny_run import (
+    build_tiny_step,
+    tiny_batch,
+    tiny_batches,
+    tiny_config,
+    train_alone,
+)
+from training.engine.checkpoints import whole_steps
+from training.engine.guard import FIRST_STEPS, PATIENCE, DivergenceError, Guard
+from training.engine.journal import Journal, read_metrics
+from training.engine.loop import run
+
+SCALARS = {
+    "loss", "bit_accuracy", "token_accuracy", "gradient_norm", "learning_rate", "samples_per_s",
+    "memory_gb", "bit_accuracy/scale_01", "bit_accuracy/scale_05", "bit_accuracy/good",
+}  # fmt: skip
+
+
+def test_run_writes_every_metric_to_file_tensorboard_and_curves(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "run", logging={"tensorboard": True})
+    train_alone(config)
+    lines = read_metrics(config.output)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    board = EventAccumulator(str(config.output / "tensorboard"))
+    board.Reload()
+    assert set(board.Tags()["scalars"]) >= SCALARS
+    assert board.Scalars("bit_accuracy/good")[-1].value == pytest.approx(0.8)
+    assert board.Scalars("loss")[-1].value == pytest.approx(lines[-1]["loss"])
+    assert "custom_scalars__config__" in board.Tags()["tensors"]
+    with Image.open(config.output / "curves.png") as curves:
+        assert min(curves.size) > 300
+
+
+def test_lines_from_before_a_kill_are_dropped(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
+    Journal(config, step=2).write(3, {"loss": 1.0})
+    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}, {"step": 3, "loss": 1.0}]
+
+
+def test_samples_are_files_and_tensorboard_images(tmp_path: Path) -> None:
+    journal = Journal(tiny_config(tmp_path, logging={"tensorboard": True}), step=0)
+    journal.show(7, ["a-cat_0"], [Image.new("RGB", (8, 8), "red")])
+    journal.close()
+    assert (tmp_path / "samples" / "step_0000007_a-cat_0.png").is_file()
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert board.Tags()["images"] == ["samples/a-cat_0"]
+
+
+def test_trackio_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    fake = SimpleNamespace(
+        init=lambda **given: calls.append(("init", given["name"], given["resume"])),
+        log=lambda metrics, step: calls.append((step, metrics)),
+        finish=lambda: calls.append("finish"),
+    )
+    monkeypatch.setattr(importlib, "import_module", lambda name: fake)
+    journal = Journal(tiny_config(tmp_path, logging={"trackio": True}), step=0)
+    journal.write(1, {"bit_accuracy": 0.7, "bit_accuracy_scale_2": 0.6})
+    journal.close()
+    told = {"bit_accuracy": 0.7, "bit_accuracy/scale_02": 0.6, "bit_accuracy/good": 0.8}
+    assert calls == [("init", tmp_path.name, "allow"), (1, told), "finish"]
+
+
+def test_missing_trackio_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(ResourceError, match="pip install trackio"):
+        Journal(tiny_config(tmp_path, logging={"trackio": True}), step=0)
+
+
+def poisoned_batches(*args, **kwargs):
+    for batch in tiny_batches(*args, **kwargs):
+        bad = batch.step == 3
+        features = tuple(f * math.nan for f in batch.features) if bad else batch.features
+        yield replace(batch, features=features)
+
+
+def test_nan_stops_the_run_and_keeps_the_inputs_of_the_step(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "run")
+    with pytest.raises(DivergenceError, match=r"Stopped at step 3: the loss became nan") as caught:
+        run(config, build_tiny_step, poisoned_batches)
+    assert isinstance(caught.value, InfinityError)
+    folder = config.output / "stopped" / "step_3"
+    told = json.loads((folder / "rank_0.json").read_text())
+    assert told["keys"] == [f"3/{p}" for p in range(8)] and told["loss"] == "nan"
+    kept = load_file(folder / "rank_0.safetensors")
+    assert torch.equal(kept["latents"], tiny_batch(3, range(8)).latents)
+    assert whole_steps(config.output / "checkpoints") == [2]
+    train_alone(config)  # with good data it goes on from there
+    assert read_metrics(config.output)[-1]["step"] == 6
+
+
+def guarded(losses: list[float], gradient_norm: float = 1.0, scaled: bool = False) -> list:
+    guard = Guard()
+    return [
+        guard.reason(step, loss, gradient_norm, scaled=scaled, watched=True)
+        for step, loss in enumerate(losses)
+    ]
+
+
+def test_loss_that_runs_away_is_stopped_and_a_spike_is_not() -> None:
+    steady = [0.5] * FIRST_STEPS
+    assert not any(guarded([*steady, *([5.0] * (PATIENCE - 1)), 0.5, *([5.0] * 5)]))
+    found = guarded([*steady, *([5.0] * PATIENCE)])
+    assert not any(found[:-1]) and "stayed above" in found[-1]
+
+
+def test_falling_or_early_losses_are_never_stopped() -> None:
+    assert not any(guarded([100.0 / (1 + step) for step in range(400)]))
+    assert not any(guarded([float(step) for step in range(FIRST_STEPS)]))
+
+
+def test_infinite_gradient_stops_a_run_unless_a_loss_scaler_skips_it() -> None:
+    assert "gradient norm" in guarded([0.5], gradient_norm=math.inf)[0]
+    assert guarded([0.5], gradient_norm=math.inf, scaled=True) == [None]
