@@ -27,6 +27,7 @@ from infinity.ui.controls.request import SAMPLING, sampling_values
 from infinity.ui.world_panel import world_html
 
 CONTROLS_STYLE_SHEET = Path(__file__).parent / "controls" / "controls.css"
+RADIO_KEYS = CONTROLS_STYLE_SHEET.with_name("radio_keys.js")
 CUSTOM_INFO = "Settings of your own, which are none of the presets."
 PRIVATE: dict[str, Any] = {
     "queue": False,
@@ -51,7 +52,12 @@ def lay_out_settings(
     spec = models[chosen]
     ratio = spec.aspect_ratios[0]
     values = sampling_values(spec.sampling, len(spec.schedule(ratio))) | {"aspect_ratio": ratio}
-    gr.HTML(shapes_html(models.values()), elem_id="aspect-shapes", padding=False)
+    gr.HTML(
+        shapes_html(models.values()),
+        js_on_load=RADIO_KEYS.read_text(encoding="utf-8"),
+        elem_id="aspect-shapes",
+        padding=False,
+    )
     controls.model.render()
     controls.aspect_ratio.render()
     controls.style.render()
