@@ -112,7 +112,7 @@ def _default() -> dict[str, Any]:
         "optimisation": {
             "steps": TRANSFORMER.steps,
             "batch_size": TRANSFORMER.batch_size,
-            "learning_rate": TRANSFORMER.learning_rate,
+            "learning_rate": 1e-3,  # AdamW's; the recipe's own is for Muon
             "weight_decay": TRANSFORMER.weight_decay,
             "warmup": TRANSFORMER.warmup,
             "cooldown": TRANSFORMER.cooldown,
@@ -146,6 +146,14 @@ def _default_tokenizer() -> dict[str, Any]:
             "warmup": TOKENIZER.warmup,
             "cooldown": TOKENIZER.cooldown,
             "dtype": "bfloat16",
+        },
+        "tokenizer_losses": {
+            "l1": 1.0,
+            "l2": 0.5,
+            "gradient": 0.5,
+            "entropy": 0.0,
+            "commitment": TOKENIZER.commitment,
+            "scale_dropout": TOKENIZER.drop_scales,
         },
     }
 

@@ -44,13 +44,19 @@ def settings_of(name_or_path: str) -> dict[str, Any]:
         "model": spec.transformer.to_dict(),
         "tokenizer": {"model": spec.tokenizer.to_dict()},
         "text_encoder": {
-            "source": encoder_folder or encoder.source,
+            "source": encoder.source if encoder_folder is None else _short(encoder_folder),
             "revision": "" if encoder_folder else encoder.revision,
             "max_length": encoder.max_length,
         },
         "data": {"schedules": {name: s.to_dict() for name, s in spec.schedules.items()}},
         "sampling": asdict(spec.sampling),
     }
+
+
+def _short(folder: str) -> str:
+    """From the working directory where it lies below, so that settings can be passed on."""
+    path = Path(folder).resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else folder
 
 
 def tokenizer_of(name_or_path: str) -> TokenizerConfig:

@@ -93,6 +93,7 @@ def save_adapter(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        (folder / ADAPTER_WEIGHTS).chmod(0o644)
         (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, default=str) + "\n")
     except OSError as error:
         raise ResourceError(f"Cannot write to {folder}: {error.strerror}.") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -318,6 +320,21 @@ def test_missing_file_and_other_suffix_are_sentences(tmp_path):
 def test_unknown_starting_model_names_the_nearest():
     with pytest.raises(InfinityError, match="did you mean 'infinity-"):
         load_config(None, ["--start_from", "infinity-3b", "--output", "o"])
+
+
+def test_settings_named_in_the_page_exist():
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+    commands = page.replace("\\\n", " ").splitlines()
+    words = [w for line in commands if "training.train " in line for w in line.split()]
+    named = {w.removeprefix("--") for w in words if w.startswith("--")} - {"help", "help`"}
+    assert len(named) > 15
+    assert named <= {*setting_types(), "preset", "config"}
+
+
+def test_presets_named_in_the_page_exist():
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+    assert {f"{size}-256" for size in SIZES} <= set(re.findall(r"`([\w.]+-256)`", page))
+    assert set(re.findall(r"--preset (\S+)", page)) <= set(preset_names())
 
 
 def test_configuration_is_frozen():

@@ -1,0 +1,107 @@
+"""Fine-tuning in one command: from upstream's checkpoints, frozen in part, with adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from infinity.checkpoints.load import load_model
+from infinity.pipeline import InfinityPipeline
+from infinity.request import GenerationRequest
+from tests.checkpoints.upstream_files import training_checkpoint, write_upstream
+from tests.t5_folder import write_t5_folder
+from tests.tiny import TEXT_WIDTH, tiny_folder
+from training.engine.checkpoints import read_state
+from training.export import export
+from training.finetune.pixel_art import DOTS, pixel_art
+from training.train import main
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finetune")
+    (folder / "pictures").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        pixels = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "pictures" / f"{i}.png")
+        (folder / "pictures" / f"{i}.txt").write_text(f"number {i}")
+    tiny_folder(folder / "model")
+    return folder
+
+
+def tuned(place: Path, start: Path, name: str, *words: str, schedule: str) -> Path:
+    """One step from ``start`` by the command line; the run's folder."""
+    arguments = [
+        "--start_from", str(start), "--data.sources", str(place / "pictures"),
+        "--output", str(place / name), "--optimisation.steps", "1", "--optimisation.batch_size",
+        "2", "--optimisation.learning_rate", "0.01", "--data.workers", "0",
+        "--data.schedules", schedule, "--logging.tensorboard", "false", *words,
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    return place / name
+
+
+SMALL = '{"1:1": [[1, 1], [2, 2], [4, 4]]}'
+
+
+@pytest.mark.parametrize("kind", ["released", "training checkpoint"])
+def test_upstream_checkpoint_is_tuned_exported_and_draws(place, tmp_path, kind):
+    write_t5_folder(tmp_path / "text_encoder", TEXT_WIDTH)
+    if kind == "released":
+        start = write_upstream(tmp_path)
+    else:
+        start = tmp_path / "ar-ckpt-last.pth"
+        torch.save(training_checkpoint("gpt_fsdp"), start)
+    run = tuned(place, start, kind.replace(" ", "_"), schedule=SMALL)
+    folder = export(run)
+    changed = load_model(folder).transformer.state_dict()
+    before = load_model(start).transformer.state_dict()
+    assert changed.keys() == before.keys()
+    assert (changed["head.weight"] - before["head.weight"]).abs().max() > 1e-4
+    pipeline = InfinityPipeline.from_pretrained(folder, "cpu")
+    assert pipeline.generate(GenerationRequest(prompt="number 1")).images[0].size == (64, 64)
+
+
+OWN = '{"1:1": [[1, 1], [2, 2], [5, 5]]}'
+
+
+def test_frozen_parts_stay_and_the_rest_moves(place):
+    words = ("--freeze", "blocks.0.*", "head.weight")
+    run = tuned(place, place / "model", "frozen", *words, schedule=OWN)
+    state = read_state(run)["transformer"]
+    for name, tensor in load_model(place / "model").transformer.state_dict().items():
+        moved = (state[name] - tensor).abs().max() > 0
+        if name.startswith("blocks.0.") or name == "head.weight":
+            assert not moved, name
+        elif name.endswith(".weight") and "text" not in name:
+            assert moved, name
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_adapter_trains_in_every_precision(place, dtype):
+    words = ("--lora.rank", "2", "--lora.targets", "feed_forward.up", "--optimisation.dtype", dtype)
+    run = tuned(place, place / "model", f"lora_{dtype}", *words, schedule=OWN)
+    state = read_state(run)["transformer"]
+    moved = {name for name, tensor in state.items() if ".lora_B." in name and tensor.any()}
+    assert moved == {f"blocks.{n}.feed_forward.up.lora_B.default.weight" for n in range(3)}
+    pipeline = InfinityPipeline.from_pretrained(place / "model", "cpu", adapter=export(run))
+    pipeline.generate(GenerationRequest(prompt="number 1"))
+
+
+def test_wrong_command_ends_with_one_sentence(place, caplog):
+    assert main(["--start_from", str(place / "model"), "--output", "o", "--lora.rnk", "2"]) == 2
+    assert "did you mean lora.rank?" in caplog.text
+
+
+def test_pixel_art_has_few_large_dots_of_few_colours():
+    picture = np.random.default_rng(0).integers(0, 255, (192, 192, 3), dtype=np.uint8)
+    dots = np.asarray(pixel_art(picture))
+    side = 192 // DOTS
+    assert dots.shape == (192, 192, 3)
+    assert np.array_equal(dots, dots[::side, ::side].repeat(side, 0).repeat(side, 1))
+    assert len(np.unique(dots.reshape(-1, 3), axis=0)) <= 20
