@@ -45,17 +45,14 @@ def find_fields(names: Iterable[str], settings: DataSettings, source: str) -> Fi
         DataError: a field that settings name is not there, or none looks like picture or caption.
     """
     known = tuple(names)
+    picture = _field(known, settings.image_field, PICTURE_FIELDS, "image", source)
     long = _field(known, settings.caption_field, LONG_FIELDS, "caption", source)
     wanted = settings.short_caption_field
     if wanted is not None:
         short = _field(known, wanted, (), "short_caption", source)
     else:
         short = next((name for name in SHORT_FIELDS if name in known and name != long), None)
-    return Fields(
-        picture=_field(known, settings.image_field, PICTURE_FIELDS, "image", source),
-        long=long,
-        short=short,
-    )
+    return Fields(picture=picture, long=long, short=short)
 
 
 def _field(

@@ -50,13 +50,16 @@ class PictureFolders:
             )
         text = text.replace("\\", "/") if not Path(text).is_absolute() else text
         first: Path | None = None
+        leads_out = False
         for base in self.bases:
             path = base / text
-            if self._is_inside(path, text):
-                if path.is_file():
-                    return path
+            if not self._is_inside(path, text):
+                leads_out = leads_out or path.exists()
+            elif path.is_file():
+                return path
+            else:
                 first = first or path
-        if first is None:
+        if first is None or leads_out:
             raise DataError(
                 f"{self.manifest.name}, {where} names {text}, which lies outside of "
                 f"{self.bases[0]}; correct the path, or allow its folder with "

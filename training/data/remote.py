@@ -6,6 +6,7 @@ A server that cannot send pieces makes each of its files be kept here in full, o
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from filelock import FileLock
 
 from infinity.errors import ResourceError
 from training.data.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 _TRIES, _WAIT_S, _TIMEOUT_S = 4, 0.5, 60.0
 _CHUNK = 1 << 20
@@ -72,22 +75,14 @@ def fetched(url: str, offset: int, length: int) -> bytes:
         DataError: the file is shorter than it was.
     """
     copy = _copy_of(url)
-    for attempt in range(_TRIES):
-        if copy.is_file():
-            with copy.open("rb") as file:
-                file.seek(offset)
-                return _whole(file.read(length), length, url)
-        try:
-            piece = _piece(url, offset, length)
-        except httpx2.TransportError:
-            if attempt == _TRIES - 1:
-                raise
-            time.sleep(_WAIT_S * 2**attempt)
-            continue
+    if not copy.is_file():
+        piece = _piece(url, offset, length)
         if piece is not None:
             return _whole(piece, length, url)
         _keep(url, copy)
-    raise AssertionError("unreachable: the last attempt raises or returns")
+    with copy.open("rb") as file:
+        file.seek(offset)
+        return _whole(file.read(length), length, url)
 
 
 def file_tag(url: str) -> str:
@@ -103,11 +98,20 @@ def file_tag(url: str) -> str:
 def _piece(url: str, offset: int, length: int) -> bytes | None:
     """Bytes of a file, or None where the server only sends whole files."""
     wanted = {**_plain(), "range": f"bytes={offset}-{offset + length - 1}"}
-    with _plain_errors(url, retried=True), _client().stream("GET", url, headers=wanted) as response:
-        if response.status_code == httpx2.codes.PARTIAL_CONTENT:
-            return b"".join(response.iter_raw())
-        response.raise_for_status()
-        return None
+    for attempt in range(_TRIES):
+        try:
+            with _plain_errors(url), _client().stream("GET", url, headers=wanted) as response:
+                if response.status_code == httpx2.codes.PARTIAL_CONTENT:
+                    return b"".join(response.iter_raw())
+                response.raise_for_status()
+                return None
+        except ResourceError as error:
+            passing = isinstance(error.__cause__, httpx2.TransportError)
+            if not passing or attempt == _TRIES - 1:
+                raise
+            logger.warning("%s; trying again", error)
+            time.sleep(_WAIT_S * 2**attempt)
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _keep(url: str, copy: Path) -> None:
@@ -145,12 +149,10 @@ def _whole(data: bytes, length: int, url: str) -> bytes:
 
 
 @contextmanager
-def _plain_errors(url: str, *, retried: bool = False) -> Iterator[None]:
+def _plain_errors(url: str) -> Iterator[None]:
     try:
         yield
     except httpx2.TransportError as error:
-        if retried:
-            raise
         raise ResourceError(
             f"{url} cannot be reached ({error}); check the address and the network."
         ) from error

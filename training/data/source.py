@@ -203,7 +203,8 @@ def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
         entries, fingerprint = table.entries, table.fingerprint
         opener = partial(_row, table)
     else:
-        read = coco_entries if format == "coco" else partial(manifest_entries, root=Path(source))
+        root = Path(source) if Path(source).is_dir() else None
+        read = coco_entries if format == "coco" else partial(manifest_entries, root=root)
         files = manifest_of(source, format)
         entries = partial(_each, files, partial(read, settings=settings))
     if fingerprint is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,6 +33,7 @@ _TEXT_SUFFIXES = (".txt", ".caption", ".cls", ".text")
 _LONGEST_TEXT = 1_000_000  # bytes of a caption or JSON member
 _LARGEST_PICTURE = 1 << 29  # bytes
 _MOST_SHARDS = 1_000_000
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)")
 
 
 @dataclass
@@ -53,12 +56,13 @@ def shard_names(source: str) -> list[str]:
         raise DataError(
             f"{source} would run a command; give the shards as files or http addresses."
         )
+    ranges = (abs(int(last) - int(first)) + 1 for first, last in _RANGE.findall(source))
+    if math.prod(ranges) > _MOST_SHARDS:
+        raise DataError(f"{source} stands for too many shards; shorten the range.")
     names: list[str] = []
     try:
         for part in source.split("::"):
-            for count, name in enumerate(braceexpand(part)):
-                if count >= _MOST_SHARDS:
-                    raise DataError(f"{source} stands for too many shards; shorten the range.")
+            for name in braceexpand(part):
                 names += _files(name)
     except ValueError as error:
         raise DataError(f"{source} is not a pattern of shards ({error}); correct it.") from error
