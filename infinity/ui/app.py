@@ -14,6 +14,8 @@ from infinity.registry import DEFAULT_MODEL, MODEL_SPECS
 from infinity.spec import ModelSpec
 from infinity.ui.api import make_generate
 from infinity.ui.generate_tab import ONE_AT_A_TIME, build_generate_tab
+from infinity.ui.grid_run import grid_session
+from infinity.ui.grid_tab import build_grid_tab
 from infinity.ui.history_tab import build_history_tab, build_keeper
 from infinity.ui.replay import TABS_STYLE_SHEET, Replay, wire_replay
 from infinity.ui.runs import Runs
@@ -57,10 +59,12 @@ def build_app(
             with gr.Tab("Generate", id="generate"):
                 generate = build_generate_tab(manager, runs, models, model, written.add)
             replay = Replay(generate.controls, tabs, note, models)
+            with gr.Tab("Grid", id="grid"):
+                grid = build_grid_tab(manager, runs, models, generate.controls, written.add)
             with gr.Tab("History", id="history"):
                 build_history_tab(replay, written.add)
-        build_keeper(generate.finished)
-        wire_replay(app, replay, opened)
+        build_keeper(generate.finished, grid.finished)
+        wire_replay(app, replay, grid.axes, opened)
         api(
             make_generate(manager, runs, tuple(models), model, written.add),
             api_name="generate",
@@ -69,6 +73,7 @@ def build_app(
 
         def leave(request: gr.Request) -> None:
             runs.stop(request.session_hash or "")
+            runs.stop(grid_session(request.session_hash))
 
         app.unload(leave)
     app.temp_file_sets.append(written)

@@ -11,7 +11,7 @@
     show(false);
     if (!hasFiles(event) || isUpload(event)) return;
     event.preventDefault();
-    const input = document.querySelector('input[type=file]#open-png, #open-png input[type=file], .open-png input[type=file]');
+    const input = document.querySelector('#top input[type=file]');
     if (!input || !event.dataTransfer.files.length) return;
     const one = new DataTransfer();
     one.items.add(event.dataTransfer.files[0]);

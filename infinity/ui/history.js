@@ -25,13 +25,11 @@ const mark = () => element.querySelectorAll('.cards button').forEach(
 
 function draw() {
   const list = kept.read(), count = list.length;
-  element.querySelector('.count').textContent = !kept.allowed
-    ? 'This server keeps no history.'
-    : count ? `${count} picture${count > 1 ? 's' : ''}`
+  element.querySelector('.count').textContent = count
+    ? `${count} picture${count > 1 ? 's' : ''}`
     : kept.isOff() ? 'No history is kept.' : 'Every picture you finish will be listed here.';
   element.querySelector('.cards').replaceChildren(...list.map(card));
   element.querySelector('.keep input').checked = !kept.isOff();
-  element.querySelector('.keep').hidden = !kept.allowed;
   for (const name of ['pack', 'clear']) element.querySelector(`[data-do=${name}]`).hidden = !count;
 }
 

@@ -5,7 +5,7 @@ const CHANGED = 'infinity-history-changed';
 let unsaved = [];
 
 const storage = use => { try { return use(localStorage) } catch { return undefined } };
-const isOff = () => !props.allowed || storage(s => s.getItem(OFF)) === 'yes';
+const isOff = () => storage(s => s.getItem(OFF)) === 'yes';
 const tell = () => window.dispatchEvent(new Event(CHANGED));
 
 function read() {
@@ -30,8 +30,7 @@ const turn = on => {
   tell();
 };
 
-window.infinityHistory = {CHANGED, allowed: props.allowed, isOff, read, write, turn};
-if (!props.allowed) storage(s => s.removeItem(KEY));
+window.infinityHistory = {CHANGED, isOff, read, write, turn};
 window.addEventListener('storage', event => { if (event.key === KEY || event.key === OFF) tell() });
 watch('value', () => {
   const added = props.value || [];

@@ -50,19 +50,17 @@ COPY_LINK = """query => {
 }"""
 
 
-def build_keeper(*finished: gr.State, allowed: bool = True) -> None:
+def build_keeper(*finished: gr.State) -> None:
     """What puts finished pictures into the browser's list. It stands outside all tabs, because
     Gradio makes the parts of a tab only when that is first opened.
 
     Args:
         finished: states whose value is the newest :class:`FinishedRun`, or several, or None.
-        allowed: False where the host keeps no history; a browser's old list is then removed.
     """
     keeper = gr.HTML(
         None,
         html_template="",
         js_on_load=KEEPER_SCRIPT.read_text(encoding="utf-8"),
-        allowed=allowed,
         elem_id="history-keeper",
     )
 

@@ -21,6 +21,7 @@ from infinity.metadata import PictureRecord, read_record
 from infinity.request import GenerationRequest
 from infinity.spec import ModelSpec
 from infinity.ui.controls import MAX_PICTURES, RequestControls, control_updates
+from infinity.ui.grid_tab import Axes, axis_values
 from infinity.ui.share import read_link
 
 TABS_STYLE_SHEET = Path(__file__).with_name("tabs.css")
@@ -75,15 +76,19 @@ class Replay:
         return note_html(said), gr.Tabs(selected=tab), *controls
 
     def open_file(self, path: str | None) -> tuple[Any, ...]:
-        """What a dropped or chosen file brings back."""
+        """What a dropped or chosen file brings back: :meth:`outputs`, then the Grid tab's axes."""
         try:
             if path is None:
-                return (gr.skip(),) * len(self.outputs())
+                return (gr.skip(),) * (len(self.outputs()) + len(axis_values(None)))
             found = read_drop(path)
+            if isinstance(found, GridPlan):
+                said = "These are the settings of that grid; draw it again, or change a list."
+                shown = self.show(found.model, found.request, said, tab="grid")
+                return *shown, *axis_values(found)
             said = "These are the settings of that picture; press Enter to draw it again."
-            return self.show(found.model, found.request, said)
+            return *self.show(found.model, found.request, said), *axis_values(None)
         except RequestError as error:
-            return self.say(str(error), is_problem=True)
+            return *self.say(str(error), is_problem=True), *axis_values(None)
 
     def say(self, sentence: str, *, is_problem: bool = False) -> tuple[Any, ...]:
         """A sentence, and everything else left as it is."""
@@ -103,12 +108,12 @@ class Replay:
             return self.say(str(error), is_problem=True)
 
 
-def wire_replay(app: gr.Blocks, replay: Replay, opened: gr.UploadButton) -> None:
+def wire_replay(app: gr.Blocks, replay: Replay, axes: Axes, opened: gr.UploadButton) -> None:
     """Links as the page loads, files from ``opened`` and from anywhere on the page."""
     quick: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     app.load(replay.open_link, None, replay.outputs(), **quick)
     app.load(None, None, None, js=DROP_SCRIPT.read_text(encoding="utf-8"), **quick)
-    opened.upload(replay.open_file, opened, replay.outputs(), **quick)
+    opened.upload(replay.open_file, opened, [*replay.outputs(), *axes.inputs()], **quick)
 
 
 def read_drop(path: str | Path) -> PictureRecord | GridPlan:

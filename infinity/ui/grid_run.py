@@ -1,0 +1,232 @@
+"""What happens when somebody draws a grid: checked at once, drawn cell by cell in turn, stopped."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from infinity.errors import InfinityError, RequestError
+from infinity.events import Done, Preview
+from infinity.grid.axes import STYLE, Axis
+from infinity.grid.plan import GridPlan, by_model, draw_cells
+from infinity.grid.sheet import sheet
+from infinity.images import open_image
+from infinity.manager import ModelManager
+from infinity.metadata import save_png
+from infinity.spec import ModelSpec
+from infinity.ui import present
+from infinity.ui.controls import RequestControls, request_from
+from infinity.ui.controls.styles import NO_STYLE
+from infinity.ui.files import file_name, save_pictures
+from infinity.ui.finished import FinishedRun
+from infinity.ui.grid_view import GridView, plot_html, progress
+from infinity.ui.handlers import UNEXPECTED
+from infinity.ui.loading import Loading, load
+from infinity.ui.present import View
+from infinity.ui.runs import Run, Runs, visitor_of
+
+logger = logging.getLogger(__name__)
+
+NUM_OUTPUTS = 5
+"""What :func:`show` updates: plot, status, Draw button, Stop button, finished runs."""
+
+
+def grid_session(session: str | None) -> str:
+    """Under which name a session's grid is kept, beside its run of the Generate tab."""
+    return f"{session or ''}/grid"
+
+
+def make_start_grid(runs: Runs, specs: Mapping[str, ModelSpec]) -> Callable[..., tuple[Any, ...]]:
+    """The handler that checks a grid and puts it in line; its outputs: plan, seed, then the page.
+
+    Its inputs: the parameter and the list of both axes, then the request controls.
+
+    Args:
+        specs: every model on offer, by name.
+    """
+
+    def start(
+        request: gr.Request, x: str, xs: str, y: str, ys: str, *values: Any
+    ) -> tuple[Any, ...]:
+        try:
+            read = dict(zip(RequestControls.names(), values, strict=True))
+            plan = make_plan((x, xs), (y, ys) if y else None, read, specs)
+            cells = plan.shape[0] * plan.shape[1]
+            run = Run(plan.model, replace(plan.request, num_images=cells), visitor_of(request))
+            if not runs.begin(grid_session(request.session_hash), run):
+                return (gr.skip(),) * (2 + NUM_OUTPUTS)
+        except InfinityError as error:
+            return (
+                gr.skip(),
+                gr.skip(),
+                gr.skip(),
+                _status("failed", str(error)),
+                *_buttons(False),
+                gr.skip(),
+            )
+        return plan, plan.request.seed, *show(GridView(plan))
+
+    return start
+
+
+def make_plan(
+    x: tuple[str, str],
+    y: tuple[str, str] | None,
+    values: Mapping[str, Any],
+    specs: Mapping[str, ModelSpec],
+) -> GridPlan:
+    """The plan of two axes, each (parameter, list), over the request that the controls ask for.
+
+    Raises:
+        RequestError: what cannot be drawn, in one sentence.
+    """
+    axes = [Axis.parse(*axis) for axis in (x, y) if axis is not None]
+    if any(axis.parameter == STYLE for axis in axes):
+        values = {**values, "style": NO_STYLE}
+
+    def spec_of(name: str) -> ModelSpec:
+        if name not in specs:
+            raise RequestError(
+                f"The model {name[:60]!r} is not on offer; choose from {', '.join(specs)}."
+            )
+        return specs[name]
+
+    model, request = request_from(values, spec_of)
+    plan = GridPlan(model=model, request=request, x=axes[0], y=axes[1] if y is not None else None)
+    plan.check(spec_of)
+    return plan
+
+
+def make_paint_grid(
+    manager: ModelManager, runs: Runs, keep_track: Callable[[str], None]
+) -> Callable[..., Iterator[tuple[Any, ...]]]:
+    """The handler that draws the session's waiting grid and shows every cell as it is finished.
+
+    Args:
+        keep_track: told the path of every file written, so that old ones are cleaned up.
+    """
+
+    def paint(request: gr.Request, plan: GridPlan | None) -> Iterator[tuple[Any, ...]]:
+        with runs.taken(grid_session(request.session_hash)) as run:
+            if run is None or plan is None:
+                yield (gr.skip(),) * NUM_OUTPUTS
+                return
+            view = GridView(plan)
+            try:
+                for view in views(manager, run, plan, keep_track):
+                    yield show(view)
+            except InfinityError as error:
+                yield show(replace(view, phase="failed", message=str(error)))
+            except Exception:
+                logger.exception("A grid failed")
+                yield show(replace(view, phase="failed", message=UNEXPECTED))
+
+    return paint
+
+
+def make_stop_grid(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
+    """The handler that ends the session's grid within a scale, or before its turn came."""
+
+    def stop(request: gr.Request) -> tuple[Any, ...]:
+        if runs.stop(grid_session(request.session_hash)):
+            stopping = gr.update(value="Stopping …", interactive=False)
+            return gr.skip(), gr.skip(), gr.skip(), stopping, gr.skip()
+        return gr.skip(), _status("stopped", "Stopped."), *_buttons(False), gr.skip()
+
+    return stop
+
+
+def views(
+    manager: ModelManager, run: Run, plan: GridPlan, keep_track: Callable[[str], None]
+) -> Iterator[GridView]:
+    """Every view of one grid, from loading the first model to the finished sheet.
+
+    Raises:
+        InfinityError: what cannot be done, in one sentence.
+    """
+    view = GridView(plan)
+    for model, cells in by_model(plan.cells()).items():
+        pipeline = None
+        for report in load(manager, model, run.cancel):
+            if isinstance(report, Loading):
+                yield replace(view, phase="loading", message=report.what)
+            else:
+                pipeline = report
+        if pipeline is None:
+            break
+        for cell, event in draw_cells(pipeline, cells, run.cancel):
+            if isinstance(event, Preview):
+                view = replace(view, phase="painting", scale=(event.index + 1) / event.num_scales)
+                yield (view := replace(view, message=progress(view, cell)))
+            elif isinstance(event, Done):
+                finished = _save(event, model, keep_track)
+                drawn = {**view.drawn, (cell.row, cell.column): finished}
+                yield (view := replace(view, drawn=drawn, scale=0.0))
+        if run.cancel.is_set():
+            break
+    rows, columns = plan.shape
+    total = f"{len(view.drawn)} of {rows * columns} pictures"
+    stopped = len(view.drawn) < rows * columns
+    seconds = present.duration(sum(finished.seconds for finished in view.drawn.values()))
+    yield replace(
+        view,
+        phase="stopped" if stopped else "done",
+        message=f"Stopped after {total}." if stopped else f"Grid finished in {seconds}",
+        sheet=_save_sheet(view, keep_track) if view.drawn else None,
+        scale=0.0,
+    )
+
+
+def show(view: GridView) -> tuple[Any, ...]:
+    """The updates of the page."""
+    is_busy = view.phase in ("waiting", "loading", "painting")
+    buttons = (
+        _buttons(is_busy) if view.phase == "waiting" or not is_busy else (gr.skip(), gr.skip())
+    )
+    new_cell = view.phase != "painting" or view.scale == 0.0
+    return (
+        plot_html(view) if new_cell else gr.skip(),
+        _status(view.phase, view.message, view.fraction),
+        *buttons,
+        gr.skip() if is_busy else tuple(view.drawn.values()),
+    )
+
+
+def _buttons(is_busy: bool) -> tuple[Any, Any]:
+    stop = gr.update(visible=is_busy, value="Stop", interactive=True)
+    return gr.update(visible=not is_busy), stop
+
+
+def _status(phase: present.Phase, message: str, fraction: float = 0.0) -> str:
+    return present.status_html(View(phase, message, fraction))
+
+
+def _save(event: Done, model: str, keep_track: Callable[[str], None]) -> FinishedRun:
+    paths = save_pictures(event.images, event.request.prompt, event.request.seeds)
+    for path in paths:
+        keep_track(str(path))
+    return FinishedRun(
+        model=model,
+        request=event.request,
+        files=tuple(paths),
+        seconds=event.seconds,
+        when=time.time(),
+    )
+
+
+def _save_sheet(view: GridView, keep_track: Callable[[str], None]) -> Path:
+    pictures = {place: open_image(run.files[0], "A picture") for place, run in view.drawn.items()}
+    request = view.plan.request
+    name = file_name(request.prompt, request.seed).replace("infinity-", "infinity-grid-", 1)
+    target = Path(get_upload_folder()) / secrets.token_hex(16) / name
+    save_png(sheet(view.plan, pictures), target)
+    keep_track(str(target))
+    return target
