@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -115,6 +115,20 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Texts travel from a worker as one tensor: each would hold an open file otherwise."""
+        state = dict(self.__dict__)
+        if self.features:
+            lengths = [len(text) for text in self.features]
+            state["features"] = torch.cat(self.features), lengths
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state["features"]:
+            texts, lengths = state["features"]
+            state = {**state, "features": texts.split(lengths)}
+        self.__dict__.update(state)
 
     def slice(self, start: int, stop: int) -> Batch:
         """Samples ``start`` to ``stop`` of this batch, for a micro-batch."""

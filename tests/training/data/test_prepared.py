@@ -8,7 +8,8 @@ import torch
 
 import training.data.preparing as preparing
 from infinity.errors import ResourceError
-from infinity.images import tensor_from_image
+from infinity.images import covering, tensor_from_image
+from infinity.model.transformer import InfinityTransformer
 from infinity.tokenizer.quantizer import encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
 from tests.tiny import WordsEncoder
@@ -18,6 +19,7 @@ from training.data.errors import DataError
 from training.data.preparing import Recipe, prepare
 from training.data.shards import check_sums, read_index
 from training.data.source import open_source
+from training.steps.transformer_step import TransformerStep
 
 COUNT = 16
 
@@ -83,8 +85,6 @@ def test_prepared_batches_equal_those_of_the_pictures(prepared, folder, tokenize
 
 def test_bits_are_those_of_one_picture_at_a_time(prepared, tokenizer):
     pictures = {f"{name}.png": picture for name, picture, _ in small_set(COUNT)}
-    from infinity.images import covering
-
     batch = next(batches(config_for(prepared)))
     schedule = SCHEDULES[batch.aspect_ratio]
     size = schedule.image_size(8)
@@ -260,3 +260,39 @@ def test_folder_with_other_weights_is_left_alone(folder, tokenizer, tmp_path):
     with pytest.raises(DataError, match="holds other weights"):
         prepare(source_of(folder), recipe(tokenizer), tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == b"precious"
+
+
+class _Words(torch.nn.Module):
+    """Stands in for the frozen text encoder of a training step."""
+
+    trained = False
+
+    def __init__(self):
+        super().__init__()
+        self.model = torch.nn.Module()
+
+    def forward(self, captions):
+        return [WordsEncoder().encode(caption).features for caption in captions]
+
+
+def test_losses_from_shards_equal_those_from_pictures(prepared, folder, tokenizer):
+    """Through the real training step, with self-correction and text dropout on."""
+    losses = []
+    for source in (prepared, folder):
+        config = config_for(source)
+        transformer = InfinityTransformer(config.transformer)
+        transformer.init_weights(torch.Generator().manual_seed(0))
+        step = TransformerStep(config, transformer, tokenizer, _Words())
+        losses.append(
+            [
+                step.loss(
+                    "model",
+                    batch,
+                    [torch.Generator().manual_seed(place) for place in batch.positions],
+                    batch.step,
+                ).loss.item()
+                for batch in batches(config)
+            ]
+        )
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert len(set(losses[0])) == 8
