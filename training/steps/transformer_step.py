@@ -118,8 +118,10 @@ class TransformerStep:
         transformer, factors = self.transformer, draws.branch_factors
         device = transformer.device
         with cast_to(optimisation.dtype, device):
+            # Zero times the features: a trained encoder has a backward on every process, also where
+            # all captions of a slice are dropped, or sharded processes would wait for each other.
             text = [
-                transformer.unconditional_text(len(features)) if drop else features
+                transformer.unconditional_text(len(features)) + 0 * features if drop else features
                 for features, drop in zip(self._text(batch), draws.dropped, strict=True)
             ]
             condition = transformer.share_text(
