@@ -94,6 +94,12 @@ def fetch_model(hub: HubFiles, progress: Progress | None = None) -> tuple[Path, 
     return fetched.folder / hub.transformer, fetched.folder / fetched.names[1][0]
 
 
+def fetch_tokenizer(hub: HubFiles, progress: Progress | None = None) -> Path:
+    """A released model's tokenizer file alone. Raises as ``fetch``."""
+    fetched = fetch(hub.repository, hub.revision, (Wanted(hub.tokenizer),), progress)
+    return fetched.folder / fetched.names[0][0]
+
+
 def model_files(hub: HubFiles) -> tuple[Wanted, ...]:
     """The transformer, one file or all of a folder, and the tokenizer."""
     sharded = hub.transformer.endswith("/")

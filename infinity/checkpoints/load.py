@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from infinity.checkpoints.adapter import merge_adapter, read_adapter
-from infinity.checkpoints.download import fetch_model, fetch_text_encoder
+from infinity.checkpoints.download import fetch_model, fetch_text_encoder, fetch_tokenizer
 from infinity.checkpoints.files import INDEX_SUFFIX, Weights, read_safetensors, shard_names
 from infinity.checkpoints.fit import check_fit, infer_tokenizer, make_tokenizer, make_transformer
 from infinity.checkpoints.save import SHARD_BYTES, save_model
@@ -100,22 +100,28 @@ def adapted_name(model: str, adapter: str | Path) -> str:
 
 
 def load_tokenizer(
-    path: str | Path,
+    name_or_path: str | Path,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> Tokenizer:
-    """A tokenizer alone: of an own-format folder, or upstream's file.
+    """A tokenizer alone: of a model by name, of an own-format folder, or upstream's file.
 
     Raises:
+        RequestError: a name that is neither a model nor a path.
         CheckpointError: missing, damaged or unfitting files.
+        ResourceError: released weights cannot be downloaded.
     """
-    path = Path(path)
-    if is_spec_folder(path):
-        weights = read_own_part(path, "tokenizer")
-        config = read_tokenizer_config(path)
-    else:
+    folder, path = own_folder(name_or_path), Path(name_or_path)
+    if folder is not None:
+        weights, config = read_own_part(folder, "tokenizer"), read_tokenizer_config(folder)
+    elif path.is_file() or path.suffix or len(path.parts) > 1:
         weights = read_part(path, "tokenizer")
         config = infer_tokenizer(weights.tensors)
+    else:
+        spec = get_spec(str(name_or_path))
+        if spec.hub is None:
+            raise CheckpointError(f"{spec.name} is a configuration without a released tokenizer.")
+        weights, config = read_part(fetch_tokenizer(spec.hub), "tokenizer"), spec.tokenizer
     return make_tokenizer(config, weights, torch.device(device), dtype or torch.float32)
 
 

@@ -181,3 +181,27 @@ def test_damaged_adapter_is_a_sentence(folder, how):
 def test_load_model_refuses_a_wrong_adapter_before_reading_the_model(tmp_path):
     with pytest.raises(CheckpointError, match="does not exist; give the folder of an adapter"):
         load_model(tiny_folder(tmp_path / "model"), adapter=tmp_path / "none")
+
+
+def test_page_starts_with_the_adapted_model(folder, tmp_path, monkeypatch, capsys):
+    import app
+
+    model = tiny_folder(tmp_path / "model")
+    started = []
+
+    class Page:
+        def launch(self, **options):
+            pass
+
+    def build(manager, name, *others):
+        started.append(manager.get(name))
+        return Page()
+
+    monkeypatch.setattr(app, "build_app", build)
+    words = ["--model", str(model), "--device", "cpu", "--adapter"]
+    assert app.main([*words, str(folder)]) == 0
+    assert started[0].spec.name == "tiny_toon"
+    changed = logits(adapted())
+    torch.testing.assert_close(logits(started[0].transformer), changed, atol=2e-4, rtol=1e-4)
+    assert app.main([*words, str(tmp_path / "none")]) == 1
+    assert "give the folder of an adapter" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from infinity import registry
-from infinity.checkpoints.load import convert, load_model
+from infinity.checkpoints.load import convert, load_model, load_tokenizer
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError, ResourceError
 from infinity.spec import HubFiles
@@ -102,3 +102,9 @@ def test_released_weights_of_another_shape_are_refused(hub):
     hub.repositories["Owner/Model"][COMMIT]["model.pth"] = content
     with pytest.raises(CheckpointError, match="do not fit the configuration"):
         load_model(NAME, progress=lambda text, part: None)
+
+
+def test_tokenizer_of_a_released_model_is_fetched_alone(hub):
+    tokenizer = load_tokenizer(NAME)
+    assert tokenizer.config == RELEASED.tokenizer
+    assert {path for path, _ in hub.gets} == {"vae_d8.pth"}

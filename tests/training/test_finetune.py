@@ -71,8 +71,12 @@ OWN = '{"1:1": [[1, 1], [2, 2], [5, 5]]}'
 
 
 def test_frozen_parts_stay_and_the_rest_moves(place):
-    words = ("--freeze", "blocks.0.*", "head.weight")
+    words = (
+        "--freeze", "blocks.0.*", "head.weight",
+        "--logging.sample_every", "1", "--logging.sample_prompts", "number 1, red",
+    )  # fmt: skip
     run = tuned(place, place / "model", "frozen", *words, schedule=OWN)
+    assert [path.suffix for path in (run / "samples").iterdir()] == [".png"]
     state = read_state(run)["transformer"]
     for name, tensor in load_model(place / "model").transformer.state_dict().items():
         moved = (state[name] - tensor).abs().max() > 0

@@ -10,7 +10,6 @@ from PIL import Image
 from torch import Tensor
 
 from infinity.generation.generate import generate, text_condition
-from infinity.request import SamplingParams
 from training.config.settings import TrainingConfig
 from training.steps.precision import cast_to
 from training.steps.step import Step
@@ -31,7 +30,7 @@ def draw_samples(config: TrainingConfig, step: Step) -> tuple[Sequence[str], Seq
     if step.captions is None or step.tokenizer is None:
         return (), ()
     schedule = next(iter(step.schedules.values()))
-    sampling = SamplingParams()
+    sampling = config.sampling
     names, images = [], []
     training = step.transformer.training
     step.transformer.eval()

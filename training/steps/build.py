@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from infinity.checkpoints.load import LoadedModel, load_model, load_tokenizer, own_folder
+from infinity.checkpoints.load import LoadedModel, load_model, load_tokenizer
 from infinity.config import Config
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
@@ -102,12 +102,8 @@ def tokenizer_of(config: TrainingConfig, start: LoadedModel | None) -> Tokenizer
     assert name is not None, "settings without a tokenizer are refused before"
     if config.tokenizer.weights is None and start is not None:
         tokenizer = start.tokenizer
-    elif (folder := own_folder(name)) is not None:
-        tokenizer = load_tokenizer(folder)
-    elif Path(name).is_file():
-        tokenizer = load_tokenizer(name)
     else:
-        tokenizer = load_model(name).tokenizer
+        tokenizer = load_tokenizer(name)
     asked = config.tokenizer.model
     found = replace(tokenizer.config, patchify=asked.patchify)  # which no weights tell
     _require_equal("tokenizer.model", found, asked)
