@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,11 +46,32 @@ def draw_caption(
     return index, text
 
 
+def fixed(captions: Captions) -> Captions:
+    """Captions that are not cut any more: each whole, and as short ones their first sentences."""
+    if not captions.by_sentences or captions.short:
+        return replace(captions, by_sentences=False)
+    short = tuple(_few_sentences(text) for text in captions.long)
+    return Captions(long=captions.long, short=short)
+
+
+def _few_sentences(text: str) -> str:
+    sentences = _sentences(text)
+    return ".".join(sentences[: _few(sentences)]) or text
+
+
+def _sentences(text: str) -> list[str]:
+    return [sentence for sentence in text.split(".") if sentence]
+
+
+def _few(sentences: list[str]) -> int:
+    return 1 if sentences and len(sentences[0].split()) >= _LONG_SENTENCE else 2
+
+
 def _leading_sentences(text: str, short: bool, random: np.random.Generator) -> str:
-    sentences = [sentence for sentence in text.split(".") if sentence]
-    few = 1 if sentences and len(sentences[0].split()) >= _LONG_SENTENCE else 2
     if short:
-        return ".".join(sentences[:few]) or text
+        return _few_sentences(text)
+    sentences = _sentences(text)
+    few = _few(sentences)
     if len(sentences) <= few:
         return text
     return ".".join(sentences[: int(random.integers(few + 1, len(sentences) + 1))])

@@ -28,6 +28,7 @@ from infinity.images import preprocess
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.quantizer import encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
+from training.data.captions import fixed
 from training.data.errors import DataError
 from training.data.records import Prepared, Record, Skip
 from training.data.report import SkipReport
@@ -183,6 +184,7 @@ def _write_shard(
 ) -> tuple[Shard, list[Skip]]:
     members = source.buckets[job.aspect_ratio][job.first : job.stop]
     records = [source.record(int(number)) for number in members]
+    records = [replace(record, captions=fixed(record.captions)) for record in records]
     samples: list[tuple[Record, Prepared]] = []
     skips: list[Skip] = []
     for start in range(0, len(records), recipe.batch_size):

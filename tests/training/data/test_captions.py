@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.data.captions import Captions, draw_caption
+from training.data.captions import Captions, draw_caption, fixed
 
 STORY = "A cat sits on a mat. It is red. It sleeps. The sun shines. All is well."
 ELOQUENT = (
@@ -53,3 +53,10 @@ def test_caption_without_sentences_stays_whole():
 def test_given_short_caption_is_never_cut():
     captions = Captions(long=(STORY,), short=("One. Two. Three. Four.",), by_sentences=True)
     assert {text for _, text in draws(captions, 1.0)} == {"One. Two. Three. Four."}
+
+
+def test_fixed_captions_keep_the_whole_and_the_beginning():
+    kept = fixed(Captions(long=(STORY, "..."), by_sentences=True))
+    assert kept == Captions(long=(STORY, "..."), short=("A cat sits on a mat. It is red", "..."))
+    given = Captions(long=(STORY,), short=("cat",), by_sentences=True)
+    assert fixed(given) == Captions(long=(STORY,), short=("cat",))
