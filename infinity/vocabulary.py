@@ -84,8 +84,12 @@ class Vocabulary:
             raise CheckpointError(f"{VOCABULARY_FILE} must have {', '.join(names)}, and no more.")
         try:
             return cls(
-                **{name: _groups(data[name]) for name in names[:4]},
-                **{name: _texts(data[name]) for name in names[4:]},
+                objects=_groups(data["objects"]),
+                synonyms=_groups(data["synonyms"]),
+                scenes=_groups(data["scenes"]),
+                styles=_groups(data["styles"]),
+                colours=_texts(data["colours"]),
+                other_words=_texts(data["other_words"]),
             )
         except (AttributeError, TypeError) as error:
             raise CheckpointError(f"{VOCABULARY_FILE} is ill-formed: {error}") from error

@@ -25,7 +25,7 @@ class Command:
         self.capsys = capsys
         self.loaded: list[tuple] = []
 
-    def load(self, name_or_path, device=None, dtype=None, progress=None):
+    def load(self, name_or_path, device=None, dtype=None, progress=None, adapter=None):
         self.loaded.append((name_or_path, device, dtype))
         if progress is not None:
             progress("Reading the transformer", 0.5)
@@ -86,6 +86,15 @@ def test_every_sampling_option_reaches_the_request(run):
         guided_scales=3,
     )
     assert read_record("new/folder/x-0.png").request.seed == 0
+
+
+def test_preset_is_what_options_given_beside_it_replace(run):
+    arguments = ("a {red|blue} apple", "--preset", "paper", "--temperature", "0.5", "-o", "x.png")
+    assert run("generate", *arguments)[0] == 0
+    record = read_record("x.png")
+    assert (record.request.guidance, record.request.temperature) == (4.0, 0.5)
+    assert record.request.prompt in ("a red apple", "a blue apple")
+    assert record.template == "a {red|blue} apple"
 
 
 def test_scales_dir_gets_the_picture_after_every_scale(run):

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from infinity.errors import CheckpointError, RequestError
 from infinity.events import Done, Preview
+from infinity.presets import presets
 from infinity.registry import DEFAULT_MODEL, model_names
 from infinity.request import GenerationRequest
 
@@ -46,6 +47,9 @@ def generate(options: argparse.Namespace) -> None:
     )
     output = _png(options.output)
     pipeline = _load(options, options.model)
+    if options.preset is not None:
+        preset = presets(pipeline.spec, request.aspect_ratio)[options.preset]
+        request = request.resolved(preset.sampling)
     done = _draw(pipeline, request, options.scales_dir)
     _save(done, output)
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from infinity.cli import commands
 from infinity.errors import RequestError
+from infinity.presets import PRESET_NAMES
 from infinity.registry import DEFAULT_MODEL
 from infinity.request import parse_per_scale
 
@@ -27,7 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
     group = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
 
     command = _command(group, "generate", commands.generate, "draw a prompt")
-    command.add_argument("prompt")
+    command.add_argument("prompt", help="may have wildcards: a {red|blue} car")
     _add_sampling(command)
     _add_output(command, "infinity.png")
     command.add_argument(
@@ -73,6 +74,12 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
     group.add_argument("--aspect-ratio", default="1:1", help="width:height (default 1:1)")
     group.add_argument("--seed", type=int, default=0, help="0 to 4294967295 (default 0)")
     group.add_argument("--num-images", type=int, default=1, help="with seeds one after another")
+    group.add_argument(
+        "--preset",
+        choices=PRESET_NAMES,
+        help="settings to begin with, which those given here replace: balanced is the model's own, "
+        "paper the paper's evaluation, pyramid guidance from 1 to 5, fast without guidance at the end",
+    )
     group.add_argument("--guidance", type=_per_scale, help=f"1 is none; {per_scale}")
     group.add_argument("--temperature", type=_per_scale, help=f"0 is greedy; {per_scale}")
     group.add_argument("--top-k", type=int, help="1 is greedy; else no effect on two-way bits")

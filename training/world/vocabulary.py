@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,9 +33,7 @@ def world_vocabulary(concepts: Sequence[str], styles: Sequence[str]) -> Vocabula
         other_words=tuple(plural_of(noun) for noun in nouns),
     )
     others = _caption_words(concepts, styles) - vocabulary.words
-    return Vocabulary(
-        **vocabulary.to_dict() | {"other_words": (*vocabulary.other_words, *sorted(others))}
-    )
+    return replace(vocabulary, other_words=(*vocabulary.other_words, *sorted(others)))
 
 
 def _caption_words(concepts: Sequence[str], styles: Sequence[str]) -> set[str]:

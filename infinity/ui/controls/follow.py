@@ -52,14 +52,15 @@ def model_updates(spec: ModelSpec, aspect_ratio: str | None, style: str) -> list
 
     Aspect ratio and style stay where the model knows them; the sampling becomes the model's own.
     """
-    ratio = aspect_ratio if aspect_ratio in spec.schedules else spec.aspect_ratios[0]
+    if aspect_ratio is None or aspect_ratio not in spec.schedules:
+        aspect_ratio = spec.aspect_ratios[0]
     styles = style_choices(spec)
     kept = style if style in [phrase for _, phrase in styles] else NO_STYLE
     return [
         gr.update(info=describe(spec)),
-        gr.update(choices=aspect_choices(spec), value=ratio),
+        gr.update(choices=aspect_choices(spec), value=aspect_ratio),
         gr.update(choices=styles, value=kept, info=style_info(spec)),
-        *sampling_updates(spec.sampling, spec, ratio),
+        *sampling_updates(spec.sampling, spec, aspect_ratio),
     ]
 
 
