@@ -17,7 +17,7 @@ from tests.t5_folder import write_t5_folder
 from tests.tiny import TEXT_WIDTH, tiny_folder
 from training.engine.checkpoints import read_state
 from training.export import export
-from training.finetune.pixel_art import DOTS, pixel_art
+from training.pixel_art import DOTS, pixel_art
 from training.train import main
 
 

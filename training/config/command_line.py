@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic_settings import BaseSettings, CliSettingsSource
 from pydantic_settings import SettingsError as ParserError
 
 from training.config.errors import SettingsError, unknown
+from training.config.presets import preset_names
 from training.config.settings import TrainingConfig
 
 
@@ -28,7 +29,10 @@ def setting_types() -> Mapping[str, Any]:
     return types.MappingProxyType(dict(_walk(TrainingConfig, "")))
 
 
-def parse(arguments: Sequence[str], program: str | None = None) -> dict[str, Any]:
+PROGRAM = "python -m training.train"
+
+
+def parse(arguments: Sequence[str]) -> dict[str, Any]:
     """Only what was given, nested as ``TrainingConfig`` is; values are checked later.
 
     ``--help`` prints every setting and exits.
@@ -40,7 +44,7 @@ def parse(arguments: Sequence[str], program: str | None = None) -> dict[str, Any
     try:
         source = CliSettingsSource(
             _optional_model(),
-            cli_prog_name=program,
+            cli_prog_name=PROGRAM,
             cli_parse_args=words,
             cli_exit_on_error=False,
             cli_hide_none_type=True,
@@ -66,7 +70,7 @@ def _normalised(arguments: Sequence[str]) -> list[str]:
                 f"{option!r} follows no setting; write --name value, and quote values with spaces."
             )
         name = option.removeprefix("--").replace("-", "_")
-        known = {**setting_types(), **_EXTRA}
+        known = {**setting_types(), **dict.fromkeys(_EXTRA, str)}
         if name not in known:
             raise SettingsError(unknown(name, known))
         values = [attached] if attached else []
@@ -86,13 +90,18 @@ def _value(kind: Any, values: list[str]) -> list[str]:
     return values
 
 
-_EXTRA = {"preset": str, "config": str}
+_EXTRA = {
+    "preset": f"settings to begin with: {', '.join(preset_names())}",
+    "config": "a .json or .yaml file of settings",
+}
 
 
 @cache
 def _optional_model() -> type[BaseSettings]:
     """``TrainingConfig`` with nothing required, so that only what was given comes out."""
-    fields: dict[str, Any] = {name: (str | None, None) for name in _EXTRA}
+    fields: dict[str, Any] = {
+        name: (str | None, Field(None, description=text)) for name, text in _EXTRA.items()
+    }
     return create_model(
         "Settings",
         __base__=BaseSettings,
@@ -103,7 +112,11 @@ def _optional_model() -> type[BaseSettings]:
 
 
 def _optional_fields(section: type) -> dict[str, Any]:
-    return {name: (_optional(kind) | None, None) for name, kind in _fields(section).items()}
+    """The defaults are for ``--help`` alone."""
+    return {
+        name: (_optional(kind) | None, default if _section(kind) is None else None)
+        for name, (kind, default) in _fields(section).items()
+    }
 
 
 def _optional(kind: Any) -> Any:
@@ -113,15 +126,20 @@ def _optional(kind: Any) -> Any:
     return create_model(section.__name__, __doc__=section.__doc__, **_optional_fields(section))
 
 
-def _fields(section: type) -> dict[str, Any]:
-    """The types of a section's settings, without None and annotations."""
+def _fields(section: type) -> dict[str, tuple[Any, Any]]:
+    """A section's settings: type, without None and annotations, and default (None: required)."""
     hints = typing.get_type_hints(section)
-    names = (
-        section.model_fields
-        if issubclass(section, BaseModel)
-        else [field.name for field in dataclasses.fields(section)]
-    )
-    return {name: _plain(hints[name]) for name in names}
+    if issubclass(section, BaseModel):
+        fields = {
+            name: None if field.is_required() else field.default
+            for name, field in section.model_fields.items()
+        }
+    else:
+        fields = {
+            field.name: None if field.default is dataclasses.MISSING else field.default
+            for field in dataclasses.fields(section)
+        }
+    return {name: (_plain(hints[name]), default) for name, default in fields.items()}
 
 
 def _plain(kind: Any) -> Any:
@@ -143,7 +161,7 @@ def _section(kind: Any) -> type | None:
 
 
 def _walk(section: type, prefix: str) -> typing.Iterator[tuple[str, Any]]:
-    for name, kind in _fields(section).items():
+    for name, (kind, _) in _fields(section).items():
         yield prefix + name, kind
         if (inner := _section(kind)) is not None:
             yield from _walk(inner, f"{prefix}{name}.")

@@ -1,6 +1,6 @@
 """A worked example: the shipped default model learns pixel art, with pictures before and after.
 
-``python -m training.finetune.pixel_art`` makes the data, trains an adapter, exports it and draws the
+``python -m training.pixel_art`` makes the data, trains an adapter, exports it and draws the
 same prompts without and with it. Run again, it goes on where it stopped. Settings may be given as
 for training: ``--optimisation.steps 200``.
 """
@@ -82,7 +82,7 @@ def before_and_after(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 after an error, told in one sentence."""
-    parser = argparse.ArgumentParser(prog="python -m training.finetune.pixel_art")
+    parser = argparse.ArgumentParser(prog="python -m training.pixel_art")
     parser.add_argument("--pictures", type=int, default=1500, help="to learn from (default 1500)")
     parser.add_argument("--shown", type=int, default=SHOWN, help=f"prompts drawn ({SHOWN})")
     options, settings = parser.parse_known_args(arguments)
