@@ -23,6 +23,8 @@ from infinity.rewriter import RewriterSettings
 
 MINUTE = 60.0
 MAX_VISITORS = 10_000
+SPACE_USER = "hf:"
+"""How the name of a visitor begins who logged in on a Space."""
 PICTURE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
 
 Login = Literal["none", "password", "huggingface"]
@@ -133,6 +135,8 @@ class Allowance:
         Raises:
             RequestError: the host does not allow it, or not yet.
         """
+        if self.hosting.login == "huggingface" and not visitor.startswith(SPACE_USER):
+            raise RequestError("Log in with Hugging Face first; the button is at the top.")
         if request is not None:
             self.check(request)
         most = self.hosting.requests_per_minute
@@ -154,17 +158,20 @@ class Allowance:
 
     def check(self, request: GenerationRequest) -> None:
         """Raises RequestError for a request beyond the host's limits."""
-        most = self.hosting.max_prompt_characters
-        for what in ("prompt", "negative_prompt"):
-            if len(getattr(request, what)) > most:
-                raise RequestError(
-                    f"This page takes a {what.replace('_', ' ')} of at most {most:,} characters; "
-                    "shorten it."
-                )
+        self.check_prompt(request.prompt)
+        self.check_prompt(request.negative_prompt, "negative prompt")
         if request.num_images > self.hosting.max_pictures:
             raise RequestError(
                 f"This page draws at most {self.hosting.max_pictures} pictures a request; "
                 "ask for fewer."
+            )
+
+    def check_prompt(self, prompt: str, what: str = "prompt") -> None:
+        """Raises RequestError for a prompt beyond the host's limit."""
+        most = self.hosting.max_prompt_characters
+        if len(prompt) > most:
+            raise RequestError(
+                f"This page takes a {what} of at most {most:,} characters; shorten it."
             )
 
     def _forget(self, now: float) -> None:

@@ -181,10 +181,19 @@ class ModelManager:
         Raises:
             RequestError: unknown name or memory setting. Otherwise as :meth:`get`.
         """
-        if saving is not None and get_saving(saving) is not get_saving(self.saving_of(name)):
+        if saving is not None:
+            self.choose_saving(name, saving)
+        return self.get(name, progress)
+
+    def choose_saving(self, name: str, saving: str) -> None:
+        """The memory setting a model loads with from now on; one loaded with another is let go.
+
+        Raises:
+            RequestError: unknown memory setting.
+        """
+        if get_saving(saving) is not get_saving(self.saving_of(name)):
             self.unload(name)
             self._savings[name] = saving
-        return self.get(name, progress)
 
     def saving_of(self, name: str) -> str:
         """The name of a model's memory setting."""

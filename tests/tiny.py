@@ -66,6 +66,7 @@ class WordsEncoder:
         self.width = width
         self.max_tokens = max_tokens
         self.nbytes = 0
+        self.is_loaded = False
         self.released = 0
         self.prompts: list[str] = []
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.events import api
 
 from infinity.errors import CheckpointError
+from infinity.hosting import Hosting
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL, MODEL_SPECS
 from infinity.spec import ModelSpec
-from infinity.ui.api import make_generate
-from infinity.ui.generate_tab import ONE_AT_A_TIME, build_generate_tab
+from infinity.ui.api import build_api
+from infinity.ui.generate_tab import build_generate_tab
 from infinity.ui.grid_run import grid_session
 from infinity.ui.grid_tab import build_grid_tab
 from infinity.ui.history_tab import build_history_tab, build_keeper
+from infinity.ui.hosted import Health, build_login, hosted_options
+from infinity.ui.models_tab import build_models_tab
+from infinity.ui.prompt_help import build_prompt_help
 from infinity.ui.replay import TABS_STYLE_SHEET, Replay, wire_replay
 from infinity.ui.runs import Runs
 from infinity.ui.settings_panel import CONTROLS_STYLE_SHEET
@@ -26,7 +31,8 @@ logger = logging.getLogger(__name__)
 
 TITLE = "Infinity"
 HOUR, DAY = 3600, 86400
-MAX_QUEUE = 64
+API_PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+MORE_STYLE_SHEET = Path(__file__).with_name("more_tabs.css")
 
 HEADER = """
 <header class="masthead"><h1><span aria-hidden="true">∞</span> Infinity</h1>
@@ -48,28 +54,48 @@ def build_app(
         CheckpointError: its folder is missing or damaged.
     """
     runs = runs if runs is not None else Runs()
-    models = offered_models(manager, model)
+    hosting = runs.allowance.hosting
+    models = offered_models(manager, model, hosting.models)
     written: set[str] = set()
     with gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=(HOUR, DAY)) as app:
+        # First, so that no other handler has taken one of its names.
+        build_api(manager, runs, models, model, written.add)
         with gr.Row(elem_id="top"):
             gr.HTML(HEADER)
-            opened = gr.UploadButton("Open a PNG", size="sm", scale=0, elem_id="open-png")
+            opened = gr.UploadButton(
+                "Open a PNG",
+                file_types=list(hosting.upload_types),
+                size="sm",
+                scale=0,
+                elem_id="open-png",
+            )
+            build_login(hosting)
         note = gr.HTML("", elem_id="note")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate"):
-                generate = build_generate_tab(manager, runs, models, model, written.add)
+                generate = build_generate_tab(
+                    manager,
+                    runs,
+                    models,
+                    model,
+                    written.add,
+                    below_prompt=lambda prompt: build_prompt_help(prompt, runs.allowance),
+                )
             replay = Replay(generate.controls, tabs, note, models)
             with gr.Tab("Grid", id="grid"):
                 grid = build_grid_tab(manager, runs, models, generate.controls, written.add)
-            with gr.Tab("History", id="history"):
-                build_history_tab(replay, written.add)
-        build_keeper(generate.finished, grid.finished)
+            if hosting.history:
+                with gr.Tab("History", id="history"):
+                    build_history_tab(replay, written.add)
+            with gr.Tab("Models", id="models-tab") as models_tab:
+                build_models_tab(
+                    models_tab, manager, models, model, generate.controls, public=hosting.public
+                )
+            with gr.Tab("API", id="api-tab"):
+                gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
+        if hosting.history:
+            build_keeper(generate.finished, grid.finished)
         wire_replay(app, replay, grid.axes, opened)
-        api(
-            make_generate(manager, runs, tuple(models), model, written.add),
-            api_name="generate",
-            **ONE_AT_A_TIME,
-        )
 
         def leave(request: gr.Request) -> None:
             runs.stop(request.session_hash or "")
@@ -77,13 +103,21 @@ def build_app(
 
         app.unload(leave)
     app.temp_file_sets.append(written)
-    return app.queue(max_size=MAX_QUEUE)
+    return app.queue(max_size=hosting.queue_length)
 
 
-def offered_models(manager: ModelManager, chosen: str) -> dict[str, ModelSpec]:
-    """What can be drawn with: models with weights, ``chosen`` first. Raises as :func:`build_app`."""
+def offered_models(
+    manager: ModelManager, chosen: str, only: Collection[str] = ()
+) -> dict[str, ModelSpec]:
+    """What can be drawn with: models with weights, ``chosen`` first. Raises as :func:`build_app`.
+
+    Args:
+        only: the names that the host allows; empty for all.
+    """
     models = {chosen: manager.spec(chosen)}
     for name in manager.names():
+        if only and name not in only:
+            continue
         if name in MODEL_SPECS and MODEL_SPECS[name].hub is None:
             continue  # a size of the paper that nobody released
         try:
@@ -93,12 +127,18 @@ def offered_models(manager: ModelManager, chosen: str) -> dict[str, ModelSpec]:
     return models
 
 
-def launch_options() -> dict[str, Any]:
-    """Keyword arguments of ``launch`` that belong to the page: looks, and nothing kept of its users."""
+def launch_options(hosting: Hosting | None = None, health: Health | None = None) -> dict[str, Any]:
+    """Keyword arguments of ``launch`` that belong to the page: looks, and nothing kept of its users.
+
+    Args:
+        hosting: adds what the host's settings ask for (see :func:`hosted_options`).
+        health: adds its address.
+    """
     return {
         "theme": theme(),
-        "css_paths": [STYLE_SHEET, CONTROLS_STYLE_SHEET, TABS_STYLE_SHEET],
+        "css_paths": [STYLE_SHEET, CONTROLS_STYLE_SHEET, TABS_STYLE_SHEET, MORE_STYLE_SHEET],
         "footer_links": ["api", "settings"],
         "run_history": False,
         "ssr_mode": False,
+        **hosted_options(hosting or Hosting(), health),
     }

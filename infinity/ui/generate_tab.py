@@ -54,17 +54,19 @@ def build_generate_tab(
     models: Mapping[str, ModelSpec],
     chosen: str,
     keep_track: Callable[[str], None],
+    below_prompt: Callable[[gr.Textbox], None] | None = None,
 ) -> GenerateTab:
     """Lay out the tab inside the current Blocks and wire its events.
 
     Args:
         models: every model on offer, by name; ``chosen`` is the one to begin with.
         keep_track: told the path of every file written, so that old ones are cleaned up.
+        below_prompt: lays out more below the prompt, which it is given.
     """
     controls = build_controls(models, chosen)
     samples = read_examples()
     outputs, examples, panel = _lay_out(
-        controls, models, chosen, samples, present.idle(models[chosen])
+        controls, models, chosen, samples, present.idle(models[chosen]), below_prompt
     )
     _wire_runs(
         controls,
@@ -85,6 +87,7 @@ def _lay_out(
     chosen: str,
     samples: Sequence[Example],
     view: View,
+    below_prompt: Callable[[gr.Textbox], None] | None,
 ) -> tuple[Outputs, gr.Dataset, SettingsPanel]:
     with gr.Row(elem_id="ask", equal_height=False):
         with gr.Column(scale=1, min_width=240, elem_id="ask-prompt"):
@@ -92,6 +95,8 @@ def _lay_out(
         with gr.Column(scale=0, min_width=140, elem_id="ask-buttons"):
             generate = gr.Button("Generate", variant="primary", elem_id="generate")
             stop = gr.Button("Stop", variant="secondary", visible=False, elem_id="stop")
+    if below_prompt is not None:
+        below_prompt(controls.prompt)
     examples = gr.Dataset(
         components=[gr.HTML(render=False)],
         samples=[[sample.html] for sample in samples],

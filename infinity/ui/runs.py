@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from infinity.hosting import Allowance
+from infinity.hosting import SPACE_USER, Allowance
 from infinity.request import GenerationRequest
 
 
@@ -58,7 +58,7 @@ class Runs:
         """
         if self._is_busy(session):
             return False
-        self.allowance.admit(run.visitor or session, run.request)
+        self.allowance.admit(run.visitor or f"session:{session}", run.request)
         with self._lock:
             if session in self._waiting or self._drawing(session):
                 return False
@@ -100,7 +100,7 @@ class Runs:
         Raises:
             RequestError: the host does not allow it, or not yet.
         """
-        self.allowance.admit(run.visitor or session, run.request)
+        self.allowance.admit(run.visitor or f"session:{session}", run.request)
         with self._lock:
             self._running.setdefault(session, []).append(run)
         try:
@@ -142,6 +142,11 @@ class Runs:
 
 def visitor_of(request: gr.Request) -> str:
     """Whom a request counts for: who is logged in, else the address it came from, else its session."""
+    scope = getattr(getattr(request, "request", None), "scope", {})
+    profile = (scope.get("session") or {}).get("oauth_info", {}).get("userinfo", {})
+    if name := profile.get("preferred_username"):
+        return f"{SPACE_USER}{name}"
+    if name := getattr(request, "username", None):
+        return f"user:{name}"
     client = getattr(request, "client", None)
-    address = client.host if client else None
-    return getattr(request, "username", None) or address or request.session_hash or ""
+    return client.host if client else f"session:{request.session_hash or ''}"

@@ -11,7 +11,9 @@ from PIL import Image
 
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import RequestError
+from infinity.estimate import MemoryNeed
 from infinity.events import Cancelled, Done, Event, Preview, Refined
+from infinity.manager import Loaded, LoadPlan
 from infinity.metadata import PictureRecord, attach
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, PreviewPolicy, SamplingParams
@@ -146,9 +148,52 @@ class FakeManager:
         }
         self.load_seconds = 0.0
         self.load_error: Exception | None = None
+        self.in_memory: list[str] = []
+        self.savings: dict[str, str] = {}
+        self.memory_budget: int | None = None
+        self.free = 8 * 10**9
+        self.obstacle = ""
 
     def names(self) -> tuple[str, ...]:
         return tuple(self.pipelines)
+
+    def loaded(self) -> tuple[Loaded, ...]:
+        return tuple(
+            Loaded(name, 1_500_000_000, "cpu", "float32", "cpu", self.saving_of(name))
+            for name in self.in_memory
+        )
+
+    def saving_of(self, name: str) -> str:
+        return self.savings.get(name, "none")
+
+    def choose_saving(self, name: str, saving: str) -> None:
+        self.savings[name] = saving
+
+    def unload(self, name: str) -> bool:
+        was = name in self.in_memory
+        self.in_memory = [other for other in self.in_memory if other != name]
+        return was
+
+    def set_budget(self, nbytes: int | None) -> None:
+        self.memory_budget = nbytes
+
+    def plan(self, name: str, saving: str | None = None) -> LoadPlan:
+        self.spec(name)
+        gb = 10**9
+        return LoadPlan(
+            name=name,
+            saving=saving or self.saving_of(name),
+            device="cpu",
+            dtype="float32",
+            need=MemoryNeed(
+                transformer=gb, tokenizer=gb, text_encoder=gb, cache=gb, working=gb,
+                device=5 * gb, host=0,
+            ),
+            free=self.free,
+            total=8 * gb,
+            download=0,
+            obstacle=self.obstacle,
+        )  # fmt: skip
 
     def spec(self, name: str) -> ModelSpec:
         if name not in self.pipelines:
@@ -162,6 +207,7 @@ class FakeManager:
             for step in range(10):
                 progress("Reading the transformer", step / 10)
                 time.sleep(self.load_seconds / 10)
+        self.in_memory = [*(other for other in self.in_memory if other != name), name]
         return self.pipelines[name]
 
 

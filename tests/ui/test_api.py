@@ -1,9 +1,10 @@
-"""The running server as a program sees it: /generate, and nothing else."""
+"""The running server as a program sees it: every named endpoint, and nothing else."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -172,16 +173,90 @@ def test_many_at_once_are_all_answered_alike(client, runs):
     assert len(runs) == 0
 
 
-def test_only_generate_is_offered(client):
-    described = client.view_api(return_format="dict", print_info=False)
-    assert set(described["named_endpoints"]) == {"/generate"}
-    assert described["unnamed_endpoints"] == {}
-    parameters = described["named_endpoints"]["/generate"]["parameters"]
+ENDPOINTS = {"/generate", "/stop", "/models", "/rewrite", "/plan", "/load", "/unload"}
+
+
+def described(client: Client) -> dict[str, Any]:
+    found = client.view_api(return_format="dict", print_info=False)
+    assert isinstance(found, dict)
+    assert found["unnamed_endpoints"] == {}
+    return found["named_endpoints"]
+
+
+def test_every_endpoint_is_offered_and_described(client):
+    endpoints = described(client)
+    assert set(endpoints) == ENDPOINTS
+    for name, endpoint in endpoints.items():
+        assert endpoint["description"], name
+        for parameter in endpoint["parameters"]:
+            assert parameter["parameter_name"], name
+    parameters = endpoints["/generate"]["parameters"]
     assert [p["parameter_name"] for p in parameters] == [
         "prompt", "negative_prompt", "model", "aspect_ratio", "seed",
         "guidance", "temperature", "top_k", "top_p", "num_images",
     ]  # fmt: skip
     assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 9
+
+
+def test_models_tell_what_they_draw_and_whether_they_are_in_memory(client):
+    client.predict("a red apple", api_name="/generate")
+    tiny = next(m for m in client.predict(api_name="/models") if m["name"] == "tiny")
+    assert tiny["aspect_ratios"] == {"1:1": [16, 16], "3:2": [18, 12], "2:3": [12, 18]}
+    assert tiny["loaded"] is True
+    assert (tiny["bytes"], tiny["device"], tiny["dtype"]) == (PIPELINE.nbytes, "cpu", "float32")
+
+
+def test_models_are_planned_loaded_and_unloaded(client):
+    assert client.predict("tiny", api_name="/load") == {"name": "tiny", "bytes": PIPELINE.nbytes}
+    assert client.predict("tiny", api_name="/unload") is True
+    assert client.predict("tiny", api_name="/unload") is False
+    plan = client.predict("tiny", "most", api_name="/plan")
+    assert (plan["saving"], plan["obstacle"]) == ("most", "")
+    assert plan["need"] > 0
+
+
+@pytest.mark.parametrize("name", ["/plan", "/load", "/unload"])
+def test_unknown_model_is_one_sentence_everywhere(client, name):
+    with pytest.raises(AppError, match="Unknown model 'tyni'; choose one of tiny"):
+        client.predict("tyni", api_name=name)
+
+
+def test_stop_with_nothing_running_says_so(client):
+    assert client.predict(api_name="/stop") is False
+
+
+def test_prompt_help_is_off_until_the_host_sets_it_up(client):
+    with pytest.raises(AppError, match="Prompt help is off"):
+        client.predict("a fox", api_name="/rewrite")
+
+
+def blocks_of(language: str) -> list[str]:
+    """The examples of docs/api.md, which the page shows."""
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_python_example_runs(url, capsys, monkeypatch, tmp_path):
+    (example,) = blocks_of("python")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    exec(compile(example.replace("http://127.0.0.1:7860", url), "docs/api.md", "exec"), {})
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("Loaded")]
+    assert lines[0].endswith(".png")
+    assert any(line.startswith("tiny ") for line in lines)
+
+
+def test_curl_example_runs(url):
+    (example,) = blocks_of("bash")
+    script = example.replace("http://127.0.0.1:7860/", url)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "event: complete" in done.stdout, done.stdout
+    address = json.loads(done.stdout.strip().splitlines()[-1].removeprefix("data: "))[0][0]["url"]
+    with urllib.request.urlopen(address, timeout=60) as reply:
+        assert reply.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
 def test_page_names_no_foreign_host(url):

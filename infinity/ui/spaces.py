@@ -1,0 +1,138 @@
+"""A GPU that several Spaces share: drawing goes through ``spaces.GPU`` where that package is.
+
+There the drawing runs in a process forked for it, for a time that is booked beforehand. So only
+plain things cross over: a model's name and the request one way, events with pictures the other; an
+error crosses as a value, for the package would hide what it says. Elsewhere nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, cast
+from weakref import WeakValueDictionary
+
+from infinity.errors import InfinityError
+from infinity.estimate import gpu_seconds
+from infinity.events import Cancelled, Event, Preview
+from infinity.pipeline import InfinityPipeline
+from infinity.request import GenerationRequest, PreviewPolicy
+
+Gpu = Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]
+
+
+def shared_gpu() -> Gpu | None:
+    """``spaces.GPU``; None where the package is not installed.
+
+    Call it before anything asks for CUDA: importing the package prepares torch for it.
+    """
+    try:
+        return cast(Gpu, import_module("spaces").GPU)
+    except ModuleNotFoundError as error:
+        if error.name != "spaces":
+            raise
+        return None
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a model was loaded: plain things, so that another process can load it the same way."""
+
+    source: str
+    device: Any
+    dtype: Any
+    options: tuple[tuple[str, Any], ...]
+
+
+class SharedGpuLoader:
+    """Loads models as ``InfinityPipeline.from_pretrained`` does; they draw on the shared GPU.
+
+    Args:
+        gpu: ``spaces.GPU`` or a stand-in.
+        load: how a model is loaded; for tests.
+    """
+
+    def __init__(self, gpu: Gpu, load: Callable[..., Any] = InfinityPipeline.from_pretrained):
+        self._load = load
+        self._pipelines: WeakValueDictionary[Call, Any] = WeakValueDictionary()
+        self._reloaded: dict[Call, Any] = {}
+        self._draw = gpu(duration=self.seconds)(self._events)
+
+    def __call__(
+        self, name_or_path: str, device: Any, dtype: Any, progress: Any, **options: Any
+    ) -> Any:
+        call = Call(name_or_path, device, dtype, tuple(sorted(options.items())))
+        self._pipelines[call] = pipeline = self._load(
+            name_or_path, device, dtype, progress, **options
+        )
+        return SharedGpuPipeline(pipeline, call, self._draw)
+
+    def seconds(
+        self, call: Call, request: GenerationRequest, previews: PreviewPolicy, refine: bool
+    ) -> int:
+        """What to book for a request."""
+        return gpu_seconds(self._pipelines[call].spec, request)
+
+    def _events(
+        self, call: Call, request: GenerationRequest, previews: PreviewPolicy, refine: bool
+    ) -> Iterator[Event | InfinityError]:
+        """Runs in the forked process, which may be older than the model: it then loads it itself."""
+        try:
+            pipeline = self._pipelines.get(call) or self._reloaded.get(call)
+            if pipeline is None:
+                pipeline = self._load(call.source, call.device, call.dtype, **dict(call.options))
+                self._reloaded[call] = pipeline
+            yield from pipeline.stream(request, previews=previews, refine=refine)
+        except InfinityError as error:
+            yield error
+
+
+class SharedGpuPipeline:
+    """A pipeline whose drawing happens elsewhere; everything else is the pipeline's own."""
+
+    def __init__(self, pipeline: Any, call: Call, draw: Callable[..., Any]) -> None:
+        self._pipeline = pipeline
+        self._call = call
+        self._draw = draw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+    def prepare_previews(self) -> None:
+        """Nothing: there is no GPU to prepare them on until somebody draws."""
+
+    def stream(
+        self,
+        request: GenerationRequest,
+        *,
+        cancel: threading.Event | None = None,
+        previews: PreviewPolicy = "live",
+        refine: bool = False,
+    ) -> Iterator[Event]:
+        """As ``InfinityPipeline.stream``; a stop is heeded after the scale that is being drawn."""
+        self._pipeline.check(request)
+        return self._stream(request, cancel or threading.Event(), previews, refine)
+
+    def _stream(
+        self,
+        request: GenerationRequest,
+        cancel: threading.Event,
+        previews: PreviewPolicy,
+        refine: bool,
+    ) -> Iterator[Event]:
+        events = self._draw(self._call, request, previews, refine)
+        completed = 0
+        try:
+            for event in events:
+                if isinstance(event, InfinityError):
+                    raise event
+                if isinstance(event, Preview):
+                    completed = event.index + 1
+                    if cancel.is_set():
+                        yield Cancelled(completed_scales=completed)
+                        return
+                yield event
+        finally:
+            events.close()

@@ -1,0 +1,149 @@
+"""The Models tab's handlers and texts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infinity.errors import ResourceError
+from infinity.ui.models_tab import (
+    loaded_html,
+    make_load,
+    make_look,
+    make_unload,
+    plan_html,
+    size,
+    status_html,
+)
+from tests.ui.fakes import FakeManager
+
+NUM_CONTROLS = 20
+
+
+class Tab:
+    def __init__(self) -> None:
+        self.manager: Any = FakeManager()
+        self.models = {name: self.manager.spec(name) for name in self.manager.names()}
+        self.look = make_look(self.manager, self.models)
+        self.unload = make_unload(self.manager, self.models)
+
+    def load(
+        self, name: str = "other", saving: str = "none", count: int | None = None
+    ) -> list[Any]:
+        handler = make_load(self.manager, self.models, count or NUM_CONTROLS)
+        return list(handler(name, saving, "1:1", ""))
+
+
+@pytest.fixture
+def tab() -> Tab:
+    return Tab()
+
+
+def test_empty_memory_is_told_in_words(tab):
+    assert "No model is in memory" in tab.look("default")[0]
+
+
+def test_loaded_models_are_listed_the_newest_first(tab):
+    tab.manager.get("other")
+    tab.manager.get("default")
+    table = tab.look("default")[0]
+    assert table.index("Infinity emoji") < table.index("Another model")
+    for fact in ("1.5 GB", "float32", "cpu", "3.0 GB altogether"):
+        assert fact in table
+
+
+def test_need_is_shown_before_loading(tab):
+    _, saving, plan, button = tab.look("other")
+    assert tab.manager.in_memory == []
+    assert saving["value"] == "none"
+    for fact in ("5.0 GB on cpu, float32", "8.0 GB free of 8.0 GB", "nothing"):
+        assert fact in plan
+    assert "alert" not in plan
+    assert button["interactive"] is True
+
+
+def test_too_little_memory_is_told_but_not_forbidden(tab):
+    tab.manager.free = 4 * 10**9
+    _, _, plan, button = tab.look("other")
+    assert "more than the free memory" in plan
+    assert button["interactive"] is True
+
+
+def test_obstacle_is_told_and_the_button_is_off(tab):
+    tab.manager.obstacle = "The network cannot be reached; <check> it."
+    _, _, plan, button = tab.look("other")
+    assert "cannot be reached; &lt;check&gt; it." in plan
+    assert button["interactive"] is False
+
+
+def test_loading_shows_progress_and_switches_the_generate_tab(tab):
+    tab.manager.load_seconds = 0.3
+    updates = tab.load(saving="some")
+    texts = [update[0] for update in updates]
+    assert any("Reading the transformer · " in text for text in texts)
+    assert "Another model is loaded and chosen." in texts[-1]
+    assert updates[-1][2]["value"] == "other"
+    assert tab.manager.in_memory == ["other"]
+    assert tab.manager.saving_of("other") == "some"
+
+
+def test_obstacle_stops_a_load_before_it_begins(tab):
+    tab.manager.obstacle = "The disk is full."
+    (update,) = tab.load()
+    assert "The disk is full." in update[0]
+    assert tab.manager.in_memory == []
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(ResourceError("No network."), "No network."), (ZeroDivisionError("x"), "unexpected")],
+)
+def test_failed_load_is_one_sentence_and_changes_no_control(tab, error, text):
+    tab.manager.load_error = error
+    last = tab.load()[-1]
+    assert text in last[0]
+    assert 'role="alert"' in last[0]
+    assert all("value" not in update for update in last[2:])
+    assert len(last) == 2 + NUM_CONTROLS
+
+
+def test_unload_says_what_it_did(tab):
+    tab.manager.get("other")
+    assert "Another model is unloaded." in tab.unload("other")
+    assert "Another model was not loaded." in tab.unload("other")
+
+
+def test_released_text_encoder_is_told(tab):
+    tab.manager.get("other")
+    (loaded,) = tab.manager.loaded()
+    assert "not loaded" in loaded_html((replace(loaded, text_place=""),), tab.models)
+
+
+def test_host_memory_shows_where_it_is_another(tab):
+    plan = tab.manager.plan("other")
+    assert "Ordinary memory besides" not in plan_html(plan)
+    assert "Ordinary memory besides" in plan_html(
+        replace(plan, need=replace(plan.need, host=10**9))
+    )
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "text"),
+    [
+        (0, "0 kB"),
+        (1200, "1 kB"),
+        (38_000_000, "38 MB"),
+        (999_600_000, "1.0 GB"),
+        (12_340_000_000, "12.3 GB"),
+    ],
+)
+def test_sizes_are_short(nbytes, text):
+    assert size(nbytes) == text
+
+
+def test_status_has_a_progress_bar_that_is_read_out():
+    html = status_html("Reading", "loading", 0.25)
+    assert 'aria-valuenow="25"' in html
+    assert "Reading · 25%" in html
