@@ -33,7 +33,7 @@ KEPT_FROM = 10_000
 """Records from which on a list is written to disk; shorter ones are read again in seconds."""
 
 _VERSION = 1
-_CHUNK, _THREADS = 4096, 8
+_CHUNK, _PART, _THREADS = 4096, 64, 8
 _SCHEMA = pa.schema(
     [
         ("key", pa.large_string()),
@@ -84,7 +84,9 @@ def open_catalogue(
     name: str,
     entries: Callable[[], Iterable[Entry | Skip]],
     measure: Callable[[Entry], Entry | Skip],
-    fingerprint: str | None,
+    fingerprint: str,
+    *,
+    pictures_apart: bool = False,
 ) -> Catalogue:
     """The list of a source, from disk where it was written before and is still true.
 
@@ -92,10 +94,10 @@ def open_catalogue(
         name: of the source, for the progress bar.
         entries: reads the source.
         measure: fills in the size of a picture whose size the source does not tell.
-        fingerprint: changes whenever the source does; None: nothing is kept.
+        fingerprint: changes whenever the source does.
+        pictures_apart: but not when its pictures do, so that a list is only kept where none is
+            missing or broken.
     """
-    if fingerprint is None:
-        return _build(name, entries(), measure)
     tag = hashlib.sha256(f"{_VERSION}\n{fingerprint}".encode()).hexdigest()
     path = cache_folder() / "catalogues" / f"{tag}.arrow"
     try:
@@ -104,7 +106,8 @@ def open_catalogue(
             if path.is_file():
                 return _read(path)
             catalogue = _build(name, entries(), measure)
-            if catalogue.report.seen >= KEPT_FROM:
+            faulty = {"missing file", "broken picture"} & set(catalogue.report.counts)
+            if catalogue.report.seen >= KEPT_FROM and not (pictures_apart and faulty):
                 _write(catalogue, path)
             return catalogue
     except (PermissionError, pa.ArrowInvalid) as error:
@@ -122,7 +125,14 @@ def _build(
         tqdm(desc=f"listing {name}", unit=" records", delay=2) as bar,
     ):
         for chunk in _chunks(entries):
-            measured = list(pool.map(lambda item: _measured(item, measure), chunk))
+            parts = (chunk[start : start + _PART] for start in range(0, len(chunk), _PART))
+            measured = [
+                item
+                for part in pool.map(
+                    lambda part: [_measured(item, measure) for item in part], parts
+                )
+                for item in part
+            ]
             usable = [item for item in measured if isinstance(item, Entry)]
             report.add(len(chunk), (item for item in measured if isinstance(item, Skip)))
             tables.append(pa.Table.from_pylist([_row(entry) for entry in usable], _SCHEMA))

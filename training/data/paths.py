@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from training.data.errors import DataError
 
 _ASIDE = frozenset({"splits", "annotations", "jsonls", "manifests"})
 """Folders that hold manifests beside the pictures' folder: paths may start one level above."""
+
+_JUDGED_FOLDERS = 4096
 
 
 class PictureFolders:
@@ -28,6 +31,7 @@ class PictureFolders:
         above = (folder.parent,) if folder.name in _ASIDE else ()
         named = [Path(other).resolve() for other in others]
         self.bases = list(dict.fromkeys((folder, *above, *named, Path.cwd())))
+        self._holds_parent = lru_cache(_JUDGED_FOLDERS)(self._judge_parent)
 
     def find(self, text: str, where: str) -> Path:
         """The file that ``text`` names; it may not exist.
@@ -69,6 +73,13 @@ class PictureFolders:
 
     def _is_inside(self, path: Path, text: str) -> bool:
         climbs = ".." in PurePosixPath(text).parts
+        if path.is_symlink() or path.name == "..":
+            return self._holds(path.resolve(), climbs)
+        return self._holds_parent(path.parent, climbs)
+
+    def _holds(self, resolved: Path, climbs: bool) -> bool:
         allowed = self.bases[:-1] if climbs else self.bases
-        resolved = path.resolve()
         return any(resolved.is_relative_to(base) for base in allowed)
+
+    def _judge_parent(self, parent: Path, climbs: bool) -> bool:
+        return self._holds(parent.resolve(), climbs)

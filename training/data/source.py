@@ -189,7 +189,7 @@ def _nearest(ratios: np.ndarray, schedules: Mapping[str, ScaleSchedule]) -> np.n
 def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
     entries: Callable[[], Iterator[Entry | Skip]]
     opener: Opener = _file
-    fingerprint: str | None = None
+    manifest = False
     if format == "folder":
         entries = partial(folder_entries, Path(source))
         fingerprint = _folder_fingerprint(Path(source))
@@ -197,7 +197,7 @@ def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
         shards = shard_names(source)
         entries = partial(_each, shards, partial(shard_entries, settings=settings))
         opener = _member
-        fingerprint = _shards_fingerprint(shards)
+        fingerprint = "\n".join(map(_file_fingerprint, shards))
     elif format == "huggingface":
         table = Table(source, settings)
         entries, fingerprint = table.entries, table.fingerprint
@@ -207,11 +207,20 @@ def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
         read = coco_entries if format == "coco" else partial(manifest_entries, root=root)
         files = manifest_of(source, format)
         entries = partial(_each, files, partial(read, settings=settings))
-    if fingerprint is not None:
-        chosen = settings.image_field, settings.caption_field, settings.short_caption_field
-        fingerprint = f"{format} {source} {chosen} {fingerprint}"
-    measure = partial(_measure, opener=opener)
-    return CataloguePart(open_catalogue(source, entries, measure, fingerprint), opener)
+        fingerprint = "\n".join(_file_fingerprint(str(file)) for file in files)
+        manifest = True
+    chosen = (
+        format, source, settings.image_field, settings.caption_field,
+        settings.short_caption_field, settings.picture_folders, str(Path.cwd()) if manifest else "",
+    )  # fmt: skip
+    catalogue = open_catalogue(
+        source,
+        entries,
+        partial(_measure, opener=opener),
+        f"{chosen}\n{fingerprint}",
+        pictures_apart=manifest,
+    )
+    return CataloguePart(catalogue, opener)
 
 
 def _each(
@@ -273,12 +282,12 @@ def _folder_fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _shards_fingerprint(shards: Sequence[str]) -> str:
-    tags = []
-    for shard in shards:
-        if is_url(shard):
-            tags.append(f"{shard} {file_tag(shard)}")
-        elif Path(shard).is_file():
-            state = Path(shard).stat()
-            tags.append(f"{Path(shard).resolve()} {state.st_size} {state.st_mtime_ns}")
-    return "\n".join(tags)
+def _file_fingerprint(name: str) -> str:
+    """Of a file here or over http; empty where there is none, which reading it will tell."""
+    if is_url(name):
+        return f"{name} {file_tag(name)}"
+    path = Path(name)
+    if not path.is_file():
+        return ""
+    state = path.stat()
+    return f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"

@@ -245,3 +245,21 @@ def test_large_lists_are_kept_and_read_again_while_they_are_true(pictures, monke
     monkeypatch.setenv("XDG_CACHE_HOME", str(pictures.parent / "cache"))
     (pictures / "0000.txt").write_text("changed")
     assert records(opened(pictures))[0].captions.long == ("changed",)
+
+
+def test_list_of_a_manifest_is_kept_only_where_no_picture_is_missing(pictures, monkeypatch):
+    from training.data import catalogue
+
+    monkeypatch.setattr(catalogue, "KEPT_FROM", 2)
+    lines = [{"image": f"000{number}.png", "caption": "x"} for number in range(3)]
+    manifest = write_lines(pictures / "list.jsonl", *lines)
+    (pictures / "0002.png").rename(pictures / "away.png")
+    assert len(opened(manifest)) == 2
+    (pictures / "away.png").rename(pictures / "0002.png")
+    assert len(opened(manifest)) == 3
+    kept = list((pictures.parent / "cache" / "infinity" / "catalogues").glob("*.arrow"))
+    assert len(kept) == 1
+    (pictures / "0002.png").unlink()
+    assert len(opened(manifest)) == 3, "the list is kept; loading will tell"
+    write_lines(manifest, *lines[:1])
+    assert len(opened(manifest)) == 1
