@@ -120,7 +120,10 @@ def convert(options: argparse.Namespace) -> None:
 
 
 def models(options: argparse.Namespace) -> None:
-    from infinity.manager import ModelManager, parameter_count
+    import torch
+
+    from infinity.estimate import weight_bytes
+    from infinity.manager import ModelManager
 
     manager = ModelManager()
     rows = [("NAME", "PARAMETERS", "PICTURE", "ASPECT RATIOS", "WEIGHTS")]
@@ -138,7 +141,8 @@ def models(options: argparse.Namespace) -> None:
         shown = (
             " ".join(ratios) if len(ratios) <= 3 else f"{len(ratios)}, {ratios[0]} to {ratios[-1]}"
         )
-        rows.append((name, _millions(parameter_count(spec)), f"{width}x{height}", shown, weights))
+        float32 = sum(weight_bytes(spec.transformer, spec.tokenizer, torch.float32))
+        rows.append((name, _millions(float32 // 4), f"{width}x{height}", shown, weights))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for *cells, last in rows:
         padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
