@@ -6,9 +6,8 @@ Each class checks its own values; what has to fit between them is in ``checks.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -17,8 +16,6 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
-    PlainSerializer,
-    PlainValidator,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -29,36 +26,10 @@ from infinity.registry import TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from training.config.checks import check
+from training.config.kinds import LoraTarget, Schedule, Share, Texts
 
 RESOLUTIONS = {"256": "0.06M", "512": "0.25M", "768": "0.60M", "1024": "1M"}
 """Side in pixels of the square picture -> pixel budget of the released models' schedules."""
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Texts = Annotated[
-    tuple[str, ...], BeforeValidator(lambda text: (text,) if isinstance(text, str) else text)
-]
-"""A list of texts; one alone may be written without brackets."""
-LoraTarget = Literal[
-    "attention.qkv", "attention.output", "cross_attention.query", "cross_attention.key_value",
-    "cross_attention.output", "feed_forward.up", "feed_forward.down",
-]  # fmt: skip
-
-
-def _schedule(value: Any) -> ScaleSchedule:
-    """A schedule, its dict, or a plain list of [height, width]."""
-    if isinstance(value, ScaleSchedule):
-        return value
-    try:
-        if isinstance(value, Mapping):
-            return ScaleSchedule.from_dict(dict(value))
-        return ScaleSchedule([tuple(scale) for scale in value])
-    except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise ValueError("a list of [height, width] in tokens, from coarse to fine") from error
-
-
-Schedule = Annotated[
-    ScaleSchedule, PlainValidator(_schedule), PlainSerializer(lambda schedule: schedule.to_dict())
-]
 
 
 class Settings(BaseModel):

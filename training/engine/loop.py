@@ -54,6 +54,8 @@ def train(config: TrainingConfig, *, on_samples: OnSamples | None = None) -> Non
     """
     from training.steps.build import build_step
 
+    if not config.data.sources:
+        raise RequestError("data.sources is missing; name the pictures to train on.")
     run(config, build_step, batches, on_samples)
 
 

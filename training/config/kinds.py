@@ -1,0 +1,37 @@
+"""Kinds of values that settings have, beyond the plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
+
+from infinity.schedule import ScaleSchedule
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Texts = Annotated[
+    tuple[str, ...], BeforeValidator(lambda text: (text,) if isinstance(text, str) else text)
+]
+"""A list of texts; one alone may be written without brackets."""
+LoraTarget = Literal[
+    "attention.qkv", "attention.output", "cross_attention.query", "cross_attention.key_value",
+    "cross_attention.output", "feed_forward.up", "feed_forward.down",
+]  # fmt: skip
+
+
+def _schedule(value: Any) -> ScaleSchedule:
+    """A schedule, its dict, or a plain list of [height, width]."""
+    if isinstance(value, ScaleSchedule):
+        return value
+    try:
+        if isinstance(value, Mapping):
+            return ScaleSchedule.from_dict(dict(value))
+        return ScaleSchedule([tuple(scale) for scale in value])
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise ValueError("a list of [height, width] in tokens, from coarse to fine") from error
+
+
+Schedule = Annotated[
+    ScaleSchedule, PlainValidator(_schedule), PlainSerializer(lambda schedule: schedule.to_dict())
+]
