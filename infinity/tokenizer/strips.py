@@ -12,12 +12,13 @@ Legend: B batch, C channels, y x rows and columns of a feature map.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infinity.tokenizer.autoencoder import Decoder, ResidualBlock
+from infinity.tokenizer.autoencoder import Decoder, Level, ResidualBlock, Upsample
 
 STRIP_ELEMENTS = 2**23
 """Numbers in a strip's widest feature map: 64 rows of a 1024 pixels wide picture at 128 channels."""
@@ -89,17 +90,17 @@ class _Strips:
         x = _Map.like(first, first.shape[1], first.shape[2])
         x.write(0, first)
         for block in self.decoder.middle:
-            x = self._block(x, block)
-        for level in reversed(self.decoder.levels):
+            x = self._block(x, cast(ResidualBlock, block))
+        for level in (cast(Level, module) for module in reversed(self.decoder.levels)):
             for block in level.blocks:
-                x = self._block(x, block)
+                x = self._block(x, cast(ResidualBlock, block))
             if level.resample is not None:
-                x = self._upsample(x, level.resample.conv)
+                x = self._upsample(x, cast(Upsample, level.resample).conv)
         change = self._norm(x, self.decoder.norm_out)
+        patch, conv = self.decoder.stem_patch, self.decoder.conv_out
         out = [
-            F.pixel_shuffle(self._convolve(x, rows, change, self.decoder.conv_out), patch)
-            for patch in (self.decoder.stem_patch,)
-            for rows in self._spans(x, self.decoder.conv_out)
+            F.pixel_shuffle(self._convolve(x, rows, change, conv), patch)
+            for rows in self._spans(x, conv)
         ]
         return torch.cat(out, 2)
 
