@@ -7,6 +7,10 @@ from html import escape
 
 from infinity.spec import ModelSpec
 
+WILDCARDS = (
+    "<p>Wildcards: <code>a {red|blue} car</code> draws one or the other, as each picture’s seed "
+    "picks; <code>{2$$cat|dog|owl}</code> takes two. The picture’s record has the words drawn.</p>"
+)
 ANYTHING = (
     "<p>This model was trained on pictures of all kinds with long descriptions: write whole "
     "sentences on what is to be seen, where, in what light and in what style.</p>"
@@ -17,7 +21,7 @@ def world_html(spec: ModelSpec) -> str:
     """The words of a small world by kind; for any other model, how to write to it."""
     vocabulary = spec.vocabulary
     if vocabulary is None:
-        return f'<div class="world">{ANYTHING}</div>'
+        return f'<div class="world">{ANYTHING}{WILDCARDS}</div>'
     count = sum(map(len, vocabulary.objects.values()))
     parts = [
         f"<p>This small model knows {count} things, {len(vocabulary.scenes)} places and "
@@ -36,7 +40,7 @@ def world_html(spec: ModelSpec) -> str:
     parts.append(
         _section("Styles", (_word(phrases[0], ", ".join(phrases[1:])) for phrases in styles))
     )
-    return f'<div class="world">{"".join(parts)}</div>'
+    return f'<div class="world">{"".join(parts)}{WILDCARDS}</div>'
 
 
 def _section(title: str, items: Iterable[str]) -> str:

@@ -57,5 +57,6 @@ def test_known_words_are_listed_and_escaped():
     for word in ("dog", "red", "3d style", "cartoon style"):
         assert f"{word}</li>" in html
     risky = replace(WORLD, objects={"<i>": ("<b>",)})
+    assert "{red|blue}" in html
     assert "<b>" not in world_html(replace(make_spec("x", "X"), vocabulary=risky))
     assert "pictures of all kinds" in world_html(make_spec("x", "X"))
