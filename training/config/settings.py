@@ -85,6 +85,7 @@ class DataSettings(Settings):
         aspect_ratios: of those schedules, "width:height"; empty: all fifteen.
         schedules: aspect ratio -> schedule, instead of ``resolution``, for models with their own.
         short_caption_probability: how often the short caption is taken where there are two.
+        captions: whether pictures without one are skipped; a tokenizer needs none anyway.
         picture_folders: where else a manifest's paths may lead than into its own folder.
         workers: loader processes a rank; 0 loads in the training process.
         skip_tolerance: share of unusable records beyond which the run stops.
@@ -106,6 +107,7 @@ class DataSettings(Settings):
     aspect_ratios: Texts = ()
     schedules: dict[str, Schedule] | None = None
     short_caption_probability: Share = 0.2
+    captions: bool = True
     picture_folders: Texts = ()
     workers: NonNegativeInt = 2
     shuffle: bool = True
