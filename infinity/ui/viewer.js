@@ -45,21 +45,21 @@ function picturesAt(index) {
 function drawStage() {
   const value = props.value;
   const pictures = picturesNow();
-  stage.classList.toggle('is-empty', !pictures.length);
+  if (!pictures.length) return;  // what was there stays until there is something new
+  stage.classList.remove('is-empty');
   stage.classList.toggle('is-many', pictures.length > 1);
-  stage.classList.toggle('is-added', added && pictures.length > 0);
-  if (!pictures.length) return;
+  stage.classList.toggle('is-added', added);
   const columns = Math.ceil(Math.sqrt(pictures.length));
   stage.style.setProperty('--columns', columns);
   stage.style.setProperty('--rows', Math.ceil(pictures.length / columns));
-  const cells = stage.querySelectorAll('.cell');
+  const cells = [...stage.querySelectorAll('.cell')];
   pictures.slice(cells.length).forEach(() => {
     const cell = stage.appendChild(make('div', 'cell'));
     const figure = cell.appendChild(make('figure'));
     const pixels = figure.appendChild(make('div', 'pixels'));
     pixels.append(make('img'), make('i', 'before'));
   });
-  [...cells].slice(pictures.length).forEach((cell) => cell.remove());
+  cells.slice(pictures.length).forEach((cell) => cell.remove());
   const earlier = shownScale() > 0 ? picturesAt(shownScale() - 1) : [];
   stage.querySelectorAll('.cell').forEach((cell, i) => {
     const figure = cell.firstChild;
@@ -131,7 +131,7 @@ function drawStrip() {
   slider.value = index + 1;
   const frame = all[index];
   const text = frame
-    ? `Scale ${index + 1} of ${all.length} · ${frame.width} × ${frame.height} = ${frame.tokens} tokens`
+    ? `Scale ${index + 1} of ${all.length} · ${frame.width} × ${frame.height} = ${frame.tokens} token${frame.tokens === '1' ? '' : 's'}`
       + ` · ${frame.bits} bits · ${frame.time}${frame.exact ? '' : ' · rough preview'}`
     : 'Every scale can be looked at here once it is drawn.';
   say(strip.querySelector('.fact'), text);

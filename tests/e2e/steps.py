@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ARTEFACTS = ROOT / "tests" / "artefacts"
 PATIENCE_MS = 90_000
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+WIDE = {"width": 1920, "height": 1080}
 PROMPT = "a red apple on a sandy beach"
 
 
@@ -87,6 +89,17 @@ def shot(page: Any, name: str) -> None:
 
 def box(page: Any, selector: str) -> dict[str, float]:
     return page.locator(selector).bounding_box()
+
+
+def settled(page: Any, selectors: Sequence[str]) -> list[dict[str, float]]:
+    """The boxes once the page has stopped moving as it opens."""
+    boxes: list[dict[str, float]] = []
+    for _ in range(PATIENCE_MS // 500):
+        before, boxes = boxes, [box(page, selector) for selector in selectors]
+        if boxes == before:
+            return boxes
+        page.wait_for_timeout(500)
+    raise AssertionError(f"the page never stops moving: {boxes}")
 
 
 def replay(model_folder: Path, path: Path) -> bytes:

@@ -13,12 +13,14 @@ from tests.e2e.steps import (
     DESKTOP,
     PHONE,
     PROMPT,
+    WIDE,
     Server,
     ask,
     box,
     choose_seed,
     finished,
     replay,
+    settled,
     shot,
     status,
 )
@@ -163,10 +165,12 @@ def test_second_enter_while_drawing_changes_nothing(server, new_page):
     assert page.locator("#stage img").get_attribute("alt") == PROMPT
 
 
-def test_nothing_jumps_while_the_picture_grows(server, new_page):
-    page = new_page(server.url)
-    watched = ("#stage", "#strip", "#settings", "#prompt")
-    before = [box(page, selector) for selector in watched]
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE, WIDE], ids=["desktop", "phone", "wide"])
+def test_nothing_jumps_while_the_picture_grows(viewport, server, new_page):
+    page = new_page(server.url, viewport)
+    watched = ("#stage", "#strip", "#strip ol", "#settings", "#prompt")
+    page.locator(".strip li").first.wait_for()
+    before = settled(page, watched)
     ask(page)
     for scale in (1, 2, 3):
         server.gate.let(1)
@@ -174,6 +178,9 @@ def test_nothing_jumps_while_the_picture_grows(server, new_page):
         assert [box(page, selector) for selector in watched] == before
     server.gate.open()
     finished(page)
+    assert [box(page, selector) for selector in watched] == before
+    page.locator(".strip li button").first.dispatch_event("click")  # without scrolling to it
+    page.locator(".strip .fact").filter(has_text="Scale 1 of 7").wait_for()
     assert [box(page, selector) for selector in watched] == before
 
 
@@ -258,7 +265,12 @@ def test_keyboard_alone_is_enough(server, new_page):
 
 @pytest.mark.parametrize(
     ("name", "viewport", "scheme"),
-    [("desktop", DESKTOP, "light"), ("dark", DESKTOP, "dark"), ("phone", PHONE, "light")],
+    [
+        ("desktop", DESKTOP, "light"),
+        ("dark", DESKTOP, "dark"),
+        ("phone", PHONE, "light"),
+        ("wide", WIDE, "light"),
+    ],
 )
 def test_page_fits_and_is_photographed(
     name, viewport, scheme, model_folder, new_page, tmp_path, monkeypatch
@@ -279,6 +291,9 @@ def test_page_fits_and_is_photographed(
         finished(page)
         page.wait_for_function("document.querySelector('#stage img').complete")
         shot(page, f"{name}-done")
+        page.locator(".strip li button").nth(scales - 3).click()
+        page.get_by_role("button", name="What it added").click()
+        shot(page, f"{name}-added")
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= viewport["width"], "nothing sticks out sideways"
     finally:

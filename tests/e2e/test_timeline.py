@@ -33,7 +33,7 @@ def test_earlier_scale_stays_on_the_stage_while_later_ones_are_drawn(server, new
     scale_button(page, 1).click()
     first = source(page)
     assert first != second
-    fact(page, "Scale 1 of 7 · 1 × 1 = 1 tokens · 24 bits · 10 ms")
+    fact(page, "Scale 1 of 7 · 1 × 1 = 1 token · 24 bits · 10 ms")
     server.gate.let(1)
     status(page, "Scale 3 of 7")
     page.locator(".strip li.drawn").nth(2).wait_for()
@@ -101,11 +101,15 @@ def test_playing_goes_through_all_scales_and_ends_at_the_picture(server, new_pag
     ask(page)
     finished(page)
     stage = box(page, "#stage")
+    page.evaluate("""() => {
+        const fact = document.querySelector('.strip .fact');
+        window.told = [];
+        new MutationObserver(() => window.told.push(fact.textContent.slice(0, 12)))
+            .observe(fact, {childList: true});
+    }""")
     page.get_by_role("button", name="Play the scales").click()
-    fact(page, "Scale 1 of 7")
-    fact(page, "Scale 4 of 7")
-    page.get_by_role("button", name="Play the scales").wait_for()
-    fact(page, "Scale 7 of 7")
+    page.wait_for_function("() => (window.told.at(-1) || '').startsWith('Scale 7 of 7')")
+    assert page.evaluate("window.told") == [f"Scale {scale} of 7" for scale in range(1, 8)]
     assert "gradio_api/file=" in source(page)
     assert box(page, "#stage") == stage
 
@@ -157,3 +161,19 @@ def test_waiting_browser_sees_its_place_move_up(server, new_page):
     status(third, "1 before you")
     server.gate.open()
     finished(third)
+
+
+def test_last_picture_stays_until_the_next_one_begins_to_show(server, new_page):
+    page = new_page(server.url)
+    server.gate.let(len(SCALES))
+    ask(page, "the first")
+    finished(page)
+    last = source(page)
+    ask(page, "the second")
+    status(page, "Scale 1 of 7 · reading the prompt")
+    assert source(page) == last
+    server.gate.let(1)
+    page.wait_for_function(
+        "last => document.querySelector('#stage img').getAttribute('src') !== last", arg=last
+    )
+    assert page.locator("#stage img").get_attribute("alt") == "the second"
