@@ -54,7 +54,7 @@ class PictureRecord:
         """Raises RequestError, saying what is wrong with the record."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RequestError(f"The picture's record is damaged: {error}.") from error
         if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
             raise RequestError("The picture's record is damaged: it holds no request.")

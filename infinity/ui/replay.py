@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from infinity.errors import RequestError
 from infinity.grid.plan import GridPlan, read_plan
@@ -70,10 +69,8 @@ class Replay:
                 f"The page draws at most {MAX_PICTURES} pictures at a time, not {request.num_images}."
             )
         updates = control_updates(model, request, self.specs[model])
-        controls = (
-            _reaching(getattr(self.controls, name), updates[name]) for name in self.controls.names()
-        )
-        return note_html(said), gr.Tabs(selected=tab), *controls
+        controls = (updates[name] for name in self.controls.names())
+        return note_html(said), gr.update(selected=tab), *controls
 
     def open_file(self, path: str | None) -> tuple[Any, ...]:
         """What a dropped or chosen file brings back: :meth:`outputs`, then the Grid tab's axes."""
@@ -122,7 +119,12 @@ def read_drop(path: str | Path) -> PictureRecord | GridPlan:
     Raises:
         RequestError: not a picture, one made elsewhere, or a damaged record.
     """
-    image = open_image(path, "This file")
+    try:
+        image = open_image(path)
+    except RequestError as error:  # whose words name the file's place on the server
+        raise RequestError(
+            "This file cannot be read as a picture; open a PNG that was drawn here."
+        ) from error
     return read_plan(image) or read_record(image)
 
 
@@ -130,11 +132,3 @@ def note_html(sentence: str, *, is_problem: bool = False) -> str:
     """The line above the tabs."""
     kind, role = ("is-problem", "alert") if is_problem else ("", "status")
     return f'<p class="page-note {kind}" role="{role}">{escape(sentence)}</p>'
-
-
-def _reaching(component: Component, value: Any) -> Any:
-    """The value; of a slider its ends move too, where the value lies beyond them."""
-    if not isinstance(component, gr.Slider) or component.minimum <= value <= component.maximum:
-        return value
-    low, high = min(component.minimum, value), max(component.maximum, value)
-    return gr.update(value=value, minimum=low, maximum=high)

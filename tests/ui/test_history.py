@@ -1,0 +1,305 @@
+"""History, replay and links without a browser: what is kept, trusted, put back and refused."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qsl
+
+import gradio as gr
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from infinity.errors import RequestError
+from infinity.grid.axes import Axis
+from infinity.grid.plan import GridPlan
+from infinity.grid.sheet import sheet
+from infinity.metadata import KEY, PictureRecord, attach, save_png
+from infinity.request import GenerationRequest
+from infinity.ui import history_tab
+from infinity.ui.app import build_app
+from infinity.ui.controls import MAX_PICTURES, RequestControls, build_controls, request_from
+from infinity.ui.files import save_pictures
+from infinity.ui.finished import FinishedRun
+from infinity.ui.history import Entry, details_html, entries, find, zip_pictures
+from infinity.ui.replay import Replay, note_html, read_drop
+from infinity.ui.share import MOST_CHARACTERS, link_query, read_link
+from tests.ui.fakes import FakeManager, make_spec
+
+REQUEST = GenerationRequest(
+    prompt="a {red|blue} <b>apple</b>", seed=2**32 - 1, num_images=2, guidance=3.0, temperature=0.9,
+    top_k=0, top_p=1.0, guidance_layers=(0,),
+)  # fmt: skip
+SPECS = {"default": make_spec("default", "Infinity emoji"), "other": make_spec("other", "Another")}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FinishedRun:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    images = [Image.new("RGB", (64, 32), colour) for colour in ("red", "blue")]
+    paths = save_pictures(images, REQUEST.prompt, REQUEST.seeds)
+    return FinishedRun(model="default", request=REQUEST, files=tuple(paths), seconds=1.0, when=1e9)
+
+
+def test_every_picture_of_a_run_becomes_an_entry_of_its_own(run, tmp_path):
+    second, first = entries(run)
+    assert [first.request, second.request] == list(REQUEST.pictures())
+    assert first.words in ("a red <b>apple</b>", "a blue <b>apple</b>")
+    assert find(second.file, tmp_path) == run.files[1]
+    assert len(json.dumps(first.to_dict())) < 5000
+
+
+def test_entry_survives_the_browser(run):
+    for entry in entries(run):
+        assert Entry.from_dict(json.loads(json.dumps(entry.to_dict()))) == entry
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": "/etc/passwd"},
+        {"file": "../../etc/passwd"},
+        {"file": f"{'a' * 32}/../../x.png"},
+        {"file": f"{'a' * 32}/infinity-x.png\n"},
+        {"thumbnail": "javascript:alert(1)"},
+        {"thumbnail": 'data:image/webp;base64,AA" onerror="x'},
+        {"thumbnail": "data:image/webp;base64," + "A" * 100_000},
+        {"request": None},
+        {"request": {"prompt": "a", "guidance": "much"}},
+        {"model": 5},
+        {"when": "yesterday"},
+    ],
+)
+def test_entry_that_was_tampered_with_is_refused(run, change):
+    with pytest.raises(RequestError):
+        Entry.from_dict(entries(run)[0].to_dict() | change)
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {}, {"request": {}}])
+def test_entry_that_is_none_is_refused(data):
+    with pytest.raises(RequestError):
+        Entry.from_dict(data)
+
+
+def test_find_leads_nowhere_but_to_pictures_of_the_page(run, tmp_path):
+    secret = tmp_path.parent / "secret.png"
+    secret.write_bytes(b"x")
+    folder = tmp_path / ("a" * 32)
+    folder.mkdir()
+    (folder / "infinity-link.png").symlink_to(secret)
+    for file in (f"{'a' * 32}/infinity-link.png", "../secret.png", str(secret), "", "infinity.png"):
+        assert find(file, tmp_path) is None
+    run.files[0].unlink()
+    assert find(entries_file(run.files[0]), tmp_path) is None
+
+
+def entries_file(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def test_details_are_escaped_and_say_gently_that_a_file_is_gone(run):
+    entry = entries(run)[0]
+    there, gone = (details_html(entry, path, "<i>Model</i>") for path in (run.files[1], None))
+    for html in (there, gone):
+        assert "<b>apple" not in html
+        assert "<i>Model" not in html
+        assert "Seed" in html
+    assert "Download PNG" in there
+    assert "no longer on the server" in gone
+    assert entry.thumbnail in gone
+
+
+def test_zip_holds_all_pictures_byte_for_byte(run, tmp_path):
+    target = zip_pictures(run.files * 2, tmp_path / "new" / "all.zip")
+    with zipfile.ZipFile(target) as archive:
+        assert len(set(archive.namelist())) == 4
+        assert archive.read(archive.namelist()[3]) == run.files[1].read_bytes()
+
+
+def test_zip_of_strangers_files_is_refused(run):
+    for files in (None, "x", [], ["/etc/passwd"], [5], ["../" * 9 + "etc/passwd"]):
+        with pytest.raises(RequestError, match="None of these pictures"):
+            history_tab._pack(files)
+    path, said = history_tab._pack([entries_file(run.files[0]), f"{'b' * 32}/infinity-gone.png"])
+    assert path.is_file()
+    assert said == "1 picture is in the zip; 1 older ones are no longer on the server."
+
+
+# Links
+
+requests = st.builds(
+    GenerationRequest,
+    prompt=st.text(st.characters(exclude_characters="{}\\", codec="utf-8"), min_size=1, max_size=80)
+    .filter(lambda text: text.strip() != ""),
+    negative_prompt=st.sampled_from(["", "snow & ice", "50% #grey"]),
+    aspect_ratio=st.sampled_from(["1:1", "2:1"]),
+    seed=st.integers(0, 2**32 - 1),
+    num_images=st.integers(1, MAX_PICTURES),
+    guidance=st.one_of(st.none(), st.floats(0, 100), st.tuples(st.floats(0, 9), st.floats(0, 9))),
+    temperature=st.one_of(st.none(), st.floats(0, 2)),
+    top_k=st.one_of(st.none(), st.integers(0, 9)),
+    top_p=st.one_of(st.none(), st.floats(0.01, 1)),
+    guidance_layers=st.one_of(st.none(), st.just((0,)), st.just((-1, 0))),
+    guided_scales=st.one_of(st.none(), st.integers(0, 9)),
+)  # fmt: skip
+
+
+@given(requests)
+@settings(max_examples=150, deadline=None)
+def test_link_reproduces_the_request(request_):
+    query = link_query("default", request_)
+    assert read_link(parse_qsl(query, keep_blank_values=True)) == ("default", request_)
+
+
+@given(requests)
+@settings(max_examples=100, deadline=None)
+def test_controls_put_back_ask_for_exactly_the_request(request_):
+    replay = make_replay()
+    resolved = request_.resolved(SPECS["default"].sampling)
+    shown = replay.show("default", request_, "said")[2:]
+    values = {
+        name: update["value"] if isinstance(update, dict) else update
+        for name, update in zip(RequestControls.names(), shown, strict=True)
+    }
+    assert request_from(values, SPECS.__getitem__) == ("default", resolved)
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("prompt=a&seed=-1", "seed must be"),
+        ("prompt=a&seed=1e400", "no number"),
+        ("prompt=a&seed=" + "9" * 5000, "no number"),
+        ("prompt=a&num_images=65", "num_images"),
+        ("prompt=a&guidance=nan", "guidance must be"),
+        ("prompt=a&guidance=abc", "which is no number"),
+        ("prompt=a&guidance_layers=x", "which is no number"),
+        ("prompt=a&top_p=7", "top_p"),
+        ("prompt={a", "{"),
+        ("prompt=", "empty"),
+        ("seed=4", "no prompt"),
+        ("promt=a", "did it mean 'prompt'"),
+        ("prompt=a&prompt=b", "twice"),
+        ("prompt=" + "a" * (MOST_CHARACTERS + 1), "more than 8,000 characters"),
+    ],
+)
+def test_bad_link_gets_a_sentence(query, sentence):
+    with pytest.raises(RequestError) as caught:
+        read_link(parse_qsl(query, keep_blank_values=True))
+    assert sentence in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+def test_address_without_settings_is_no_link():
+    assert read_link([]) is None
+    assert read_link([("__theme", "dark"), ("utm_source", "x"), ("view", "api")]) is None
+
+
+def test_prompt_too_long_for_a_link_gets_a_sentence():
+    with pytest.raises(RequestError, match="share the PNG itself"):
+        link_query("default", GenerationRequest(prompt="é" * 5000))
+
+
+def make_replay() -> Replay:
+    with gr.Blocks():
+        return Replay(build_controls(SPECS, "default"), gr.Tabs(), gr.HTML(), SPECS)
+
+
+def opened(replay: Replay, query: str) -> tuple[Any, ...]:
+    pairs = parse_qsl(query, keep_blank_values=True)
+    params = SimpleNamespace(multi_items=lambda: pairs)
+    return replay.open_link(SimpleNamespace(query_params=params))  # type: ignore[arg-type]
+
+
+def test_link_fills_in_the_controls_and_a_bad_one_leaves_them():
+    replay = make_replay()
+    note, _, prompt, *_ = opened(replay, "prompt=a+cat&seed=7&model=other")
+    assert "came with the link" in note
+    assert prompt == "a cat"
+    for query in ("prompt=a&model=nobody", "prompt=a&aspect_ratio=7:1", "prompt=a&num_images=30"):
+        note, *rest = opened(replay, query)
+        assert 'role="alert"' in note
+        assert all("value" not in update for update in rest)
+    assert all("value" not in update for update in opened(replay, ""))
+
+
+# Dropped files
+
+
+def test_picture_and_grid_are_told_apart(run, tmp_path):
+    image = Image.new("RGB", (8, 8))
+    attach(image, PictureRecord(request=REQUEST.pictures()[0], model="default"))
+    record = read_drop(save_png(image, tmp_path / "a.png"))
+    assert isinstance(record, PictureRecord)
+    plan = GridPlan(model="other", request=REQUEST, x=Axis.parse("seed", "1-2"))
+    path = save_png(sheet(plan, {(0, 0): image}), tmp_path / "grid.png")
+    assert read_drop(path) == plan
+    _, tabs, *rest = make_replay().open_file(str(path))
+    assert tabs["selected"] == "grid"
+    assert rest[-4:] == ["seed", "1, 2", "", ""]
+
+
+def damaged_files() -> dict[str, bytes]:
+    import io
+
+    def saved(format: str, **options: Any) -> bytes:
+        buffer = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(buffer, format, **options)
+        return buffer.getvalue()
+
+    def with_record(text: str) -> bytes:
+        from PIL.PngImagePlugin import PngInfo
+
+        info = PngInfo()
+        info.add_itxt(KEY, text)
+        return saved("PNG", pnginfo=info)
+
+    png = saved("PNG")
+    bomb = zlib.compress(b"\0" * 30_000_000)
+    chunk = b"zTXt" + b"infinity\0\0" + bomb
+    packed = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    return {
+        "empty": b"",
+        "text": b"hello",
+        "jpeg": saved("JPEG"),
+        "foreign": png,
+        "cut": png[: len(png) // 2],
+        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nquit\n",
+        "text bomb": png[:33] + packed + png[33:],
+        "pixel bomb": png[:16] + b"\x00\x10\x00\x00" * 2 + png[24:],
+        "bad json": with_record("{"),
+        "no request": with_record("[]"),
+        "huge seed": with_record('{"model": "default", "request": {"prompt": "a", "seed": 1e99}}'),
+        "foreign model": with_record('{"model": "<b>x</b>", "request": {"prompt": "a"}}'),
+        "unknown setting": with_record('{"model": "default", "request": {"prompt": "a", "x": 1}}'),
+        "deep json": with_record("[" * 100_000),
+    }
+
+
+@pytest.mark.parametrize("name", damaged_files())
+def test_bad_file_gets_one_sentence_and_changes_nothing(name, tmp_path):
+    path = tmp_path / "infinity-x.png"
+    path.write_bytes(damaged_files()[name])
+    note, *rest = make_replay().open_file(str(path))
+    assert 'role="alert"' in note
+    assert str(tmp_path) not in note
+    assert "<b>x" not in note
+    assert len(note) < 400
+    assert all("value" not in update and "selected" not in update for update in rest)
+
+
+def test_note_escapes_what_it_says():
+    assert "<script>" not in note_html("<script>")
+
+
+def test_no_handler_of_the_history_is_an_endpoint_and_no_state_is_shared():
+    app = build_app(FakeManager())  # type: ignore[arg-type]
+    public = {fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"}
+    assert not {name for name in public if name and ("choose" in name or "pack" in name)}
