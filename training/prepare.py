@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--image-field", help="column or key of the picture")
     add("--caption-field", help="column or key of the caption")
     add("--short-caption-field", help="column or key of the short caption")
+    add("--no-captions", action="store_true", help="pictures are enough, to train a tokenizer")
     add("--picture-folder", action="append", default=[], help="where else paths may lead")
     add("--config", type=Path, help="settings of the run the data is for")
     add("--model", help="name or folder of the model the data is for")
@@ -143,6 +144,8 @@ def _settings(arguments: argparse.Namespace, config: TrainingConfig | None) -> D
     known = base.model_dump() | {key: value for key, value in given.items() if value}
     if arguments.resolution:
         known["schedules"] = None
+    if arguments.no_captions or (config is not None and config.task == "tokenizer"):
+        known["captions"] = False
     return DataSettings.model_validate(known | {"skip_tolerance": 1.0})
 
 

@@ -81,3 +81,13 @@ def test_what_is_wrong_is_one_sentence(pictures, tmp_path, command, sentence):
     with pytest.raises(SystemExit, match=sentence) as ended:
         main([*arguments, "--output", str(tmp_path / "out")])
     assert "\n" not in str(ended.value)
+
+
+def test_pictures_alone_can_be_looked_at(pictures, tmp_path, caplog):
+    caplog.set_level("INFO")
+    for path in pictures.glob("*.txt"):
+        path.unlink()
+    with pytest.raises(SystemExit, match="have no captions"):
+        main([str(pictures), "--output", str(tmp_path / "out")])
+    main([str(pictures), "--output", str(tmp_path / "out"), "--no-captions"])
+    assert "11 usable records" in caplog.text

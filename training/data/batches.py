@@ -53,8 +53,11 @@ def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
     squarest = min(
         schedules, key=lambda ratio: abs(np.subtract(*config.image_size(ratio))), default=""
     )
+    settings = config.data
+    if config.task == "tokenizer":
+        settings = settings.model_copy(update={"captions": False})
     source = open_source(
-        config.data,
+        settings,
         schedules,
         picture_side=max(config.image_size(squarest)) if squarest else 0,
         seed=config.seed,

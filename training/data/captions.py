@@ -28,6 +28,10 @@ class Captions:
         return self.long + self.short
 
 
+NO_CAPTION = Captions(long=("",))
+"""Of a picture that is used without one."""
+
+
 def draw_caption(
     captions: Captions, short_probability: float, random: np.random.Generator
 ) -> tuple[int, str]:

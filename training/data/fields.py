@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.config.settings import DataSettings
-from training.data.captions import Captions
+from training.data.captions import NO_CAPTION, Captions
 from training.data.errors import DataError
 
 PICTURE_FIELDS = (
@@ -28,14 +28,20 @@ class Fields:
     picture: str
     long: str
     short: str | None
+    needed: bool = True
 
     def captions(self, record: Mapping[str, Any]) -> Captions | None:
-        """A record's captions, upstream's kind if it says who wrote them; None where all are empty."""
+        """A record's captions, upstream's kind if it says who wrote them.
+
+        None where all are empty, but they are needed.
+        """
         kind = record.get("long_caption_type")
         by_sentences = isinstance(kind, str) and kind != "user_prompt"
         long = texts_of(record.get(self.long))
         short = texts_of(record.get(self.short)) if self.short is not None else ()
-        return Captions(long=long, short=short, by_sentences=by_sentences) if long + short else None
+        if long or short:
+            return Captions(long=long, short=short, by_sentences=by_sentences)
+        return None if self.needed else NO_CAPTION
 
 
 def find_fields(names: Iterable[str], settings: DataSettings, source: str) -> Fields:
@@ -46,13 +52,16 @@ def find_fields(names: Iterable[str], settings: DataSettings, source: str) -> Fi
     """
     known = tuple(names)
     picture = _field(known, settings.image_field, PICTURE_FIELDS, "image", source)
-    long = _field(known, settings.caption_field, LONG_FIELDS, "caption", source)
+    if settings.captions or settings.caption_field is not None or set(LONG_FIELDS) & set(known):
+        long = _field(known, settings.caption_field, LONG_FIELDS, "caption", source)
+    else:
+        long = ""
     wanted = settings.short_caption_field
     if wanted is not None:
         short = _field(known, wanted, (), "short_caption", source)
     else:
         short = next((name for name in SHORT_FIELDS if name in known and name != long), None)
-    return Fields(picture=picture, long=long, short=short)
+    return Fields(picture=picture, long=long, short=short, needed=settings.captions)
 
 
 def _field(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.config.settings import DataSettings
-from training.data.captions import Captions
+from training.data.captions import NO_CAPTION, Captions
 from training.data.errors import DataError
 from training.data.fields import texts_of
 from training.data.manifests import read_json
@@ -30,7 +30,7 @@ def picture_files(folder: Path) -> Iterator[Path]:
                 yield Path(parent) / name
 
 
-def folder_entries(folder: Path) -> Iterator[Entry | Skip]:
+def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Skip]:
     """Pictures below ``folder``: with ``name.txt`` (and ``name.short.txt``) beside them.
 
     Where no picture has a ``.txt``, the name of its folder is the caption.
@@ -42,7 +42,7 @@ def folder_entries(folder: Path) -> Iterator[Entry | Skip]:
     if not files:
         raise DataError(f"{folder} holds no pictures; check the path.")
     by_text = any(path.with_suffix(".txt").is_file() for path in files)
-    if not by_text and all(path.parent == folder for path in files):
+    if settings.captions and not by_text and all(path.parent == folder for path in files):
         raise DataError(
             f"The pictures in {folder} have no captions; put a .txt file beside each, or sort them "
             "into folders named after what they show."
@@ -59,6 +59,8 @@ def folder_entries(folder: Path) -> Iterator[Entry | Skip]:
             missing = "it lies in no folder that names it"
         if long or short:
             yield Entry(key=key, place=str(path), captions=Captions(long=long, short=short))
+        elif not settings.captions:
+            yield Entry(key=key, place=str(path), captions=NO_CAPTION)
         else:
             yield Skip(reason="empty caption", key=key, detail=missing)
 
@@ -89,7 +91,7 @@ def coco_entries(path: Path, settings: DataSettings) -> Iterator[Entry | Skip]:
             yield Skip(reason="broken record", key=f"image {number}", detail="no file_name")
             continue
         texts = tuple(captions.get(image.get("id"), ()))
-        if not texts:
+        if not texts and settings.captions:
             yield Skip(reason="empty caption", key=name, detail=f"{path.name}, image {number}")
             continue
         found = [folders.find(place + name, f"image {number}") for place in places]
@@ -97,7 +99,7 @@ def coco_entries(path: Path, settings: DataSettings) -> Iterator[Entry | Skip]:
         if place is None:
             yield Skip(reason="missing file", key=name, detail=f"not in {folders.bases[0]}")
             continue
-        yield Entry(key=name, place=str(place), captions=Captions(long=texts))
+        yield Entry(key=name, place=str(place), captions=Captions(long=texts or NO_CAPTION.long))
 
 
 def is_coco(content: Any) -> bool:

@@ -146,7 +146,8 @@ def _names(record: Mapping[Any, Any]) -> list[str]:
 
 
 def _has(record: Mapping[str, Any], fields: Fields) -> bool:
-    return fields.picture in record and (fields.long in record or fields.short in record)
+    told = fields.long in record or fields.short in record or not fields.needed
+    return fields.picture in record and told
 
 
 def _without_flags(captions: Captions) -> Captions:

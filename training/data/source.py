@@ -191,7 +191,7 @@ def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
     opener: Opener = _file
     manifest = False
     if format == "folder":
-        entries = partial(folder_entries, Path(source))
+        entries = partial(folder_entries, Path(source), settings)
         fingerprint = _folder_fingerprint(Path(source))
     elif format == "webdataset":
         shards = shard_names(source)
@@ -211,7 +211,7 @@ def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
         manifest = True
     chosen = (
         format, source, settings.image_field, settings.caption_field,
-        settings.short_caption_field, settings.picture_folders, str(Path.cwd()) if manifest else "",
+        settings.short_caption_field, settings.captions, settings.picture_folders, str(Path.cwd()) if manifest else "",
     )  # fmt: skip
     catalogue = open_catalogue(
         source,

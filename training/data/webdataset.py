@@ -22,7 +22,7 @@ from braceexpand import braceexpand
 from infinity.errors import InfinityError, RequestError
 from infinity.images import image_size
 from training.config.settings import DataSettings
-from training.data.captions import Captions
+from training.data.captions import NO_CAPTION, Captions
 from training.data.errors import DataError
 from training.data.fields import LONG_FIELDS, find_fields, texts_of
 from training.data.folders import PICTURE_SUFFIXES
@@ -196,7 +196,9 @@ def _captions(sample: _Sample, settings: DataSettings) -> Captions | None:
             names: Iterable[str] = ("jpg", *record)
             settings = settings.model_copy(update={"image_field": None})
             return find_fields(names, settings, f"{sample.key}.json").captions(record)
-    return Captions(long=long, short=short) if long or short else None
+    if long or short:
+        return Captions(long=long, short=short)
+    return None if settings.captions else NO_CAPTION
 
 
 def _line(text: str) -> str:
