@@ -105,6 +105,7 @@ class Trainer:
         if optimisation.ema_decay is not None:
             averaged = averaged_parameters(self.whole, step.trained)
             self.average = Average(averaged, optimisation.ema_decay)
+        self.shown: Batch | None = None
         self.guard = Guard()
         self.checkpoints = Checkpoints(config.output, processes, config.logging.keep)
 
@@ -119,6 +120,8 @@ class Trainer:
         data = open_batches(
             self.config, start_step=done, rank=processes.rank, world_size=processes.world_size
         )
+        if settings.sample_every and self.config.task == "tokenizer":
+            self.shown = next(open_batches(self.config))
         clock = Clock(self.config.optimisation.batch_size)
         with (
             logging_redirect_tqdm(),
@@ -253,7 +256,7 @@ class Trainer:
     def _sample(self, done: int, journal: Journal | None) -> None:
         if self.average is not None:
             self.average.swap()
-        names, images = self.whole(lambda: draw_samples(self.config, self.step))
+        names, images = self.whole(lambda: draw_samples(self.config, self.step, self.shown))
         gather_anew(self.whole)
         if self.average is not None:
             self.average.swap()

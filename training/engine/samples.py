@@ -11,19 +11,27 @@ from torch import Tensor
 
 from infinity.generation.generate import generate, text_condition
 from training.config.settings import TrainingConfig
-from training.steps.precision import cast_to
+from training.data.records import Batch
+from training.steps.precision import cast_to, pictures_as_floats
 from training.steps.step import Step
+from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep
 
 LONGEST_NAME = 40
+MOST_SHOWN = 4
 
 
-def draw_samples(config: TrainingConfig, step: Step) -> tuple[Sequence[str], Sequence[Image.Image]]:
+def draw_samples(
+    config: TrainingConfig, step: Step, shown: Batch | None
+) -> tuple[Sequence[str], Sequence[Image.Image]]:
     """Names and pictures: every prompt with every seed; none where the step cannot draw.
 
     A transformer draws only with a tokenizer and a text encoder in memory: not when it is trained
-    from data prepared without them. All processes of a sharded run call it together.
+    from data prepared without them. A tokenizer shows ``shown`` above what it makes of it. All
+    processes of a sharded run call it together.
     """
+    if isinstance(step, TokenizerStep) and shown is not None:
+        return _reconstructions(config, step, shown)
     prompts, seeds = config.logging.sample_prompts, config.logging.sample_seeds
     if not prompts or not isinstance(step, TransformerStep):
         return (), ()
@@ -51,6 +59,21 @@ def draw_samples(config: TrainingConfig, step: Step) -> tuple[Sequence[str], Seq
             images.extend(map(as_image, pictures))
     step.transformer.train(training)
     return names, images
+
+
+def _reconstructions(
+    config: TrainingConfig, step: TokenizerStep, shown: Batch
+) -> tuple[Sequence[str], Sequence[Image.Image]]:
+    assert shown.pictures_u8 is not None
+    device = next(step.tokenizer.parameters()).device
+    pictures = pictures_as_floats(shown.pictures_u8[:MOST_SHOWN], device)
+    training = step.tokenizer.training
+    step.tokenizer.eval()
+    with torch.no_grad(), cast_to(config.optimisation.dtype, device):
+        made = step.tokenizer.reconstruct(pictures, config.schedules[shown.aspect_ratio])
+    step.tokenizer.train(training)
+    pairs = torch.cat((pictures, made), dim=2)
+    return [f"picture_{number}" for number in range(len(pairs))], [as_image(p) for p in pairs]
 
 
 def as_image(picture_3HW: Tensor) -> Image.Image:
