@@ -55,14 +55,23 @@ def write(frames: list[Image.Image], path: Path) -> int:
         height = round(frames[0].height * width / frames[0].width)
         small = [frame.resize((width, height), Image.Resampling.LANCZOS) for frame in frames]
         if path.suffix == ".gif":
-            palette = small[-1].quantize(256, dither=Image.Dither.NONE)
-            small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in small]
+            small = _with_one_palette(small)
         small[0].save(
             path, save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=True
         )
         if path.stat().st_size <= MAX_BYTES:
             return width
     raise SystemExit(f"{path} stays larger than {MAX_BYTES:,} bytes; name a .webp file.")
+
+
+def _with_one_palette(frames: list[Image.Image]) -> list[Image.Image]:
+    """256 colours for all frames, so that what does not move is stored once."""
+    width, height = frames[0].size
+    sheet = Image.new("RGB", (width, height * len(frames)))
+    for index, frame in enumerate(frames):
+        sheet.paste(frame, (0, index * height))
+    palette = sheet.quantize(256)
+    return [frame.quantize(palette=palette) for frame in frames]
 
 
 def main() -> None:
@@ -79,7 +88,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page(
-            viewport={"width": 1200, "height": 960},
+            viewport={"width": 1200, "height": 1080},
             color_scheme="dark" if options.dark else "light",
         )
         page.goto(server.url)
