@@ -236,7 +236,7 @@ def _pack(files: object) -> tuple[Path, str]:
         )
     target = _folder() / secrets.token_hex(16) / ZIP_NAME
     gone = len(names) - len(paths)
-    missing = f"; {gone} older ones are no longer on the server" if gone else ""
+    missing = f"; no longer on the server: {gone}" if gone else ""
     count = f"{len(paths)} pictures are" if len(paths) > 1 else "1 picture is"
     return history.zip_pictures(paths, target), f"{count} in the zip{missing}."
 

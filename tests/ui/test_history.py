@@ -128,7 +128,7 @@ def test_zip_of_strangers_files_is_refused(run):
             history_tab._pack(files)
     path, said = history_tab._pack([entries_file(run.files[0]), f"{'b' * 32}/infinity-gone.png"])
     assert path.is_file()
-    assert said == "1 picture is in the zip; 1 older ones are no longer on the server."
+    assert said == "1 picture is in the zip; no longer on the server: 1."
 
 
 # Links
