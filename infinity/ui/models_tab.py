@@ -167,7 +167,7 @@ def make_load(
                 if isinstance(report, Loading):
                     yield status_html(report.what, "loading", report.fraction), busy, *unchanged
             model, *others = model_updates(models[name], ratio, style)
-            said = status_html(f"{title} is loaded and chosen.", "done")
+            said = status_html(f"{title} is loaded and chosen.", "ok")
             yield said, idle, {**model, "value": name}, *others
         except InfinityError as error:
             yield status_html(str(error), "failed"), idle, *unchanged
@@ -184,7 +184,7 @@ def make_unload(manager: ModelManager, models: Mapping[str, ModelSpec]) -> Calla
     def unload(name: str) -> str:
         was_loaded = manager.unload(name)
         said = "is unloaded" if was_loaded else "was not loaded"
-        return status_html(f"{models[name].title} {said}.", "done")
+        return status_html(f"{models[name].title} {said}.", "ok")
 
     return unload
 
