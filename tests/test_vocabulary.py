@@ -102,5 +102,5 @@ def test_saved_model_carries_its_own_words_and_no_other_models(tmp_path):
 def test_shipped_model_knows_its_own_examples():
     vocabulary = read_spec(DEFAULT_MODEL_FOLDER).vocabulary
     assert vocabulary is not None
-    assert vocabulary.unknown("two red cars on a sandy beach, cartoon style") == {}
+    assert vocabulary.unknown("a red apple on a sandy beach, 3d style") == {}
     assert vocabulary.unknown("a zeppelin") == {"zeppelin": None}

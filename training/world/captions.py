@@ -68,7 +68,7 @@ def misspelt(text: str, rng: np.random.Generator) -> str:
     long = [i for i, word in enumerate(words) if len(word) >= SHORTEST_MISSPELT and word.isalpha()]
     if not long:
         return text
-    chosen = _pick(rng, long)
+    chosen = long[int(rng.integers(len(long)))]
     word = words[chosen]
     at = int(rng.integers(1, len(word) - 1))
     words[chosen] = _pick(

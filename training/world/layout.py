@@ -77,14 +77,19 @@ def place(
     cell = size / CELLS
     factor = FILL * slot.side * cell / max(sprite_size)
     width, height = factor * sprite_size[0], factor * sprite_size[1]
-    grounded = floor is not None and slot.stands and not floats
+    ground = floor if slot.stands and not floats else None
     x0 = (slot.x + slot.side / 2) * cell - width / 2
-    if grounded:
-        y0 = round(floor * CELLS) * cell - height
-    else:
+    if ground is None:
         y0 = (slot.y + slot.side / 2) * cell - height / 2
+    else:
+        y0 = round(ground * CELLS) * cell - height
     return Box(
-        slot.item, round(x0), round(y0), max(1, round(width)), max(1, round(height)), grounded
+        slot.item,
+        round(x0),
+        round(y0),
+        max(1, round(width)),
+        max(1, round(height)),
+        ground is not None,
     )
 
 
