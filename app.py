@@ -25,7 +25,7 @@ from infinity.ui.hosted import Health, trust_proxies
 from infinity.ui.runs import Runs
 from infinity.ui.spaces import SharedGpuLoader, shared_gpu
 
-SPACE_SETTINGS = Path(__file__).with_name("hosting.toml")
+SPACE_SETTINGS = Path(__file__).parent / "assets" / "hosting.toml"
 MOST_OF_MEMORY = 0.8
 
 
@@ -55,7 +55,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--hosting",
         metavar="FILE",
-        help="settings of a public page (default: hosting.toml on a Space, none elsewhere)",
+        help="settings of a public page (default: assets/hosting.toml on a Space, none elsewhere)",
     )
     parser.add_argument("--mcp", action="store_true", help="serve the endpoints as MCP tools too")
     parser.add_argument("--share", action="store_true", help="open a public link through Gradio")

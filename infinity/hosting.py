@@ -1,6 +1,6 @@
 """What a host allows: one settings file for a public page, and the one place that checks it.
 
-Without a file nothing is limited but what the program itself can bear. With one (``hosting.toml``
+Without a file nothing is limited but what the program itself can bear. With one (``assets/hosting.toml``
 is the example, and what a Space uses) every way in asks the same :class:`Allowance`.
 """
 

@@ -33,7 +33,7 @@ def test_without_settings_nothing_is_limited():
 
 
 def test_shipped_settings_are_meant_for_strangers():
-    hosting = Hosting.from_file(ROOT / "hosting.toml")
+    hosting = Hosting.from_file(ROOT / "assets" / "hosting.toml")
     assert hosting.public
     assert not hosting.history
     assert hosting.requests_per_minute > 0
@@ -42,7 +42,7 @@ def test_shipped_settings_are_meant_for_strangers():
 
 
 def test_shipped_settings_spell_out_every_setting():
-    text = (ROOT / "hosting.toml").read_text()
+    text = (ROOT / "assets" / "hosting.toml").read_text()
     for name in Hosting().to_dict():
         assert f"\n{name} =" in text or f"\n[{name}]" in text, name
     for name in Hosting().rewriter.to_dict():
@@ -92,7 +92,7 @@ def test_setting_out_of_range_is_refused(setting):
 
 
 def test_settings_round_trip():
-    hosting = Hosting.from_file(ROOT / "hosting.toml")
+    hosting = Hosting.from_file(ROOT / "assets" / "hosting.toml")
     assert Hosting.from_dict(hosting.to_dict()) == hosting
 
 
