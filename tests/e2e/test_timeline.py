@@ -100,6 +100,8 @@ def test_playing_goes_through_all_scales_and_ends_at_the_picture(server, new_pag
     page = new_page(server.url)
     ask(page)
     finished(page)
+    play = page.get_by_role("button", name="Play the scales")
+    play.scroll_into_view_if_needed()  # as the click would, which moves the page, not its layout
     stage = box(page, "#stage")
     page.evaluate("""() => {
         const fact = document.querySelector('.strip .fact');
@@ -107,7 +109,7 @@ def test_playing_goes_through_all_scales_and_ends_at_the_picture(server, new_pag
         new MutationObserver(() => window.told.push(fact.textContent.slice(0, 12)))
             .observe(fact, {childList: true});
     }""")
-    page.get_by_role("button", name="Play the scales").click()
+    play.click()
     page.wait_for_function("() => (window.told.at(-1) || '').startsWith('Scale 7 of 7')")
     assert page.evaluate("window.told") == [f"Scale {scale} of 7" for scale in range(1, 8)]
     assert "gradio_api/file=" in source(page)
