@@ -17,8 +17,8 @@ from infinity.spec import ModelSpec
 from infinity.ui.files import save_pictures
 from infinity.ui.prompt_help import suggestion_of
 from infinity.ui.runs import Run, Runs, visitor_of
+from infinity.ui.wiring import HELP_TWO, LOAD_ONE, ONE_AT_A_TIME
 
-ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 AT_ONCE: dict[str, Any] = {"queue": False}
 
 
@@ -39,16 +39,10 @@ def build_api(
     api(generate, api_name="generate", **ONE_AT_A_TIME)
     api(make_stop_mine(runs), api_name="stop", **AT_ONCE)
     api(make_models(manager, models), api_name="models", **AT_ONCE)
-    api(
-        make_rewrite(runs.allowance),
-        api_name="rewrite",
-        concurrency_id="prompt-help",
-        concurrency_limit=2,
-    )
+    api(make_rewrite(runs.allowance), api_name="rewrite", **HELP_TWO)
     if not runs.allowance.hosting.public:
-        load = {"concurrency_id": "load", "concurrency_limit": 1}
         api(make_plan(manager, models), api_name="plan", **AT_ONCE)
-        api(make_load_named(manager, models), api_name="load", **load)
+        api(make_load_named(manager, models), api_name="load", **LOAD_ONE)
         api(make_unload_named(manager, models), api_name="unload", **AT_ONCE)
 
 
@@ -97,7 +91,7 @@ def make_generate(
             The finished pictures as PNG files, one a seed (seed, seed + 1, ...); each carries its
             whole request in its metadata, under the key "infinity".
         """
-        try:
+        with _told_plainly():
             _known(model, models)
             wanted = GenerationRequest(
                 prompt=prompt,
@@ -114,8 +108,6 @@ def make_generate(
             with runs.running(request.session_hash or "", run):
                 done = _finish(manager, run)
             paths = save_pictures(done.images, wanted.prompt, wanted.seeds)
-        except InfinityError as error:
-            raise gr.Error(str(error), print_exception=False) from error
         for path in paths:
             keep_track(str(path))
         # Gradio wants plain dictionaries here, and the type for the endpoint's description.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from infinity.events import Done
 from infinity.request import GenerationRequest
+from infinity.ui.files import save_pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,3 +57,24 @@ class FinishedRun:
             seconds=float(data["seconds"]),
             when=float(data["when"]),
         )
+
+
+def finish(event: Done, model: str, keep_track: Callable[[str], None]) -> FinishedRun:
+    """Save a run's pictures where the page may serve them.
+
+    Args:
+        keep_track: told the path of every file written, so that old ones are cleaned up.
+
+    Raises:
+        ResourceError: they cannot be written.
+    """
+    paths = save_pictures(event.images, event.request.prompt, event.request.seeds)
+    for path in paths:
+        keep_track(str(path))
+    return FinishedRun(
+        model=model,
+        request=event.request,
+        files=tuple(paths),
+        seconds=event.seconds,
+        when=time.time(),
+    )

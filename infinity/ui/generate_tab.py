@@ -18,10 +18,7 @@ from infinity.ui.present import View
 from infinity.ui.runs import Runs
 from infinity.ui.settings_panel import SettingsPanel, lay_out_settings, wire_settings
 from infinity.ui.timeline import build_viewer
-
-ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
-"""For every handler that runs a model: one at a time, the others queue."""
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+from infinity.ui.wiring import ONE_AT_A_TIME, PRIVATE
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +24,12 @@ from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import RequestControls, request_from
 from infinity.ui.controls.styles import NO_STYLE
-from infinity.ui.files import file_name, save_pictures
-from infinity.ui.finished import FinishedRun
+from infinity.ui.files import file_name
+from infinity.ui.finished import finish
 from infinity.ui.grid_view import GridView, plot_html, progress
-from infinity.ui.handlers import UNEXPECTED
 from infinity.ui.loading import Loading, load
 from infinity.ui.present import View
+from infinity.ui.problems import UNEXPECTED
 from infinity.ui.runs import Run, Runs, visitor_of
 
 logger = logging.getLogger(__name__)
@@ -167,7 +166,7 @@ def views(
                 view = replace(view, phase="painting", scale=(event.index + 1) / event.num_scales)
                 yield (view := replace(view, message=progress(view, cell)))
             elif isinstance(event, Done):
-                finished = _save(event, model, keep_track)
+                finished = finish(event, model, keep_track)
                 drawn = {**view.drawn, (cell.row, cell.column): finished}
                 yield (view := replace(view, drawn=drawn, scale=0.0))
         if run.cancel.is_set():
@@ -207,19 +206,6 @@ def _buttons(is_busy: bool) -> tuple[Any, Any]:
 
 def _status(phase: present.Phase, message: str, fraction: float = 0.0) -> str:
     return present.status_html(View(phase, message, fraction))
-
-
-def _save(event: Done, model: str, keep_track: Callable[[str], None]) -> FinishedRun:
-    paths = save_pictures(event.images, event.request.prompt, event.request.seeds)
-    for path in paths:
-        keep_track(str(path))
-    return FinishedRun(
-        model=model,
-        request=event.request,
-        files=tuple(paths),
-        seconds=event.seconds,
-        when=time.time(),
-    )
 
 
 def _save_sheet(view: GridView, keep_track: Callable[[str], None]) -> Path:

@@ -15,11 +15,11 @@ from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import RequestControls
 from infinity.ui.controls.styles import style_choices
-from infinity.ui.generate_tab import ONE_AT_A_TIME, PRIVATE
 from infinity.ui.grid_run import make_paint_grid, make_start_grid, make_stop_grid
 from infinity.ui.grid_view import EMPTY
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
+from infinity.ui.wiring import ONE_AT_A_TIME, PRIVATE
 
 NOTHING = ""
 CHOICES = [(parameter.title, name) for name, parameter in PARAMETERS.items()]

@@ -18,16 +18,15 @@ from infinity.manager import ModelManager
 from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import RequestControls, request_from
-from infinity.ui.files import save_pictures
-from infinity.ui.finished import FinishedRun
+from infinity.ui.finished import finish
 from infinity.ui.loading import Loading, load
 from infinity.ui.present import View
+from infinity.ui.problems import UNEXPECTED
 from infinity.ui.runs import Run, Runs, visitor_of
 from infinity.ui.timeline import viewer_value
 
 logger = logging.getLogger(__name__)
 
-UNEXPECTED = "Something unexpected went wrong; the log of the program has the details."
 NUM_OUTPUTS = 6
 """What :func:`show` updates: viewer, status, Generate button, Stop button, finished run, clock."""
 NOTHING = (gr.skip(),) * NUM_OUTPUTS
@@ -132,7 +131,7 @@ def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) ->
     yield (view := present.opened(view, spec, run.request.aspect_ratio))
     for event in pipeline.stream(run.request, cancel=run.cancel, refine=True):
         if isinstance(event, Done):
-            finished = _save(event, run.model, keep_track)
+            finished = finish(event, run.model, keep_track)
             run.is_drawn = True
         else:
             finished = None
@@ -160,19 +159,6 @@ def show(view: View) -> tuple[Any, ...]:
 def show_timeline(view: View) -> tuple[Any, ...]:
     """The timeline only: the page may have gone on to the next run."""
     return (viewer_value(view), *NOTHING[1:])
-
-
-def _save(event: Done, model: str, keep_track: Callable[[str], None]) -> FinishedRun:
-    paths = save_pictures(event.images, event.request.prompt, event.request.seeds)
-    for path in paths:
-        keep_track(str(path))
-    return FinishedRun(
-        model=model,
-        request=event.request,
-        files=tuple(paths),
-        seconds=event.seconds,
-        when=time.time(),
-    )
 
 
 def _session(request: gr.Request) -> str:

@@ -16,10 +16,10 @@ from infinity.errors import InfinityError, RequestError
 from infinity.ui import history
 from infinity.ui.files import address
 from infinity.ui.finished import FinishedRun
-from infinity.ui.generate_tab import PRIVATE
 from infinity.ui.history import Entry
 from infinity.ui.replay import FOCUS_PROMPT, Replay
 from infinity.ui.share import link_query
+from infinity.ui.wiring import PRIVATE
 
 logger = logging.getLogger(__name__)
 

@@ -18,13 +18,12 @@ from infinity.spec import ModelSpec
 from infinity.ui.controls import RequestControls
 from infinity.ui.controls.follow import model_updates
 from infinity.ui.loading import Loading, load
+from infinity.ui.problems import UNEXPECTED, problem_html
+from infinity.ui.wiring import LOAD_ONE, PRIVATE
+
+GB = 1e9
 
 logger = logging.getLogger(__name__)
-
-QUICK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-LOAD_ONE: dict[str, Any] = {"concurrency_id": "load", "concurrency_limit": 1}
-UNEXPECTED = "Something unexpected went wrong; the log of the program has the details."
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,8 @@ def _wire(
     shown = [parts.table, parts.saving, parts.plan, parts.load]
     look = make_look(manager, models)
     opening: list[Callable[..., Any]] = [tab.select, parts.choice.input]
-    gr.on(opening, look, parts.choice, shown, queue=False, **QUICK)
-    parts.saving.input(look, [parts.choice, parts.saving], shown, queue=False, **QUICK)
+    gr.on(opening, look, parts.choice, shown, queue=False, **PRIVATE)
+    parts.saving.input(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
     if public:
         return
     # A loaded model is the one to draw with: the Generate tab takes its settings.
@@ -114,18 +113,18 @@ def _wire(
         [parts.choice, parts.saving, controls.aspect_ratio, controls.style],
         [parts.status, parts.load, *chosen],
         **LOAD_ONE,
-        **QUICK,
-    ).then(look, [parts.choice, parts.saving], shown, queue=False, **QUICK)
+        **PRIVATE,
+    ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
     parts.unload.click(
-        make_unload(manager, models), parts.choice, parts.status, queue=False, **QUICK
-    ).then(look, [parts.choice, parts.saving], shown, queue=False, **QUICK)
+        make_unload(manager, models), parts.choice, parts.status, queue=False, **PRIVATE
+    ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
     parts.budget.change(
         lambda gigabytes: manager.set_budget(round(gigabytes * GB) or None),
         parts.budget,
         None,
         queue=False,
-        **QUICK,
-    ).then(look, [parts.choice, parts.saving], shown, queue=False, **QUICK)
+        **PRIVATE,
+    ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
 
 
 def make_look(manager: ModelManager, models: Mapping[str, ModelSpec]) -> Callable[..., Any]:
@@ -233,10 +232,6 @@ def plan_html(plan: LoadPlan) -> str:
             "This is more than the free memory; choose a smaller memory setting or another model."
         )
     return f'<dl class="facts">{rows}</dl>{verdict}'
-
-
-def problem_html(sentence: str) -> str:
-    return f'<p class="page-note is-problem" role="alert">{escape(sentence)}</p>'
 
 
 def status_html(message: str, phase: str, fraction: float | None = None) -> str:

@@ -12,18 +12,14 @@ import gradio as gr
 from infinity.errors import InfinityError, RequestError
 from infinity.hosting import Allowance
 from infinity.rewriter import LocalRewriter, Rewriter, RewriterSettings, make_rewriter
-from infinity.ui.models_tab import problem_html
+from infinity.ui.problems import UNEXPECTED, problem_html
 from infinity.ui.runs import visitor_of
+from infinity.ui.wiring import HELP_TWO, PRIVATE
 
 logger = logging.getLogger(__name__)
 
-QUICK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-TWO_AT_ONCE: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
 OFF = "Prompt help is off on this page."
-UNEXPECTED = "Something unexpected went wrong; the log of the program has the details."
 KINDS = [("Off", "off"), ("A server", "endpoint"), ("A model on this machine", "local")]
-
-Suggest = Callable[[str], str]
 
 
 def build_prompt_help(prompt: gr.Textbox, allowance: Allowance) -> None:
@@ -84,9 +80,9 @@ def build_prompt_help(prompt: gr.Textbox, allowance: Allowance) -> None:
         [prompt, kind, model, address, key],
         [said, suggestion, take],
         api_visibility="private",
-        **TWO_AT_ONCE,
+        **HELP_TWO,
     )
-    take.click(lambda text: text, suggestion, prompt, queue=False, **QUICK)
+    take.click(lambda text: text, suggestion, prompt, queue=False, **PRIVATE)
 
 
 def make_suggest(allowance: Allowance) -> Callable[..., tuple[Any, ...]]:

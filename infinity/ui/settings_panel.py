@@ -24,16 +24,13 @@ from infinity.ui.controls.follow import (
     preset_updates,
 )
 from infinity.ui.controls.request import SAMPLING, sampling_values
+from infinity.ui.wiring import PRIVATE
 from infinity.ui.world_panel import world_html
 
 CONTROLS_STYLE_SHEET = Path(__file__).parent / "controls" / "controls.css"
 RADIO_KEYS = CONTROLS_STYLE_SHEET.with_name("radio_keys.js")
 CUSTOM_INFO = "Settings of your own, which are none of the presets."
-PRIVATE: dict[str, Any] = {
-    "queue": False,
-    "api_visibility": "private",
-    "show_progress": "hidden",
-}
+AT_ONCE: dict[str, Any] = {"queue": False, **PRIVATE}
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def wire_settings(
         **PRIVATE,
     )
     # In the browser, so that a seed typed just before Enter is kept for that very run.
-    controls.seed.input(None, None, controls.seed_mode, js=f"() => {KEEP!r}", **PRIVATE)
+    controls.seed.input(None, None, controls.seed_mode, js=f"() => {KEEP!r}", **AT_ONCE)
 
 
 def preset_choices(spec: ModelSpec, aspect_ratio: str) -> list[tuple[str, str]]:

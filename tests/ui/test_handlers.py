@@ -17,13 +17,13 @@ from infinity.ui.controls import KEEP, ROLL, RequestControls
 from infinity.ui.finished import FinishedRun
 from infinity.ui.handlers import (
     NUM_OUTPUTS,
-    UNEXPECTED,
     make_paint,
     make_start,
     make_stop,
     make_tick,
 )
 from infinity.ui.loading import Loading, load
+from infinity.ui.problems import UNEXPECTED
 from infinity.ui.runs import Run, Runs
 from tests.ui.fakes import FakeManager
 from tests.ui.test_controls import VALUES

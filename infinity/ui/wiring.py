@@ -1,0 +1,14 @@
+"""How events are wired, the same for every tab: which of them wait for each other, and who sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
+"""For every handler that runs a model: one at a time, the others queue."""
+LOAD_ONE: dict[str, Any] = {"concurrency_id": "load", "concurrency_limit": 1}
+"""For every handler that loads a model."""
+HELP_TWO: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
+"""For every handler that asks the prompt's helper."""
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""For the page's own handlers: no endpoint, no overlay."""
