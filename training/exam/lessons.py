@@ -55,7 +55,12 @@ def lesson(world: World, seed: int, index: int) -> Lesson:
     side = int(rng.integers(SIZE, LARGEST + 1))
     pixels, boxes = world.draw(scene, side, rng)
     image = Image.fromarray(pixels)
-    boxes = [box for box in boxes if not (rng.random() < SPOILT_SHARE and spoil(image, box, rng))]
+    whole = []
+    for box in boxes:
+        if rng.random() < SPOILT_SHARE:
+            spoil(image, box, rng)
+        else:
+            whole.append(box)
     left, top = rng.integers(0, side - SIZE + 1, 2).tolist()
     image = image.crop((left, top, left + SIZE, top + SIZE))
     if rng.random() < SOFT_SHARE:
@@ -63,11 +68,11 @@ def lesson(world: World, seed: int, index: int) -> Lesson:
     noisy = np.asarray(image).astype(np.float32)
     noisy += rng.normal(0, rng.uniform(0, 6), noisy.shape)
     picture = torch.from_numpy(noisy.clip(0, 255).astype(np.uint8)).permute(2, 0, 1)
-    return _labelled(picture.contiguous(), scene, boxes, left, top)
+    return _labelled(picture.contiguous(), scene, whole, left, top)
 
 
-def spoil(image: Image.Image, box: Box, rng: np.random.Generator) -> bool:
-    """Blur an object beyond recognition, in place, with no seam to give it away; always True."""
+def spoil(image: Image.Image, box: Box, rng: np.random.Generator) -> None:
+    """Blur an object beyond recognition, in place, with no seam to give it away."""
     longest = max(box.width, box.height)
     radius = float(rng.uniform(0.09, 0.2)) * longest
     mask = Image.new("L", image.size, 0)
@@ -75,7 +80,6 @@ def spoil(image: Image.Image, box: Box, rng: np.random.Generator) -> bool:
     mask = mask.filter(ImageFilter.BoxBlur(0.04 * longest))
     mask = mask.point([min(255, 2 * value) for value in range(256)])  # whole inside the box
     image.paste(image.filter(ImageFilter.GaussianBlur(radius)), (0, 0), mask)
-    return True
 
 
 def scene_label(scene: Scene) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,8 @@ class ExamPrompt:
             prompt=data["prompt"],
             include=include,
             exclude=tuple(_wanted(item) for item in data.get("exclude", ())),
-            style=None if style is None else _nearest(style, dict.fromkeys(STYLES), "style"),
-            scene=None if scene is None else _SCENES[_nearest(scene, _SCENES, "scene")],
+            style=None if style is None else _known(style, STYLES, "style"),
+            scene=None if scene is None else _SCENES[_known(scene, _SCENES, "scene")],
             unseen=tuple(data.get("unseen", ())),
         )
 
@@ -123,17 +123,17 @@ def write_prompts(path: Path, prompts: Iterable[ExamPrompt]) -> None:
 
 def _wanted(item: Mapping[str, Any]) -> Wanted:
     _known_keys(item, _ITEM_KEYS)
-    concept = _CLASSES[_nearest(item.get("class"), _CLASSES, "class")]
+    concept = _CLASSES[_known(item.get("class"), _CLASSES, "class")]
     count = item.get("count", 1)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise RequestError(f"count must be a whole number from 1 on, not {count!r}.")
     colour = item.get("color")
     if colour is not None:
-        colour = _nearest(colour, dict.fromkeys(COLOURS), "color")
+        colour = _known(colour, COLOURS, "color")
     position = item.get("position")
     if position is not None:
         relation, other = position
-        position = (_nearest(relation, dict.fromkeys(POSITIONS), "position"), int(other))
+        position = (_known(relation, POSITIONS, "position"), int(other))
     return Wanted(concept=concept, count=count, colour=colour, position=position)
 
 
@@ -152,7 +152,7 @@ def _known_keys(data: Mapping[str, Any], known: tuple[str, ...]) -> None:
             raise RequestError(f"unknown key {key!r}; known: {', '.join(known)}.")
 
 
-def _nearest(value: Any, known: Mapping[str, Any], what: str) -> str:
+def _known(value: Any, known: Collection[str], what: str) -> str:
     """``value`` in lower case, if it is known."""
     if isinstance(value, str) and value.lower() in known:
         return value.lower()

@@ -45,9 +45,12 @@ def write_report(folder: Path, outcome: dict[str, Any], found: Sequence[Answer])
     )
     sections = "".join(
         f"<h2>{escape(tag)}</h2><div class='pictures'>"
-        + "".join(_figure(folder, answer) for answer in _spaced(found, tag))
+        + "".join(
+            _figure(folder, answer, f"{number:02d}-{place:02d}.jpg")
+            for place, answer in enumerate(_spaced(found, tag))
+        )
         + "</div>"
-        for tag in outcome["scores"]
+        for number, tag in enumerate(outcome["scores"])
     )
     folder.joinpath("exam.html").write_text(
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Exam</title><style>{STYLE}"
@@ -65,8 +68,8 @@ def _spaced(found: Sequence[Answer], tag: str) -> list[Answer]:
     return [mine[i * len(mine) // count] for i in range(count)]
 
 
-def _figure(folder: Path, answer: Answer) -> str:
-    name = f"pictures/{answer.prompt.tag}-{hash_of(answer.prompt.prompt)}-{answer.seed}.jpg"
+def _figure(folder: Path, answer: Answer, file: str) -> str:
+    name = f"pictures/{file}"
     answer.image.save(folder / name, quality=88)
     css = "right" if answer.mark.passed else "wrong"
     reason = f"<br>{escape(answer.mark.reason)}" if answer.mark.reason else ""
@@ -74,8 +77,3 @@ def _figure(folder: Path, answer: Answer) -> str:
         f"<figure class='{css}'><img src='{name}' alt='{escape(answer.prompt.prompt, quote=True)}'>"
         f"<figcaption>{escape(answer.prompt.prompt)}{reason}</figcaption></figure>"
     )
-
-
-def hash_of(text: str) -> int:
-    """A short number for a file name, the same on every run."""
-    return sum((i + 1) * ord(letter) for i, letter in enumerate(text)) % 10**8
