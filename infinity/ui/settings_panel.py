@@ -116,16 +116,16 @@ def wire_settings(
         choose_model,
         [controls.model, controls.aspect_ratio, controls.style],
         [controls.model, controls.aspect_ratio, controls.style, *controls.sampling()],
-        **PRIVATE,
+        **AT_ONCE,
     )
     controls.model.change(
-        lambda name: world_html(known(name)), controls.model, panel.world, **PRIVATE
+        lambda name: world_html(known(name)), controls.model, panel.world, **AT_ONCE
     )
     panel.preset.input(
         choose_preset,
         [panel.preset, controls.model, controls.aspect_ratio],
         controls.sampling(),
-        **PRIVATE,
+        **AT_ONCE,
     )
     causes = [controls.model, controls.aspect_ratio, *controls.sampling()]
     # On every change, whoever made it: a person, a preset, or another tab's "use these settings".
@@ -135,7 +135,7 @@ def wire_settings(
         causes,
         [panel.preset, panel.plots, *(getattr(controls, name) for name in FOLLOWED)],
         trigger_mode="always_last",
-        **PRIVATE,
+        **AT_ONCE,
     )
     # In the browser, so that a seed typed just before Enter is kept for that very run.
     controls.seed.input(None, None, controls.seed_mode, js=f"() => {KEEP!r}", **AT_ONCE)
