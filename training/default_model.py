@@ -71,6 +71,7 @@ TRANSFORMER = TransformerTraining(
     steps=12_000,
     batch_size=24,
     learning_rate=2e-3,
+    coarse_steps=6000,
 )
 SINGLES_STEPS = 3000
 CAPTIONS, VOCABULARY = 40_000, 2048

@@ -50,6 +50,8 @@ class TransformerTraining:
         cooldown: share of the steps over which the learning rate falls linearly to zero at the end.
         text_dropout: share of samples trained without their caption, for guidance.
         flip_strength, flip_scales: self-correction, see :class:`RandomFlips`.
+        coarse_steps: steps at the start that train only the first ``coarse_scales`` scales. What a
+            thing is shows there, and without the last scale a step takes half the time.
     """
 
     model: TransformerConfig
@@ -65,11 +67,13 @@ class TransformerTraining:
     text_dropout: float = 0.1
     flip_strength: float = 0.2
     flip_scales: int = 100
+    coarse_steps: int = 0
+    coarse_scales: int = 6
     seed: int = 0
     save_every: int = 150
 
 
-MAY_CHANGE = frozenset({"steps", "cooldown", "save_every", "learning_rate"})
+MAY_CHANGE = frozenset({"steps", "cooldown", "save_every", "learning_rate", "coarse_steps"})
 """Settings a run may be resumed with another value of."""
 
 
@@ -106,10 +110,19 @@ class TrainingStep:
         self.text_tokenizer = text_tokenizer
 
     def __call__(
-        self, pictures_u8: Tensor, captions: list[str], generator: torch.Generator, corrupt: bool
+        self,
+        pictures_u8: Tensor,
+        captions: list[str],
+        generator: torch.Generator,
+        corrupt: bool,
+        scales: int | None = None,
     ) -> BitLoss:
-        """Loss of (pictures (B, 3, H, W) uint8, captions); ``corrupt`` turns flips and dropout on."""
+        """Loss of (pictures (B, 3, H, W) uint8, captions) on the first ``scales`` scales, or all.
+
+        ``corrupt`` turns flips and dropout on.
+        """
         config = self.config
+        schedule = self.schedule if scales is None else self.schedule.prefix(scales)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 features = self.tokenizer.features(to_float(pictures_u8))
@@ -126,8 +139,10 @@ class TrainingStep:
                 for row, drop in zip(text, dropped.tolist(), strict=True)
             ]
             condition = self.transformer.encode_text(text)
-            logits = self.transformer(encoded.inputs_BLD, condition, self.schedule)
-        return bit_loss(logits, encoded.labels_BLD, self.schedule)
+            tokens = schedule.total_tokens
+            inputs_BLD = encoded.inputs_BLD[:, : tokens - self.schedule[0].tokens]
+            logits = self.transformer(inputs_BLD, condition, schedule)
+        return bit_loss(logits, encoded.labels_BLD[:, :tokens], schedule)
 
 
 def train_transformer(
@@ -186,7 +201,8 @@ def train_transformer(
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * factor
-        result = loss_of(pictures_u8, captions, generator, corrupt=True)
+        scales = config.coarse_scales if step < config.coarse_steps else None
+        result = loss_of(pictures_u8, captions, generator, corrupt=True, scales=scales)
         if not torch.isfinite(result.loss):
             raise FloatingPointError(f"the loss became {result.loss.item()} at step {step}")
         result.loss.backward()

@@ -12,6 +12,7 @@ import torch
 
 from infinity.config import TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError, ResourceError
+from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
 from training import text_encoder
@@ -19,7 +20,13 @@ from training.losses import bit_loss, psnr, reconstruction_loss, token_weights
 from training.run import Run, read_metrics
 from training.self_correction import RandomFlips
 from training.train_tokenizer import TokenizerTraining, decode_straight_through, train_tokenizer
-from training.train_transformer import TransformerTraining, train_transformer
+from training.train_transformer import (
+    TrainingStep,
+    TransformerTraining,
+    build_text_encoder,
+    collate,
+    train_transformer,
+)
 
 SCALES = ((1, 1), (2, 2))
 SCHEDULE = ScaleSchedule(SCALES)
@@ -120,6 +127,22 @@ def test_resumed_transformer_training_equals_an_uninterrupted_run(
             assert torch.equal(value, resumed.state_dict()[name]), name
     curves = [m["validation_loss"] for m in read_metrics(tmp_path / "whole") if len(m) > 4]
     assert curves == [m["validation_loss"] for m in read_metrics(tmp_path / "parts") if len(m) > 4]
+
+
+def test_coarse_steps_train_what_the_whole_sequence_has_at_those_scales() -> None:
+    torch.manual_seed(0)
+    settings = transformer_settings()
+    text = text_encoder.train_tokenizer(["a red apple", "two blue cars"] * 20, 60, 16)
+    transformer = InfinityTransformer(settings.model)
+    transformer.init_weights(torch.Generator().manual_seed(0))
+    text_model = build_text_encoder(settings, text)
+    loss_of = TrainingStep(settings, Tokenizer(TOKENIZER), transformer, text_model, text)
+    batch = collate([example(0), example(1)])
+    whole = loss_of(*batch, torch.Generator(), corrupt=False)
+    coarse = loss_of(*batch, torch.Generator(), corrupt=False, scales=1)
+    assert whole.per_token_BL.shape == (2, 5) and coarse.per_token_BL.shape == (2, 1)
+    torch.testing.assert_close(coarse.per_token_BL, whole.per_token_BL[:, :1], atol=2e-3, rtol=0)
+    assert coarse.loss.item() == pytest.approx(coarse.per_token_BL.mean().item())
 
 
 def test_run_refuses_another_configuration_and_allows_a_longer_one(tmp_path: Path) -> None:
