@@ -18,9 +18,12 @@ from infinity.errors import InfinityError
 from training.config.load import load_config
 from training.engine.loop import train
 
+INTERRUPTED = 130
+"""A shell's exit code of a command stopped by ^C."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0 when the run is complete, 2 after an error, told in one sentence."""
+    """Exit code: 0 when the run is complete, 2 after an error, told in one sentence, 130 after ^C."""
     first = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(
         level=logging.INFO if first else logging.ERROR, format="%(levelname)s %(message)s"
@@ -32,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InfinityError as error:
         logging.getLogger(__name__).error("%s", error)
         return 2
+    except KeyboardInterrupt:
+        logging.getLogger(__name__).error("Stopped; the same command goes on from the last save.")
+        return INTERRUPTED
     return 0
 
 

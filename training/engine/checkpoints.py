@@ -132,6 +132,17 @@ class Checkpoints:
         except (CheckpointException, OSError, RuntimeError) as error:
             raise self._failed(error) from error
 
+    def settle(self) -> None:
+        """Let a save under way come to its end when the run is over for another reason.
+
+        Its own failure is logged, not raised, so that the reason stays. All processes began the
+        save together, so each can wait for it, whichever of them stopped.
+        """
+        try:
+            self.wait()
+        except ResourceError as error:
+            logger.error("%s", error)
+
     def _prepare(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

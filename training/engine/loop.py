@@ -110,7 +110,13 @@ class Trainer:
         self.checkpoints = Checkpoints(config.output, processes, config.logging.keep)
 
     def run(self, open_batches: OpenBatches) -> None:
-        """All steps that are left."""
+        """All steps that are left. However it ends, the last save is on the disk or was told of."""
+        try:
+            self._run(open_batches)
+        finally:
+            self.checkpoints.settle()
+
+    def _run(self, open_batches: OpenBatches) -> None:
         settings, processes = self.config.logging, self.processes
         done, steps = self._resume(), self.config.optimisation.steps
         if done >= steps:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +17,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from infinity.errors import InfinityError, ResourceError
 from tests.training.engine.tiny_run import (
     build_tiny_step,
+    finish,
+    poisoned_batches,
+    start,
     tiny_batch,
     tiny_batches,
     tiny_config,
@@ -90,13 +92,6 @@ def test_missing_trackio_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Journal(tiny_config(tmp_path, logging={"trackio": True}), step=0)
 
 
-def poisoned_batches(*args, **kwargs):
-    for batch in tiny_batches(*args, **kwargs):
-        bad = batch.step == 3
-        features = tuple(f * math.nan for f in batch.features) if bad else batch.features
-        yield replace(batch, features=features)
-
-
 def test_nan_stops_the_run_and_keeps_the_inputs_of_the_step(tmp_path: Path) -> None:
     config = tiny_config(tmp_path / "run")
     with pytest.raises(DivergenceError, match=r"Stopped at step 3: the loss became nan") as caught:
@@ -110,6 +105,33 @@ def test_nan_stops_the_run_and_keeps_the_inputs_of_the_step(tmp_path: Path) -> N
     assert whole_steps(config.output / "checkpoints") == [2]
     train_alone(config)  # with good data it goes on from there
     assert read_metrics(config.output)[-1]["step"] == 6
+
+
+def test_nan_stops_all_processes_with_the_last_save_whole(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "run", parallel={"shard": "full"})
+    assert finish(start(config, 2, batches=poisoned_batches)) == ["exit code 2"] * 2
+    for rank in range(2):
+        assert "Stopped at step 3" in (tmp_path / f"error_{rank}").read_text()
+        assert (config.output / "stopped" / "step_3" / f"rank_{rank}.json").is_file()
+    assert whole_steps(config.output / "checkpoints") == [2]
+    train_alone(config)
+    assert read_metrics(config.output)[-1]["step"] == 6
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ResourceError])
+def test_run_that_ends_by_an_error_finishes_the_save_under_way(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    def stopped_batches(*args, **kwargs):
+        for batch in tiny_batches(*args, **kwargs):
+            if batch.step == 2:
+                raise error("stopped")
+            yield batch
+
+    config = tiny_config(tmp_path / "run")
+    with pytest.raises(error):
+        run(config, build_tiny_step, stopped_batches)
+    assert [path.name for path in (config.output / "checkpoints").iterdir()] == ["step_2"]
 
 
 def guarded(losses: list[float], gradient_norm: float = 1.0, scaled: bool = False) -> list:

@@ -39,6 +39,18 @@ def test_wrong_setting_is_one_sentence_and_exit_code_two(
     assert "optimisation.steps" in said and "\n" not in said
 
 
+def test_interrupted_run_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted(config: TrainingConfig) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train", interrupted)
+    save_config(tiny_config(tmp_path / "run"), tmp_path / "run.json")
+    assert train.main([str(tmp_path / "run.json")]) == train.INTERRUPTED
+    assert "the same command goes on" in caplog.text
+
+
 def test_finished_run_is_left_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = tiny_config(tmp_path / "run", optimisation={"steps": 2, "warmup": 1})
     train_alone(config)

@@ -6,11 +6,13 @@ that tests can join four of them by gloo, or kill one, in a second.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -91,12 +93,25 @@ def tiny_batch(step: int, positions: range) -> Batch:
     )
 
 
+def poisoned_batches(*args: Any, **kwargs: Any) -> Iterator[Batch]:
+    """The tiny batches, with text that is no number at step 3."""
+    for batch in tiny_batches(*args, **kwargs):
+        assert batch.features is not None
+        factor = math.nan if batch.step == 3 else 1.0
+        yield replace(batch, features=tuple(features * factor for features in batch.features))
+
+
 def train_alone(config: TrainingConfig) -> None:
     """In this process."""
     run(config, build_tiny_step, tiny_batches)
 
 
-def start(config: TrainingConfig, processes: int = 1, pause_s: float = 0.0) -> list[Any]:
+def start(
+    config: TrainingConfig,
+    processes: int = 1,
+    pause_s: float = 0.0,
+    batches: Callable[..., Iterator[Batch]] = tiny_batches,
+) -> list[Any]:
     """Start a run in processes of its own; ``pause_s`` makes its steps slower."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
@@ -105,7 +120,8 @@ def start(config: TrainingConfig, processes: int = 1, pause_s: float = 0.0) -> l
         port = free.getsockname()[1]
     started: list[ForkServerProcess] = []
     for rank in range(processes):
-        process = context.Process(target=_child, args=(config, rank, processes, port, pause_s))
+        given = (config, rank, processes, port, pause_s, batches)
+        process = context.Process(target=_child, args=given)
         process.start()
         started.append(process)
     return started
@@ -124,7 +140,14 @@ def train_together(config: TrainingConfig, processes: int) -> None:
     assert not problems, "\n".join(problems + told)
 
 
-def _child(config: TrainingConfig, rank: int, world_size: int, port: int, pause_s: float) -> None:
+def _child(
+    config: TrainingConfig,
+    rank: int,
+    world_size: int,
+    port: int,
+    pause_s: float,
+    batches: Callable[..., Iterator[Batch]],
+) -> None:
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -135,7 +158,7 @@ def _child(config: TrainingConfig, rank: int, world_size: int, port: int, pause_
     torch.set_num_threads(1)
 
     def slow_batches(*args: Any, **kwargs: Any) -> Iterator[Batch]:
-        for batch in tiny_batches(*args, **kwargs):
+        for batch in batches(*args, **kwargs):
             time.sleep(pause_s)
             yield batch
 
