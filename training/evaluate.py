@@ -10,20 +10,24 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
+from infinity.errors import InfinityError
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
+from infinity.wildcards import escape
 from training.exam.frechet import frechet_distance
 from training.exam.grade import grade
 from training.exam.judge import WEIGHTS, Judge, load_judge
-from training.exam.prompts import ExamPrompt, read_prompts
+from training.exam.prompts import ExamPrompt, sort_prompts
 from training.exam.questions import EXAM
 from training.exam.renders import spoilt_renders, true_render
 from training.exam.report import Answer, write_report
@@ -33,20 +37,42 @@ from training.world.world import World
 logger = logging.getLogger(__name__)
 
 BATCH = 32
+T = TypeVar("T")
+
+
+def draw(
+    pipeline: InfinityPipeline, wanted: Sequence[tuple[str, int]], **settings: Any
+) -> Iterator[Image.Image]:
+    """Pictures of (prompt, seed), many in one pass: equal to single ones but for rounding.
+
+    Args:
+        settings: of the request; the model's defaults otherwise.
+    """
+    for batch in tqdm(list(in_batches(wanted)), desc=f"{BATCH} pictures each"):
+        requests = [
+            GenerationRequest(prompt=escape(prompt), seed=seed, **settings)
+            for prompt, seed in batch
+        ]
+        for done in pipeline.generate_batch(requests):
+            yield from done.images
 
 
 def answers(
-    pipeline: InfinityPipeline, judge: Judge, prompts: Sequence[ExamPrompt], seeds: int
+    pipeline: InfinityPipeline,
+    judge: Judge,
+    prompts: Sequence[ExamPrompt],
+    seeds: int,
+    **settings: Any,
 ) -> list[Answer]:
     """Draw every prompt with seeds 0 to ``seeds`` - 1 and default settings, and mark the pictures."""
-    found = []
-    for prompt in tqdm(prompts, desc="exam"):
-        request = GenerationRequest(prompt=prompt.prompt, num_images=seeds)
-        images = pipeline.generate(request).images
-        marks = [grade(prompt, seen) for seen in judge.see(images)]
+    asked = [(prompt, seed) for prompt in prompts for seed in range(seeds)]
+    images = draw(pipeline, [(prompt.prompt, seed) for prompt, seed in asked], **settings)
+    found: list[Answer] = []
+    for batch in in_batches(zip(asked, images, strict=True)):
+        seen = judge.see([image for _, image in batch])
         found += [
-            Answer(prompt, seed, image, mark)
-            for seed, (image, mark) in enumerate(zip(images, marks, strict=True))
+            Answer(prompt, seed, image, grade(prompt, what))
+            for ((prompt, seed), image), what in zip(batch, seen, strict=True)
         ]
     return found
 
@@ -63,11 +89,32 @@ def ceiling(
         except ValueError as error:
             logger.warning("No true render: %s", error)
             continue
-        right.append(Answer(prompt, index, image, grade(prompt, judge.see([image])[0])))
         spoilt = spoilt_renders(prompt, world, index)
-        for kind, seen in zip(spoilt, judge.see(list(spoilt.values())), strict=True):
+        mine, *others = judge.see([image, *spoilt.values()])
+        right.append(Answer(prompt, index, image, grade(prompt, mine)))
+        for kind, seen in zip(spoilt, others, strict=True):
             let_pass.setdefault(kind, []).append(grade(prompt, seen).passed)
     return right, {kind: float(np.mean(passed)) for kind, passed in let_pass.items()}
+
+
+def in_batches(items: Iterable[T]) -> Iterator[list[T]]:
+    source = iter(items)
+    while batch := list(islice(source, BATCH)):
+        yield batch
+
+
+def sample(prompts: Sequence[ExamPrompt], limit: int | None) -> list[ExamPrompt]:
+    """At most ``limit`` prompts a category, always the same ones, in the file's order."""
+    if limit is None:
+        return list(prompts)
+    order = np.random.default_rng(0).permutation(len(prompts))
+    left = dict.fromkeys((prompt.tag for prompt in prompts), limit)
+    chosen = []
+    for index in order.tolist():
+        if left[prompts[index].tag] > 0:
+            left[prompts[index].tag] -= 1
+            chosen.append(index)
+    return [prompts[index] for index in sorted(chosen)]
 
 
 def shares(found: Iterable[Answer]) -> dict[str, float]:
@@ -79,7 +126,7 @@ def shares(found: Iterable[Answer]) -> dict[str, float]:
 
 
 def result(
-    found: Sequence[Answer], true: Sequence[Answer], let_pass: dict[str, float], distance: float
+    found: Sequence[Answer], true: Sequence[Answer], let_pass: dict[str, float], apart: float | None
 ) -> dict[str, Any]:
     """What goes into exam.json; ``of_ceiling`` is score / ceiling, at most 1."""
     scores, ceilings = shares(found), shares(true)
@@ -95,22 +142,31 @@ def result(
         "overall_of_ceiling": float(np.mean(list(of_ceiling.values()))) if of_ceiling else None,
         "scores_unseen": shares(unseen),
         "judge_lets_pass": let_pass,
-        "frechet_distance_judge_features": distance,
+        "frechet_distance_judge_features": apart,
         "pictures": len(found),
     }
 
 
-def _distance(judge: Judge, found: Sequence[Answer], true: Sequence[Answer]) -> float:
+def distance(judge: Judge, drawn: Sequence[Image.Image], true: Sequence[Image.Image]) -> float:
+    """Frechet distance of pictures from true renders, on the judge's features."""
     features = [
-        np.concatenate(
-            [
-                judge.features([one.image for one in group[i : i + BATCH]])
-                for i in range(0, len(group), BATCH)
-            ]
-        )
-        for group in (found, true)
+        np.concatenate([judge.features(batch) for batch in in_batches(group)])
+        for group in (drawn, true)
     ]
     return frechet_distance(*features)
+
+
+def examine(
+    model: str, prompts: Sequence[ExamPrompt], seeds: int, judge: Judge, world: World
+) -> tuple[dict[str, Any], list[Answer]]:
+    """Put prompts to a model (a name or folder): what goes into exam.json, and the answers."""
+    true, let_pass = ceiling(judge, prompts, world)
+    found = answers(InfinityPipeline.from_pretrained(model), judge, prompts, seeds)
+    apart = None
+    if min(len(found), len(true)) > 1:
+        apart = distance(judge, [one.image for one in found], [one.image for one in true])
+    outcome = {"model": model, "seeds": seeds, **result(found, true, let_pass, apart)}
+    return outcome, found
 
 
 def main() -> None:
@@ -118,25 +174,25 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="registry name or folder")
     parser.add_argument("--prompts", type=Path, default=EXAM)
     parser.add_argument("--seeds", type=int, default=4, help="pictures a prompt")
+    parser.add_argument("--limit", type=int, help="prompts a category, for a quick look")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--judge", type=Path, default=WEIGHTS)
     parser.add_argument("--world", type=Path, default=Path("data/world"))
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if arguments.seeds < 1:
-        parser.error("--seeds must be at least 1")
+    if arguments.seeds < 1 or (arguments.limit is not None and arguments.limit < 1):
+        parser.error("--seeds and --limit must be at least 1")
     torch.set_flush_denormal(True)
-    prompts = read_prompts(arguments.prompts)
-    judge = load_judge(arguments.judge)
-    true, let_pass = ceiling(judge, prompts, World.load(arguments.world, styles=STYLES))
-    pipeline = InfinityPipeline.from_pretrained(arguments.model)
-    found = answers(pipeline, judge, prompts, arguments.seeds)
-    outcome = result(found, true, let_pass, _distance(judge, found, true))
-    outcome |= {
-        "model": arguments.model,
-        "prompts": str(arguments.prompts),
-        "seeds": arguments.seeds,
-    }
+    try:
+        prompts, unknown = sort_prompts(arguments.prompts)
+        judge = load_judge(arguments.judge)
+        world = World.load(arguments.world, styles=STYLES)
+        outcome, found = examine(
+            arguments.model, sample(prompts, arguments.limit), arguments.seeds, judge, world
+        )
+    except (InfinityError, FileNotFoundError) as error:
+        parser.exit(1, f"{error}\n")
+    outcome |= {"prompts": arguments.prompts.name, "limit": arguments.limit, "not_asked": unknown}
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "exam.json").write_text(json.dumps(outcome, indent=2) + "\n")
     write_report(arguments.output, outcome, found)

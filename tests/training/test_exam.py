@@ -8,12 +8,20 @@ import torch
 from PIL import Image
 
 from infinity.errors import CheckpointError, RequestError
-from training.evaluate import ceiling, result, shares
+from tests.tiny import tiny_pipeline
+from training.evaluate import answers, ceiling, draw, result, sample, shares
 from training.exam.frechet import frechet_distance
 from training.exam.grade import Detection, Mark, Seen, grade
 from training.exam.judge import NAMES, SCENES, Judge, load_judge, save_judge
 from training.exam.lessons import lesson
-from training.exam.prompts import COLOURS, ExamPrompt, Wanted, read_prompts, write_prompts
+from training.exam.prompts import (
+    COLOURS,
+    ExamPrompt,
+    Wanted,
+    read_prompts,
+    sort_prompts,
+    write_prompts,
+)
 from training.exam.questions import EACH, EXAM, questions
 from training.exam.renders import look_alike, scene_of, spoilt_renders, true_render
 from training.exam.report import Answer, write_report
@@ -95,6 +103,30 @@ def test_prompts_take_synonyms_and_capitals():
     assert prompt.include[0].concept == "dog" and prompt.scene == "red"
 
 
+GENEVAL = """
+{"tag": "single_object", "include": [{"class": "cow", "count": 1}], "prompt": "a photo of a cow"}
+{"tag": "counting", "include": [{"class": "bus", "count": 4}], "exclude": [{"class": "bus", \
+"count": 5}], "prompt": "a photo of four buses"}
+{"tag": "position", "include": [{"class": "car", "count": 1}, {"class": "Bird", "count": 1, \
+"position": ["left of", 0]}], "prompt": "a photo of a bird left of a car"}
+{"id": 7, "tag": "color_attr", "include": [{"class": "cars", "color": "red"}, {"class": "umbrella", \
+"color": "blue"}], "exclude": null, "scene": "in the snow", "style": "3d render", "prompt": "x"}
+"""
+
+
+def test_geneval_files_are_read_and_what_the_judge_cannot_tell_is_set_aside(tmp_path, caplog):
+    path = tmp_path / "geneval.jsonl"
+    path.write_text(GENEVAL.replace("\\\n", ""))
+    prompts, unknown = sort_prompts(path)
+    assert [prompt.tag for prompt in prompts] == ["single_object", "counting", "color_attr"]
+    assert prompts[1].exclude == (Wanted(concept="bus", count=5),)
+    assert prompts[2].include[0] == Wanted(concept="car", colour="red")
+    assert (prompts[2].scene, prompts[2].style) == ("snow", "3d")
+    (line,) = unknown
+    assert line.startswith("line 4") and "'Bird'" in line
+    assert read_prompts(path) == prompts and "Bird" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -105,6 +137,9 @@ def test_prompts_take_synonyms_and_capitals():
         ({"include": [{"class": "dog", "place": 3}]}, "unknown key 'place'"),
         ({"scene": "the inside of a black hole"}, "no scene"),
         ({"prompt": 3}, "needs the texts"),
+        ({"prompt": " "}, "needs the texts"),
+        ({"includes": [{"class": "dog"}]}, "did you mean 'include'"),
+        ({"include": []}, "needs an answer"),
     ],
 )
 def test_bad_prompts_are_refused_with_the_line(tmp_path, change, sentence):
@@ -291,7 +326,33 @@ def test_result_counts_by_category_and_report_shows_every_category(tmp_path):
 
 def test_ceiling_marks_true_renders_and_their_spoilt_copies(world):
     prompts = [ExamPrompt(tag="t", prompt="a dog", include=(DOG,), style="3d"),
-               ExamPrompt(tag="t", prompt="three kinds", include=(DOG, CAT, Wanted(concept="car")))]  # fmt: skip
+               ExamPrompt(tag="t", prompt="three kinds", include=(DOG, CAT, Wanted(concept="car"))),
+               ExamPrompt(tag="t", prompt="six dogs", include=(Wanted(concept="dog", count=6),))]  # fmt: skip
     true, let_pass = ceiling(Judge().eval(), prompts, world)
     assert [answer.prompt for answer in true] == prompts[:1]
     assert set(let_pass) == {"blurred", "swapped"}
+
+
+def test_pictures_are_drawn_in_batches_of_the_prompts_own_seeds():
+    pipeline = tiny_pipeline()
+    wanted = [(f"a {{dog}} number {i}", i % 2) for i in range(35)]
+    images = list(draw(pipeline, wanted, guidance=1.0))
+    assert len(images) == 35
+    assert images[0].tobytes() != images[1].tobytes()
+    assert pipeline.text_encoder.prompts[0] == "a {dog} number 0"  # no wildcard
+
+
+def test_answers_come_in_order_with_every_seed():
+    prompts = [ExamPrompt(tag="t", prompt=f"a dog {i}", include=(DOG,)) for i in range(3)]
+    found = answers(tiny_pipeline(), Judge().eval(), prompts, seeds=2)
+    assert [(one.prompt, one.seed) for one in found] == [(p, s) for p in prompts for s in (0, 1)]
+    assert not any(one.mark.passed for one in found)  # an untrained judge sees nothing
+
+
+def test_sample_takes_some_of_every_category_and_always_the_same():
+    prompts = read_prompts(EXAM)
+    few = sample(prompts, 3)
+    assert len(few) == 3 * len(TAGS) and few == sample(prompts, 3)
+    assert [prompts.index(one) for one in few] == sorted(prompts.index(one) for one in few)
+    assert {one.include[0].concept for one in few} != {one.include[0].concept for one in prompts}
+    assert sample(prompts, None) == prompts

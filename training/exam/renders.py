@@ -6,6 +6,8 @@ colour and size), which the judge must refuse.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from PIL import Image
 
@@ -18,6 +20,8 @@ from training.world.scene import Background, Relation, Scene, SceneObject
 from training.world.world import World
 
 SIZE = 192
+MOST = 4
+"""Things of one kind in a picture."""
 SEED = 991
 """Neither the generator's nor the judge's training seeds."""
 
@@ -26,10 +30,12 @@ def scene_of(prompt: ExamPrompt, world: World, rng: np.random.Generator) -> Scen
     """A scene that answers the prompt; what the prompt leaves open is drawn at random.
 
     Raises:
-        ValueError: the prompt asks for more than this world draws (over two kinds of objects).
+        ValueError: the prompt asks for what this world does not draw: none or over two kinds of
+            objects, more than four of one, or several of each of two.
     """
     wanted = prompt.include
-    if not 1 <= len(wanted) <= 2 or (len(wanted) == 2 and any(w.count > 1 for w in wanted)):
+    most = 1 if len(wanted) == 2 else MOST
+    if not 1 <= len(wanted) <= 2 or any(item.count > most for item in wanted):
         raise ValueError(f"this world cannot draw {prompt.prompt!r}")
     relation: Relation | None = "and" if len(wanted) == 2 else None
     first, *rest = wanted
@@ -85,12 +91,17 @@ def spoilt_renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Im
 def look_alike(item: SceneObject, style: str, world: World) -> str:
     """The concept whose art is nearest in mean colour to ``item``'s, and is not the same."""
     mine = world.mean_colour(style, item)
-    others = [name for name in world.concepts if name != item.concept]
-    distance = [
-        float(np.abs(mine - world.mean_colour(style, SceneObject(concept=name))).sum())
-        for name in others
-    ]
-    return others[int(np.argmin(distance))]
+    distance = {
+        name: float(np.abs(mine - colour).sum())
+        for name, colour in _mean_colours(world, style).items()
+        if name != item.concept
+    }
+    return min(distance, key=lambda name: distance[name])
+
+
+@cache
+def _mean_colours(world: World, style: str) -> dict[str, np.ndarray]:
+    return {name: world.mean_colour(style, SceneObject(concept=name)) for name in world.concepts}
 
 
 def _paint(item: Wanted) -> str | None:
