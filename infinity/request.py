@@ -110,7 +110,7 @@ class GenerationRequest:
                 )
         _check_int(self, "seed", 0, MAX_SEED)
         _check_int(self, "num_images", 1, MAX_IMAGES)
-        if not all(expand(self.prompt, seed).strip() for seed in self.seeds):
+        if not all(prompt.strip() for prompt in self.prompts):
             raise RequestError("The prompt is empty; describe the picture you want.")
         expand(self.negative_prompt, self.seed)
         _tuples(self, ("guidance", "temperature", "guidance_layers"))
@@ -131,17 +131,22 @@ class GenerationRequest:
     def seeds(self) -> tuple[int, ...]:
         return tuple((self.seed + i) % (MAX_SEED + 1) for i in range(self.num_images))
 
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompt of every picture, its wildcards filled in."""
+        return tuple(expand(self.prompt, seed) for seed in self.seeds)
+
     def pictures(self) -> tuple[Self, ...]:
         """One request a picture: its own seed, and the prompts with their wildcards filled in."""
         return tuple(
             replace(
                 self,
-                prompt=escape(expand(self.prompt, seed)),
+                prompt=escape(prompt),
                 negative_prompt=escape(expand(self.negative_prompt, seed)),
                 seed=seed,
                 num_images=1,
             )
-            for seed in self.seeds
+            for prompt, seed in zip(self.prompts, self.seeds, strict=True)
         )
 
     def to_dict(self) -> dict[str, Any]:

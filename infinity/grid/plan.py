@@ -182,6 +182,24 @@ def draw_cells(
                 return
 
 
+def draw_plan(
+    plan: GridPlan, pipeline_of: Callable[[str], InfinityPipeline], cancel: threading.Event
+) -> Iterator[tuple[Cell, Event]]:
+    """Draw every cell, one model after the other; a ``Cancelled`` event is the last.
+
+    Args:
+        pipeline_of: loads a model, by its name.
+
+    Raises:
+        InfinityError: as ``pipeline_of`` and ``InfinityPipeline.stream``.
+    """
+    for model, cells in by_model(plan.cells()).items():
+        for cell, event in draw_cells(pipeline_of(model), cells, cancel):
+            yield cell, event
+            if isinstance(event, Cancelled):
+                return
+
+
 def read_plan(image: Image.Image) -> GridPlan | None:
     """The recipe of a grid's PNG; None where a picture carries none. Raises RequestError."""
     text = image.info.get(KEY)

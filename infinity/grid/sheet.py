@@ -9,7 +9,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from infinity.grid.axes import MODEL, show
 from infinity.grid.plan import KEY, GridPlan
-from infinity.wildcards import expand
 
 MAX_PIXELS = 40_000_000
 """Of all cells together; larger ones are scaled down to fit."""
@@ -90,7 +89,7 @@ def _caption(plan: GridPlan) -> str:
         if name not in varied and (value := request.get(name)) is not None
     ]
     model = [] if MODEL in varied else [plan.model]
-    words = [] if "prompt" in varied else [expand(plan.request.prompt, plan.request.seed)]
+    words = [] if "prompt" in varied else [*plan.request.prompts]
     return " · ".join((*words, *model, *facts))
 
 

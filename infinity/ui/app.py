@@ -59,7 +59,7 @@ def build_app(
     written: set[str] = set()
     with gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=(HOUR, DAY)) as app:
         # First, so that no other handler has taken one of its names.
-        build_api(manager, runs, models, model, written.add)
+        drawn = build_api(manager, runs, models, model, written.add)
         with gr.Row(elem_id="top"):
             gr.HTML(HEADER)
             opened = gr.UploadButton(
@@ -100,6 +100,7 @@ def build_app(
         def leave(request: gr.Request) -> None:
             runs.stop(request.session_hash or "")
             runs.stop(grid_session(request.session_hash))
+            drawn.forget(request.session_hash or "")
 
         app.unload(leave)
     app.temp_file_sets.append(written)

@@ -17,9 +17,10 @@ INDEX = "examples.json"
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt and its picture, a WebP of a few kilobytes."""
+    """A prompt, a seed, and the picture they gave, a WebP of a few kilobytes."""
 
     prompt: str
+    seed: int
     picture: bytes
 
     @property
@@ -37,5 +38,6 @@ def read_examples(folder: Path = EXAMPLES_FOLDER) -> tuple[Example, ...]:
         return ()
     entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     return tuple(
-        Example(entry["prompt"], (folder / entry["file"]).read_bytes()) for entry in entries
+        Example(entry["prompt"], entry["seed"], (folder / entry["file"]).read_bytes())
+        for entry in entries
     )

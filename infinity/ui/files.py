@@ -13,19 +13,25 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from infinity.metadata import save_png
+from infinity.request import GenerationRequest
 
 
-def save_pictures(images: Sequence[Image.Image], prompt: str, seeds: Sequence[int]) -> list[Path]:
-    """Write PNGs that carry their records to a new, unguessable folder the page may serve.
+def save_pictures(images: Sequence[Image.Image], request: GenerationRequest) -> list[Path]:
+    """Write a request's PNGs, which carry their records, to a new folder.
 
     Raises:
         ResourceError: the folder cannot be written (a full disk, say).
     """
-    folder = Path(get_upload_folder()) / secrets.token_hex(16)
+    folder = new_folder()
     return [
         save_png(image, folder / file_name(prompt, seed))
-        for image, seed in zip(images, seeds, strict=True)
+        for image, prompt, seed in zip(images, request.prompts, request.seeds, strict=True)
     ]
+
+
+def new_folder() -> Path:
+    """A folder that the page may serve, under a name nobody can guess; not made yet."""
+    return Path(get_upload_folder()) / secrets.token_hex(16)
 
 
 def file_name(prompt: str, seed: int) -> str:

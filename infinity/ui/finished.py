@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
 from infinity.events import Done
 from infinity.request import GenerationRequest
@@ -31,33 +30,6 @@ class FinishedRun:
     seconds: float
     when: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, for the browser's own storage."""
-        return {
-            "model": self.model,
-            "request": self.request.to_dict(),
-            "files": [str(path) for path in self.files],
-            "seconds": self.seconds,
-            "when": self.when,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. The browser's word is not trusted: nothing says that
-        ``files`` exist or were made here.
-
-        Raises:
-            RequestError: a request that is none.
-            KeyError: a part is missing.
-        """
-        return cls(
-            model=str(data["model"]),
-            request=GenerationRequest.from_dict(data["request"]),
-            files=tuple(Path(path) for path in data["files"]),
-            seconds=float(data["seconds"]),
-            when=float(data["when"]),
-        )
-
 
 def finish(event: Done, model: str, keep_track: Callable[[str], None]) -> FinishedRun:
     """Save a run's pictures where the page may serve them.
@@ -68,7 +40,7 @@ def finish(event: Done, model: str, keep_track: Callable[[str], None]) -> Finish
     Raises:
         ResourceError: they cannot be written.
     """
-    paths = save_pictures(event.images, event.request.prompt, event.request.seeds)
+    paths = save_pictures(event.images, event.request)
     for path in paths:
         keep_track(str(path))
     return FinishedRun(

@@ -11,7 +11,7 @@ import gradio as gr
 from infinity.manager import ModelManager
 from infinity.spec import ModelSpec
 from infinity.ui import present
-from infinity.ui.controls import RequestControls, build_controls
+from infinity.ui.controls import KEEP, RequestControls, build_controls
 from infinity.ui.examples import Example, read_examples
 from infinity.ui.handlers import make_paint, make_start, make_stop, make_tick
 from infinity.ui.present import View
@@ -134,9 +134,19 @@ def _wire_runs(
         **PRIVATE,
     ).then(**drawing, **ONE_AT_A_TIME, **PRIVATE)
     dataset, samples = examples
+
+    def start_example(request: gr.Request, index: int, *values: Any) -> tuple[Any, ...]:
+        """Its own seed for this run, so that its picture comes; the next run rolls as before."""
+        sample = samples[index]
+        read = dict(zip(controls.names(), values, strict=True))
+        read |= {"prompt": sample.prompt, "seed": sample.seed, "seed_mode": KEEP}
+        return (sample.prompt, *start(request, *read.values()))
+
     dataset.click(
-        lambda index: samples[index].prompt, dataset, controls.prompt, queue=False, **PRIVATE
-    ).then(start, controls.inputs(), started, queue=False, **PRIVATE).then(
-        **drawing, **ONE_AT_A_TIME, **PRIVATE
-    )
+        start_example,
+        [dataset, *controls.inputs()],
+        [controls.prompt, *started],
+        queue=False,
+        **PRIVATE,
+    ).then(**drawing, **ONE_AT_A_TIME, **PRIVATE)
     outputs.stop.click(stop, None, outputs.all(), queue=False, **PRIVATE)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
+from PIL import Image
 
 from infinity.errors import InfinityError, RequestError
 from infinity.events import Done, Preview
@@ -24,7 +23,7 @@ from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import RequestControls, request_from
 from infinity.ui.controls.styles import NO_STYLE
-from infinity.ui.files import file_name
+from infinity.ui.files import file_name, new_folder
 from infinity.ui.finished import finish
 from infinity.ui.grid_view import GridView, plot_html, progress
 from infinity.ui.loading import Loading, load
@@ -171,6 +170,7 @@ def views(
                 yield (view := replace(view, drawn=drawn, scale=0.0))
         if run.cancel.is_set():
             break
+    pictures = {place: open_image(run.files[0], "A picture") for place, run in view.drawn.items()}
     rows, columns = plan.shape
     total = f"{len(view.drawn)} of {rows * columns} pictures"
     stopped = len(view.drawn) < rows * columns
@@ -179,7 +179,7 @@ def views(
         view,
         phase="stopped" if stopped else "done",
         message=f"Stopped after {total}." if stopped else f"Grid finished in {seconds}",
-        sheet=_save_sheet(view, keep_track) if view.drawn else None,
+        sheet=save_sheet(plan, pictures, keep_track) if pictures else None,
         scale=0.0,
     )
 
@@ -208,11 +208,18 @@ def _status(phase: present.Phase, message: str, fraction: float = 0.0) -> str:
     return present.status_html(View(phase, message, fraction))
 
 
-def _save_sheet(view: GridView, keep_track: Callable[[str], None]) -> Path:
-    pictures = {place: open_image(run.files[0], "A picture") for place, run in view.drawn.items()}
-    request = view.plan.request
-    name = file_name(request.prompt, request.seed).replace("infinity-", "infinity-grid-", 1)
-    target = Path(get_upload_folder()) / secrets.token_hex(16) / name
-    save_png(sheet(view.plan, pictures), target)
+def save_sheet(
+    plan: GridPlan,
+    pictures: Mapping[tuple[int, int], Image.Image],
+    keep_track: Callable[[str], None],
+) -> Path:
+    """The grid as one PNG with its recipe, in a new, unguessable folder the page may serve.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
+    prompt, seed = plan.request.prompts[0], plan.request.seed
+    name = file_name(prompt, seed).replace("infinity-", "infinity-grid-", 1)
+    target = save_png(sheet(plan, pictures), new_folder() / name)
     keep_track(str(target))
     return target

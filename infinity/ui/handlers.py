@@ -51,7 +51,7 @@ def make_start(runs: Runs, spec_of: Callable[[str], ModelSpec]) -> Callable[...,
         except InfinityError as error:
             return (gr.skip(), *show(present.failed(View(), str(error))))
         before = runs.before(_session(request)) or 0
-        return (wanted.seed, *show(present.waiting(wanted.prompt, before, run.name)))
+        return (wanted.seed, *show(present.waiting(wanted.prompts, before, run.name)))
 
     return start
 
@@ -105,7 +105,7 @@ def make_tick(runs: Runs) -> Callable[[gr.Request], str | dict[str, Any]]:
 
     def tick(request: gr.Request) -> str | dict[str, Any]:
         before = runs.before(_session(request))
-        return gr.skip() if before is None else present.status_html(present.waiting("", before))
+        return gr.skip() if before is None else present.status_html(present.waiting(before=before))
 
     return tick
 
@@ -117,7 +117,7 @@ def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) ->
     Raises:
         InfinityError: what cannot be done, in one sentence.
     """
-    view = present.waiting(run.request.prompt, run=run.name)
+    view = present.waiting(run.request.prompts, run=run.name)
     spec = manager.spec(run.model)
     pipeline = None
     for report in load(manager, run.model, run.cancel):

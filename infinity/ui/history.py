@@ -25,13 +25,13 @@ from infinity.errors import RequestError
 from infinity.grid.axes import show
 from infinity.images import open_image
 from infinity.request import GenerationRequest
-from infinity.ui.files import address
+from infinity.ui.files import address, new_folder
 from infinity.ui.finished import FinishedRun
-from infinity.wildcards import expand
 
 THUMBNAIL_PIXELS = 160
 MOST_THUMBNAIL_CHARACTERS = 60_000
 MOST_IN_A_ZIP = 500
+ZIP_NAME = "infinity-pictures.zip"
 
 _FILE = re.compile(r"[0-9a-f]{32}/infinity-[a-z0-9-]{1,80}\.png")
 _THUMBNAIL = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+")
@@ -92,7 +92,7 @@ class Entry:
     @property
     def words(self) -> str:
         """The prompt as it was drawn."""
-        return expand(self.request.prompt, self.request.seed)
+        return self.request.prompts[0]
 
 
 def entries(run: FinishedRun) -> list[Entry]:
@@ -143,12 +143,13 @@ def details_html(entry: Entry, path: Path | None, title: str) -> str:
     )
 
 
-def zip_pictures(paths: Sequence[Path], target: Path) -> Path:
-    """All files in one archive, numbered so that equal names do not meet.
+def zip_pictures(paths: Sequence[Path]) -> Path:
+    """All files in one archive the page may serve, numbered so that equal names do not meet.
 
     Raises:
         ResourceError: the disk is full.
     """
+    target = new_folder() / ZIP_NAME
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:

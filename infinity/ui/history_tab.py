@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -25,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 KEEPER_SCRIPT = Path(__file__).with_name("history_keeper.js")
 LIST_SCRIPT = Path(__file__).with_name("history.js")
-ZIP_NAME = "infinity-pictures.zip"
 ABOUT = (
     "Pictures and settings are listed in this browser only, in its own storage; nobody else can see "
     "the list. The full pictures stay on the server for a day."
@@ -167,7 +165,7 @@ def build_history_tab(replay: Replay, keep_track: Callable[[str], None]) -> None
         except InfinityError as error:
             return gr.skip(), _said(str(error))
         keep_track(str(path))
-        return {"fetch": address(path), "name": ZIP_NAME}, _said(said)
+        return {"fetch": address(path), "name": history.ZIP_NAME}, _said(said)
 
     quick: dict[str, Any] = {"queue": False, **PRIVATE}
     emptied = [chosen, details, actions, link, compared, compare, slider, message]
@@ -234,11 +232,10 @@ def _pack(files: object) -> tuple[Path, str]:
         raise RequestError(
             "None of these pictures is on the server any more; choose one and draw it again."
         )
-    target = _folder() / secrets.token_hex(16) / ZIP_NAME
     gone = len(names) - len(paths)
     missing = f"; no longer on the server: {gone}" if gone else ""
     count = f"{len(paths)} pictures are" if len(paths) > 1 else "1 picture is"
-    return history.zip_pictures(paths, target), f"{count} in the zip{missing}."
+    return history.zip_pictures(paths), f"{count} in the zip{missing}."
 
 
 def _said(sentence: str) -> str:

@@ -58,12 +58,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class View:
-    """All that the page shows of one run; ``run`` tells one from the next."""
+    """All that the page shows of one run; ``run`` tells one from the next, ``prompts`` has one a
+    picture."""
 
     phase: Phase = "idle"
     message: str = "Describe a picture and press Enter."
     fraction: float = 0.0
-    prompt: str = ""
+    prompts: tuple[str, ...] = ()
     frames: tuple[Frame, ...] = ()
     pictures: tuple[Picture, ...] = ()
     seconds: float | None = None
@@ -81,10 +82,10 @@ def idle(spec: ModelSpec) -> View:
     return View(frames=_frames(spec, spec.aspect_ratios[0]))
 
 
-def waiting(prompt: str, before: int = 0, run: str = "") -> View:
+def waiting(prompts: tuple[str, ...] = (), before: int = 0, run: str = "") -> View:
     """Checked and in line behind ``before`` others, nothing computed yet."""
     place = f" · {before} before you" if before else ""
-    return View("waiting", f"Waiting for a turn{place} …", prompt=prompt, run=run)
+    return View("waiting", f"Waiting for a turn{place} …", prompts=prompts, run=run)
 
 
 def loading(view: View, what: str, fraction: float | None = None) -> View:

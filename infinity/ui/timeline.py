@@ -38,7 +38,7 @@ def viewer_value(view: View) -> dict[str, Any]:
     ahead = [i for i, frame in enumerate(frames) if frame.seconds is None]
     return {
         "run": view.run,
-        "prompt": view.prompt[:MOST_ALT_CHARACTERS],
+        "prompts": [prompt[:MOST_ALT_CHARACTERS] for prompt in view.prompts],
         "aspect": frames[-1].width / frames[-1].height if frames else 1.0,
         "current": ahead[0] if view.phase == "painting" and ahead else -1,
         "facts": " · ".join(facts) if frames else "",

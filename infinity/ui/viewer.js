@@ -66,7 +66,7 @@ function drawStage() {
     figure.style.setProperty('--aspect', value.aspect);
     const image = figure.querySelector('img');
     put(image, 'src', pictures[i].source);
-    put(image, 'alt', added ? `What scale ${shownScale() + 1} added` : value.prompt);
+    put(image, 'alt', added ? `What scale ${shownScale() + 1} added` : value.prompts[i] || '');
     figure.querySelector('.pixels').style.filter = added ? 'url(#heat)' : '';
     const before = figure.querySelector('.before');
     before.style.backgroundImage = added && earlier[i] ? `url("${earlier[i]}")` : '';

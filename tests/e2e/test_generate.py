@@ -115,11 +115,12 @@ def test_settings_reach_the_picture(app_url, new_page, tmp_path):
 
 def test_example_is_drawn_at_a_click(app_url, new_page):
     page = new_page(app_url)
-    prompt = read_examples()[1].prompt
-    page.locator("#examples button").filter(has_text=prompt).click()
+    example = read_examples()[1]
+    page.locator("#examples button").filter(has_text=example.prompt).click()
     finished(page)
-    assert page.locator("#prompt textarea").input_value() == prompt
-    assert page.locator("#stage img").get_attribute("alt") == prompt
+    assert page.locator("#prompt textarea").input_value() == example.prompt
+    assert page.locator("#seed input").input_value() == str(example.seed)
+    assert page.locator("#stage img").get_attribute("alt") == example.prompt
 
 
 def test_empty_prompt_is_answered_at_once_and_loses_nothing(server, new_page):

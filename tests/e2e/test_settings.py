@@ -168,7 +168,11 @@ def test_wildcards_draw_what_the_seed_picks(server, new_page):
     choose_seed(page, 1)
     type_number(page, "num-images", 4)
     request = drawn(page, server, "a {red|blue} car")
-    assert {picture.prompt for picture in request.pictures()} == {"a red car", "a blue car"}
+    assert set(request.prompts) == {"a red car", "a blue car"}
+    pictures = page.locator("#stage img").all()
+    assert [picture.get_attribute("alt") for picture in pictures] == list(request.prompts)
+    assert "car-1.png" in page.locator("#stage figcaption a").first.get_attribute("download")
+    assert "red-blue" not in page.locator("#stage").inner_html()
     ask(page, "a {red|blue car")
     page.locator("#status [role=alert]").filter(has_text="without its }").wait_for()
 

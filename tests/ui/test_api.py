@@ -7,22 +7,30 @@ import re
 import subprocess
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from infinity.grid.plan import read_plan
+from infinity.images import open_image
 from infinity.manager import ModelManager
 from infinity.metadata import read_record
 from infinity.pipeline import InfinityPipeline
+from infinity.presets import PRESET_NAMES, ramp
 from infinity.request import GenerationRequest
 from infinity.ui.app import build_app, launch_options
+from infinity.ui.controls.styles import GENERAL_STYLES
 from infinity.ui.runs import Runs
+from infinity.ui.share import read_link
 from tests.tiny import SPEC, tiny_pipeline
 
 PIPELINE = tiny_pipeline()
@@ -35,6 +43,8 @@ CHANGES: dict[str, Any] = {
     "top_k": 1,
     "top_p": 0.8,
     "num_images": 2,
+    "guidance_layers": [-1],
+    "guided_scales": 2,
 }
 BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"prompt": ""}, "The prompt is empty"),
@@ -53,6 +63,10 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"num_images": 0}, "num_images must be a whole number"),
     ({"aspect_ratio": "9:1"}, "choose one of 1:1, 3:2, 2:3"),
     ({"model": "tyni"}, "Unknown model 'tyni'; choose one of tiny"),
+    ({"preset": "slow"}, "Unknown preset 'slow'; choose one of balanced, fast, paper, pyramid"),
+    ({"style": "baroque"}, "Unknown style 'baroque'; choose one of None, Photograph"),
+    ({"guidance": [1, "x"]}, "guidance must be a number"),
+    ({"guidance_layers": [3]}, "guidance_layers must list"),
 )
 
 
@@ -81,8 +95,21 @@ def url(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    client = Client(url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("downloads"))
+
+
+@pytest.fixture(scope="module")
+def client(url: str, downloads: str) -> Iterator[Client]:
+    client = Client(url, verbose=False, download_files=downloads)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def another_client(url: str, downloads: str) -> Iterator[Client]:
+    """Somebody else, who has drawn nothing yet."""
+    client = Client(url, verbose=False, download_files=downloads)
     yield client
     client.close()
 
@@ -118,9 +145,29 @@ def test_parameter_reaches_the_model(client, name):
     (path, *_) = client.predict("a red apple", **{name: CHANGES[name]}, api_name="/generate")
     asked = GenerationRequest.from_dict({"prompt": "a red apple", name: CHANGES[name]})
     record = read_record(path).request
-    expected = 1 if name == "num_images" else CHANGES[name]
+    expected = 1 if name == "num_images" else getattr(asked, name)
     assert getattr(record, name) == expected
     assert pixels(path) == PIPELINE.generate(asked).images[0].tobytes()
+
+
+def test_preset_is_what_settings_given_beside_it_replace(client):
+    (path,) = client.predict("x", preset="paper", temperature=0.5, api_name="/generate")
+    request = read_record(path).request
+    assert (request.guidance, request.temperature) == (4.0, 0.5)
+    (path,) = client.predict("x", preset="pyramid", api_name="/generate")
+    assert read_record(path).request.guidance == ramp(1.0, 5.0, len(SPEC.schedules["1:1"]))
+
+
+def test_values_may_differ_from_scale_to_scale(client):
+    (path,) = client.predict("x", guidance=[1, 2.5], temperature=[1, 0.5], api_name="/generate")
+    request = read_record(path).request
+    assert (request.guidance, request.temperature) == ((1, 2.5), (1, 0.5))
+
+
+def test_style_ends_the_prompt(client):
+    (path,) = client.predict("a red apple", style="oil painting", api_name="/generate")
+    phrase = GENERAL_STYLES["Oil painting"]
+    assert read_record(path).request.prompt == f"a red apple, {phrase}"
 
 
 def test_null_takes_the_models_defaults(client):
@@ -173,7 +220,10 @@ def test_many_at_once_are_all_answered_alike(client, runs):
     assert len(runs) == 0
 
 
-ENDPOINTS = {"/generate", "/stop", "/models", "/rewrite", "/plan", "/load", "/unload"}
+ENDPOINTS = {
+    "/generate", "/grid", "/stop", "/settings", "/history", "/zip", "/models", "/rewrite", "/plan",
+    "/load", "/unload",
+}  # fmt: skip
 
 
 def described(client: Client) -> dict[str, Any]:
@@ -193,15 +243,21 @@ def test_every_endpoint_is_offered_and_described(client):
     parameters = endpoints["/generate"]["parameters"]
     assert [p["parameter_name"] for p in parameters] == [
         "prompt", "negative_prompt", "model", "aspect_ratio", "seed",
-        "guidance", "temperature", "top_k", "top_p", "num_images",
+        "guidance", "temperature", "top_k", "top_p", "num_images", "guidance_layers",
+        "guided_scales", "preset", "style",
     ]  # fmt: skip
-    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 9
+    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 13
+    common = [p["parameter_name"] for p in parameters if p["parameter_name"] != "num_images"]
+    grid = [p["parameter_name"] for p in endpoints["/grid"]["parameters"]]
+    assert [name for name in grid if name.split("_")[0] not in "xy"] == common
 
 
 def test_models_tell_what_they_draw_and_whether_they_are_in_memory(client):
     client.predict("a red apple", api_name="/generate")
     tiny = next(m for m in client.predict(api_name="/models") if m["name"] == "tiny")
     assert tiny["aspect_ratios"] == {"1:1": [16, 16], "3:2": [18, 12], "2:3": [12, 18]}
+    assert list(tiny["presets"]) == list(PRESET_NAMES)
+    assert tiny["styles"]["Watercolour"] == GENERAL_STYLES["Watercolour"]
     assert tiny["loaded"] is True
     assert (tiny["bytes"], tiny["device"], tiny["dtype"]) == (PIPELINE.nbytes, "cpu", "float32")
 
@@ -219,6 +275,90 @@ def test_models_are_planned_loaded_and_unloaded(client):
 def test_unknown_model_is_one_sentence_everywhere(client, name):
     with pytest.raises(AppError, match="Unknown model 'tyni'; choose one of tiny"):
         client.predict("tyni", api_name=name)
+
+
+def test_grid_is_one_png_with_its_recipe_and_its_cells_are_what_generate_draws(another_client):
+    path = another_client.predict(
+        "a red apple", "words", "red, blue", "guidance", '1, "1,3"', seed=5, api_name="/grid"
+    )
+    plan = read_plan(open_image(path))
+    assert plan is not None
+    assert (plan.shape, plan.request.seed, plan.model) == ((2, 2), 5, "tiny")
+    drawn = another_client.predict(api_name="/history")
+    assert [picture["prompt"] for picture in drawn] == [
+        "a blue apple", "a red apple", "a blue apple", "a red apple",
+    ]  # fmt: skip
+    (alone,) = another_client.predict(**drawn[0]["arguments"], api_name="/generate")
+    assert pixels(alone) == pixels(drawn[0]["picture"])
+    settings = another_client.predict(handle_file(path), api_name="/settings")
+    assert settings["endpoint"] == "/grid"
+    again = another_client.predict(**settings["arguments"], api_name="/grid")
+    assert pixels(again) == pixels(path)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        (("seed", "x"), "not a value"),
+        (("colour", "red"), "A grid cannot vary 'colour'"),
+        (("seed", ""), "the list is empty"),
+        (("seed", "1-9", "guidance", "1-9"), "at most 64"),
+        (("model", "tiny, tyni"), "Unknown model 'tyni'"),
+        (("aspect_ratio", "1:1, 9:1"), "choose one of 1:1, 3:2, 2:3"),
+    ],
+)
+def test_bad_grid_is_one_sentence_and_draws_nothing(client, runs, axes, message):
+    with pytest.raises(AppError, match=message):
+        client.predict("a red apple", *axes, api_name="/grid")
+    assert len(runs) == 0
+
+
+def test_grid_takes_its_styles_from_one_place(client):
+    with pytest.raises(AppError, match="leave style empty"):
+        client.predict("x", "style", "a, b", style="anime", api_name="/grid")
+
+
+def test_history_has_what_this_client_drew_and_nobody_else(client, another_client):
+    assert another_client.predict(api_name="/history") == []
+    with pytest.raises(AppError, match="no pictures of yours"):
+        another_client.predict(api_name="/zip")
+    another_client.predict("a {red|blue} car", seed=1, num_images=2, api_name="/generate")
+    second, first = another_client.predict(api_name="/history")
+    assert (first["seed"], second["seed"]) == (1, 2)
+    assert {first["prompt"], second["prompt"]} == {"a red car", "a blue car"}
+    model, request = read_link(parse_qsl(first["link"].removeprefix("?")))
+    assert (model, request) == ("tiny", read_record(first["picture"]).request)
+    with zipfile.ZipFile(another_client.predict(api_name="/zip")) as archive:
+        assert [name.rsplit("-", 1)[1] for name in archive.namelist()] == ["2.png", "1.png"]
+    assert len(client.predict(api_name="/history")) != 2
+
+
+def test_settings_of_a_picture_are_the_arguments_that_draw_it_again(client):
+    (path,) = client.predict("two penguins", seed=9, guidance=[1, 4], api_name="/generate")
+    found = client.predict(handle_file(path), api_name="/settings")
+    assert found["endpoint"] == "/generate"
+    (again,) = client.predict(**found["arguments"], api_name="/generate")
+    assert pixels(again) == pixels(path)
+    (other,) = client.predict(**{**found["arguments"], "prompt": "a fox"}, api_name="/generate")
+    assert read_record(other).request == replace(read_record(path).request, prompt="a fox")
+
+
+@pytest.mark.parametrize(
+    "picture",
+    ["/etc/passwd", "../../etc/passwd", "", "http://127.0.0.1/x.png", {"path": None}, 3, "a\0b"],
+)
+def test_settings_reads_nothing_but_uploads(client, picture):
+    with pytest.raises(AppError, match="Send the PNG itself"):
+        sent = {"path": picture} if isinstance(picture, str) else picture
+        client.predict(sent, api_name="/settings")
+
+
+def test_settings_of_a_file_made_elsewhere_are_refused(client, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    (tmp_path / "text.png").write_text("no picture")
+    for name, message in (("plain.png", "has no Infinity record"), ("text.png", "cannot be read")):
+        with pytest.raises(AppError, match=message):
+            client.predict(handle_file(tmp_path / name), api_name="/settings")
 
 
 def test_stop_with_nothing_running_says_so(client):

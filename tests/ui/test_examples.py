@@ -24,7 +24,9 @@ def test_written_examples_are_read_back_with_their_pictures(tmp_path):
     write_examples(pipeline, ["a dog", "a <b>cat</b>"], tmp_path)
     assert not (tmp_path / "old.webp").exists()
     examples = read_examples(tmp_path)
-    assert [example.prompt for example in examples] == ["a dog", "a <b>cat</b>"]
+    assert [(example.prompt, example.seed) for example in examples] == [
+        ("a dog", 0), ("a <b>cat</b>", 1),
+    ]  # fmt: skip
     drawn = pipeline.generate(GenerationRequest(prompt="a dog", seed=0)).images[0]
     with Image.open(io.BytesIO(examples[0].picture)) as picture:
         assert picture.format == "WEBP"
@@ -49,7 +51,7 @@ def test_shipped_examples_are_small_and_of_the_shipped_models_world():
 
 
 def test_example_shows_its_picture_from_its_own_address():
-    assert Example("a dog", b"\0").html.startswith('<img src="data:image/webp;base64,AA=="')
+    assert Example("a dog", 0, b"\0").html.startswith('<img src="data:image/webp;base64,AA=="')
 
 
 def test_known_words_are_listed_and_escaped():

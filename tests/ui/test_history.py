@@ -43,7 +43,7 @@ SPECS = {"default": make_spec("default", "Infinity emoji"), "other": make_spec("
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FinishedRun:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     images = [Image.new("RGB", (64, 32), colour) for colour in ("red", "blue")]
-    paths = save_pictures(images, REQUEST.prompt, REQUEST.seeds)
+    paths = save_pictures(images, REQUEST)
     return FinishedRun(model="default", request=REQUEST, files=tuple(paths), seconds=1.0, when=1e9)
 
 
@@ -116,7 +116,7 @@ def test_details_are_escaped_and_say_gently_that_a_file_is_gone(run):
 
 
 def test_zip_holds_all_pictures_byte_for_byte(run, tmp_path):
-    target = zip_pictures(run.files * 2, tmp_path / "new" / "all.zip")
+    target = zip_pictures(run.files * 2)
     with zipfile.ZipFile(target) as archive:
         assert len(set(archive.namelist())) == 4
         assert archive.read(archive.namelist()[3]) == run.files[1].read_bytes()

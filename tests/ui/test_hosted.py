@@ -81,7 +81,9 @@ def test_health_tells_whether_the_page_is_ready(page):
 
 def test_public_page_offers_no_loading_and_only_its_models(client):
     found = client.view_api(return_format="dict", print_info=False)
-    assert set(found["named_endpoints"]) == {"/generate", "/stop", "/models", "/rewrite"}
+    assert set(found["named_endpoints"]) == {
+        "/generate", "/grid", "/stop", "/settings", "/models", "/rewrite",
+    }  # fmt: skip
     assert [model["name"] for model in client.predict(api_name="/models")] == ["tiny"]
 
 
@@ -93,6 +95,8 @@ def test_limits_reach_the_api(client):
     ):
         with pytest.raises(AppError, match=message):
             client.predict(**change, api_name="/generate")
+    with pytest.raises(AppError, match="at most 2 pictures"):
+        client.predict("x", "seed", "1-3", api_name="/grid")
 
 
 def test_visitor_who_asks_too_often_waits(client, page):

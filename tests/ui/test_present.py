@@ -60,7 +60,7 @@ def done(notes: tuple[str, ...] = ()) -> Done:
 
 @pytest.fixture
 def opened() -> View:
-    return present.opened(present.waiting("a red apple"), SPEC, "1:1")
+    return present.opened(present.waiting(("a red apple",)), SPEC, "1:1")
 
 
 def test_idle_view_has_the_scales_to_come():
@@ -94,8 +94,8 @@ def test_time_left_is_told_when_it_is_worth_reading(opened):
 
 
 def test_place_in_the_line_is_told():
-    assert present.waiting("x", 2).message == "Waiting for a turn · 2 before you …"
-    assert present.waiting("x").message == "Waiting for a turn …"
+    assert present.waiting(("x",), 2).message == "Waiting for a turn · 2 before you …"
+    assert present.waiting(("x",)).message == "Waiting for a turn …"
 
 
 def test_done_has_the_files_the_time_and_the_notes(opened):
@@ -137,7 +137,7 @@ def test_failure_is_an_alert_and_keeps_the_timeline(opened):
 
 
 def test_loading_shows_what_and_how_far():
-    view = present.loading(present.waiting("x"), "Reading the transformer", 0.43)
+    view = present.loading(present.waiting(("x",)), "Reading the transformer", 0.43)
     assert view.message == "Reading the transformer · 43%"
     assert 'aria-valuenow="43"' in present.status_html(view)
     assert present.loading(view, "Downloading").message == "Downloading"
@@ -145,7 +145,7 @@ def test_loading_shows_what_and_how_far():
 
 def test_every_text_of_a_user_is_escaped():
     evil = '"><script>alert(1)</script>'
-    html = present.status_html(View("failed", evil, prompt=evil, notes=(evil,)))
+    html = present.status_html(View("failed", evil, prompts=(evil,), notes=(evil,)))
     assert "<script" not in html
 
 

@@ -11,7 +11,7 @@ from tests.ui.test_present import SCALES, SPEC, done, preview, saved
 
 
 def opened() -> present.View:
-    return present.opened(present.waiting("a red apple", run="one"), SPEC, "1:1")
+    return present.opened(present.waiting(("a red apple",), run="one"), SPEC, "1:1")
 
 
 def test_every_scale_tells_its_size_tokens_bits_and_time():
@@ -27,7 +27,7 @@ def test_every_scale_tells_its_size_tokens_bits_and_time():
     }
     assert [frame["time"] for frame in value["frames"]].count("") == len(SCALES) - 1
     assert value["facts"] == "7 scales · 291 tokens · 6,984 bits"
-    assert (value["run"], value["prompt"]) == ("one", "a red apple")
+    assert (value["run"], value["prompts"]) == ("one", ["a red apple"])
 
 
 def test_scale_being_drawn_is_marked_only_while_drawing():
@@ -47,14 +47,14 @@ def test_finished_run_has_its_files_and_keeps_its_scales():
 
 
 def test_value_is_plain_json_however_odd_the_prompt():
-    view = replace(opened(), prompt='"><script>${alert(1)}</script>' * 50)
+    view = replace(opened(), prompts=('"><script>${alert(1)}</script>' * 50,))
     value = viewer_value(view)
     assert json.loads(json.dumps(value)) == value
-    assert len(value["prompt"]) == MOST_ALT_CHARACTERS
+    assert len(value["prompts"][0]) == MOST_ALT_CHARACTERS
 
 
 def test_wide_picture_has_a_wide_stage():
-    view = present.opened(present.waiting("x"), SPEC, "2:1")
+    view = present.opened(present.waiting(("x",)), SPEC, "2:1")
     assert viewer_value(view)["aspect"] == 2.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from infinity.errors import RequestError
 from infinity.spec import ModelSpec
 
 NO_STYLE = ""
@@ -28,3 +29,16 @@ def style_choices(spec: ModelSpec) -> list[tuple[str, str]]:
     else:
         styles = {name.capitalize(): phrases[0] for name, phrases in spec.vocabulary.styles.items()}
     return [("None", NO_STYLE), *styles.items()]
+
+
+def style_phrase(name: str, spec: ModelSpec) -> str:
+    """The phrase of a style by its label, in any case.
+
+    Raises:
+        RequestError: the model has none of this name.
+    """
+    styles = {label.lower(): phrase for label, phrase in style_choices(spec)}
+    if name.lower() not in styles:
+        known = ", ".join(label for label, _ in style_choices(spec))
+        raise RequestError(f"Unknown style {name[:60]!r}; choose one of {known}.")
+    return styles[name.lower()]

@@ -1,0 +1,57 @@
+"""Which endpoints there are, under which names, and which of them wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradio.events import api
+
+from infinity.manager import ModelManager
+from infinity.spec import ModelSpec
+from infinity.ui.api.draw import make_generate, make_grid, make_stop_mine
+from infinity.ui.api.history import make_history, make_settings, make_zip
+from infinity.ui.api.models import make_load_named, make_models, make_plan, make_unload_named
+from infinity.ui.api.rewrite import make_rewrite
+from infinity.ui.drawn import Drawn
+from infinity.ui.runs import Runs
+from infinity.ui.wiring import HELP_TWO, LOAD_ONE, ONE_AT_A_TIME
+
+AT_ONCE: dict[str, Any] = {"queue": False}
+
+
+def build_api(
+    manager: ModelManager,
+    runs: Runs,
+    models: Mapping[str, ModelSpec],
+    default_model: str,
+    keep_track: Callable[[str], None],
+) -> Drawn:
+    """Add every named endpoint to the current Blocks: on a public page, not those that load; where
+    the host keeps no history, not those of the history.
+
+    Args:
+        models: what may be asked for, by name.
+        keep_track: told the path of every file written, so that old ones are cleaned up.
+
+    Returns:
+        What callers have drawn; a session that ends is to be forgotten.
+    """
+    hosting = runs.allowance.hosting
+    drawn = Drawn(keeps=hosting.history)
+    generate = make_generate(manager, runs, models, default_model, keep_track, drawn)
+    api(generate, api_name="generate", **ONE_AT_A_TIME)
+    grid = make_grid(manager, runs, models, default_model, keep_track, drawn)
+    api(grid, api_name="grid", **ONE_AT_A_TIME)
+    api(make_stop_mine(runs), api_name="stop", **AT_ONCE)
+    api(make_settings(), api_name="settings", **AT_ONCE)
+    if hosting.history:
+        api(make_history(drawn, hosting), api_name="history", **AT_ONCE)
+        api(make_zip(drawn, hosting, keep_track), api_name="zip", **AT_ONCE)
+    api(make_models(manager, models), api_name="models", **AT_ONCE)
+    api(make_rewrite(runs.allowance), api_name="rewrite", **HELP_TWO)
+    if not hosting.public:
+        api(make_plan(manager, models), api_name="plan", **AT_ONCE)
+        api(make_load_named(manager, models), api_name="load", **LOAD_ONE)
+        api(make_unload_named(manager, models), api_name="unload", **AT_ONCE)
+    return drawn

@@ -1,0 +1,131 @@
+"""Endpoints of the history: what a caller has drawn, all of it in one file, and any PNG's settings.
+
+The page's own history stays in its visitor's browser, where no endpoint reaches it.
+"""
+
+# No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from infinity.errors import RequestError
+from infinity.grid.plan import GridPlan
+from infinity.hosting import Hosting
+from infinity.request import GenerationRequest
+from infinity.ui.api.common import file_data, own_session, told_plainly
+from infinity.ui.drawn import Drawn
+from infinity.ui.history import MOST_IN_A_ZIP, zip_pictures
+from infinity.ui.replay import read_drop
+from infinity.ui.share import link_query
+
+
+def make_history(drawn: Drawn, hosting: Hosting) -> Callable[..., list[dict[str, Any]]]:
+    """The function behind ``/history``."""
+
+    def history(request: gr.Request) -> list[dict[str, Any]]:
+        """List the pictures that this client has drawn, the newest first.
+
+        Returns:
+            One entry a picture: its prompt and seed as drawn; the name of the endpoint and the
+            arguments that draw it again; a link that, put behind the page's address, opens the page
+            with these settings; when it was drawn, in seconds since 1970; and its file, or null once
+            that is gone, a day later.
+        """
+        with told_plainly():
+            return [
+                {
+                    "prompt": picture.prompts[0],
+                    "seed": picture.seed,
+                    **_settings(run.model, picture),
+                    "when": run.when,
+                    "picture": file_data(path) if path.is_file() else None,
+                }
+                for run in drawn.of(own_session(request, hosting))
+                for picture, path in reversed(
+                    tuple(zip(run.request.pictures(), run.files, strict=True))
+                )
+            ]
+
+    return history
+
+
+def make_zip(
+    drawn: Drawn, hosting: Hosting, keep_track: Callable[[str], None]
+) -> Callable[..., gr.FileData]:
+    """The function behind ``/zip``."""
+
+    def zip_history(request: gr.Request) -> gr.FileData:
+        """Pack the pictures that this client has drawn into one file.
+
+        Returns:
+            A zip of PNG files, the newest first.
+        """
+        with told_plainly():
+            runs = drawn.of(own_session(request, hosting))
+            paths = [path for run in runs for path in reversed(run.files) if path.is_file()]
+            if not paths:
+                raise RequestError("There are no pictures of yours here; draw one first.")
+            packed = zip_pictures(paths[:MOST_IN_A_ZIP])
+        keep_track(str(packed))
+        return file_data(packed)
+
+    return zip_history
+
+
+def make_settings() -> Callable[..., dict[str, Any]]:
+    """The function behind ``/settings``."""
+
+    def settings(picture: gr.FileData) -> dict[str, Any]:
+        """Read the settings out of a PNG that was drawn here: a picture's, or a whole grid's.
+
+        Args:
+            picture: the PNG file as it was first saved.
+
+        Returns:
+            The name of the endpoint and the arguments that draw it again (change one, the prompt
+            say, and send them), and for a picture a link that, put behind the page's address, opens
+            the page with these settings.
+        """
+        with told_plainly():
+            found = read_drop(_uploaded(picture))
+        if isinstance(found, GridPlan):
+            return _grid_settings(found)
+        return _settings(found.model, found.request)
+
+    return settings
+
+
+def _settings(model: str, request: GenerationRequest) -> dict[str, Any]:
+    try:
+        link = f"?{link_query(model, request)}"
+    except RequestError:
+        link = ""  # a prompt too long for one
+    return {
+        "endpoint": "/generate",
+        "arguments": {"model": model, **request.to_dict()},
+        "link": link,
+    }
+
+
+def _grid_settings(plan: GridPlan) -> dict[str, Any]:
+    y = (plan.y.parameter, plan.y.text) if plan.y is not None else ("", "")
+    axes = {"x": plan.x.parameter, "x_values": plan.x.text, "y": y[0], "y_values": y[1]}
+    request = {name: v for name, v in plan.request.to_dict().items() if name != "num_images"}
+    return {"endpoint": "/grid", "arguments": {"model": plan.model, **request, **axes}, "link": ""}
+
+
+def _uploaded(picture: object) -> Path:
+    """The file behind what a caller sent; nothing but uploads may be named.
+
+    Raises:
+        RequestError: anything else.
+    """
+    name = picture.get("path") if isinstance(picture, Mapping) else None
+    folder = Path(get_upload_folder()).resolve()
+    path = (folder / name).resolve() if isinstance(name, str) and "\0" not in name else folder
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise RequestError("Send the PNG itself: upload it, and name the file you were given.")
+    return path
