@@ -59,6 +59,16 @@ def build_optimizer(
     return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=1e-8, fused=True)
 
 
+def hidden_matrices(hidden: Sequence[nn.Module]) -> list[nn.Parameter]:
+    """What Muon is for: the trainable weights of the linear layers inside ``hidden``."""
+    return [
+        module.weight
+        for block in hidden
+        for module in block.modules()
+        if isinstance(module, nn.Linear) and module.weight.requires_grad
+    ]
+
+
 def build_muon(
     hidden: Sequence[nn.Module],
     rest: list[dict[str, Any]],
@@ -74,12 +84,7 @@ def build_muon(
         hidden: modules whose linear weights are hidden layers, such as transformer blocks.
         rest: groups of :func:`parameter_groups`; what Muon takes is left out of them.
     """
-    matrices = [
-        module.weight
-        for block in hidden
-        for module in block.modules()
-        if isinstance(module, nn.Linear)
-    ]
+    matrices = hidden_matrices(hidden)
     taken = {id(parameter) for parameter in matrices}
     groups = [
         {
@@ -89,15 +94,22 @@ def build_muon(
         for group in rest
     ]
     return [
-        torch.optim.Muon(
-            matrices,
-            lr=learning_rate,
-            weight_decay=weight_decay,
-            momentum=0.95,
-            adjust_lr_fn="match_rms_adamw",
-        ),
+        muon(matrices, learning_rate, weight_decay),
         torch.optim.AdamW(groups, lr=learning_rate, betas=BETAS, eps=1e-8, fused=True),
     ]
+
+
+def muon(
+    matrices: Sequence[nn.Parameter], learning_rate: float, weight_decay: float
+) -> torch.optim.Muon:
+    """Updates scaled to AdamW's size (Liu et al., 2025), so that one learning rate serves both."""
+    return torch.optim.Muon(
+        matrices,
+        lr=learning_rate,
+        weight_decay=weight_decay,
+        momentum=0.95,
+        adjust_lr_fn="match_rms_adamw",
+    )
 
 
 def set_schedule(

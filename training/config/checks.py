@@ -76,6 +76,8 @@ def _complaints(config: TrainingConfig) -> Iterable[str]:
     elif config.lora is not None:
         yield "lora adapts transformers only; set lora to null to train a tokenizer."
     yield from _parallel(config)
+    if config.optimisation.optimiser == "muon":
+        yield from _muon(config)
     if config.logging.sample_every and config.task == "transformer":
         if not config.logging.sample_prompts:
             yield "logging.sample_every needs pictures to draw; set logging.sample_prompts."
@@ -246,6 +248,28 @@ def _optimisation(config: TrainingConfig) -> Iterable[str]:
         yield (
             f"tokenizer_losses.adversarial_start {losses.adversarial_start} is after the last of "
             f"the {settings.steps} steps; start earlier, or set tokenizer_losses.adversarial to 0."
+        )
+
+
+def _muon(config: TrainingConfig) -> Iterable[str]:
+    """Its update is made of a whole matrix at once."""
+    way_out = "or optimisation.optimiser to adamw."
+    if config.parallel.shard != "none":
+        yield (
+            "optimisation.optimiser muon needs whole matrices on every process, not parallel.shard "
+            f"{config.parallel.shard}; set parallel.shard to none, {way_out}"
+        )
+    if config.optimisation.dtype == "float16":
+        yield (
+            "optimisation.optimiser muon does without the loss scaling of float16; set "
+            f"optimisation.dtype to bfloat16, {way_out}"
+        )
+    if config.lora is not None:
+        yield f"optimisation.optimiser muon trains whole matrices; set lora to null, {way_out}"
+    if config.task == "tokenizer":
+        yield (
+            "optimisation.optimiser muon is for transformers' matrices; set "
+            "optimisation.optimiser to adamw to train a tokenizer."
         )
 
 

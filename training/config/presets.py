@@ -112,7 +112,8 @@ def _default() -> dict[str, Any]:
         "optimisation": {
             "steps": TRANSFORMER.steps,
             "batch_size": TRANSFORMER.batch_size,
-            "learning_rate": 1e-3,  # AdamW's; the recipe's own is for Muon
+            "optimiser": "muon",
+            "learning_rate": TRANSFORMER.learning_rate,
             "weight_decay": TRANSFORMER.weight_decay,
             "warmup": TRANSFORMER.warmup,
             "cooldown": TRANSFORMER.cooldown,

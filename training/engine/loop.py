@@ -168,7 +168,7 @@ class Trainer:
             self._check(phase, batch, step, loss, norm)
             rate = optimiser.step(step)
             for each in self.optimisers.values():
-                each.adamw.zero_grad()
+                each.zero_grad()
             prefix = "" if phase == MODEL else f"{phase}_"
             share = loss.new_tensor(1.0 / self.processes.world_size)
             told = {

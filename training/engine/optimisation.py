@@ -1,8 +1,8 @@
-"""One step of the optimisers: rates of the step, loss scaling, clipping over all shards, AdamW."""
+"""One step of the optimisers: rates, loss scaling, clipping over all shards, AdamW and Muon."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training import schedules
 from training.config.settings import OptimisationSettings
+from training.optimizer import hidden_matrices, muon
 from training.stepping import trapezoid
 from training.steps.step import Step
 
@@ -45,10 +46,10 @@ def weight_decay(settings: OptimisationSettings, step: int) -> float:
 
 
 class Optimiser:
-    """The optimiser of one phase of a step.
+    """The optimiser of one phase of a step: AdamW, or Muon for the hidden matrices beside it.
 
-    Its state exists from the start (zeros, as AdamW would make at its first step), so that a
-    checkpoint always has the same entries.
+    Its state exists from the start (zeros, as a first step would make), so that a checkpoint always
+    has the same entries.
 
     Args:
         settings: of the run.
@@ -66,28 +67,48 @@ class Optimiser:
         names: dict[nn.Parameter, str],
         scaler: torch.amp.GradScaler,
     ) -> None:
-        groups = [
-            {key: value for key, value in group.items() if key != "names"}
-            for group in step.parameter_groups(phase)
-        ]
         self.settings = settings
         self.scaler = scaler
-        self.adamw = torch.optim.AdamW(
-            groups, lr=settings.learning_rate, betas=settings.betas, eps=1e-8, fused=True
-        )
-        self.parameters = [p for group in self.adamw.param_groups for p in group["params"]]
+        groups = step.parameter_groups(phase)
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
         self._names = [names[parameter] for parameter in self.parameters]
-        for parameter in self.parameters:
-            self.adamw.state[parameter] = {
-                "step": torch.zeros((), device=parameter.device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
+        matrices = hidden_matrices(step.blocks()) if settings.optimiser == "muon" else []
+        self._muon = _WholeMuon(matrices, settings) if matrices else None
+        taken = {id(parameter) for parameter in matrices}
+        self._adamw = torch.optim.AdamW(
+            [
+                {
+                    "decays": group["decays"],
+                    "rate": group.get("rate", 1.0),
+                    "params": [p for p in group["params"] if id(p) not in taken],
+                }
+                for group in groups
+            ],
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            eps=1e-8,
+            fused=True,
+        )
+        for group in self._adamw.param_groups:
+            for parameter in group["params"]:
+                self._adamw.state[parameter] = {
+                    "step": torch.zeros((), device=parameter.device),
+                    "exp_avg": torch.zeros_like(parameter),
+                    "exp_avg_sq": torch.zeros_like(parameter),
+                }
 
     def state(self) -> dict[str, Any]:
         """Parameter name -> its moments; the tensors themselves."""
-        pairs = zip(self._names, self.parameters, strict=True)
-        return {name: self.adamw.state[parameter] for name, parameter in pairs}
+        return {
+            name: self._adamw.state[parameter]
+            if self._muon is None or parameter not in self._muon.matrices
+            else self._muon.state(parameter)
+            for name, parameter in zip(self._names, self.parameters, strict=True)
+        }
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def clip(self) -> float:
         """Global gradient norm before clipping; scales the gradients down where it is too large.
@@ -97,7 +118,7 @@ class Optimiser:
         for parameter in self.parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        self.scaler.unscale_(self.adamw)
+        self.scaler.unscale_(self._adamw)
         gradients = [parameter.grad for parameter in self.parameters]
         norm = whole_tensor(torch.nn.utils.get_total_norm(gradients))
         if self.settings.clip is not None:
@@ -107,11 +128,44 @@ class Optimiser:
     def step(self, step: int) -> float:
         """Update the parameters with the rates of ``step``; returns its learning rate."""
         rate, decay = learning_rate(self.settings, step), weight_decay(self.settings, step)
-        for group in self.adamw.param_groups:
-            group["lr"] = rate * group.get("rate", 1.0)
+        for group in self._adamw.param_groups:
+            group["lr"] = rate * group["rate"]
             group["weight_decay"] = decay if group["decays"] else 0.0
-        self.scaler.step(self.adamw)
+        self.scaler.step(self._adamw)
+        if self._muon is not None:
+            self._muon.step(rate, decay)
         return rate
+
+
+class _WholeMuon:
+    """Muon over matrices that every process holds whole, though FSDP calls them sharded by one.
+
+    An update depends on the whole matrix, so settings with real shards are refused before.
+    """
+
+    def __init__(self, matrices: Sequence[nn.Parameter], settings: OptimisationSettings) -> None:
+        self.matrices = {
+            parameter: nn.Parameter(parameter.to_local())
+            if isinstance(parameter, DTensor)
+            else parameter
+            for parameter in matrices
+        }
+        stand_ins = list(self.matrices.values())
+        self._muon = muon(stand_ins, settings.learning_rate, settings.weight_decay)
+        for matrix in stand_ins:
+            self._muon.state[matrix] = {"momentum_buffer": torch.zeros_like(matrix)}
+
+    def state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        return self._muon.state[self.matrices[parameter]]
+
+    def step(self, rate: float, decay: float) -> None:
+        for parameter, matrix in self.matrices.items():
+            gradient = parameter.grad
+            assert gradient is not None
+            (matrix.grad,) = local_tensors([gradient])
+        for group in self._muon.param_groups:
+            group["lr"], group["weight_decay"] = rate, decay
+        self._muon.step()
 
 
 class Average:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from infinity.errors import CheckpointError, ResourceError
-from training.config.load import save_config
+from training.config.load import load_config, save_config
 from training.config.settings import TrainingConfig
 
 CONFIG = "config.json"
@@ -43,8 +42,8 @@ def prepare_run_folder(config: TrainingConfig) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            before = json.loads(path.read_text(encoding="utf-8"))
-            _check(folder, before, config.model_dump(mode="json"))
+            before = load_config(path, overrides={"output": str(folder)})
+            _check(folder, before.model_dump(mode="json"), config.model_dump(mode="json"))
         temporary = path.with_suffix(".writing")
         save_config(config, temporary)
         temporary.replace(path)

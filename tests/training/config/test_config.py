@@ -267,6 +267,16 @@ CONTRADICTIONS = [
     ({"optimisation": {"micro_batch_size": 5}}, "the nearest that does is 4"),
     ({"optimisation": {"warmup": 300}}, "leaves none of the 300 steps"),
     ({"optimisation": {"schedule": "exp"}}, "optimisation.end above 0"),
+    (
+        {"optimisation": {"optimiser": "muon"}, "parallel": {"shard": "full"}},
+        "set parallel.shard to none",
+    ),
+    (
+        {"optimisation": {"optimiser": "muon", "dtype": "float16"}},
+        "set optimisation.dtype to bfloat16",
+    ),
+    ({"optimisation": {"optimiser": "muon"}, "task": "tokenizer"}, "optimiser to adamw"),
+    ({"optimisation": {"optimiser": "moun"}}, "optimisation.optimiser must be"),
     ({"optimisation": {"steps": 0}}, "optimisation.steps must be greater than 0"),
     ({"optimisation": {"steps": "many"}}, "optimisation.steps must be"),
     ({"parallel": {"shard": "hybrid"}}, "set parallel.shard_size"),

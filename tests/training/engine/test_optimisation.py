@@ -124,6 +124,29 @@ def test_reduced_precision_learns_like_float32(tmp_path: Path, dtype: str) -> No
     assert reduced.scaler.is_enabled() == (dtype == "float16")
 
 
+def test_muon_moves_hidden_matrices_alike_in_all_directions_and_adamw_the_rest(
+    tmp_path: Path,
+) -> None:
+    trained = trainer(tmp_path, optimiser="muon", warmup=0, text_dropout=0.0, clip=None)
+    twin = trainer(tmp_path, warmup=0, text_dropout=0.0, clip=None)
+    before = weights(trained)
+    for each in (trained, twin):
+        each.train_step(tiny_batch(0, range(8)), 0)
+    after, with_adamw = weights(trained), weights(twin)
+    name = "transformer.blocks.0.feed_forward.up.weight"
+    spread, spread_of_adamw = (
+        torch.linalg.svdvals(moved[name] - before[name]) for moved in (after, with_adamw)
+    )
+    assert spread.median() > 0.5 * spread[0]
+    assert spread_of_adamw.median() < 0.4 * spread_of_adamw[0]
+    for rest in ("transformer.head.weight", "transformer.token_embedding.weight"):
+        assert torch.equal(after[rest], with_adamw[rest])
+    told = trained.optimisers["model"].state()
+    assert set(told) == set(before)
+    assert set(told[name]) == {"momentum_buffer"}
+    assert set(told["transformer.head.weight"]) == {"step", "exp_avg", "exp_avg_sq"}
+
+
 def test_infinite_float16_gradients_skip_the_step_and_lower_the_scale(tmp_path: Path) -> None:
     trained = trainer(tmp_path, dtype="float16")
     before = weights(trained)

@@ -26,7 +26,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def assert_same(folder: Path, alone: Path) -> None:
+def assert_same(folder: Path, alone: Path, weights_within: float = 1e-4) -> None:
     """The loss curve, and every last and averaged weight."""
     assert losses(folder) == pytest.approx(losses(alone), abs=TOLERANCE)
     assert len(losses(alone)) == 6
@@ -34,7 +34,7 @@ def assert_same(folder: Path, alone: Path) -> None:
         here, there = (read_state(path, ema=ema)["transformer"] for path in (folder, alone))
         assert here.keys() == there.keys()
         for name, tensor in there.items():
-            torch.testing.assert_close(here[name], tensor, atol=1e-4, rtol=1e-3, msg=name)
+            torch.testing.assert_close(here[name], tensor, atol=weights_within, rtol=1e-3, msg=name)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,24 @@ def test_micro_batches_and_activation_checkpointing_change_nothing(
     settings = {"micro_batch_size": 2, "activation_checkpointing": True}
     train_alone(tiny_config(tmp_path / "run", optimisation=settings))
     assert_same(tmp_path / "run", alone)
+
+
+ROUNDING = 5e-4
+"""Muon computes its updates, here of some 3e-3 in all, in bfloat16."""
+
+
+def test_muon_is_the_same_on_two_processes_and_continues_exactly(tmp_path: Path) -> None:
+    muon = {"optimiser": "muon", "weight_decay": 0.1}
+    one, two = (tiny_config(tmp_path / name, optimisation=muon) for name in ("one", "two"))
+    train_alone(one)
+    train_together(two, 2)
+    assert_same(two.output, one.output, ROUNDING)
+    shutil.copytree(two.output, tmp_path / "again")
+    shutil.rmtree(tmp_path / "again" / "checkpoints" / "step_6")
+    train_alone(one.model_copy(update={"output": tmp_path / "again"}))
+    assert_same(tmp_path / "again", one.output, ROUNDING)
+    before = read_state(one.output)["transformer"]
+    shutil.rmtree(one.output / "checkpoints" / "step_6")
+    train_alone(one)
+    after = read_state(one.output)["transformer"]
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
