@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from training.config.settings import TrainingConfig
-
-GOOD_BIT_ACCURACY = 0.8
+from training.engine.curves import GOOD_BIT_ACCURACY, HELD_OUT
 
 
 def model_card(
@@ -96,18 +95,24 @@ def _results(metrics: Sequence[Mapping[str, float]]) -> str:
     last: dict[str, float] = {}
     for line in metrics:
         last.update(line)
-    scales = [name for name in last if name.startswith("bit_accuracy_scale_")]
+    scales = [name for name in last if "bit_accuracy_scale_" in name]
     rows: dict[str, Any] = {
-        name.replace("_", " "): f"{last[name]:.2%}" if "accuracy" in name else f"{last[name]:.4f}"
+        _words(name): f"{last[name]:.2%}" if "accuracy" in name else f"{last[name]:.4f}"
         for name in last
-        if name in ("loss", "bit_accuracy", "token_accuracy") or name.endswith("psnr")
+        if name.removeprefix(HELD_OUT) in ("loss", "bit_accuracy", "token_accuracy", "psnr")
     }
     for name in scales:
         good = " (good)" if last[name] >= GOOD_BIT_ACCURACY else ""
-        rows[name.replace("_", " ")] = f"{last[name]:.2%}{good}"
+        rows[_words(name)] = f"{last[name]:.2%}{good}"
     if not rows:
         return ""
     return "## Metrics of training\n\n" + _table("metric", "last value", rows)
+
+
+def _words(metric: str) -> str:
+    """validation_bit_accuracy -> bit accuracy, held out."""
+    name = metric.removeprefix(HELD_OUT).replace("_", " ")
+    return f"{name}, held out" if metric.startswith(HELD_OUT) else name
 
 
 def _table(left: str, right: str, rows: Mapping[str, Any]) -> str:

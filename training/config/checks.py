@@ -101,6 +101,16 @@ def _data(config: TrainingConfig) -> Iterable[str]:
             "data.aspect_ratios chooses among the schedules of data.resolution; leave it empty "
             "beside data.schedules."
         )
+    if data.held_out and data.held_out_sources:
+        yield (
+            "data.held_out and data.held_out_sources exclude each other; set data.held_out to 0, or "
+            "data.held_out_sources to []."
+        )
+    for same in set(data.sources) & set(data.held_out_sources):
+        yield (
+            f"data.held_out_sources: {same} is trained on too; set data.held_out to 0.05 instead to "
+            "keep a share of it."
+        )
     for ratio in data.aspect_ratios:
         if ratio not in ASPECT_RATIOS:
             near = difflib.get_close_matches(ratio, ASPECT_RATIOS, n=1)

@@ -22,6 +22,8 @@ OTHER_NAMES = {
     "codebook_dim": "tokenizer.model.bits",
     "data_path": "data.sources",
     "dataset": "data.sources",
+    "eval_every": "logging.validate_every",
+    "eval_steps": "logging.validate_every",
     "epochs": "optimisation.steps",
     "ep": "optimisation.steps",
     "fp16": "optimisation.dtype",
@@ -39,6 +41,7 @@ OTHER_NAMES = {
     "tclip": "optimisation.clip",
     "tlen": "text_encoder.max_length",
     "twd": "optimisation.weight_decay",
+    "val_split": "data.held_out",
     "vae_ckpt": "tokenizer.weights",
     "wp": "optimisation.warmup",
 }

@@ -87,6 +87,8 @@ class DataSettings(Settings):
         short_caption_probability: how often the short caption is taken where there are two.
         captions: whether pictures without one are skipped; a tokenizer needs none anyway.
         picture_folders: where else a manifest's paths may lead than into its own folder.
+        held_out: share of the pictures that is never trained on, for validation.
+        held_out_sources: pictures for validation from elsewhere, instead.
         workers: loader processes a rank; 0 loads in the training process.
         skip_tolerance: share of unusable records beyond which the run stops.
     """
@@ -109,6 +111,8 @@ class DataSettings(Settings):
     short_caption_probability: Share = 0.2
     captions: bool = True
     picture_folders: Texts = ()
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    held_out_sources: Texts = ()
     workers: NonNegativeInt = 2
     shuffle: bool = True
     skip_tolerance: Share = 0.1
@@ -237,6 +241,9 @@ class LoggingSettings(Settings):
 
     Attributes:
         keep: checkpoints kept, the newest.
+        validate_every: steps between validations, where pictures are held out for it; the last step
+            has one too.
+        validation_samples: about how many of the held-out pictures are used.
         sample_every: steps between sample pictures; 0: none.
     """
 
@@ -245,6 +252,8 @@ class LoggingSettings(Settings):
     log_every: PositiveInt = 10
     save_every: PositiveInt = 500
     keep: PositiveInt = 2
+    validate_every: PositiveInt = 500
+    validation_samples: PositiveInt = 256
     sample_every: NonNegativeInt = 0
     sample_prompts: Texts = ()
     sample_seeds: tuple[int, ...] = (0,)
@@ -293,6 +302,11 @@ class TrainingConfig(Settings):
         """``model`` of a run that trains a transformer."""
         assert self.model is not None, "a tokenizer's run has no transformer"
         return self.model
+
+    @property
+    def validates(self) -> bool:
+        """Whether pictures are held out."""
+        return bool(self.data.held_out or self.data.held_out_sources)
 
     @property
     def schedules(self) -> dict[str, ScaleSchedule]:

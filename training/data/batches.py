@@ -6,8 +6,8 @@ Legend: B samples, H W pixels, l tokens of a scale, D bits a token.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from infinity.errors import InfinityError, RequestError
 from infinity.images import covering, rgb
-from training.config.settings import TrainingConfig
+from training.config.settings import DataSettings, TrainingConfig
 from training.data.captions import draw_caption
 from training.data.errors import DataError
+from training.data.held_out import chosen, split
 from training.data.plan import BatchPlan
 from training.data.records import Batch, Record, Skip
 from training.data.report import SkipReport
@@ -39,21 +40,50 @@ class Order:
 
     step: int
     aspect_ratio: str
-    places: np.ndarray
+    places: Sequence[int] | np.ndarray
     first: int
 
 
 def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
-    """The configured sources and the plan of their batches.
+    """The configured sources, without what is held out, and the plan of their batches.
 
     Raises:
         DataError: see :func:`open_source`.
     """
+    source, endless = _opened(config, config.data)
+    if config.data.held_out and not endless:
+        source = replace(source, buckets=split(source.buckets, config.data.held_out)[0])
+    shuffle = config.data.shuffle and not endless
+    plan = BatchPlan(source.sizes, config.optimisation.batch_size, config.seed, shuffle=shuffle)
+    return source, plan
+
+
+def open_held_out(config: TrainingConfig) -> Source:
+    """The pictures a run is tested on, at most about ``logging.validation_samples`` of them.
+
+    Of a world, which is endless, they are its last ones; no run gets that far.
+
+    Raises:
+        DataError: see :func:`open_source`; nothing is held out.
+    """
+    data, samples = config.data, config.logging.validation_samples
+    if data.held_out_sources:
+        data = data.model_copy(update={"sources": data.held_out_sources})
+    source, endless = _opened(config, data)
+    buckets = source.buckets
+    if endless:
+        buckets = {ratio: members[-samples:] for ratio, members in buckets.items()}
+    elif config.data.held_out:
+        buckets = split(buckets, config.data.held_out)[1]
+    return replace(source, buckets=chosen(buckets, samples))
+
+
+def _opened(config: TrainingConfig, settings: DataSettings) -> tuple[Source, bool]:
+    """The sources of some settings, all checked against the run; whether they are endless."""
     schedules = config.schedules
     squarest = min(
         schedules, key=lambda ratio: abs(np.subtract(*config.image_size(ratio))), default=""
     )
-    settings = config.data
     if config.task == "tokenizer":
         settings = settings.model_copy(update={"captions": False})
     source = open_source(
@@ -66,16 +96,14 @@ def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
         if isinstance(part, PreparedSource):
             part.check(config)
     if source.endless:
-        source = Source(source.parts, {squarest: range(len(source))}, source.report, source.formats)
+        return replace(source, buckets={squarest: range(len(source))}), True
     missing = len(source) - sum(source.sizes.values())
     if missing:
         raise DataError(
             f"{missing} prepared samples have aspect ratios that are not trained; prepare the data "
             "for this resolution, or train all of its aspect ratios."
         )
-    shuffle = config.data.shuffle and not source.endless
-    plan = BatchPlan(source.sizes, config.optimisation.batch_size, config.seed, shuffle=shuffle)
-    return source, plan
+    return source, False
 
 
 def batches(

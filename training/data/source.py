@@ -22,6 +22,7 @@ from training.data.catalogue import Catalogue, open_catalogue
 from training.data.detection import detect, manifest_of
 from training.data.errors import DataError
 from training.data.folders import coco_entries, folder_entries, picture_files
+from training.data.held_out import Buckets
 from training.data.huggingface import Table
 from training.data.manifests import manifest_entries
 from training.data.records import Entry, Record, Skip
@@ -32,9 +33,6 @@ from training.data.webdataset import shard_entries, shard_names
 from training.data.world import WorldSource
 
 logger = logging.getLogger(__name__)
-
-Members: TypeAlias = "np.ndarray | range"
-"""Numbers of the records of a bucket."""
 
 Opener: TypeAlias = "Callable[[Entry], Path | bytes]"
 """Where an entry's encoded picture is."""
@@ -61,7 +59,7 @@ class Source:
     """
 
     parts: tuple[Part, ...]
-    buckets: Mapping[str, Members]
+    buckets: Buckets
     report: SkipReport
     formats: tuple[str, ...]
 

@@ -27,8 +27,12 @@ CURVES = "curves.png"
 SECONDS_BETWEEN_DRAWINGS = 60
 _CHARTS = {
     "Bit accuracy": {
-        "by scale": ["Multiline", ["bit_accuracy/.*"]],
-        "all scales": ["Multiline", ["^bit_accuracy$", "bit_accuracy/good"]],
+        "by scale": ["Multiline", ["^bit_accuracy/.*"]],
+        "held out, by scale": ["Multiline", ["^validation_bit_accuracy/.*", "^bit_accuracy/good"]],
+        "all scales": [
+            "Multiline",
+            ["^bit_accuracy$", "^validation_bit_accuracy$", "^bit_accuracy/good"],
+        ],
     }
 }
 

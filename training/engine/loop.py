@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import resource
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from PIL import Image
@@ -23,7 +21,9 @@ from infinity.errors import RequestError
 from training.config.settings import TrainingConfig
 from training.data.batches import batches
 from training.data.records import Batch
+from training.data.validation import HeldOut
 from training.engine.checkpoints import Checkpoints
+from training.engine.clock import Clock
 from training.engine.guard import DivergenceError, Guard, save_inputs
 from training.engine.journal import Journal
 from training.engine.optimisation import Average, Optimiser
@@ -32,15 +32,15 @@ from training.engine.processes import Processes, open_processes
 from training.engine.run_folder import prepare_run_folder
 from training.engine.samples import draw_samples
 from training.engine.state import averaged_parameters, parameter_names, run_state
-from training.steps.step import MODEL, Step, added_metrics, means
+from training.engine.validation import reduced, validate
+from training.steps.step import MODEL, Metrics, Step, added_metrics
 
 logger = logging.getLogger(__name__)
 
 OnSamples = Callable[[int, Sequence[Image.Image]], None]
 BuildStep = Callable[[TrainingConfig], Step]
 OpenBatches = Callable[..., Iterator[Batch]]
-Metrics = dict[str, Tensor]
-"""Name -> (2,) float64: a sum and its count."""
+OpenHeldOut = Callable[..., Iterable[tuple[Batch, bool]]]
 
 
 def train(config: TrainingConfig, *, on_samples: OnSamples | None = None) -> None:
@@ -64,11 +64,13 @@ def run(
     build: BuildStep,
     open_batches: OpenBatches,
     on_samples: OnSamples | None = None,
+    open_held_out: OpenHeldOut = HeldOut,
 ) -> None:
     """``train`` with the task and the data given."""
     with open_processes() as processes:
         processes.on_first(lambda: prepare_run_folder(config))
-        Trainer(config, processes, build(config), on_samples).run(open_batches)
+        trainer = Trainer(config, processes, build(config), on_samples)
+        trainer.run(open_batches, open_held_out)
 
 
 class Trainer:
@@ -109,23 +111,23 @@ class Trainer:
         self.guard = Guard()
         self.checkpoints = Checkpoints(config.output, processes, config.logging.keep)
 
-    def run(self, open_batches: OpenBatches) -> None:
+    def run(self, open_batches: OpenBatches, open_held_out: OpenHeldOut = HeldOut) -> None:
         """All steps that are left. However it ends, the last save is on the disk or was told of."""
         try:
-            self._run(open_batches)
+            self._run(open_batches, open_held_out)
         finally:
             self.checkpoints.settle()
 
-    def _run(self, open_batches: OpenBatches) -> None:
+    def _run(self, open_batches: OpenBatches, open_held_out: OpenHeldOut) -> None:
         settings, processes = self.config.logging, self.processes
         done, steps = self._resume(), self.config.optimisation.steps
         if done >= steps:
             logger.info("%s is finished: %d steps", self.config.output, done)
             return
         journal = Journal(self.config, done) if processes.is_first else None
-        data = open_batches(
-            self.config, start_step=done, rank=processes.rank, world_size=processes.world_size
-        )
+        place = {"rank": processes.rank, "world_size": processes.world_size}
+        data = open_batches(self.config, start_step=done, **place)
+        held_out = open_held_out(self.config, **place) if self.config.validates else None
         if settings.sample_every and self.config.task == "tokenizer":
             self.shown = next(open_batches(self.config))
         clock = Clock(self.config.optimisation.batch_size)
@@ -139,9 +141,14 @@ class Trainer:
                 bar.update()
                 last = done == steps
                 if done % settings.log_every == 0 or last:
-                    line = {**self._reduced(metrics), **clock.read(done)}
+                    line = {**reduced(metrics, processes), **clock.read(done)}
                     if journal is not None:
                         bar.set_postfix(loss=f"{line['loss']:.4f}", refresh=False)
+                        journal.write(done, line)
+                if held_out is not None and (done % settings.validate_every == 0 or last):
+                    with self._exported_weights():
+                        line = validate(self.whole, self.step, held_out, processes)
+                    if journal is not None:
                         journal.write(done, line)
                 if settings.sample_every and (done % settings.sample_every == 0 or last):
                     self._sample(done, journal)
@@ -253,49 +260,23 @@ class Trainer:
             "optimisation.learning_rate or optimisation.clip."
         )
 
-    def _reduced(self, metrics: Metrics) -> dict[str, float]:
-        """Means over all processes; every process has the same names."""
-        names = sorted(metrics)
-        pairs = torch.stack([metrics[name].to(self.processes.device) for name in names])
-        return means(dict(zip(names, self.processes.total(pairs), strict=True)))
-
-    def _sample(self, done: int, journal: Journal | None) -> None:
+    @contextmanager
+    def _exported_weights(self) -> Iterator[None]:
+        """With the averaged weights, where they are kept, for drawing and testing alone."""
         if self.average is not None:
             self.average.swap()
-        names, images = self.whole(lambda: draw_samples(self.config, self.step, self.shown))
+        yield
         gather_anew(self.whole)
         if self.average is not None:
             self.average.swap()
+
+    def _sample(self, done: int, journal: Journal | None) -> None:
+        with self._exported_weights():
+            names, images = self.whole(lambda: draw_samples(self.config, self.step, self.shown))
         if journal is not None and images:
             journal.show(done, names, images)
             if self.on_samples is not None:
                 self.on_samples(done, images)
-
-
-class Clock:
-    """Samples a second since the last reading, and the most memory this process has used."""
-
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size = batch_size
-        self._step: int | None = None
-        self._time_s = 0.0
-
-    def read(self, done: int) -> dict[str, float]:
-        now_s = time.perf_counter()
-        told = {"memory_gb": peak_memory_bytes() / 1e9}
-        if self._step is not None:
-            samples = (done - self._step) * self.batch_size
-            told["samples_per_s"] = samples / (now_s - self._time_s)
-        self._step, self._time_s = done, now_s
-        return told
-
-
-def peak_memory_bytes() -> int:
-    """Of the GPU where there is one, else of the process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def sample_generators(

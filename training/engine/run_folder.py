@@ -14,6 +14,7 @@ MAY_CHANGE = (
     "output",
     "parallel",
     "logging",
+    "data.held_out_sources",
     "data.workers",
     "data.skip_tolerance",
     "optimisation.steps",

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 MODEL = "model"
 DISCRIMINATOR = "discriminator"
 
+Metrics = dict[str, Tensor]
+"""Name -> (2,) float64: a sum and its count."""
+
 
 class StepBatch(Protocol):
     """What a step reads of a batch; one aspect ratio, B samples.

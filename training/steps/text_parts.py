@@ -53,7 +53,8 @@ def needs_captions(config: TrainingConfig) -> bool:
     """
     if config.text_encoder.train or config.logging.sample_every or not config.data.sources:
         return True
-    return not all(_has_text(source, config.data.format) for source in config.data.sources)
+    sources = (*config.data.sources, *config.data.held_out_sources)
+    return not all(_has_text(source, config.data.format) for source in sources)
 
 
 def _has_text(source: str, format: str) -> bool:

@@ -35,7 +35,7 @@ class TokenizerStep:
 
     Args:
         config: of the run.
-        tokenizer: float32 weights.
+        tokenizer: float32 weights; those that require gradients are trained.
         perceptual: needed where its weight is not 0.
         discriminator: needed where its weight is not 0.
     """
@@ -52,7 +52,7 @@ class TokenizerStep:
         self.tokenizer = tokenizer
         self.perceptual = perceptual
         self.discriminator = discriminator
-        self.modules = nn.ModuleDict({"tokenizer": tokenizer.requires_grad_(True).train()})
+        self.modules = nn.ModuleDict({"tokenizer": tokenizer.train()})
         self.frozen = nn.ModuleDict()
         if perceptual is not None:
             self.frozen["perceptual"] = perceptual

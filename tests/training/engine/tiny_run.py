@@ -28,6 +28,7 @@ from training.engine.loop import run
 from training.steps.transformer_step import TransformerStep
 
 RATIO = "1:1"
+HELD_OUT_STEP = 10**6
 
 
 def tiny_config(output: object, **changes: dict[str, Any]) -> TrainingConfig:
@@ -44,6 +45,7 @@ def tiny_config(output: object, **changes: dict[str, Any]) -> TrainingConfig:
         "logging": {"log_every": 1, "save_every": 2, "tensorboard": False},
         "self_correction": {"strength": 0.2, "scales": 3},
         "parallel": {},
+        "data": {"schedules": {RATIO: SPEC.schedules[RATIO]}},
     }
     for section, settings in changes.items():
         sections[section] = {**sections[section], **settings}
@@ -52,7 +54,6 @@ def tiny_config(output: object, **changes: dict[str, Any]) -> TrainingConfig:
             "output": str(output),
             "model": SPEC.transformer,
             "tokenizer": {"model": SPEC.tokenizer},
-            "data": {"schedules": {RATIO: SPEC.schedules[RATIO]}},
             "text_encoder": {"source": "none-is-read", "max_length": 24},
             **sections,
         }
@@ -93,6 +94,19 @@ def tiny_batch(step: int, positions: range) -> Batch:
     )
 
 
+def tiny_held_out(
+    config: TrainingConfig, *, rank: int = 0, world_size: int = 1
+) -> list[tuple[Batch, bool]]:
+    """Five samples that no step has; on more than one process somebody's share is empty."""
+    parts = []
+    for start, stop in ((0, 4), (4, 5)):
+        first, last = (start + (rank + one) * (stop - start) // world_size for one in range(2))
+        counts = first < last
+        places = range(first, last) if counts else range(start, start + 1)
+        parts.append((tiny_batch(HELD_OUT_STEP, places), counts))
+    return parts
+
+
 def poisoned_batches(*args: Any, **kwargs: Any) -> Iterator[Batch]:
     """The tiny batches, with text that is no number at step 3."""
     for batch in tiny_batches(*args, **kwargs):
@@ -103,7 +117,7 @@ def poisoned_batches(*args: Any, **kwargs: Any) -> Iterator[Batch]:
 
 def train_alone(config: TrainingConfig) -> None:
     """In this process."""
-    run(config, build_tiny_step, tiny_batches)
+    run(config, build_tiny_step, tiny_batches, open_held_out=tiny_held_out)
 
 
 def start(
@@ -163,7 +177,7 @@ def _child(
             yield batch
 
     try:
-        run(config, build_tiny_step, slow_batches)
+        run(config, build_tiny_step, slow_batches, open_held_out=tiny_held_out)
     except InfinityError as error:
         (config.output.parent / f"error_{rank}").write_text(str(error))
         raise SystemExit(2) from error

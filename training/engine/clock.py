@@ -1,0 +1,35 @@
+"""How fast a run is and how much memory it takes."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+import torch
+
+
+class Clock:
+    """Samples a second since the last reading, and the most memory this process has used."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._step: int | None = None
+        self._time_s = 0.0
+
+    def read(self, done: int) -> dict[str, float]:
+        now_s = time.perf_counter()
+        told = {"memory_gb": peak_memory_bytes() / 1e9}
+        if self._step is not None:
+            samples = (done - self._step) * self.batch_size
+            told["samples_per_s"] = samples / (now_s - self._time_s)
+        self._step, self._time_s = done, now_s
+        return told
+
+
+def peak_memory_bytes() -> int:
+    """Of the GPU where there is one, else of the process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
