@@ -17,6 +17,7 @@ from gradio_client.exceptions import AppError
 from infinity.errors import CheckpointError, RequestError
 from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
+from infinity.ui.api.common import own_session
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.hosted import Health, hosted_options, trust_proxies
 from infinity.ui.runs import Runs, visitor_of
@@ -155,6 +156,15 @@ def test_password_login_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("INFINITY_PASSWORD", "lovelace")
     assert hosted_options(hosting)["auth"] == ("ada", "lovelace")
     assert "auth" not in hosted_options(Hosting())
+
+
+def test_assistants_of_strangers_are_not_told_apart_and_so_refused():
+    asked = SimpleNamespace(session_hash="one", headers={"x-gradio-user": "mcp"})
+    assert own_session(asked, Hosting()) == "one"  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="cannot be asked over MCP"):
+        own_session(asked, PUBLIC)  # type: ignore[arg-type]
+    asked.headers = {}
+    assert own_session(asked, PUBLIC) == "one"  # type: ignore[arg-type]
 
 
 def test_space_login_is_asked_for_before_anything_is_drawn():

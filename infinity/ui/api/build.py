@@ -17,7 +17,9 @@ from infinity.ui.drawn import Drawn
 from infinity.ui.runs import Runs
 from infinity.ui.wiring import HELP_TWO, LOAD_ONE, ONE_AT_A_TIME
 
-AT_ONCE: dict[str, Any] = {"queue": False}
+BESIDE: dict[str, Any] = {"concurrency_limit": None}
+"""Waits for nobody. Not outside the queue: there the JavaScript client drops what an error says, and
+MCP says nothing of who asks."""
 
 
 def build_api(
@@ -43,15 +45,15 @@ def build_api(
     api(generate, api_name="generate", **ONE_AT_A_TIME)
     grid = make_grid(manager, runs, models, default_model, keep_track, drawn)
     api(grid, api_name="grid", **ONE_AT_A_TIME)
-    api(make_stop_mine(runs), api_name="stop", **AT_ONCE)
-    api(make_settings(), api_name="settings", **AT_ONCE)
+    api(make_stop_mine(runs), api_name="stop", **BESIDE)
+    api(make_settings(), api_name="settings", **BESIDE)
     if hosting.history:
-        api(make_history(drawn, hosting), api_name="history", **AT_ONCE)
-        api(make_zip(drawn, hosting, keep_track), api_name="zip", **AT_ONCE)
-    api(make_models(manager, models), api_name="models", **AT_ONCE)
+        api(make_history(drawn, hosting), api_name="history", **BESIDE)
+        api(make_zip(drawn, hosting, keep_track), api_name="zip", **BESIDE)
+    api(make_models(manager, models), api_name="models", **BESIDE)
     api(make_rewrite(runs.allowance), api_name="rewrite", **HELP_TWO)
     if not hosting.public:
-        api(make_plan(manager, models), api_name="plan", **AT_ONCE)
+        api(make_plan(manager, models), api_name="plan", **BESIDE)
         api(make_load_named(manager, models), api_name="load", **LOAD_ONE)
-        api(make_unload_named(manager, models), api_name="unload", **AT_ONCE)
+        api(make_unload_named(manager, models), api_name="unload", **BESIDE)
     return drawn

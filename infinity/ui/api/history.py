@@ -118,7 +118,8 @@ def _grid_settings(plan: GridPlan) -> dict[str, Any]:
 
 
 def _uploaded(picture: object) -> Path:
-    """The file behind what a caller sent; nothing but uploads may be named.
+    """The file behind what a caller sent; nothing but what was uploaded or drawn here may be named.
+    Gradio checks this too, but only where the caller marks it as a file.
 
     Raises:
         RequestError: anything else.
