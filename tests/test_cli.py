@@ -9,6 +9,9 @@ from PIL import Image
 
 from infinity import GenerationRequest
 from infinity.cli import main
+from infinity.grid.plan import read_plan
+from infinity.grid.sheet import sheet
+from infinity.images import open_image
 from infinity.metadata import read_record, save_png
 from infinity.pipeline import InfinityPipeline
 from tests.tiny import SPEC, tiny_pipeline
@@ -97,6 +100,34 @@ def test_preset_is_what_options_given_beside_it_replace(run):
     assert record.template == "a {red|blue} apple"
 
 
+def test_grid_is_one_png_with_labels_and_its_recipe(run):
+    status, out, err = run(
+        "grid", "a red apple", "--x", "words", "red, blue", "--y", "guidance", '1, 3, "1,2"',
+        "--seed", "4", "--temperature", "0.5", "-o", "plot.png",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    assert out.startswith("plot.png: ") and out.endswith(", 2 x 3 pictures\n")
+    assert run.loaded == [("default", None, None)]
+    image = open_image("plot.png")
+    plan = read_plan(image)
+    assert plan is not None
+    assert (plan.shape, plan.request.seed, plan.request.temperature) == ((3, 2), 4, 0.5)
+    pictures = {
+        (cell.row, cell.column): PIPELINE.generate(cell.request).images[0] for cell in plan.cells()
+    }
+    assert sheet(plan, pictures).tobytes() == image.tobytes()
+
+
+def test_grid_of_models_loads_each_once_and_one_row_needs_no_second_axis(run):
+    status, out, _ = run("grid", "a dog", "--x", "model", "default, tiny", "--preset", "paper")
+    assert status == 0
+    assert out.startswith("grid.png: ")
+    assert [name for name, *_ in run.loaded] == ["default", "tiny"]
+    plan = read_plan(open_image("grid.png"))
+    assert plan is not None
+    assert (plan.shape, plan.request.guidance) == ((1, 2), 4.0)
+
+
 def test_scales_dir_gets_the_picture_after_every_scale(run):
     status, *_ = run("generate", "a red apple", "-o", "x.png", "--scales-dir", "scales")
     assert status == 0
@@ -142,6 +173,13 @@ def test_threads_are_set(run, monkeypatch):
         (("generate", "x", "--threads", "0"), "'0' is not a whole number of at least 1"),
         (("generate", "x", "-o", "x.jpg"), "x.jpg must end in .png"),
         (("generate", "x", "-o", "."), ". must end in .png"),
+        (("grid", "x"), "the following arguments are required: --x"),
+        (("grid", "x", "--x", "seed"), "argument --x: expected 2 arguments"),
+        (("grid", "x", "--x", "colour", "red"), "A grid cannot vary 'colour'"),
+        (("grid", "x", "--x", "seed", "one"), "'one' is not a value it can take"),
+        (("grid", "x", "--x", "seed", "1-9", "--y", "top_p", "0.1-0.9 [9]"), "at most 64"),
+        (("grid", "x", "--x", "aspect_ratio", "1:1, 9:1"), "choose one of 1:1, 3:2, 2:3"),
+        (("grid", "x", "--x", "seed", "1-2", "-o", "x.jpg"), "x.jpg must end in .png"),
         (("reconstruct", "none.png"), "There is no picture at none.png"),
         (("replay", "none.png"), "There is no picture at none.png"),
         (("convert", "x.pth"), "the following arguments are required: -o/--output"),
@@ -297,7 +335,9 @@ def test_module_runs_as_a_program_and_helps():
     assert done.stderr == "infinity: The prompt is empty; describe the picture you want.\n"
 
 
-@pytest.mark.parametrize("command", ["generate", "replay", "reconstruct", "convert", "models"])
+@pytest.mark.parametrize(
+    "command", ["generate", "grid", "replay", "reconstruct", "convert", "models"]
+)
 def test_every_command_explains_itself(run, command):
     status, out, _ = run(command, "--help")
     assert status == 0

@@ -1,4 +1,4 @@
-"""The command line: ``python -m infinity generate | reconstruct | replay | convert | models``.
+"""The command line: ``python -m infinity generate | grid | reconstruct | replay | convert | models``.
 
 Exit status: 0 done, 1 failed, 2 wrongly asked. An error is one line on standard error.
 """

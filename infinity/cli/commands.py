@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,26 +35,42 @@ def _say(text: str) -> None:
 
 
 def generate(options: argparse.Namespace) -> None:
-    request = GenerationRequest(
-        prompt=options.prompt,
-        negative_prompt=options.negative_prompt,
-        aspect_ratio=options.aspect_ratio,
-        seed=options.seed,
-        num_images=options.num_images,
-        guidance=options.guidance,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        guidance_layers=options.guidance_layers,
-        guided_scales=options.guided_scales,
-    )
+    request = _request(options, options.num_images)
     output = _png(options.output)
     pipeline = _load(options, options.model)
-    if options.preset is not None:
-        preset = presets(pipeline.spec, request.aspect_ratio)[options.preset]
-        request = request.resolved(preset.sampling)
-    done = _draw(pipeline, request, options.scales_dir)
+    done = _draw(pipeline, _preset(options, pipeline, request), options.scales_dir)
     _save(done, output)
+
+
+def grid(options: argparse.Namespace) -> None:
+    from infinity.grid.axes import Axis
+    from infinity.grid.plan import GridPlan, draw_plan
+    from infinity.grid.sheet import sheet
+    from infinity.metadata import save_png
+
+    output = _png(options.output)
+    plan = GridPlan(
+        model=options.model,
+        request=_request(options),
+        x=Axis.parse(*options.x),
+        y=None if options.y is None else Axis.parse(*options.y),
+    )
+    load = lru_cache(maxsize=1)(lambda model: _load(options, model))
+    if options.preset is not None:
+        plan = replace(plan, request=_preset(options, load(plan.model), plan.request))
+    if {cell.model for cell in plan.cells()} == {plan.model}:
+        plan.check(lambda model: load(model).spec)
+    rows, columns = plan.shape
+    pictures: dict[tuple[int, int], Image.Image] = {}
+    total = rows * columns
+    with tqdm(total=total, desc="Drawing", unit="picture", leave=False, disable=None) as bar:
+        for cell, event in draw_plan(plan, load, threading.Event()):
+            if isinstance(event, Done):
+                pictures[cell.row, cell.column] = event.images[0]
+                bar.update()
+    image = sheet(plan, pictures)
+    save_png(image, output)
+    _say(f"{output}: {image.width}x{image.height}, {columns} x {rows} pictures")
 
 
 def replay(options: argparse.Namespace) -> None:
@@ -150,6 +169,31 @@ def models(options: argparse.Namespace) -> None:
 
 
 # What the commands share
+
+
+def _request(options: argparse.Namespace, num_images: int = 1) -> GenerationRequest:
+    return GenerationRequest(
+        prompt=options.prompt,
+        negative_prompt=options.negative_prompt,
+        aspect_ratio=options.aspect_ratio,
+        seed=options.seed,
+        num_images=num_images,
+        guidance=options.guidance,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        guidance_layers=options.guidance_layers,
+        guided_scales=options.guided_scales,
+    )
+
+
+def _preset(
+    options: argparse.Namespace, pipeline: InfinityPipeline, request: GenerationRequest
+) -> GenerationRequest:
+    """The request with the gaps filled from the preset, where one is named."""
+    if options.preset is None:
+        return request
+    return request.resolved(presets(pipeline.spec, request.aspect_ratio)[options.preset].sampling)
 
 
 def _load(options: argparse.Namespace, model: str) -> InfinityPipeline:

@@ -29,11 +29,28 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = _command(group, "generate", commands.generate, "draw a prompt")
     command.add_argument("prompt", help="may have wildcards: a {red|blue} car")
+    command.add_argument(
+        "--num-images", type=int, default=1, help="how many, with seeds one after another"
+    )
     _add_sampling(command)
     _add_output(command, "infinity.png")
     command.add_argument(
         "--scales-dir", type=Path, metavar="DIR", help="save the picture after every scale here"
     )
+    _add_model(command, DEFAULT_MODEL)
+
+    command = _command(group, "grid", commands.grid, "one picture for every pair of values")
+    command.add_argument("prompt", help="may have wildcards: a {red|blue} car")
+    for axis, what in (("--x", "columns"), ("--y", "rows")):
+        command.add_argument(
+            axis,
+            nargs=2,
+            metavar=("SETTING", "VALUES"),
+            required=axis == "--x",
+            help=f"what varies over the {what}: seed 1-4, guidance '1, 3, 5', words 'red, blue', ...",
+        )
+    _add_sampling(command)
+    _add_output(command, "grid.png")
     _add_model(command, DEFAULT_MODEL)
 
     command = _command(group, "replay", commands.replay, "draw a picture again from its record")
@@ -73,7 +90,6 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
     group.add_argument("--negative-prompt", default="", help="what the picture should not show")
     group.add_argument("--aspect-ratio", default="1:1", help="width:height (default 1:1)")
     group.add_argument("--seed", type=int, default=0, help="0 to 4294967295 (default 0)")
-    group.add_argument("--num-images", type=int, default=1, help="with seeds one after another")
     group.add_argument(
         "--preset",
         choices=PRESET_NAMES,
