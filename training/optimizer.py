@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 BETAS = (0.9, 0.97)
 """Upstream's training script."""
@@ -110,6 +110,39 @@ def muon(
         momentum=0.95,
         adjust_lr_fn="match_rms_adamw",
     )
+
+
+class KernelMuon(torch.optim.Muon):
+    """Muon for convolution kernels, each seen as a matrix (out, everything else).
+
+    The matrices share their kernels' memory; ``step`` reads the kernels' gradients.
+
+    Args:
+        kernels: (out, in, h, w), contiguous or channels last; their memory must not move later.
+    """
+
+    def __init__(
+        self, kernels: Sequence[nn.Parameter], learning_rate: float, weight_decay: float
+    ) -> None:
+        self.kernels = tuple(kernels)
+        super().__init__(
+            [nn.Parameter(_matrix(kernel.detach(), kernel)) for kernel in kernels],
+            lr=learning_rate,
+            weight_decay=weight_decay,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        )
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for kernel, matrix in zip(self.kernels, self.param_groups[0]["params"], strict=True):
+            matrix.grad = None if kernel.grad is None else _matrix(kernel.grad, kernel)
+        super().step(closure)
+
+
+def _matrix(values: Tensor, kernel: Tensor) -> Tensor:
+    """(out, in, h, w) -> (out, in * h * w) in the order of the kernel's memory."""
+    last = kernel.is_contiguous(memory_format=torch.channels_last)
+    return (values.permute(0, 2, 3, 1) if last else values).flatten(1)
 
 
 def set_schedule(
