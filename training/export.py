@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from infinity.checkpoints.adapter import merge_adapter, read_adapter
 from infinity.checkpoints.fit import check_fit
-from infinity.checkpoints.load import load_model
 from infinity.checkpoints.save import save_model, save_tokenizer
 from infinity.devices import DTYPES
 from infinity.errors import CheckpointError, InfinityError, ResourceError
@@ -30,12 +30,13 @@ from training import text_encoder
 from training.config.checks import model_spec
 from training.config.load import load_config
 from training.config.settings import TrainingConfig
-from training.engine.checkpoints import read_state, whole_steps
+from training.engine.checkpoints import read_facts, read_state
 from training.engine.journal import CURVES, read_metrics
 from training.engine.run_folder import CONFIG
-from training.finetune.lora import merged_state, save_adapter
+from training.engine.state import require_base
+from training.finetune.lora import base_checksum, frozen_dtype, save_adapter
 from training.model_card import model_card
-from training.steps.build import tokenizer_of
+from training.steps.build import starting_model, tokenizer_of
 from training.steps.text_parts import load_captions
 
 logger = logging.getLogger(__name__)
@@ -75,8 +76,9 @@ def export(
     config = load_config(run / CONFIG, overrides={"output": str(run)})
     folder = run / "exported" if output is None else Path(output)
     averaged = config.optimisation.ema_decay is not None if ema is None else ema
-    modules = read_state(run, ema=averaged, step=step)
-    at = step if step is not None else whole_steps(run / "checkpoints")[-1]
+    facts = read_facts(run, step)
+    at = facts["step"]
+    modules = read_state(run, ema=averaged, step=at)
     label = re.sub(r"[^\w.-]+", "-", name or run.resolve().name)
     if config.task == "tokenizer":
         _tokenizer(folder, config, modules)
@@ -86,7 +88,7 @@ def export(
         save_adapter(folder, config.lora, modules["transformer"], config.start_from)
         use = f"python app.py --model {config.start_from} --adapter {folder}"
     else:
-        _model(folder, config, modules, label, dtype)
+        _model(folder, config, modules, label, dtype, facts.get("base"))
         use = (
             f"python app.py --model {folder}\n"
             f'python -m infinity generate "your prompt" --model {folder}'
@@ -102,16 +104,28 @@ def export(
 
 
 def _model(
-    folder: Path, config: TrainingConfig, modules: Modules, name: str, dtype: torch.dtype | None
+    folder: Path,
+    config: TrainingConfig,
+    modules: Modules,
+    name: str,
+    dtype: torch.dtype | None,
+    base: Mapping[str, str] | None,
 ) -> None:
     state = modules["transformer"]
+    start = None
+    if config.start_from is not None and (config.lora or config.tokenizer.weights is None):
+        start = starting_model(config)
     if config.lora is not None:
-        state = merged_state(state, config.lora)
+        assert start is not None
+        weights = start.transformer.state_dict()
+        checksum = base_checksum(weights, frozen_dtype(config.optimisation.dtype))
+        require_base(base, {"sha256": checksum}, config)
+        with tempfile.TemporaryDirectory() as place:
+            save_adapter(place, config.lora, state, config.start_from or "")
+            merge_adapter(start.transformer, read_adapter(place))
+        state = start.transformer.state_dict()
     with torch.device("meta"):
         check_fit(InfinityTransformer(config.transformer), "transformer", state, folder)
-    start = None
-    if config.tokenizer.weights is None and config.start_from is not None:
-        start = load_model(config.start_from)
     if dtype is None:
         dtype = DTYPES.get(config.optimisation.dtype, torch.float32)
     with tempfile.TemporaryDirectory() as place:

@@ -23,7 +23,7 @@ from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from tests.tiny import SPEC, tiny_folder, tiny_transformer
 from training.config.settings import LoraSettings
-from training.finetune.lora import add_lora, merged_state, save_adapter
+from training.finetune.lora import add_lora, base_checksum, save_adapter
 
 SETTINGS = LoraSettings(rank=3, alpha=6)
 SCHEDULE = SPEC.schedules["1:1"]
@@ -84,13 +84,13 @@ def test_peft_reads_the_folder(folder):
     torch.testing.assert_close(logits(transformer), logits(adapted()))
 
 
-def test_merged_state_equals_merging_at_load(folder):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_checksum_of_the_base_is_the_same_with_and_without_an_adapter(dtype):
     transformer = tiny_transformer()
-    merge_adapter(transformer, read_adapter(folder))
-    state = merged_state(adapted().state_dict(), SETTINGS)
-    assert state.keys() == transformer.state_dict().keys()
-    for name, tensor in transformer.state_dict().items():
-        torch.testing.assert_close(state[name], tensor)
+    plain = base_checksum(transformer.state_dict(), dtype)
+    add_lora(transformer, SETTINGS, seed=1, dtype=dtype)
+    assert base_checksum(transformer.state_dict(), dtype) == plain
+    assert base_checksum(tiny_transformer(seed=4).state_dict(), dtype) != plain
 
 
 def test_bfloat16_base_keeps_adapters_embeddings_and_head_in_float32():

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.distributed.checkpoint.filesystem import FileSystemReader
 
 from infinity.checkpoints.load import load_model
+from infinity.errors import CheckpointError
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from tests.checkpoints.upstream_files import training_checkpoint, write_upstream
 from tests.t5_folder import write_t5_folder
 from tests.tiny import TEXT_WIDTH, tiny_folder
-from training.engine.checkpoints import read_state
+from training.engine.checkpoints import read_facts, read_state
 from training.export import export
 from training.pixel_art import DOTS, pixel_art
 from training.train import main
@@ -95,6 +98,33 @@ def test_adapter_trains_in_every_precision(place, dtype):
     assert moved == {f"blocks.{n}.feed_forward.up.lora_B.default.weight" for n in range(3)}
     pipeline = InfinityPipeline.from_pretrained(place / "model", "cpu", adapter=export(run))
     pipeline.generate(GenerationRequest(prompt="number 1"))
+
+
+def test_adapter_run_saves_the_adapter_alone_and_continues_exactly(place, caplog):
+    words = ("--lora.rank", "2", "--logging.save_every", "1", "--optimisation.schedule", "constant")
+    whole = tuned(place, place / "model", "two", *words, "--optimisation.steps", "2", schedule=OWN)
+    split = tuned(place, place / "model", "split", *words, schedule=OWN)
+    tuned(place, place / "model", "split", *words, "--optimisation.steps", "2", schedule=OWN)
+    one, two = (read_state(run)["transformer"] for run in (whole, split))
+    assert one and all(".lora_" in name for name in one)
+    assert all(torch.equal(two[name], tensor) for name, tensor in one.items())
+    base = read_facts(whole)["base"]
+    assert base["model"] == str(place / "model")
+    stored = FileSystemReader(whole / "checkpoints/step_2").read_metadata().state_dict_metadata
+    assert all(".lora_" in name for name in stored)
+
+
+def test_changed_base_of_an_adapter_is_refused(place, tmp_path, caplog):
+    start = tiny_folder(tmp_path / "start")
+    words = ("--lora.rank", "2")
+    run = tuned(place, start, "on_sand", *words, schedule=OWN)
+    shutil.rmtree(start)
+    tiny_folder(start, seed=5)
+    arguments = [str(run / "config.json"), "--optimisation.steps", "2"]
+    assert main(arguments) == 2
+    assert "has other weights than when" in caplog.text
+    with pytest.raises(CheckpointError, match="bring the former weights back"):
+        export(run, tmp_path / "merged", merge=True)
 
 
 def test_wrong_command_ends_with_one_sentence(place, caplog):

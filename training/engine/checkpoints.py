@@ -197,20 +197,12 @@ def read_state(
         step: of the checkpoint; None: the newest.
 
     Returns:
-        module name ("transformer") -> its state dict, float32.
+        module name ("transformer") -> its state dict; of a run with ``lora`` the adapter alone.
 
     Raises:
         CheckpointError: no such checkpoint, no averaged weights, or it cannot be read.
     """
-    folder = Path(run_folder) / "checkpoints"
-    steps = whole_steps(folder)
-    if not steps or (step is not None and step not in steps):
-        found = ", ".join(map(str, steps)) or "none"
-        raise CheckpointError(
-            f"{run_folder} holds no checkpoint{'' if step is None else f' of step {step}'}; "
-            f"complete ones: {found}."
-        )
-    path = folder / f"{WHOLE}{steps[-1] if step is None else step}"
+    path = _checkpoint(Path(run_folder), step)
     _expect_one_process()
     try:
         reader = FileSystemReader(path)
@@ -236,6 +228,32 @@ def read_state(
         _, module, parameter = name.split(".", 2)
         modules.setdefault(module, {})[parameter] = tensor
     return modules
+
+
+def read_facts(run_folder: Path | str, step: int | None = None) -> dict[str, Any]:
+    """What was noted with a run's checkpoint: its "step", settings ("config"), "base" and so on.
+
+    Raises:
+        CheckpointError: no such checkpoint, or it cannot be read.
+    """
+    path = _checkpoint(Path(run_folder), step)
+    try:
+        return json.loads((path / FACTS).read_text())
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _checkpoint(run_folder: Path, step: int | None) -> Path:
+    """The folder of a checkpoint; None: of the newest."""
+    folder = run_folder / "checkpoints"
+    steps = whole_steps(folder)
+    if not steps or (step is not None and step not in steps):
+        found = ", ".join(map(str, steps)) or "none"
+        raise CheckpointError(
+            f"{run_folder} holds no checkpoint{'' if step is None else f' of step {step}'}; "
+            f"complete ones: {found}."
+        )
+    return folder / f"{WHOLE}{steps[-1] if step is None else step}"
 
 
 def _expect_one_process() -> None:

@@ -31,7 +31,13 @@ from training.engine.parallelize import gather_anew, parallelize, set_gradient_s
 from training.engine.processes import Processes, open_processes
 from training.engine.run_folder import prepare_run_folder
 from training.engine.samples import draw_samples
-from training.engine.state import averaged_parameters, parameter_names, run_state
+from training.engine.state import (
+    adapted_base,
+    averaged_parameters,
+    parameter_names,
+    require_base,
+    run_state,
+)
 from training.engine.validation import reduced, validate
 from training.steps.step import MODEL, Metrics, Step, added_metrics
 
@@ -95,6 +101,7 @@ class Trainer:
                 f"A batch of {optimisation.batch_size} does not divide among "
                 f"{processes.world_size} processes; change optimisation.batch_size."
             )
+        self.base = processes.on_first(lambda: adapted_base(config, step))
         self.whole = parallelize(step, optimisation, config.parallel, processes)
         self.scaler = torch.amp.GradScaler(
             processes.device.type, enabled=optimisation.dtype == "float16"
@@ -197,6 +204,7 @@ class Trainer:
             "world_size": self.processes.world_size,
             "guard": self.guard.state(),
             "scaler": self.scaler.state_dict(),
+            "base": self.base,
             "torch": torch.__version__,
             "config": self.config.model_dump(mode="json"),
         }
@@ -207,6 +215,7 @@ class Trainer:
         facts = self.checkpoints.load(self._state())
         if facts is None:
             return 0
+        require_base(facts.get("base"), self.base, self.config)
         self.guard.load(facts["guard"])
         if facts["scaler"]:
             self.scaler.load_state_dict(facts["scaler"])
@@ -214,7 +223,8 @@ class Trainer:
         return facts["step"]
 
     def _state(self) -> dict[str, object]:
-        return run_state(self.whole, self.optimisers, self.average)
+        adapted = self.config.lora is not None
+        return run_state(self.whole, self.optimisers, self.average, trained_alone=adapted)
 
     def _accumulate(self, phase: str, batch: Batch, step: int) -> tuple[Tensor, Metrics]:
         """Gradients of the whole global batch; its loss, float64, and this process's metrics."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,17 +100,25 @@ def save_adapter(
         raise ResourceError(f"Cannot write to {folder}: {error.strerror}.") from error
 
 
-def merged_state(state: Mapping[str, Tensor], settings: LoraSettings) -> dict[str, Tensor]:
-    """A wrapped transformer's state dict -> a plain one with the change added, float32."""
-    scaling = settings.alpha / settings.rank
-    merged: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if is_adapter(name):
-            continue
-        layer, found, rest = name.partition(".base_layer.")
-        merged[f"{layer}.{rest}" if found else name] = tensor
-        if found and rest == "weight":
-            down = state[f"{layer}.lora_A.default.weight"].float()
-            up = state[f"{layer}.lora_B.default.weight"].float()
-            merged[f"{layer}.weight"] = tensor.float() + scaling * (up @ down)
-    return merged
+def frozen_dtype(precision: str) -> torch.dtype:
+    """That a run of some precision keeps the frozen weights in."""
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def base_checksum(state: Mapping[str, Tensor], dtype: torch.dtype) -> str:
+    """SHA-256 of a transformer's frozen weights in the precision they are kept in, adapters aside.
+
+    Args:
+        state: of a plain transformer or of a wrapped one; both give the same.
+    """
+    plain = {
+        name.replace(".base_layer.", "."): tensor
+        for name, tensor in state.items()
+        if not is_adapter(name)
+    }
+    digest = hashlib.sha256()
+    for name, tensor in sorted(plain.items()):
+        kept = tensor.detach().cpu().to(tensor.dtype if stays_float32(name) else dtype)
+        digest.update(f"{name} {tuple(kept.shape)}".encode())
+        digest.update(kept.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

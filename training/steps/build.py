@@ -15,7 +15,7 @@ from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
-from training.finetune.lora import add_lora
+from training.finetune.lora import add_lora, frozen_dtype
 from training.steps.discriminator import PatchDiscriminator
 from training.steps.perceptual import random_network, trained_network
 from training.steps.step import Step
@@ -34,7 +34,7 @@ def build_step(config: TrainingConfig) -> Step:
 
 
 def _transformer_step(config: TrainingConfig) -> TransformerStep:
-    start = None if config.start_from is None else _starting_model(config)
+    start = None if config.start_from is None else starting_model(config)
     if start is None:
         transformer = InfinityTransformer(config.transformer)
         transformer.init_weights(torch.Generator().manual_seed(config.seed))
@@ -43,8 +43,7 @@ def _transformer_step(config: TrainingConfig) -> TransformerStep:
         transformer = start.transformer
     transformer.requires_grad_(True)
     if config.lora is not None:
-        reduced = config.optimisation.dtype == "bfloat16"
-        dtype = torch.bfloat16 if reduced else torch.float32
+        dtype = frozen_dtype(config.optimisation.dtype)
         add_lora(transformer, config.lora, config.seed, dtype)
     freeze(transformer, config.freeze)
     captions = load_captions(config) if needs_captions(config) else None
@@ -89,7 +88,8 @@ def freeze(module: nn.Module, patterns: tuple[str, ...]) -> None:
             parameter.requires_grad_(False)
 
 
-def _starting_model(config: TrainingConfig) -> LoadedModel:
+def starting_model(config: TrainingConfig) -> LoadedModel:
+    """What ``start_from`` names, float32 on the CPU."""
     assert config.start_from is not None
     beside = config.tokenizer.weights
     given = Path(beside) if beside is not None and Path(beside).is_file() else None
