@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 Example = tuple[np.ndarray, str]
 """A picture, uint8 (H, W, 3), and its caption."""
+LossRule = Callable[[Tensor, Tensor, ScaleSchedule], BitLoss]
+"""(logits, labels (B, L, D) bool, schedule) -> loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +103,10 @@ class TrainingStep:
         transformer: InfinityTransformer,
         text_model: T5EncoderModel,
         text_tokenizer: PreTrainedTokenizerFast,
+        loss: LossRule | None = None,
     ) -> None:
         self.config = config
+        self.loss = loss or bit_loss
         self.schedule = ScaleSchedule(config.scales)
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.transformer = transformer
@@ -142,7 +146,7 @@ class TrainingStep:
             tokens = schedule.total_tokens
             inputs_BLD = encoded.inputs_BLD[:, : tokens - self.schedule[0].tokens]
             logits = self.transformer(inputs_BLD, condition, schedule)
-        return bit_loss(logits, encoded.labels_BLD[:, :tokens], schedule)
+        return self.loss(logits, encoded.labels_BLD[:, :tokens], schedule)
 
 
 def train_transformer(
@@ -153,6 +157,8 @@ def train_transformer(
     held_out: list[Example],
     folder: Path,
     on_save: Callable[[InfinityTransformer, T5EncoderModel, int], None] | None = None,
+    build: Callable[[TransformerConfig], InfinityTransformer] | None = None,
+    loss: LossRule | None = None,
 ) -> tuple[InfinityTransformer, T5EncoderModel]:
     """Train, or continue the run in ``folder``.
 
@@ -161,10 +167,11 @@ def train_transformer(
         examples: index -> example; the same index gives the same example.
         held_out: never trained on: validation loss and bit accuracy per scale.
         on_save: called after each checkpoint, for sample pictures.
+        build, loss: of another kind of classifier; None for the bits'.
     """
     run = Run(folder, config, MAY_CHANGE)
     torch.manual_seed(config.seed)
-    transformer = InfinityTransformer(config.model)
+    transformer = (build or InfinityTransformer)(config.model)
     transformer.init_weights(torch.Generator().manual_seed(config.seed))
     text_model = build_text_encoder(config, text_tokenizer)
     parameters = [*transformer.parameters(), *text_model.parameters()]
@@ -184,7 +191,7 @@ def train_transformer(
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         step = state["step"]
-    loss_of = TrainingStep(config, tokenizer, transformer, text_model, text_tokenizer)
+    loss_of = TrainingStep(config, tokenizer, transformer, text_model, text_tokenizer, loss)
 
     batch = config.batch_size
     loader = DataLoader(

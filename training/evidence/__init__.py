@@ -1,0 +1,1 @@
+"""Evidence at small scale: short runs of equal budgets that compare one choice at a time."""

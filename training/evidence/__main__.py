@@ -1,0 +1,71 @@
+"""Run an experiment: ``python -m training.evidence NAME`` (or ``all``). It goes on where it stopped.
+
+Writes NAME.json and NAME.png into docs/evidence and the page docs/evidence.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from infinity.errors import InfinityError
+from training.evidence.experiments import EXPERIMENTS
+from training.evidence.lab import CONCEPTS, STYLE, Lab
+from training.evidence.page import write_page, write_plot
+from training.exam.judge import WEIGHTS, load_judge
+from training.world.sprites import STYLES
+from training.world.world import World
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=["all", *EXPERIMENTS])
+    parser.add_argument("--tokenizer-steps", type=int, default=1000, help="of each arm")
+    parser.add_argument("--transformer-steps", type=int, default=700, help="of each arm")
+    parser.add_argument("--model", default="default", help="what `decoding` examines")
+    parser.add_argument("--judge", type=Path, default=WEIGHTS)
+    parser.add_argument("--world", type=Path, default=Path("data/world"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
+    parser.add_argument("--output", type=Path, default=Path("docs/evidence"))
+    arguments = parser.parse_args()
+    if min(arguments.tokenizer_steps, arguments.transformer_steps) < 1:
+        parser.error("steps must be at least 1")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_flush_denormal(True)
+    try:
+        lab = Lab(
+            World.load(arguments.world, styles=(STYLE,), concepts=CONCEPTS),
+            load_judge(arguments.judge),
+            arguments.runs,
+            arguments.tokenizer_steps,
+            arguments.transformer_steps,
+        )
+        whole_world = partial(World.load, arguments.world, styles=STYLES)
+        names = list(EXPERIMENTS) if arguments.name == "all" else [arguments.name]
+        for name in names:
+            rows = EXPERIMENTS[name].run(lab, arguments.model, whole_world)
+            write_results(arguments.output, name, rows, lab)
+    except (InfinityError, FileNotFoundError) as error:
+        parser.exit(1, f"{error}\n")
+
+
+def write_results(output: Path, name: str, rows: list[dict], lab: Lab) -> None:
+    """NAME.json, NAME.png and the page beside the folder."""
+    output.mkdir(parents=True, exist_ok=True)
+    budget = {"tokenizer_steps": lab.tokenizer_steps, "transformer_steps": lab.transformer_steps}
+    if name == "decoding":
+        budget = {"training": "none"}
+    found = {"experiment": name, "budget": budget, "threads": torch.get_num_threads(), "rows": rows}
+    (output / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
+    write_plot(EXPERIMENTS[name], rows, output / f"{name}.png")
+    write_page(output, output.with_suffix(".md"))
+    logging.getLogger(__name__).info("wrote %s", output / f"{name}.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""The experiments: each gives one row an arm; what is asked and what the answer cannot say stand beside.
+
+An experiment's ``columns`` are what its page shows, in that order; ``plotted`` are its panels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from infinity.pipeline import InfinityPipeline
+from infinity.presets import ramp
+from infinity.schedule import ScaleSchedule
+from training.evaluate import answers, sample
+from training.evidence.index_classifier import training_memory
+from training.evidence.lab import (
+    GRIDS,
+    TEXT_LENGTH,
+    TEXT_WIDTH,
+    TOKENIZER_BATCH,
+    Arm,
+    Lab,
+    graded,
+)
+from training.exam.prompts import read_prompts
+from training.exam.questions import EXAM
+from training.exam.renders import true_render
+from training.hours import spent_seconds
+from training.picture_measures import measure, seams
+from training.train_transformer import TransformerConfig
+from training.world.world import World
+
+Rows = list[dict[str, Any]]
+
+EVERY_D = (16, 24, 32, 64)
+GRID = 8
+CLASSIFIER_BITS = 16
+MEMORY_BITS, MEMORY_LIMIT_GIB, MEMORY_BATCH = (8, 12, 14, 16, 18, 20, 32), 4.0, 16
+FLIPS = (0.0, 0.1, 0.2, 0.3)
+SIZES = ((128, 3), (192, 4), (256, 6))
+DECODED_EACH, DECODED_SEEDS = 12, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """``run`` takes the lab and, where it needs the whole model, its name and its whole world."""
+
+    title: str
+    question: str
+    limits: str
+    run: Callable[[Lab, str, Callable[[], World]], Rows]
+    arm: str
+    columns: tuple[str, ...]
+    plotted: tuple[str, ...]
+    scatter: bool = False
+
+
+def bits(lab: Lab, *_: Any) -> Rows:
+    return [{"arm": f"d = {d}", **_rebuilt(lab, d, GRID)} for d in EVERY_D]
+
+
+def tokens(lab: Lab, *_: Any) -> Rows:
+    return [{"arm": f"{grid}x{grid}", **_rebuilt(lab, 32, grid)} for grid in GRIDS]
+
+
+def _rebuilt(lab: Lab, d: int, grid: int) -> dict[str, Any]:
+    def compute() -> dict[str, Any]:
+        output, target, run = lab.reconstructions(d, grid)
+        count = ScaleSchedule([(side, side) for side in GRIDS[grid]]).total_tokens
+        return {
+            "tokens": count,
+            "bits": count * d,
+            **measure(output, target),
+            "seams": seams(output, target, target.shape[-1] // grid),
+            "minutes": spent_seconds(run, TOKENIZER_BATCH) / 60,
+        }
+
+    return lab.row(f"rebuilt-d{d}-g{grid}-{lab.tokenizer_steps}", compute)
+
+
+def classifier(lab: Lab, *_: Any) -> Rows:
+    """Two arms trained at one d; before them, what a step of either takes at every d."""
+    rows = []
+    schedule = ScaleSchedule([(side, side) for side in GRIDS[GRID]])
+    for d in MEMORY_BITS:
+        for kind in ("bits", "index"):
+            arm = Arm(bits=d, classifier=kind)
+            rows.append(
+                {
+                    "arm": f"{kind}, d = {d}",
+                    "head_parameters": (arm.width + 1) * (2 * d if kind == "bits" else 2**d),
+                    **lab.row(f"memory-{kind}-d{d}", _memory(arm, schedule)),
+                }
+            )
+    for kind in ("bits", "index"):
+        found = lab.transformer(Arm(bits=CLASSIFIER_BITS, classifier=kind))
+        name = f"{kind}, d = {CLASSIFIER_BITS}"
+        next(row for row in rows if row["arm"] == name).update(found)
+    return rows
+
+
+def _memory(arm: Arm, schedule: ScaleSchedule) -> Callable[[], dict[str, Any]]:
+    def compute() -> dict[str, Any]:
+        config = TransformerConfig(
+            depth=arm.depth,
+            width=arm.width,
+            num_heads=arm.width // 64,
+            bits_per_token=arm.bits,
+            text_width=TEXT_WIDTH,
+            text_max_length=TEXT_LENGTH,
+        )
+        if arm.classifier == "index" and arm.bits > 24:  # no head of so many rows can be made
+            return {"step_gib": None}
+        taken = training_memory(arm.classifier, config, schedule, MEMORY_BATCH, MEMORY_LIMIT_GIB)
+        return {"step_gib": None if taken is None else taken / 2**30}
+
+    return compute
+
+
+def self_correction(lab: Lab, *_: Any) -> Rows:
+    return [
+        {"arm": "off" if rate == 0 else f"up to {rate:.0%}", **lab.transformer(Arm(flips=rate))}
+        for rate in FLIPS
+    ]
+
+
+def sizes(lab: Lab, *_: Any) -> Rows:
+    return [
+        {
+            "arm": f"width {width}, {depth} blocks",
+            **lab.transformer(replace(Arm(), width=width, depth=depth)),
+        }
+        for width, depth in SIZES
+    ]
+
+
+def decoding(lab: Lab, model: str, whole_world: Callable[[], World]) -> Rows:
+    """The paper's table on the whole model."""
+    prompts = sample(read_prompts(EXAM), DECODED_EACH)
+    pipeline = InfinityPipeline.from_pretrained(model)
+    scales = len(pipeline.spec.schedule(pipeline.spec.aspect_ratios[0]))
+    world = whole_world()
+
+    def compute(settings: dict[str, Any]) -> dict[str, Any]:
+        true = [
+            true_render(prompt, world, seed * len(prompts) + index)
+            for index, prompt in enumerate(prompts)
+            for seed in range(DECODED_SEEDS)
+        ]
+        found = answers(pipeline, lab.judge, prompts, DECODED_SEEDS, **settings)
+        return graded(found, lab.judge, true)
+
+    plain = {"temperature": 1.0, "guidance_layers": (0,)}
+    table: dict[str, dict[str, Any]] = {
+        "greedy, no guidance": {**plain, "temperature": 0.0, "guidance": 1.0},
+        "temperature 1, no guidance": {**plain, "guidance": 1.0},
+        "pyramid 1 to 3": {**plain, "guidance": ramp(1.0, 3.0, scales)},
+        "pyramid 1 to 5": {**plain, "guidance": ramp(1.0, 5.0, scales)},
+        "guidance 3 on features": {**plain, "guidance": 3.0, "guidance_layers": (-1,)},
+        "guidance 3 on logits": {**plain, "guidance": 3.0},
+        "guidance 4 on logits": {**plain, "guidance": 4.0},
+        "the model's own settings": {},
+    }
+    return [
+        {
+            "arm": arm,
+            **lab.row(f"decoding-{pipeline.spec.name}-{arm}", lambda s=settings: compute(s)),
+        }
+        for arm, settings in table.items()
+    ]
+
+
+SMALL = (
+    "20 things in one style, one object a picture, 192x192; one run an arm with one seed, minutes "
+    "long, so differences of a few points mean nothing, and a longer training may order the arms "
+    "differently. "
+)
+REBUILT = ("tokens", "bits", "psnr", "ssim", "edge_energy", "edge_fidelity", "seams", "minutes")
+TRAINED = ("parameters", "validation_loss", "bit_accuracy", "single_object", "colors", "scene", "exam",
+           "distance", "reconstructed", "minutes")  # fmt: skip
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "bits": Experiment(
+        title="Reconstruction against bits a latent",
+        question="How much does a tokenizer gain from more bits d at each of the same 155 positions?",
+        limits=SMALL + "The held-out pictures are other compositions of the same things.",
+        run=bits,
+        arm="bits a latent",
+        columns=REBUILT,
+        plotted=("psnr", "ssim", "edge_fidelity"),
+    ),
+    "tokens": Experiment(
+        title="Reconstruction against the number of tokens",
+        question="How much does it gain from a finer grid, at d = 32 and the same number of steps?",
+        limits=SMALL + "A finer grid costs more time for the same steps: see the minutes.",
+        run=tokens,
+        arm="latent grid",
+        columns=REBUILT,
+        plotted=("psnr", "ssim", "edge_fidelity"),
+    ),
+    "classifier": Experiment(
+        title="A classifier of bits against one of indices",
+        question="What does predicting d bits instead of one of 2^d codes cost and bring?",
+        limits=SMALL + "The index head computes in bfloat16. step_gib is what one training step of "
+        f"{MEMORY_BATCH} pictures adds to a fresh process; a dash is more than "
+        f"{MEMORY_LIMIT_GIB:g} GiB. Losses are negative log-likelihoods of a token in nats, divided "
+        "by d.",
+        run=classifier,
+        arm="classifier",
+        columns=("head_parameters", "step_gib", *TRAINED),
+        plotted=("validation_loss", "exam", "distance"),
+    ),
+    "self_correction": Experiment(
+        title="Self-correction",
+        question="Does training on flipped bits help, and how many?",
+        limits=SMALL + "The validation loss is on clean bits, where flips are no help.",
+        run=self_correction,
+        arm="bits flipped",
+        columns=TRAINED,
+        plotted=("validation_loss", "exam", "distance"),
+    ),
+    "decoding": Experiment(
+        title="Ways to draw the bits",
+        question="The paper's table of decoding methods, on the default model.",
+        limits=f"{DECODED_EACH} prompts of each of the exam's categories with {DECODED_SEEDS} seeds; "
+        "a share of 192 pictures is good to about 7 points.",
+        run=decoding,
+        arm="decoding",
+        columns=("single_object", "two_object", "counting", "colors", "position", "color_attr",
+                 "style", "scene", "exam", "distance"),
+        plotted=("exam", "distance"),
+    ),
+    "sizes": Experiment(
+        title="Validation loss against exam, three sizes",
+        question="Does the validation loss tell which model draws better?",
+        limits=SMALL + "Three points are no law.",
+        run=sizes,
+        arm="model",
+        columns=TRAINED,
+        plotted=("validation_loss", "exam"),
+        scatter=True,
+    ),
+}  # fmt: skip
