@@ -1,14 +1,17 @@
 """The recipe of the shipped default model, one resumable step after another.
 
 ``python -m training.default_model all`` rebuilds everything; a step's name runs that step alone.
-A killed step continues when its command is run again.
+A killed step continues when its command is run again. ``quiz`` puts a small exam to the newest
+checkpoint (a point of the learning curve), ``status`` tells the hours spent.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -30,8 +33,15 @@ from infinity.spec import ModelSpec
 from infinity.tokenizer.tokenizer import Tokenizer
 from training import text_encoder
 from training.contact_sheet import contact_sheet, read_prompts
+from training.evaluate import examine, sample, write_outcome
+from training.exam.judge import WEIGHTS, load_judge, save_judge
+from training.exam.prompts import read_prompts as read_exam
+from training.exam.questions import EXAM
+from training.exam.train import JudgeTraining, train_judge
+from training.hours import counted, read_seconds, spent_seconds
 from training.plots import plot_curves
 from training.run import read_checkpoint, read_metrics
+from training.sharpen import put_sharpened, sharpen
 from training.train_tokenizer import TokenizerTraining, train_tokenizer
 from training.train_transformer import (
     TransformerTraining,
@@ -40,13 +50,14 @@ from training.train_transformer import (
 )
 from training.world.captions import caption
 from training.world.sampling import sample_scene
-from training.world.sprites import STYLES
+from training.world.sprites import SPRITE_FILE, STYLES, build_sprites
 from training.world.vocabulary import world_vocabulary
 from training.world.world import World
 
 logger = logging.getLogger(__name__)
 
 WORLD = Path("data/world")
+PACKAGES = Path("data/packages")
 RUNS = Path("runs/default")
 ATTRIBUTION = Path(__file__).parent / "world" / "ATTRIBUTION.md"
 SIZE = 192
@@ -59,8 +70,7 @@ TOKENIZER = TokenizerTraining(
         bits=32, base_channels=256, channel_multipliers=(1,), num_res_blocks=1, stem_patch=16
     ),
     scales=SCALES,
-    steps=7000,
-    cooldown=0.3,
+    steps=9000,
 )
 
 TRANSFORMER = TransformerTraining(
@@ -76,6 +86,7 @@ TRANSFORMER = TransformerTraining(
 SINGLES_STEPS = 3000
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
+EXAM_SEEDS, QUIZ_EACH = 4, 6
 
 SPEC = ModelSpec(
     name="default",
@@ -164,18 +175,64 @@ def newest(run: str) -> dict[str, Any]:
     return state
 
 
-def export_step() -> None:
-    """Write the newest checkpoints as a model folder, with a contact sheet and learning curves."""
+def world_step() -> None:
+    """Fetch the pinned art and write the sprites."""
+    if not (WORLD / SPRITE_FILE).exists():
+        build_sprites(WORLD, PACKAGES)
+
+
+def trained_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(TOKENIZER.model)
     tokenizer.load_state_dict(newest("tokenizer")["model"])
+    return tokenizer
+
+
+def decoder_step() -> None:
+    """Sharpen the decoder with the codes frozen."""
+    sharpen(trained_tokenizer(), ScaleSchedule(SCALES), WORLD, RUNS / "decoder")
+
+
+def judge_step() -> None:
+    """Train the exam's judge, apart from the generator."""
+    save_judge(train_judge(JudgeTraining(), world(), RUNS / "judge"), WEIGHTS)
+
+
+def scores_step() -> None:
+    """The whole exam on the exported model."""
+    outcome, found = examine(
+        str(RUNS / "exported"), read_exam(EXAM), EXAM_SEEDS, load_judge(WEIGHTS), world()
+    )
+    write_outcome(RUNS / "exam", {**outcome, "prompts": EXAM.name}, found)
+
+
+def quiz() -> None:
+    """A small exam on the newest checkpoint: a point of the learning curve."""
+    write_model(RUNS / "quiz")
+    step = newest("transformer")["step"]
+    prompts = sample(read_exam(EXAM), QUIZ_EACH)
+    outcome, _ = examine(str(RUNS / "quiz"), prompts, 1, load_judge(WEIGHTS), world())
+    line = {"step": step, "overall": outcome["overall"], **outcome["scores"]}
+    path = RUNS / "learning.jsonl"
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    plot_curves(lines, list(line)[1:], RUNS / "learning.png")
+    logger.info("%s", json.dumps(line))
+
+
+def write_model(folder: Path) -> None:
+    """The newest checkpoints as a model folder."""
+    tokenizer = trained_tokenizer()
+    if put_sharpened(tokenizer, RUNS / "decoder"):
+        logger.info("with the sharpened decoder")
     transformer = InfinityTransformer(TRANSFORMER.model)
     state = newest("transformer")
     transformer.load_state_dict(state["transformer"])
     text_tokenizer = text_step()
     text_model = build_text_encoder(TRANSFORMER, text_tokenizer)
     text_model.load_state_dict(state["text_encoder"])
+    text_encoder.forgive(text_tokenizer)
     text_encoder.save(text_model.bfloat16(), text_tokenizer, RUNS / "text_encoder")
-    folder = RUNS / "exported"
     save_model(
         folder,
         replace(SPEC, vocabulary=world_vocabulary(world().concepts, world().styles)),
@@ -185,30 +242,66 @@ def export_step() -> None:
         shard_bytes=SHARD_BYTES,
     )
     shutil.copy(ATTRIBUTION, folder)
+
+
+def export_step() -> None:
+    """Write the newest checkpoints as a model folder, with a contact sheet and learning curves."""
+    folder = RUNS / "exported"
+    write_model(folder)
     sheet = contact_sheet(InfinityPipeline.from_pretrained(folder), read_prompts())
     sheet.save(RUNS / "contact_sheet.jpg", quality=88)
     for name, metrics in CURVES.items():
         plot_curves(read_metrics(RUNS / name), metrics, RUNS / f"{name}_curves.png")
 
 
-STEPS = {
+STEPS: dict[str, Callable[[], object]] = {
+    "world": world_step,
     "tokenizer": tokenizer_step,
     "text": text_step,
     "transformer": transformer_step,
+    "decoder": decoder_step,
+    "judge": judge_step,
     "export": export_step,
+    "scores": scores_step,
 }
+
+
+def hours() -> dict[str, float]:
+    """Hours of every step so far, summed over resumptions; written to hours.json.
+
+    A run's own metrics count where they know of more than the clock, which they do for the time
+    before it was kept. Time with the machine shared counts as it went by.
+    """
+    seconds = read_seconds(RUNS / "seconds.json")
+    for name, batch in (("tokenizer", TOKENIZER), ("transformer", TRANSFORMER)):
+        by_run = spent_seconds(RUNS / name, batch.batch_size)
+        seconds[name] = max(seconds.get(name, 0.0), by_run)
+    found = {name: round(seconds[name] / 3600, 2) for name in STEPS if seconds.get(name)}
+    (RUNS / "hours.json").write_text(json.dumps(found, indent=2) + "\n")
+    return found
+
+
+def status() -> str:
+    """One line: hours so far, and how to go on."""
+    spent = ", ".join(f"{name} {value:.2f} h" for name, value in hours().items()) or "nothing yet"
+    return f"Spent: {spent}. Go on: python -m training.default_model all"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=["all", *STEPS])
+    parser.add_argument("step", choices=["all", *STEPS, "quiz", "status"])
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_flush_denormal(True)
+    RUNS.mkdir(parents=True, exist_ok=True)
+    if arguments.step == "quiz":
+        quiz()
     for name, step in STEPS.items():
         if arguments.step in ("all", name):
             logger.info("step: %s", name)
-            step()
+            with counted(RUNS / "seconds.json", name):
+                step()
+    logger.info("%s", status())
 
 
 if __name__ == "__main__":

@@ -169,6 +169,13 @@ def examine(
     return outcome, found
 
 
+def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]) -> None:
+    """``exam.json`` and the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "exam.json").write_text(json.dumps(outcome, indent=2) + "\n")
+    write_report(folder, outcome, found)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="default", help="registry name or folder")
@@ -193,9 +200,7 @@ def main() -> None:
     except (InfinityError, FileNotFoundError) as error:
         parser.exit(1, f"{error}\n")
     outcome |= {"prompts": arguments.prompts.name, "limit": arguments.limit, "not_asked": unknown}
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "exam.json").write_text(json.dumps(outcome, indent=2) + "\n")
-    write_report(arguments.output, outcome, found)
+    write_outcome(arguments.output, outcome, found)
     logger.info("%s", json.dumps(outcome, indent=2))
 
 

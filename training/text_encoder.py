@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
 from tokenizers.trainers import UnigramTrainer
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
@@ -42,6 +42,24 @@ def train_tokenizer(
         eos_token=END,
         unk_token=UNKNOWN,
         model_max_length=max_length,
+    )
+
+
+def forgive(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Let a trained tokenizer pass over what no caption has: accents, other signs and digits.
+
+    They would be unknown pieces, which the encoder never learnt to read. Captions read as before.
+    """
+    tokenizer.backend_tokenizer.normalizer = normalizers.Sequence(  # type: ignore[assignment]
+        [
+            normalizers.NFKD(),
+            normalizers.StripAccents(),
+            normalizers.Lowercase(),
+            normalizers.Replace("\u2019", "'"),
+            normalizers.Replace(Regex("[^a-z234' ,-]+"), " "),
+            normalizers.Replace(Regex(" +"), " "),
+            normalizers.Strip(),
+        ]
     )
 
 

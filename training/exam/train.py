@@ -116,7 +116,7 @@ def train_judge(config: JudgeTraining, world: World, folder: Path) -> Judge:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", type=Path, default=Path("data/world"))
-    parser.add_argument("--run", type=Path, default=Path("runs/judge"))
+    parser.add_argument("--run", type=Path, default=Path("runs/default/judge"))
     parser.add_argument("--output", type=Path, default=WEIGHTS)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

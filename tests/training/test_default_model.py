@@ -1,0 +1,113 @@
+"""The recipe's steps that need no long training: hours, the sharpened decoder, gentle prompts."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from infinity.config import TokenizerConfig
+from infinity.errors import CheckpointError
+from infinity.schedule import ScaleSchedule
+from infinity.tokenizer.tokenizer import Tokenizer
+from training import default_model, hours, text_encoder
+from training.engine.checkpoints import read_state
+from training.run import Run
+from training.sharpen import put_sharpened, sharpen
+from training.world.concepts import CONCEPTS
+from training.world.sprites import SPRITE_FILE
+
+CONFIG = TokenizerConfig(
+    bits=8, base_channels=32, channel_multipliers=(1,), num_res_blocks=1, stem_patch=8
+)
+SCHEDULE = ScaleSchedule([(1, 1), (2, 2), (4, 4)])
+
+
+def test_hours_add_up_over_resumptions_and_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(hours, "KEPT_EVERY_S", 0.02)
+    path = tmp_path / "seconds.json"
+    for _ in range(2):
+        with hours.counted(path, "tokenizer"):
+            time.sleep(0.2)
+    with pytest.raises(KeyboardInterrupt), hours.counted(path, "export"):
+        raise KeyboardInterrupt
+    found = hours.read_seconds(path)
+    assert found["tokenizer"] >= 0.3
+    assert set(found) == {"tokenizer", "export"}
+
+
+def test_a_runs_own_metrics_tell_its_time(tmp_path):
+    run = Run(tmp_path, default_model.TOKENIZER)
+    run.log(25, pictures_per_s=50.0)
+    run.log(40, held_out_psnr=20.0)
+    run.log(50, pictures_per_s=100.0)
+    assert hours.spent_seconds(tmp_path, 12) == pytest.approx(25 * 12 / 50 + 25 * 12 / 100)
+    assert hours.spent_seconds(tmp_path / "none", 12) == 0
+
+
+def test_status_tells_hours_and_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(default_model, "RUNS", tmp_path)
+    (tmp_path / "seconds.json").write_text(json.dumps({"judge": 1800.0}))
+    assert "judge 0.50 h" in default_model.status()
+    assert "training.default_model all" in default_model.status()
+    assert json.loads((tmp_path / "hours.json").read_text()) == {"judge": 0.5}
+
+
+def test_recipe_has_every_part_in_an_order_that_works():
+    names = list(default_model.STEPS)
+    for before, after in (
+        ("world", "tokenizer"), ("tokenizer", "transformer"), ("text", "transformer"),
+        ("tokenizer", "decoder"), ("transformer", "export"), ("decoder", "export"),
+        ("judge", "scores"), ("export", "scores"),
+    ):  # fmt: skip
+        assert names.index(before) < names.index(after)
+
+
+def test_sharpening_changes_the_decoder_alone_and_resumes(tmp_path):
+    world = tmp_path / "world"
+    world.mkdir()
+    sprite = np.full((24, 24, 4), 255, np.uint8)
+    sprites = {f"{style}/{name}": sprite for style in ("3d", "cartoon") for name in CONCEPTS}
+    np.savez(world / SPRITE_FILE, allow_pickle=False, **sprites)
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(CONFIG)
+    run = tmp_path / "decoder"
+    assert not put_sharpened(tokenizer, run)
+    small = {"steps": 2, "batch_size": 2, "warmup": 0}
+    losses = {"adversarial_start": 1}
+    logging = {"log_every": 1, "save_every": 1, "tensorboard": False}
+    changes = {"optimisation": small, "tokenizer_losses": losses, "logging": logging}
+    sharpen(tokenizer, SCHEDULE, world, run, **changes)
+    sharpen(tokenizer, SCHEDULE, world, run, **changes, seed=0)  # done: nothing more
+    found = read_state(run)["tokenizer"]
+    state = tokenizer.state_dict()
+    moved = {name for name, value in state.items() if not torch.equal(found[name], value)}
+    assert moved and all(name.startswith("decoder.") for name in moved)
+    assert put_sharpened(tokenizer, run)
+    assert torch.equal(tokenizer.decoder.conv_out.weight, found["decoder.conv_out.weight"])
+    with torch.no_grad():
+        tokenizer.encoder.conv_in.weight.add_(1)
+    with pytest.raises(CheckpointError, match="other codes"):
+        put_sharpened(tokenizer, run)
+
+
+CAPTIONS = ["a red dog left of a car", "two t-rex, 3d style", "a jack-o'-lantern, 2 cats, 3 or 4"]
+
+
+def test_forgiving_tokenizer_reads_captions_as_before_and_passes_over_strange_signs():
+    tokenizer = text_encoder.train_tokenizer(
+        [*CAPTIONS * 20, *"abcdefghijklmnopqrstuvwxyz"], 300, 64
+    )
+    before = [tokenizer(caption)["input_ids"] for caption in CAPTIONS]
+    text_encoder.forgive(tokenizer)
+    assert [tokenizer(caption)["input_ids"] for caption in CAPTIONS] == before
+    plain = tokenizer("a red dog left of a car")["input_ids"]
+    for prompt in (
+        "A RED DOG LEFT OF A CAR!", "  a red dog   left of a car.", "a réd dog\nleft of a car \U0001f600",
+        "“a red dog” left of a car?",
+    ):  # fmt: skip
+        assert tokenizer(prompt)["input_ids"] == plain
+    unknown = tokenizer.unk_token_id
+    for prompt in ("a zebra; quickly", "5 dogs", "chien à gauche d’une voiture", "犬", "🐶"):
+        assert unknown not in tokenizer(prompt)["input_ids"]
