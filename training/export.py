@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,15 +22,19 @@ from torch import Tensor
 
 from infinity.checkpoints.adapter import merge_adapter, read_adapter
 from infinity.checkpoints.fit import check_fit
+from infinity.checkpoints.load import own_folder
 from infinity.checkpoints.save import save_model, save_tokenizer
 from infinity.devices import DTYPES
 from infinity.errors import CheckpointError, InfinityError, ResourceError
 from infinity.model.transformer import InfinityTransformer
+from infinity.spec import read_spec
 from infinity.tokenizer.tokenizer import Tokenizer
+from infinity.vocabulary import Vocabulary
 from training import text_encoder
 from training.config.checks import model_spec
 from training.config.load import load_config
 from training.config.settings import TrainingConfig
+from training.config.starting_model import settings_of
 from training.engine.checkpoints import read_facts, read_state
 from training.engine.journal import CURVES, read_metrics
 from training.engine.run_folder import CONFIG
@@ -42,6 +47,7 @@ from training.steps.text_parts import load_captions
 logger = logging.getLogger(__name__)
 
 CARD = "README.md"
+NOTICES = ("ATTRIBUTION*", "LICENSE*", "LICENCE*", "NOTICE*")
 Modules = Mapping[str, Mapping[str, Tensor]]
 
 
@@ -79,22 +85,26 @@ def export(
     facts = read_facts(run, step)
     at = facts["step"]
     modules = read_state(run, ema=averaged, step=at)
+    is_adapter, words = config.lora is not None and not merge, ""
     label = re.sub(r"[^\w.-]+", "-", name or run.resolve().name)
     if config.task == "tokenizer":
         _tokenizer(folder, config, modules)
         use = f"python -m training.train run.json --tokenizer.weights {folder}"
-    elif config.lora is not None and not merge:
-        assert config.start_from is not None
+    elif is_adapter:
+        assert config.lora is not None and config.start_from is not None
         save_adapter(folder, config.lora, modules["transformer"], config.start_from)
         use = f"python app.py --model {config.start_from} --adapter {folder}"
     else:
-        _model(folder, config, modules, label, dtype, facts.get("base"))
+        vocabulary, words = known_words(config)
+        _model(folder, config, modules, label, dtype, facts.get("base"), vocabulary)
         use = (
             f"python app.py --model {folder}\n"
             f'python -m infinity generate "your prompt" --model {folder}'
         )
-    card = model_card(config, label, at, read_metrics(run), use)
+    card = model_card(config, label, at, read_metrics(run), use, words)
     try:
+        if not is_adapter:
+            copy_notices(config, folder)
         (folder / CARD).write_text(card, encoding="utf-8")
         if (run / CURVES).is_file():
             shutil.copyfile(run / CURVES, folder / CURVES)
@@ -110,6 +120,7 @@ def _model(
     name: str,
     dtype: torch.dtype | None,
     base: Mapping[str, str] | None,
+    vocabulary: Vocabulary | None,
 ) -> None:
     state = modules["transformer"]
     start = None
@@ -131,12 +142,42 @@ def _model(
     with tempfile.TemporaryDirectory() as place:
         save_model(
             folder,
-            model_spec(config, name, name),
+            replace(model_spec(config, name, name), vocabulary=vocabulary),
             state,
             tokenizer_of(config, start),
             _text_encoder(config, modules, Path(place)),
             dtype=dtype,
         )
+
+
+def known_words(config: TrainingConfig) -> tuple[Vocabulary | None, str]:
+    """The words (world.json) of the model a run started from, and what the model card says of them.
+
+    They stay true while that model's own text encoder reads the prompts as before. One that was
+    trained along, or another one, may know other words, so none are claimed.
+    """
+    folder = None if config.start_from is None else own_folder(config.start_from)
+    vocabulary = None if folder is None else read_spec(folder).vocabulary
+    if vocabulary is None or config.start_from is None:
+        return None, ""
+    own = settings_of(config.start_from)["text_encoder"]["source"]
+    if config.text_encoder.train or config.text_encoder.source != own:
+        return None, f"not listed: its text encoder is not that of {config.start_from} any more"
+    return (
+        vocabulary,
+        f"those of {config.start_from} (world.json); what it learned since is not listed",
+    )
+
+
+def copy_notices(config: TrainingConfig, folder: Path) -> None:
+    """Licences and attributions of the models that weights were taken from stay with the weights."""
+    for name in (config.start_from, config.tokenizer.weights):
+        origin = None if name is None else own_folder(name)
+        if origin is None:
+            continue
+        for pattern in NOTICES:
+            for notice in sorted(origin.glob(pattern)):
+                shutil.copyfile(notice, folder / notice.name)
 
 
 def _text_encoder(config: TrainingConfig, modules: Modules, place: Path) -> Path | None:

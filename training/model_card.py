@@ -11,7 +11,12 @@ from training.engine.curves import GOOD_BIT_ACCURACY, HELD_OUT
 
 
 def model_card(
-    config: TrainingConfig, title: str, step: int, metrics: Sequence[Mapping[str, float]], use: str
+    config: TrainingConfig,
+    title: str,
+    step: int,
+    metrics: Sequence[Mapping[str, float]],
+    use: str,
+    words: str = "",
 ) -> str:
     """Markdown.
 
@@ -19,12 +24,13 @@ def model_card(
         step: optimiser steps of the exported weights.
         metrics: of the run, oldest first; those after ``step`` are left out.
         use: commands that use the exported folder.
+        words: which words the model knows, in a few; empty: of all kinds.
     """
     past = [line for line in metrics if line["step"] <= step]
     parts = [
         _front_matter(config),
         f"# {title}\n",
-        _what(config),
+        _what(config, words),
         f"## Use\n\n```bash\n{use}\n```\n",
         _training(config, step),
         _results(past),
@@ -42,7 +48,7 @@ def _front_matter(config: TrainingConfig) -> str:
     return "---\n" + "\n".join(lines) + "\n---\n"
 
 
-def _what(config: TrainingConfig) -> str:
+def _what(config: TrainingConfig, words: str) -> str:
     tokenizer = config.tokenizer.model
     sizes = [config.image_size(ratio) for ratio in config.schedules]
     pictures = ", ".join(
@@ -63,6 +69,8 @@ def _what(config: TrainingConfig) -> str:
         rows["text encoder"] = config.text_encoder.source or "small T5, trained along"
     if config.start_from is not None:
         rows["started from"] = config.start_from
+    if words:
+        rows["words it knows"] = words
     if config.lora is not None:
         rows["adapter"] = f"rank {config.lora.rank}, alpha {config.lora.alpha:g}"
     return _table("part", "", rows)

@@ -16,7 +16,8 @@ from infinity.errors import CheckpointError, InfinityError
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.spec import read_spec
-from tests.tiny import tiny_folder
+from infinity.vocabulary import Vocabulary
+from tests.tiny import SPEC, tiny_folder
 from training.config import load_config
 from training.engine.checkpoints import read_state
 from training.engine.loop import train
@@ -107,6 +108,31 @@ def test_trained_text_encoder_is_exported(place):
     features = pipeline.text_encoder.encode("a picture").features
     plain = InfinityPipeline.from_pretrained(place / "model", "cpu")
     assert (features - plain.text_encoder.encode("a picture").features).abs().max() > 1e-4
+
+
+def test_known_words_stay_with_the_text_encoder_and_notices_with_the_weights(place):
+    words = Vocabulary(
+        objects={"animal": ("fox",)},
+        synonyms={},
+        scenes={},
+        styles={},
+        colours=("red",),
+        other_words=(),
+    )
+    start = tiny_folder(place / "world_model", replace(SPEC, vocabulary=words))
+    (start / "ATTRIBUTION.md").write_text("art by its artists")
+    kept = export(trained(place, "kept", start_from=str(start)))
+    trained_along = {"source": str(start / "text_encoder"), "train": True}
+    run = trained(place, "not_kept", start_from=str(start), text_encoder=trained_along)
+    for folder, vocabulary, said in (
+        (kept, words, "those of"),
+        (export(run), None, "its text encoder is not that of"),
+    ):
+        assert read_spec(folder).vocabulary == vocabulary
+        assert f"| words it knows | {said}" in (folder / "README.md").read_text().replace(
+            "not listed: ", ""
+        )
+        assert (folder / "ATTRIBUTION.md").read_text() == "art by its artists"
 
 
 def test_adapter_and_merged_model_draw_the_same(place):

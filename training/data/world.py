@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs
 
+import numpy as np
 from PIL import Image
 
 from training.data.captions import Captions
 from training.data.errors import DataError
 from training.data.records import Record
+from training.world.captions import caption
+from training.world.sampling import Stage, sample_scene
+from training.world.scene import Split
 from training.world.sprites import SPRITE_FILE, STYLES
 
 if TYPE_CHECKING:
@@ -52,8 +56,8 @@ class WorldSource:
             self._world: World = World.load(folder, styles=tuple(options.get("styles", STYLES)))
         except (OSError, ValueError) as error:
             raise DataError(f"{source} is not a built world ({error}).") from error
-        self._stage = options.get("stage", ["full"])[0]
-        self._split = options.get("split", ["train"])[0]
+        self._stage: Stage = cast("Stage", options.get("stage", ["full"])[0])
+        self._split: Split = cast("Split", options.get("split", ["train"])[0])
         self._size, self._seed = size, seed
 
     def __len__(self) -> int:
@@ -64,17 +68,25 @@ class WorldSource:
         return f"world {self._stage} {self._split} {self._world.styles} {self._seed}"
 
     def record(self, index: int) -> Record:
-        example = self._world.example(
-            self._seed,
-            index,
-            size=self._size,
-            stage=self._stage,  # type: ignore[arg-type]
-            split=self._split,  # type: ignore[arg-type]
+        """Its caption is read off the scene; nothing is drawn before ``load`` asks for it."""
+        random = np.random.default_rng((self._seed, index))  # as World.example begins
+        scene = sample_scene(
+            random,
+            concepts=self._world.concepts,
+            styles=self._world.styles,
+            stage=self._stage,
+            split=self._split,
         )
         return Record(
             key=f"world {index}",
-            captions=Captions(long=(example.caption,)),
-            load=lambda: Image.fromarray(example.image),
+            captions=Captions(long=(caption(scene, random),)),
+            load=lambda: self._draw(index),
             height=self._size,
             width=self._size,
         )
+
+    def _draw(self, index: int) -> Image.Image:
+        example = self._world.example(
+            self._seed, index, size=self._size, stage=self._stage, split=self._split
+        )
+        return Image.fromarray(example.image)

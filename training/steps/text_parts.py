@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 TEXT_TOKENIZER_FOLDER = "text_tokenizer"
 CAPTIONS_TO_LEARN = 40_000
-SMALL_SIDE = 64
-"""Of pictures that are drawn along with a caption nobody looks at."""
 
 
 def load_captions(config: TrainingConfig) -> CaptionEncoder:
@@ -92,7 +90,7 @@ def _learn_tokenizer(config: TrainingConfig, folder: Path) -> None:
 
 
 def _captions(config: TrainingConfig) -> Iterator[str]:
-    source = open_source(config.data, picture_side=SMALL_SIDE, seed=config.seed)
+    source = open_source(config.data, seed=config.seed)
     for index in range(len(source)):
         yield from source.record(index).captions.all
 

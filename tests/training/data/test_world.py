@@ -7,8 +7,11 @@ from tests.training.data.make import config_for, small_set, write_pictures
 from training.data.batches import batches
 from training.data.detection import detect
 from training.data.errors import DataError
+from training.data.validation import HeldOut
+from training.data.world import ENDLESS, WorldSource
 from training.world.concepts import CONCEPTS
 from training.world.sprites import STYLES
+from training.world.world import World
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,30 @@ def test_world_resumes_and_follows_the_seed(world):
     assert (last.pictures_u8 == whole[2].pictures_u8).all()
     other = next(batches(config_for(world, steps=3, seed=1)))
     assert other.captions != whole[0].captions
+
+
+def test_captions_are_those_of_the_drawn_pictures_and_are_read_without_drawing(world, monkeypatch):
+    drawer = World.load(world, styles=STYLES)
+    expected = [drawer.example(5, index, size=32) for index in range(6)]
+    source = WorldSource(world, 32, seed=5)
+    for index, example in enumerate(expected):
+        record = source.record(index)
+        assert record.load is not None
+        assert np.array_equal(np.asarray(record.load()), example.image)
+    monkeypatch.setattr(World, "draw", None)
+    captions = [source.record(index).captions.long for index in range(6)]
+    assert captions == [(example.caption,) for example in expected]
+
+
+def test_world_holds_out_its_last_pictures(world):
+    config = config_for(world, held_out=0.1, steps=2)
+    few = config.model_copy(
+        update={"logging": config.logging.model_copy(update={"validation_samples": 5})}
+    )
+    keys = [key for batch, _ in HeldOut(few) for key in batch.keys]
+    assert keys == [f"world {ENDLESS - 5 + i}" for i in range(5)]
+    trained = [key for batch in batches(few) for key in batch.keys]
+    assert trained == [key for batch in batches(config_for(world, steps=2)) for key in batch.keys]
 
 
 def test_options_choose_what_is_drawn(world):
