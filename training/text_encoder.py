@@ -1,4 +1,4 @@
-"""The default model's own small text encoder: a unigram tokenizer and a T5 encoder, from scratch.
+"""The default model's own small text encoder: a tokenizer and a T5 encoder, from scratch.
 
 Both are written in the format ``transformers`` loads, so the engine treats them like flan-t5-xl.
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
-from tokenizers.models import Unigram
-from tokenizers.trainers import UnigramTrainer
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
@@ -20,8 +20,12 @@ PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 def train_tokenizer(
     captions: Iterable[str], vocabulary: int, max_length: int
 ) -> PreTrainedTokenizerFast:
-    """A lower-casing unigram tokenizer of at most ``vocabulary`` pieces that appends the end token."""
-    tokenizer = Tokenizer(Unigram())
+    """A lower-casing tokenizer of at most ``vocabulary`` pieces that appends the end token.
+
+    Byte-pair encoding: in a small vocabulary every frequent word is one piece, and rare or misspelt
+    ones are several; the same captions always give the same pieces.
+    """
+    tokenizer = Tokenizer(BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(  # type: ignore[assignment]
         [normalizers.NFKC(), normalizers.Lowercase()]
     )
@@ -29,8 +33,8 @@ def train_tokenizer(
         [pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace()]
     )
     tokenizer.decoder = decoders.Metaspace()  # type: ignore[assignment]
-    trainer = UnigramTrainer(
-        vocab_size=vocabulary, special_tokens=[PAD, END, UNKNOWN], unk_token=UNKNOWN
+    trainer = BpeTrainer(
+        vocab_size=vocabulary, special_tokens=[PAD, END, UNKNOWN], show_progress=False
     )
     tokenizer.train_from_iterator(captions, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]

@@ -172,6 +172,9 @@ class Lab:
 
     @cached_property
     def text_tokenizer(self) -> PreTrainedTokenizerFast:
+        folder = self.runs / "text_tokenizer"
+        if folder.exists():
+            return PreTrainedTokenizerFast.from_pretrained(folder)
         captions = []
         for index in range(CAPTIONS):
             rng = np.random.default_rng((TRAIN_SEED, index))
@@ -183,7 +186,10 @@ class Lab:
                 split="train",
             )
             captions.append(caption(scene, rng))
-        return text_encoder.train_tokenizer(captions, PIECES, TEXT_LENGTH)
+        tokenizer = text_encoder.train_tokenizer(captions, PIECES, TEXT_LENGTH)
+        text_encoder.forgive(tokenizer)
+        tokenizer.save_pretrained(folder)
+        return tokenizer
 
     def _examined(self, arm: Arm, folder: Path) -> dict[str, Any]:
         tokenizer, _ = self.tokenizer(arm.bits)
