@@ -83,7 +83,7 @@ def small_transformer(seed: int = 0) -> InfinityTransformer:
 
 @cache
 def text_tokenizer() -> PreTrainedTokenizerFast:
-    return text_encoder.train_tokenizer(CAPTIONS * 20, 60, 12)  # learns another one every time
+    return text_encoder.train_tokenizer(CAPTIONS * 20, 60, 12)
 
 
 def captions_encoder(*, trained: bool) -> CaptionEncoder:
