@@ -48,6 +48,18 @@ WITHOUT_TORCH = frozenset(
 )
 TRAINING_CEILING = RANK["pipeline"]
 
+# Of training, in the same way; all that is not named here is a script, on top of everything.
+TRAINING_LAYERS: tuple[tuple[str, ...], ...] = (
+    ("losses", "optimizer", "schedules", "self_correction", "stepping", "text_encoder", "world"),
+    ("config",),
+    ("data", "finetune"),
+    ("steps",),
+    ("engine",),
+)
+TRAINING_RANK = {room: rank for rank, layer in enumerate(TRAINING_LAYERS) for room in layer}
+TRAINING_EXCEPTIONS = {("config", "default_model")}
+"""The preset of the shipped model reads its recipe, when it is asked for."""
+
 
 def _python_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
@@ -128,6 +140,29 @@ def test_training_imports_the_package_up_to_the_pipeline(path):
     above = {room for room in _rooms_imported(path) if RANK[room] > TRAINING_CEILING}
     assert not above, f"training must not import {sorted(above)}"
     assert "gradio" not in _libraries(path)
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=_ids)
+def test_training_room_imports_only_training_rooms_below_it(path):
+    room = _training_room(path)
+    scripts = len(TRAINING_LAYERS)
+    rank = TRAINING_RANK.get(room, scripts)
+    above = {
+        other
+        for name in _imports(path)
+        if (parts := name.split("."))[0] == "training"
+        and len(parts) > 1
+        and (other := parts[1]) != room
+        and rank < scripts
+        and TRAINING_RANK.get(other, scripts) >= rank
+        and (room, other) not in TRAINING_EXCEPTIONS
+    }
+    assert not above, f"{_ids(path)} ({room}) must not import {sorted(above)}"
+
+
+def _training_room(path: Path) -> str:
+    """training/engine/loop.py -> "engine", training/train.py -> "train"."""
+    return path.relative_to(ROOT / "training").parts[0].removesuffix(".py")
 
 
 def test_upstream_names_are_known_to_one_file_only():
