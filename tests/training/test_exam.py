@@ -22,7 +22,7 @@ from training.exam.prompts import (
     sort_prompts,
     write_prompts,
 )
-from training.exam.questions import EACH, EXAM, questions
+from training.exam.questions import EACH, EXAM, LANGUAGE, WORDINGS_EACH, questions, wordings
 from training.exam.renders import look_alike, scene_of, spoilt_renders, true_render
 from training.exam.report import Answer, write_report
 from training.exam.train import JudgeTraining, collate, judge_loss, train_judge
@@ -77,6 +77,21 @@ def test_shipped_exam_is_complete_and_marks_what_was_never_shown():
             assert ("colour" in prompt.unseen) == unseen
     made = list(questions(np.random.default_rng(20412)))
     assert made == prompts  # the file is what its command writes
+
+
+def test_language_file_asks_for_the_same_things_in_nine_wordings():
+    prompts = read_prompts(LANGUAGE)
+    assert prompts == list(wordings(np.random.default_rng(20412)))
+    by_tag = {prompt.tag: [] for prompt in prompts}
+    for prompt in prompts:
+        by_tag[prompt.tag].append(prompt)
+    plain = by_tag.pop("plain")
+    assert len(by_tag) == 8 and len({prompt.prompt for prompt in plain}) > 30
+    for others in by_tag.values():
+        assert len(others) == WORDINGS_EACH
+        for one, other in zip(plain, others, strict=True):
+            assert (one.include, one.scene) == (other.include, other.scene)
+            assert one.prompt != other.prompt
 
 
 def test_prompts_survive_writing_and_reading(tmp_path):

@@ -1,7 +1,8 @@
 """Writes the shipped exam: GenEval's six categories, style and scene, in this world's things.
 
 ``python -m training.exam.questions`` writes ``training/prompts/exam.jsonl``. The wordings are not
-those of the training captions; half of the pairs and colours were never shown in training.
+those of the training captions; half of the pairs and colours were never shown in training. Beside it,
+``language.jsonl`` asks for one thing in one place in nine wordings, a category each.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from training.exam.prompts import POSITIONS, ExamPrompt, Wanted, write_prompts
-from training.world.captions import NUMBER_WORDS, WITHOUT_ARTICLE, article_for
+from training.world.captions import NUMBER_WORDS, WITHOUT_ARTICLE, article_for, misspelt
 from training.world.colour import BACKGROUNDS, HUES
-from training.world.concepts import CONCEPTS, plural_of
+from training.world.concepts import CONCEPTS, Concept, plural_of
 from training.world.scene import is_held_out_colour, is_held_out_pair
 from training.world.scenes import PLACES
 
 EXAM = Path(__file__).parent.parent / "prompts" / "exam.jsonl"
+LANGUAGE = EXAM.with_name("language.jsonl")
 EACH = 105
+WORDINGS_EACH = 40
 SEED = 20412
 OPENINGS = ("a photograph of {}", "please draw {}", "{}, nicely drawn", "I would like to see {}")
 PLACE_WORDS = {
@@ -190,11 +193,43 @@ def _scene(rng: np.random.Generator, index: int) -> ExamPrompt:
     )
 
 
+def wordings(rng: np.random.Generator) -> Iterator[ExamPrompt]:
+    """The same things in the same places, said plainly and in ways that should do no harm."""
+    asked = []
+    while len(asked) < WORDINGS_EACH:
+        concept = CONCEPTS[tuple(CONCEPTS)[int(rng.integers(len(CONCEPTS)))]]
+        place = tuple(PLACES)[len(asked) % len(PLACES)]
+        misspelling = misspelt(concept.name, rng)
+        common = concept.synonyms and concept.name not in WITHOUT_ARTICLE
+        if common and misspelling != concept.name:
+            asked.append((concept, place, PLACES[place].phrases[0], misspelling))
+    ways: dict[str, Callable[[Concept, str, str], str]] = {
+        "plain": lambda c, where, _: f"{a(c.name)} {where}",
+        "capitals": lambda c, where, _: f"{a(c.name)} {where}".upper(),
+        "signs": lambda c, where, _: f"“{a(c.name)}” – {where}!!",
+        "no_article": lambda c, where, _: f"{c.name} {where}",
+        "synonym": lambda c, where, _: f"{a(c.synonyms[0])} {where}",
+        "plural": lambda c, where, _: f"some {c.plural} {where}",
+        "word_order": lambda c, where, _: f"{where} {a(c.name)}",
+        "misspelt": lambda _, where, wrong: f"a {wrong} {where}",
+        "unknown_words": lambda c, where, _: f"a quixotic {c.name} {where}, gouache on vellum",
+    }
+    for tag, way in ways.items():
+        for concept, place, where, misspelling in asked:
+            yield ExamPrompt(
+                tag=tag,
+                prompt=way(concept, where, misspelling),
+                include=(Wanted(concept=concept.name),),
+                scene=place,
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=EXAM)
+    parser.add_argument("--output", type=Path, default=EXAM.parent, help="folder")
     arguments = parser.parse_args()
-    write_prompts(arguments.output, questions(np.random.default_rng(SEED)))
+    for file, made in ((EXAM, questions), (LANGUAGE, wordings)):
+        write_prompts(arguments.output / file.name, made(np.random.default_rng(SEED)))
 
 
 if __name__ == "__main__":

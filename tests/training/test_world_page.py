@@ -1,0 +1,46 @@
+"""The page of what a model knows: every word has its picture, and the words are the model's."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from infinity.errors import RequestError
+from infinity.vocabulary import Vocabulary
+from tests.tiny import SPEC, tiny_pipeline
+from training.world_page import TILE, TILES_A_ROW, sections, write
+
+WORLD = Vocabulary(
+    objects={"animal": ("dog", "owl"), "food": ("apple",)},
+    synonyms={"dog": ("puppy",)},
+    scenes={"snow": ("in the snow", "in winter")},
+    styles={"3d": ("3d style",)},
+    colours=("red",),
+    other_words=(),
+)
+
+
+def test_every_word_is_asked_for_in_a_sentence():
+    found = sections(WORLD)
+    assert found["animal"]["owl"] == "an owl on a light blue background"
+    assert found["places"]["snow"] == "a penguin in the snow"
+    assert found["backgrounds"]["orange"] == "a smiley on an orange background"
+
+
+def test_page_names_synonyms_and_numbers_the_tiles(tmp_path):
+    pipeline = tiny_pipeline(replace(SPEC, vocabulary=WORLD))
+    write(pipeline, tmp_path / "docs", tmp_path / "assets")
+    text = (tmp_path / "docs" / "world.md").read_text()
+    assert "dog (puppy)" in text and "in winter" in text
+    for title in sections(WORLD):
+        assert f"images/world/{title}.webp" in text
+        assert (tmp_path / "docs" / "images" / "world" / f"{title}.webp").exists()
+    numbers = json.loads((tmp_path / "assets" / "thumbnails.json").read_text())
+    assert numbers == {"dog": 0, "owl": 1, "apple": 2, "snow": 3, "3d": 4}
+    assert Image.open(tmp_path / "assets" / "thumbnails.webp").size == (TILES_A_ROW * TILE, TILE)
+
+
+def test_model_without_a_world_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="no model of a small world"):
+        write(tiny_pipeline(), tmp_path, tmp_path)
