@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from infinity.checkpoints.upstream import TEXT_ENCODERS
 from infinity.config import TextEncoderConfig, TokenizerConfig
 from infinity.errors import InfinityError
-from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS
+from infinity.schedule import ASPECT_RATIOS, HEIGHT_OVER_WIDTH, TOKEN_PIXELS
 from infinity.spec import CONFIG_FILE, ModelSpec
 from training.config.errors import SettingsError
 
@@ -113,14 +113,24 @@ def _data(config: TrainingConfig) -> Iterable[str]:
         )
     for ratio in data.aspect_ratios:
         if ratio not in ASPECT_RATIOS:
-            near = difflib.get_close_matches(ratio, ASPECT_RATIOS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(ASPECT_RATIOS)}."
+            near = _nearest_ratio(ratio)
+            hint = f"the nearest is {near}." if near else f"known: {', '.join(ASPECT_RATIOS)}."
             yield f"data.aspect_ratios: {ratio!r} is not known; {hint}"
     if data.resolution is not None and tokenizer.token_pixels != TOKEN_PIXELS:
         yield (
             f"data.resolution is for tokens of {TOKEN_PIXELS} pixels but the tokenizer's span "
             f"{tokenizer.token_pixels}; {_sixteen(tokenizer)}give data.schedules of your own."
         )
+
+
+def _nearest_ratio(ratio: str) -> str | None:
+    """The known "width:height" of the nearest shape; None where it is no ratio."""
+    try:
+        width, height = map(float, ratio.split(":"))
+        asked = height / width
+    except (ValueError, ZeroDivisionError):
+        return None
+    return min(ASPECT_RATIOS, key=lambda known: abs(HEIGHT_OVER_WIDTH[known] - asked))
 
 
 def _sixteen(tokenizer: TokenizerConfig) -> str:

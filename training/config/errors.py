@@ -76,19 +76,31 @@ def unknown(name: str, known: Iterable[str]) -> str:
 
 
 def sentence(error: ValidationError, known: Iterable[str]) -> str:
-    """The first complaint of a validation, in a sentence; how many more there are."""
-    complaints = [_complaint(detail, known) for detail in error.errors()]
+    """The first complaint of a validation, in a sentence; how many more there are.
+
+    A name that does not exist comes first: it may be the one that is said to be missing.
+    """
+    details = sorted(error.errors(), key=lambda detail: detail["type"] not in _UNKNOWN)
+    complaints = [_complaint(detail, known) for detail in details]
     more = len(complaints) - 1
     return complaints[0] + (f" (And {more} more.)" if more else "")
+
+
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def _complaint(detail: Any, known: Iterable[str]) -> str:
     path = ".".join(str(part) for part in detail["loc"])
     kind, value = detail["type"], detail["input"]
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+    if kind in _UNKNOWN:
         return unknown(path, known)
     if kind in ("missing", "missing_keyword_only_argument", "missing_argument"):
         return f"{path} is missing; set it."
+    if kind == "too_short":
+        return f"{path} names nothing; name one or leave the setting out."
+    if kind in ("model_type", "dataclass_type"):
+        inner = next((name for name in known if name.startswith(f"{path}.")), path)
+        return f"{path} is a section, not {value!r}; write settings in it, such as {inner}."
     if kind == "literal_error":
         expected = detail["ctx"]["expected"]
         choices = re.findall(r"'([^']*)'", expected)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
 from infinity.schedule import ScaleSchedule
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
 Texts = Annotated[
     tuple[str, ...], BeforeValidator(lambda text: (text,) if isinstance(text, str) else text)
 ]

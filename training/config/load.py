@@ -69,7 +69,11 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise SettingsError(f"{path} is not a configuration; its name must end in .json or .yaml.")
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else _nulls(yaml.load(text, _Yaml))
+        content = (
+            json.loads(text, object_pairs_hook=_once)
+            if path.suffix == ".json"
+            else _nulls(yaml.load(text, _Yaml))
+        )
     except (OSError, ValueError, yaml.YAMLError) as error:
         what = error.strerror if isinstance(error, OSError) else str(error).replace("\n", " ")
         raise SettingsError(f"{path} cannot be read: {what}.") from error
@@ -80,6 +84,22 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 class _Yaml(yaml.BaseLoader):
     """Reads "1:1" and "no" as they are written, not as the number 61 and false."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        return _once([
+            (self.construct_object(key, deep), self.construct_object(value, deep))
+            for key, value in node.value
+        ])  # fmt: skip
+
+
+def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A mapping; a name that is written twice is an error, which JSON and YAML readers let pass."""
+    found: dict[Any, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name} is written twice")
+        found[name] = value
+    return found
 
 
 def _nulls(value: Any) -> Any:

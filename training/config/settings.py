@@ -26,7 +26,7 @@ from infinity.registry import TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from training.config.checks import check
-from training.config.kinds import LoraTarget, Schedule, Share, Texts
+from training.config.kinds import Below1, LoraTarget, Schedule, Share, Texts
 
 RESOLUTIONS = {"256": "0.06M", "512": "0.25M", "768": "0.60M", "1024": "1M"}
 """Side in pixels of the square picture -> pixel budget of the released models' schedules."""
@@ -36,7 +36,11 @@ class Settings(BaseModel):
     """Frozen; unknown settings are errors."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, protected_namespaces=()
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
     )
 
 
@@ -111,7 +115,7 @@ class DataSettings(Settings):
     short_caption_probability: Share = 0.2
     captions: bool = True
     picture_folders: Texts = ()
-    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    held_out: Below1 = 0.0
     held_out_sources: Texts = ()
     workers: NonNegativeInt = 2
     shuffle: bool = True
@@ -153,7 +157,7 @@ class OptimisationSettings(Settings):
     micro_batch_size: PositiveInt | None = None
     optimiser: Literal["adamw", "muon"] = "adamw"
     learning_rate: PositiveFloat = 1e-4
-    betas: tuple[Share, Share] = (0.9, 0.97)
+    betas: tuple[Below1, Below1] = (0.9, 0.97)
     weight_decay: NonNegativeFloat = 0.005
     weight_decay_end: NonNegativeFloat | None = None
     schedule: str = "trapezoid"
@@ -168,7 +172,7 @@ class OptimisationSettings(Settings):
     text_dropout: Share = 0.1
     reweight: bool = True
     bit_reduction: Literal["mean", "sum"] = "mean"
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    drop_path: Below1 = 0.0
 
 
 class SelfCorrectionSettings(Settings):
@@ -232,8 +236,8 @@ class LoraSettings(Settings):
 
     rank: PositiveInt = 16
     alpha: PositiveFloat = 16.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    targets: tuple[LoraTarget, ...] = get_args(LoraTarget)
+    dropout: Below1 = 0.0
+    targets: Annotated[tuple[LoraTarget, ...], Field(min_length=1)] = get_args(LoraTarget)
 
 
 class LoggingSettings(Settings):

@@ -242,6 +242,21 @@ def test_wrong_command_line_is_a_sentence(words, hint):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "hint"),
+    [
+        ("a.yaml", "outptu: o\n", "outptu is not a setting; did you mean output?"),
+        ("a.yaml", "output: a\nseed: 1\nseed: 2\n", "seed is written twice"),
+        ("a.yaml", "data:\n  split: a\n  split: b\n", "split is written twice"),
+        ("a.json", '{"output": "a", "output": "b"}', "output is written twice"),
+    ],
+)
+def test_file_with_a_slip_names_it(tmp_path, name, text, hint):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(hint)):
+        load_config(tmp_path / name, overrides={"preset": "125m-256"})
+
+
 def test_other_names_lead_to_settings_that_exist():
     assert set(OTHER_NAMES.values()) <= set(setting_types())
 
@@ -287,6 +302,17 @@ CONTRADICTIONS = [
     ({"model": None}, "model is missing"),
     ({"tokenizer": {"model": {"bits": 0}}}, "tokenizer.model.bits must be"),
     ({"output": None}, "output must be"),
+    (
+        {"data": "pictures"},
+        "data is a section, not 'pictures'; write settings in it, such as data.",
+    ),
+    ({"optimisation": {"learning_rate": float("inf")}}, "learning_rate must be a finite number"),
+    ({"optimisation": {"betas": [0.9, 1.0]}}, "optimisation.betas.1 must be less than 1"),
+    ({"lora": {"targets": []}}, "lora.targets names nothing"),
+    (
+        {"data": {"schedules": None, "resolution": "256", "aspect_ratios": ["16:10"]}},
+        "the nearest is 3:2",
+    ),
 ]
 
 

@@ -24,7 +24,7 @@ from infinity.model.transformer import InfinityTransformer
 from tests.tiny import SPEC
 from training.config.settings import TrainingConfig
 from training.data.records import Batch
-from training.engine.loop import run
+from training.engine.loop import run, train
 from training.steps.transformer_step import TransformerStep
 
 RATIO = "1:1"
@@ -127,6 +127,15 @@ def start(
     batches: Callable[..., Iterator[Batch]] = tiny_batches,
 ) -> list[Any]:
     """Start a run in processes of its own; ``pause_s`` makes its steps slower."""
+    return _start(processes, _tiny_run, config, pause_s, batches)
+
+
+def start_training(config: TrainingConfig, processes: int = 1) -> list[Any]:
+    """The same for a run of its own data and models, as ``training.train`` makes it."""
+    return _start(processes, train, config)
+
+
+def _start(processes: int, work: Callable[..., None], config: TrainingConfig, *given: Any) -> list:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with socket.socket() as free:
@@ -134,8 +143,8 @@ def start(
         port = free.getsockname()[1]
     started: list[ForkServerProcess] = []
     for rank in range(processes):
-        given = (config, rank, processes, port, pause_s, batches)
-        process = context.Process(target=_child, args=given)
+        arguments = (rank, processes, port, work, config, *given)
+        process = context.Process(target=_child, args=arguments)
         process.start()
         started.append(process)
     return started
@@ -155,12 +164,12 @@ def train_together(config: TrainingConfig, processes: int) -> None:
 
 
 def _child(
-    config: TrainingConfig,
     rank: int,
     world_size: int,
     port: int,
-    pause_s: float,
-    batches: Callable[..., Iterator[Batch]],
+    work: Callable[..., None],
+    config: TrainingConfig,
+    *given: Any,
 ) -> None:
     os.environ |= {
         "RANK": str(rank),
@@ -170,14 +179,19 @@ def _child(
         "MASTER_PORT": str(port),
     }
     torch.set_num_threads(1)
+    try:
+        work(config, *given)
+    except InfinityError as error:
+        (config.output.parent / f"error_{rank}").write_text(str(error))
+        raise SystemExit(2) from error
 
+
+def _tiny_run(
+    config: TrainingConfig, pause_s: float, batches: Callable[..., Iterator[Batch]]
+) -> None:
     def slow_batches(*args: Any, **kwargs: Any) -> Iterator[Batch]:
         for batch in batches(*args, **kwargs):
             time.sleep(pause_s)
             yield batch
 
-    try:
-        run(config, build_tiny_step, slow_batches, open_held_out=tiny_held_out)
-    except InfinityError as error:
-        (config.output.parent / f"error_{rank}").write_text(str(error))
-        raise SystemExit(2) from error
+    run(config, build_tiny_step, slow_batches, open_held_out=tiny_held_out)
