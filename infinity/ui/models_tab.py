@@ -15,9 +15,11 @@ from infinity.errors import InfinityError
 from infinity.manager import Loaded, LoadPlan, ModelManager
 from infinity.saving import SAVINGS
 from infinity.spec import ModelSpec
+from infinity.ui import present
 from infinity.ui.controls import RequestControls
 from infinity.ui.controls.follow import model_updates
 from infinity.ui.loading import Loading, load
+from infinity.ui.present import View, status_html
 from infinity.ui.problems import UNEXPECTED, problem_html
 from infinity.ui.wiring import LOAD_ONE, PRIVATE
 
@@ -83,7 +85,7 @@ def build_models_tab(
                 elem_id="models-saving",
             )
             plan = gr.HTML("", elem_id="models-plan")
-            status = gr.HTML(status_html("", ""), elem_id="models-status")
+            status = gr.HTML("", elem_id="models-status")
             with gr.Row(visible=not public, elem_id="models-buttons"):
                 loads = gr.Button("Load and use", variant="primary", elem_id="models-load")
                 unload = gr.Button("Unload", elem_id="models-unload")
@@ -158,21 +160,21 @@ def make_load(
         try:
             plan = manager.plan(name, saving)
             if plan.obstacle:
-                yield status_html(plan.obstacle, "failed"), busy, *unchanged
+                yield _failed(plan.obstacle), busy, *unchanged
                 return
             manager.choose_saving(name, saving)
-            yield status_html(f"Loading {title} …", "loading"), busy, *unchanged
+            yield status_html(present.loading(View(), f"Loading {title} …")), busy, *unchanged
             for report in load(manager, name, threading.Event()):
                 if isinstance(report, Loading):
-                    yield status_html(report.what, "loading", report.fraction), busy, *unchanged
+                    view = present.loading(View(), report.what, report.fraction)
+                    yield status_html(view), busy, *unchanged
             model, *others = model_updates(models[name], ratio, style)
-            said = status_html(f"{title} is loaded and chosen.", "ok")
-            yield said, idle, {**model, "value": name}, *others
+            yield _done(f"{title} is loaded and chosen."), idle, {**model, "value": name}, *others
         except InfinityError as error:
-            yield status_html(str(error), "failed"), idle, *unchanged
+            yield _failed(str(error)), idle, *unchanged
         except Exception:
             logger.exception("A model could not be loaded")
-            yield status_html(UNEXPECTED, "failed"), idle, *unchanged
+            yield _failed(UNEXPECTED), idle, *unchanged
 
     return load_model
 
@@ -183,7 +185,7 @@ def make_unload(manager: ModelManager, models: Mapping[str, ModelSpec]) -> Calla
     def unload(name: str) -> str:
         was_loaded = manager.unload(name)
         said = "is unloaded" if was_loaded else "was not loaded"
-        return status_html(f"{models[name].title} {said}.", "ok")
+        return _done(f"{models[name].title} {said}.")
 
     return unload
 
@@ -234,26 +236,19 @@ def plan_html(plan: LoadPlan) -> str:
     return f'<dl class="facts">{rows}</dl>{verdict}'
 
 
-def status_html(message: str, phase: str, fraction: float | None = None) -> str:
-    """The line about a load; ``fraction`` in [0, 1] where it is known."""
-    if not message:
-        return ""
-    share = f" · {fraction:.0%}" if fraction is not None else ""
-    percent = round(100 * (fraction or 0.0))
-    role = "alert" if phase == "failed" else "status"
-    return (
-        f'<div class="run-status is-{phase}"><p role="{role}"><span class="dot"></span>'
-        f'<span class="message">{escape(message)}{share}</span></p>'
-        f'<div class="meter" role="progressbar" aria-label="Loading" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{percent}"><i style="width:{percent}%"></i></div></div>'
-    )
-
-
 def size(nbytes: int) -> str:
     """``38_000_000`` -> "38 MB", ``12_300_000_000`` -> "12.3 GB"."""
     if nbytes >= 0.9995 * GB:
         return f"{nbytes / GB:.1f} GB"
     return f"{max(nbytes / 1e6, 0.1):.0f} MB" if nbytes >= 1e6 else f"{nbytes / 1e3:.0f} kB"
+
+
+def _done(sentence: str) -> str:
+    return status_html(View("done", sentence))
+
+
+def _failed(sentence: str) -> str:
+    return status_html(present.failed(View(), sentence))
 
 
 def _title(name: str, models: Mapping[str, ModelSpec]) -> str:

@@ -15,7 +15,6 @@ from infinity.ui.models_tab import (
     make_unload,
     plan_html,
     size,
-    status_html,
 )
 from tests.ui.fakes import FakeManager
 
@@ -141,9 +140,3 @@ def test_host_memory_shows_where_it_is_another(tab):
 )
 def test_sizes_are_short(nbytes, text):
     assert size(nbytes) == text
-
-
-def test_status_has_a_progress_bar_that_is_read_out():
-    html = status_html("Reading", "loading", 0.25)
-    assert 'aria-valuenow="25"' in html
-    assert "Reading · 25%" in html

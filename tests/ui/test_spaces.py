@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from infinity.errors import RequestError, ResourceError
+from infinity.estimate import gpu_seconds
 from infinity.events import Cancelled, Done, Preview
+from infinity.grid.axes import Axis
+from infinity.grid.plan import GridPlan, draw_plan
 from infinity.manager import ModelManager
 from infinity.metadata import read_record, save_png
 from infinity.request import GenerationRequest
@@ -147,3 +150,14 @@ def test_manager_loads_and_unloads_shared_models(tmp_path):
     assert manager.loaded()[0].name == "tiny"
     assert manager.unload("tiny")
     assert len(loader._pipelines) == 0
+
+
+def test_grid_books_the_gpu_for_each_of_its_pictures():
+    gpu, pipeline = make()
+    axes = Axis.parse("seed", "1-2"), Axis.parse("guidance", "1, 3")
+    plan = GridPlan(model="tiny", request=REQUEST, x=axes[0], y=axes[1])
+    events = draw_plan(plan, lambda name: pipeline, threading.Event())
+    done = [cell for cell, event in events if isinstance(event, Done)]
+    assert tuple(done) == plan.cells()
+    assert gpu.booked == [gpu_seconds(SPEC, cell.request) for cell in plan.cells()]
+    assert gpu.closed == 4
