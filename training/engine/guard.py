@@ -67,7 +67,11 @@ class Guard:
 
 
 def save_inputs(folder: Path, rank: int, batch: Batch, facts: Mapping[str, object]) -> None:
-    """Write a process's inputs of a step: ``rank_N.safetensors`` and ``rank_N.json``."""
+    """Write a process's inputs of a step: ``rank_N.safetensors`` and ``rank_N.json``.
+
+    Raises:
+        OSError, SafetensorError: the disk is full or not writable.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     if batch.pictures_u8 is not None:

@@ -10,7 +10,8 @@ import importlib
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -74,36 +75,27 @@ class Journal:
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of metrics of a finished step (from 1)."""
-        try:
-            with (self.folder / METRICS).open("a") as file:
-                file.write(json.dumps({"step": step, **metrics}) + "\n")
-        except OSError as error:
-            raise ResourceError(
-                f"Cannot write {self.folder / METRICS} ({error.strerror}); the checkpoints are "
-                "intact: free some space and run the same command again."
-            ) from error
+        with self._writing(), (self.folder / METRICS).open("a") as file:
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
+        good = {"bit_accuracy/good": GOOD_BIT_ACCURACY} if "bit_accuracy" in metrics else {}
+        named = {**{_tag(name): value for name, value in metrics.items()}, **good}
         if self._board is not None:
-            for name, value in metrics.items():
-                self._board.add_scalar(_tag(name), value, step)
-            if "bit_accuracy" in metrics:
-                self._board.add_scalar("bit_accuracy/good", GOOD_BIT_ACCURACY, step)
+            with self._writing():
+                for name, value in named.items():
+                    self._board.add_scalar(name, value, step)
         if self._trackio is not None:
-            good = {"bit_accuracy/good": GOOD_BIT_ACCURACY} if "bit_accuracy" in metrics else {}
-            named = {_tag(name): value for name, value in metrics.items()}
-            self._trackio.log({**named, **good}, step=step)
+            self._trackio.log(named, step=step)
 
     def show(self, step: int, names: Sequence[str], images: Sequence[Image.Image]) -> None:
         """Sample pictures: ``samples/step_N_name.png`` and TensorBoard."""
         folder = self.folder / "samples"
-        try:
+        with self._writing():
             folder.mkdir(exist_ok=True)
             for name, image in zip(names, images, strict=True):
                 image.save(folder / f"step_{step:07d}_{name}.png")
-        except OSError as error:
-            raise ResourceError(f"Cannot write to {folder}: {error.strerror}.") from error
-        if self._board is not None:
-            for name, image in zip(names, images, strict=True):
-                self._board.add_image(f"samples/{name}", np.array(image), step, dataformats="HWC")
+                if self._board is not None:
+                    pixels = np.array(image)
+                    self._board.add_image(f"samples/{name}", pixels, step, dataformats="HWC")
 
     def draw(self, last: bool = False) -> None:
         """The curves so far, as a picture beside the metrics; once a minute, and the last time."""
@@ -111,16 +103,29 @@ class Journal:
             return
         self._drawn_s = time.monotonic()
         lines = read_metrics(self.folder)
-        if lines:
-            plot_run(lines, self.folder / CURVES)
-        if self._board is not None:
-            self._board.flush()
+        with self._writing():
+            if lines:
+                plot_run(lines, self.folder / CURVES)
+            if self._board is not None:
+                self._board.flush()
 
     def close(self) -> None:
         if self._board is not None:
-            self._board.close()
+            with self._writing():
+                self._board.close()
         if self._trackio is not None:
             self._trackio.finish()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """TensorBoard writes in a thread of its own; its errors come with a later call."""
+        try:
+            yield
+        except OSError as error:
+            raise ResourceError(
+                f"Cannot write to {self.folder} ({error.strerror}); the checkpoints are intact: "
+                "free some space and run the same command again."
+            ) from error
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -263,9 +264,13 @@ class Trainer:
             return
         folder = self.config.output / "stopped" / f"step_{step}"
         facts = {"step": step, "phase": phase, "loss": repr(value), "gradient_norm": repr(norm)}
-        save_inputs(folder, self.processes.rank, batch, {**facts, "seed": self.config.seed})
+        kept = f"are in {folder}"
+        try:
+            save_inputs(folder, self.processes.rank, batch, {**facts, "seed": self.config.seed})
+        except (OSError, SafetensorError) as error:
+            kept = f"could not be written to {folder} ({error})"
         raise DivergenceError(
-            f"Stopped at step {step}: {reason}. The step's inputs are in {folder}; earlier "
+            f"Stopped at step {step}: {reason}. The step's inputs {kept}; earlier "
             "checkpoints are intact. Look at those pictures and captions, or go on with a lower "
             "optimisation.learning_rate or optimisation.clip."
         )

@@ -107,6 +107,14 @@ def test_nan_stops_the_run_and_keeps_the_inputs_of_the_step(tmp_path: Path) -> N
     assert read_metrics(config.output)[-1]["step"] == 6
 
 
+def test_nan_is_told_also_where_the_inputs_cannot_be_written(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "run", logging={"save_every": 100})
+    config.output.mkdir()
+    (config.output / "stopped").write_text("a file where the folder should be")
+    with pytest.raises(DivergenceError, match=r"the loss became nan.* could not be written"):
+        run(config, build_tiny_step, poisoned_batches)
+
+
 def test_nan_stops_all_processes_with_the_last_save_whole(tmp_path: Path) -> None:
     config = tiny_config(tmp_path / "run", parallel={"shard": "full"})
     assert finish(start(config, 2, batches=poisoned_batches)) == ["exit code 2"] * 2

@@ -90,6 +90,12 @@ def test_full_disk_stops_a_run_which_then_goes_on(tmp_path: Path) -> None:
     assert [line["loss"] for line in curves[0]] == [line["loss"] for line in curves[1]]
 
 
+def test_full_disk_while_metrics_and_curves_are_written_is_a_sentence_too(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "run", logging={"tensorboard": True, "save_every": 100})
+    with full_disk(10_000), pytest.raises(ResourceError, match=r"Cannot write.*free some space"):
+        train_alone(config)
+
+
 def test_folder_that_cannot_be_made_ends_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file where the run's folder should be")
     with pytest.raises(ResourceError, match="choose another output folder"):
