@@ -27,6 +27,14 @@ ABOUT = (
     "Draws one picture for every pair of values. Prompt, seed and all else come from the Generate "
     f"tab; at most {MAX_CELLS} pictures."
 )
+NO_PROMPT = '<p class="grid-prompt">No prompt yet: type one on the Generate tab.</p>'
+SHOW_PROMPT = f"""prompt => {{
+  if (!prompt.trim()) return {NO_PROMPT!r};
+  const line = document.createElement('p');
+  line.className = 'grid-prompt';
+  line.textContent = `Prompt: ${{prompt}}`;
+  return line.outerHTML;
+}}"""
 HELP = (
     "Commas or lines between values, double quotes around one that has a comma. Numbers may be ranges: "
     "1-5, 1-9 (+2), 1-10 [4]. Prompt words: the first is looked for in the prompt, and each takes its "
@@ -95,6 +103,8 @@ def build_grid_tab(
         keep_track: told the path of every file written, so that old ones are cleaned up.
     """
     gr.HTML(f'<p class="about">{ABOUT}</p>')
+    prompt = gr.HTML(NO_PROMPT, elem_id="grid-prompt")
+    controls.prompt.change(None, controls.prompt, prompt, js=SHOW_PROMPT, queue=False, **PRIVATE)
     with gr.Row(elem_id="grid-axes", equal_height=False):
         with gr.Column(min_width=280):
             x, x_values = _axis("Columns", "x", CHOICES, "seed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -19,8 +18,6 @@ from infinity.ui.history import Entry
 from infinity.ui.replay import FOCUS_PROMPT, Replay
 from infinity.ui.share import link_query
 from infinity.ui.wiring import PRIVATE
-
-logger = logging.getLogger(__name__)
 
 KEEPER_SCRIPT = Path(__file__).with_name("history_keeper.js")
 LIST_SCRIPT = Path(__file__).with_name("history.js")

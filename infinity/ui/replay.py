@@ -21,7 +21,9 @@ from infinity.request import GenerationRequest
 from infinity.spec import ModelSpec
 from infinity.ui.controls import MAX_PICTURES, RequestControls, control_updates
 from infinity.ui.grid_tab import Axes, axis_values
+from infinity.ui.problems import problem_html
 from infinity.ui.share import read_link
+from infinity.ui.wiring import PRIVATE
 
 TABS_STYLE_SHEET = Path(__file__).with_name("tabs.css")
 DROP_SCRIPT = Path(__file__).with_name("drop.js")
@@ -90,7 +92,7 @@ class Replay:
     def say(self, sentence: str, *, is_problem: bool = False) -> tuple[Any, ...]:
         """A sentence, and everything else left as it is."""
         skipped = (gr.skip(),) * (len(self.outputs()) - 1)
-        return note_html(sentence, is_problem=is_problem), *skipped
+        return (problem_html if is_problem else note_html)(sentence), *skipped
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
         """What the address the page was opened with says; draws nothing. Runs as the page loads."""
@@ -107,7 +109,7 @@ class Replay:
 
 def wire_replay(app: gr.Blocks, replay: Replay, axes: Axes, opened: gr.UploadButton) -> None:
     """Links as the page loads, files from ``opened`` and from anywhere on the page."""
-    quick: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    quick: dict[str, Any] = {"queue": False, **PRIVATE}
     app.load(replay.open_link, None, replay.outputs(), **quick)
     app.load(None, None, None, js=DROP_SCRIPT.read_text(encoding="utf-8"), **quick)
     opened.upload(replay.open_file, opened, [*replay.outputs(), *axes.inputs()], **quick)
@@ -128,7 +130,6 @@ def read_drop(path: str | Path) -> PictureRecord | GridPlan:
     return read_plan(image) or read_record(image)
 
 
-def note_html(sentence: str, *, is_problem: bool = False) -> str:
+def note_html(sentence: str) -> str:
     """The line above the tabs."""
-    kind, role = ("is-problem", "alert") if is_problem else ("", "status")
-    return f'<p class="page-note {kind}" role="{role}">{escape(sentence)}</p>'
+    return f'<p class="page-note" role="status">{escape(sentence)}</p>'

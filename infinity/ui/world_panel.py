@@ -25,8 +25,9 @@ def world_html(spec: ModelSpec) -> str:
     count = sum(map(len, vocabulary.objects.values()))
     parts = [
         f"<p>This small model knows {count} things, {len(vocabulary.scenes)} places and "
-        f"{len(vocabulary.colours)} colours. It draws one to four of a thing, or two things side by "
-        f"side or one above the other, on a plain colour, a gradient or in a place.</p>"
+        f"{len(vocabulary.colours)} colours. A single thing comes out best, in a place or on a "
+        f"colour; it also has words for up to four of a thing, and for two things side by side or one "
+        f"above the other.</p>"
     ]
     for kind, names in vocabulary.objects.items():
         also = {name: ", ".join(vocabulary.synonyms.get(name, ())) for name in names}

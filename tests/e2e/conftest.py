@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
+from infinity.pipeline import InfinityPipeline
 from infinity.registry import DEFAULT_MODEL_FOLDER
 from tests.e2e.steps import DESKTOP, PATIENCE_MS, ROOT, Server, free_port, wait_for_server
 from tests.tiny import tiny_folder
-from tests.ui.fakes import FakeManager, Gate
+from tests.ui.fakes import FakeManager, Gate, GatedManager
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -121,11 +122,42 @@ def app_url(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         process.wait(30)
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    server = Server(FakeManager(gate=Gate()))
+@pytest.fixture(scope="package")
+def files_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where the servers of this process put their pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("pictures")))
+        yield
+
+
+@pytest.fixture(scope="package")
+def shared_server(files_folder: None) -> Iterator[Server]:
+    server = Server(FakeManager())
     yield server
-    server.gate.open()
     server.app.close()
-    assert len(server.runs) == 0
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """One for all tests, with a model nobody has used and a gate of the test's own."""
+    shared_server.manager.reset(Gate())
+    yield shared_server
+    shared_server.gate.open()
+    shared_server.wait_until_idle()
+
+
+@pytest.fixture(scope="package")
+def shared_real_server(model_folder: Path, files_folder: None) -> Iterator[Server]:
+    pipeline = InfinityPipeline.from_pretrained(model_folder, device="cpu", dtype="float32")
+    server = Server(GatedManager(pipeline, Gate()))
+    yield server
+    server.app.close()
+
+
+@pytest.fixture
+def real_server(shared_real_server: Server) -> Iterator[Server]:
+    """The page over a real model whose scales wait at a gate of the test's own."""
+    shared_real_server.manager.gate = Gate()
+    yield shared_real_server
+    shared_real_server.gate.open()
+    shared_real_server.wait_until_idle()

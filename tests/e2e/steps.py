@@ -22,6 +22,7 @@ from tests.ui.fakes import Gate
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARTEFACTS = ROOT / "tests" / "artefacts"
 PATIENCE_MS = 90_000
+SETTLE_MS = 250
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 WIDE = {"width": 1920, "height": 1080}
 PROMPT = "a red apple on a sandy beach"
@@ -60,6 +61,23 @@ class Server:
     def gate(self) -> Gate:
         return self.manager.gate
 
+    def wait_until_idle(self) -> None:
+        """No run is left, of any browser that came and went."""
+        for _ in range(PATIENCE_MS // 50):
+            if len(self.runs) == 0:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{len(self.runs)} runs never end")
+
+
+def open_tab(page: Any, name: str) -> None:
+    """Through the menu of further tabs, where the window is too narrow for all."""
+    shown = page.get_by_role("tab", name=name, exact=True)
+    if not shown.first.is_visible():
+        page.locator("#tabs .overflow-menu > button").first.click()
+        shown = page.locator("#tabs .overflow-dropdown button").filter(has_text=name)
+    shown.first.click()
+
 
 def ask(page: Any, prompt: str = PROMPT) -> None:
     page.locator("#prompt textarea").fill(prompt)
@@ -94,11 +112,11 @@ def box(page: Any, selector: str) -> dict[str, float]:
 def settled(page: Any, selectors: Sequence[str]) -> list[dict[str, float]]:
     """The boxes once the page has stopped moving as it opens."""
     boxes: list[dict[str, float]] = []
-    for _ in range(PATIENCE_MS // 500):
+    for _ in range(PATIENCE_MS // SETTLE_MS):
         before, boxes = boxes, [box(page, selector) for selector in selectors]
         if boxes == before:
             return boxes
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(SETTLE_MS)
     raise AssertionError(f"the page never stops moving: {boxes}")
 
 

@@ -7,14 +7,12 @@ from PIL import Image
 
 from infinity.errors import ResourceError
 from infinity.metadata import read_record
-from infinity.pipeline import InfinityPipeline
 from infinity.ui.examples import read_examples
 from tests.e2e.steps import (
     DESKTOP,
     PHONE,
     PROMPT,
     WIDE,
-    Server,
     ask,
     box,
     choose_seed,
@@ -24,7 +22,7 @@ from tests.e2e.steps import (
     shot,
     status,
 )
-from tests.ui.fakes import SCALES, Gate, GatedManager
+from tests.ui.fakes import SCALES
 
 
 def test_prompt_grows_into_a_picture_whose_download_replays_to_its_pixels(
@@ -273,30 +271,21 @@ def test_keyboard_alone_is_enough(server, new_page):
         ("wide", WIDE, "light"),
     ],
 )
-def test_page_fits_and_is_photographed(
-    name, viewport, scheme, model_folder, new_page, tmp_path, monkeypatch
-):
+def test_page_fits_and_is_photographed(name, viewport, scheme, real_server, new_page):
     """Screenshots of the shipped model's page: idle, in the middle, at the end."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    pipeline = InfinityPipeline.from_pretrained(model_folder, device="cpu", dtype="float32")
-    server = Server(GatedManager(pipeline, Gate()))
-    try:
-        page = new_page(server.url, viewport, scheme)
-        shot(page, f"{name}-idle")
-        ask(page)
-        scales = page.locator(".strip li").count()
-        server.gate.let(scales - 2)
-        status(page, f"Scale {scales - 2} of {scales}")
-        shot(page, f"{name}-drawing")
-        server.gate.open()
-        finished(page)
-        page.wait_for_function("document.querySelector('#stage img').complete")
-        shot(page, f"{name}-done")
-        page.locator(".strip li button").nth(scales - 3).click()
-        page.get_by_role("button", name="What it added").click()
-        shot(page, f"{name}-added")
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= viewport["width"], "nothing sticks out sideways"
-    finally:
-        server.gate.open()
-        server.app.close()
+    page = new_page(real_server.url, viewport, scheme)
+    shot(page, f"{name}-idle")
+    ask(page)
+    scales = page.locator(".strip li").count()
+    real_server.gate.let(scales - 2)
+    status(page, f"Scale {scales - 2} of {scales}")
+    shot(page, f"{name}-drawing")
+    real_server.gate.open()
+    finished(page)
+    page.wait_for_function("document.querySelector('#stage img').complete")
+    shot(page, f"{name}-done")
+    page.locator(".strip li button").nth(scales - 3).click()
+    page.get_by_role("button", name="What it added").click()
+    shot(page, f"{name}-added")
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= viewport["width"], "nothing sticks out sideways"

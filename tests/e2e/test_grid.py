@@ -10,6 +10,7 @@ from tests.e2e.steps import DESKTOP, PHONE, PROMPT, shot
 def start(page, rows: str = "1, 3") -> None:
     page.locator("#prompt textarea").fill(PROMPT)
     page.get_by_role("tab", name="Grid").click()
+    page.locator(".grid-prompt").filter(has_text=f"Prompt: {PROMPT}").wait_for()
     page.locator("#grid-x-values textarea").fill("1-2")
     page.locator("#grid-y-values textarea").fill(rows)
     page.locator("#draw-grid").click()

@@ -138,6 +138,10 @@ class FakeManager:
     """Two models; loading the second one reports its progress, or fails with ``load_error``."""
 
     def __init__(self, gate: Gate | None = None) -> None:
+        self.reset(gate)
+
+    def reset(self, gate: Gate | None = None) -> None:
+        """As new, with ``gate``; for a server that several tests share."""
         self.gate = gate
         self.pipelines = {
             spec.name: FakePipeline(spec, gate)
