@@ -62,7 +62,7 @@ def build_optimizer(
 def hidden_matrices(hidden: Sequence[nn.Module]) -> list[nn.Parameter]:
     """What Muon is for: the trainable weights of the linear layers inside ``hidden``."""
     return [
-        module.weight
+        module.get_parameter("weight")
         for block in hidden
         for module in block.modules()
         if isinstance(module, nn.Linear) and module.weight.requires_grad
