@@ -85,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.pixel_art")
     parser.add_argument("--pictures", type=int, default=1500, help="to learn from (default 1500)")
     parser.add_argument("--shown", type=int, default=SHOWN, help=f"prompts drawn ({SHOWN})")
+    parser.add_argument("--sheet", type=Path, help="where the pictures before and after go")
     options, settings = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
@@ -99,7 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InfinityError, FileNotFoundError, ValueError) as error:
         logger.error("%s", error)
         return 2
-    path = config.output / "before_and_after.png"
+    path = options.sheet or config.output / "before_and_after.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
     sys.stdout.write(f"{path}\n")
     return 0
