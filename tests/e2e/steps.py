@@ -96,7 +96,7 @@ def status(page: Any, text: str) -> None:
 
 
 def finished(page: Any) -> None:
-    page.locator(".run-status.is-done").wait_for()
+    page.locator("#status .run-status.is-done").wait_for()
     page.locator("#generate").wait_for(state="visible")
 
 
