@@ -44,7 +44,7 @@ class Hosting(Config):
         upload_megabytes, upload_types: of a file dropped on the page.
         login: "none"; "password", one user from the environment variables INFINITY_USER and
             INFINITY_PASSWORD; "huggingface", on a Space.
-        history: whether a browser keeps its visitor's finished pictures.
+        history: whether a browser, and the API for each caller, lists what was drawn.
         memory_gigabytes: for all models together; 0 takes most of what the machine has.
         warm_up: load the model and draw once before visitors come.
         trusted_proxies: addresses whose word on the visitor's address is taken, comma-separated.
