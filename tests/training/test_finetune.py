@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 
 from infinity.checkpoints.load import load_model
@@ -18,9 +18,9 @@ from infinity.request import GenerationRequest
 from tests.checkpoints.upstream_files import training_checkpoint, write_upstream
 from tests.t5_folder import write_t5_folder
 from tests.tiny import TEXT_WIDTH, tiny_folder
+from training.duotone import BRIGHT, DARK, PAPER, duotone
 from training.engine.checkpoints import read_facts, read_state
 from training.export import export
-from training.pixel_art import DOTS, pixel_art
 from training.train import main
 
 
@@ -132,10 +132,10 @@ def test_wrong_command_ends_with_one_sentence(place, caplog):
     assert "did you mean lora.rank?" in caplog.text
 
 
-def test_pixel_art_has_few_large_dots_of_few_colours():
-    picture = np.random.default_rng(0).integers(0, 255, (192, 192, 3), dtype=np.uint8)
-    dots = np.asarray(pixel_art(picture))
-    side = 192 // DOTS
-    assert dots.shape == (192, 192, 3)
-    assert np.array_equal(dots, dots[::side, ::side].repeat(side, 0).repeat(side, 1))
-    assert len(np.unique(dots.reshape(-1, 3), axis=0)) <= 20
+def test_duotone_keeps_light_and_dark_and_takes_the_inks_colours():
+    ramp = np.linspace(0, 255, 192).astype(np.uint8)[None, :, None].repeat(192, 0).repeat(3, 2)
+    printed = np.asarray(duotone(ramp))
+    assert printed.shape == (192, 192, 3)
+    ends = [tuple(int(value) for value in printed[0, x]) for x in (0, -1)]
+    assert ends == [ImageColor.getrgb(DARK), ImageColor.getrgb(PAPER)]
+    assert np.abs(printed[0, 96].astype(int) - ImageColor.getrgb(BRIGHT)).max() <= 4

@@ -1,6 +1,6 @@
-"""A worked example: the shipped default model learns pixel art, with pictures before and after.
+"""A worked example: the shipped default model learns to print in two inks, with pictures before and after.
 
-``python -m training.pixel_art`` makes the data, trains an adapter, exports it and draws the
+``python -m training.duotone`` makes the data, trains an adapter, exports it and draws the
 same prompts without and with it. Run again, it goes on where it stopped. Settings may be given as
 for training: ``--optimisation.steps 200``.
 """
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tqdm import tqdm
 
 from infinity.errors import InfinityError
@@ -29,7 +29,8 @@ from training.world.world import World
 SETTINGS = Path(__file__).with_suffix(".yaml")
 WORLD = Path("data/world")
 STYLE = "3d"
-SIZE, DOTS, COLOURS = 192, 24, 20
+SIZE = 192
+DARK, BRIGHT, PAPER = "#1b1464", "#ff4f8b", "#ffe9a8"
 SEED = 7
 SHOWN = 8
 MARGIN = 64
@@ -38,12 +39,10 @@ MARGIN = 64
 logger = logging.getLogger(__name__)
 
 
-def pixel_art(picture: np.ndarray) -> Image.Image:
-    """uint8 (H, W, 3) -> the same in few large dots of few colours."""
-    image = Image.fromarray(picture)
-    small = image.resize((DOTS, DOTS), Image.Resampling.BOX)
-    few = small.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    return few.convert("RGB").resize(image.size, Image.Resampling.NEAREST)
+def duotone(picture: np.ndarray) -> Image.Image:
+    """uint8 (H, W, 3) -> the same in shades from a dark ink over a bright one to the paper."""
+    grey = ImageOps.autocontrast(Image.fromarray(picture).convert("L"))
+    return ImageOps.colorize(grey, DARK, PAPER, mid=BRIGHT)
 
 
 def write_data(folder: Path, world: World, count: int) -> None:
@@ -54,7 +53,7 @@ def write_data(folder: Path, world: World, count: int) -> None:
         if path.with_suffix(".txt").exists():
             continue
         drawn = world.example(SEED, index, size=SIZE, stage="single")
-        pixel_art(drawn.image).save(path)
+        duotone(drawn.image).save(path)
         path.with_suffix(".txt").write_text(drawn.caption, encoding="utf-8")
 
 
@@ -82,7 +81,7 @@ def before_and_after(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 after an error, told in one sentence."""
-    parser = argparse.ArgumentParser(prog="python -m training.pixel_art")
+    parser = argparse.ArgumentParser(prog="python -m training.duotone")
     parser.add_argument("--pictures", type=int, default=1500, help="to learn from (default 1500)")
     parser.add_argument("--shown", type=int, default=SHOWN, help=f"prompts drawn ({SHOWN})")
     parser.add_argument("--sheet", type=Path, help="where the pictures before and after go")
