@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 BETAS = (0.9, 0.97)
 """Upstream's training script."""
+MUON: dict[str, Any] = {"momentum": 0.95, "adjust_lr_fn": "match_rms_adamw"}
+"""Updates scaled to AdamW's size (Liu et al., 2025), so that one learning rate serves both."""
 
 
 def parameter_groups(model: nn.Module, weight_decay: float = 0.0) -> list[dict[str, Any]]:
@@ -102,13 +104,12 @@ def build_muon(
 def muon(
     matrices: Sequence[nn.Parameter], learning_rate: float, weight_decay: float
 ) -> torch.optim.Muon:
-    """Updates scaled to AdamW's size (Liu et al., 2025), so that one learning rate serves both."""
+    """Muon as used here, over 2D parameters."""
     return torch.optim.Muon(
         matrices,
         lr=learning_rate,
         weight_decay=weight_decay,
-        momentum=0.95,
-        adjust_lr_fn="match_rms_adamw",
+        **MUON,
     )
 
 
@@ -126,22 +127,26 @@ class KernelMuon(torch.optim.Muon):
     ) -> None:
         self.kernels = tuple(kernels)
         super().__init__(
-            [nn.Parameter(_matrix(kernel.detach(), kernel)) for kernel in kernels],
+            [nn.Parameter(as_matrix(kernel.detach(), kernel)) for kernel in kernels],
             lr=learning_rate,
             weight_decay=weight_decay,
-            momentum=0.95,
-            adjust_lr_fn="match_rms_adamw",
+            **MUON,
         )
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for kernel, matrix in zip(self.kernels, self.param_groups[0]["params"], strict=True):
-            matrix.grad = None if kernel.grad is None else _matrix(kernel.grad, kernel)
+            matrix.grad = None if kernel.grad is None else as_matrix(kernel.grad, kernel)
         super().step(closure)
 
 
-def _matrix(values: Tensor, kernel: Tensor) -> Tensor:
-    """(out, in, h, w) -> (out, in * h * w) in the order of the kernel's memory."""
-    last = kernel.is_contiguous(memory_format=torch.channels_last)
+def as_matrix(values: Tensor, weight: Tensor) -> Tensor:
+    """Values of a weight's shape -> a matrix in the order of the weight's memory.
+
+    A matrix stays as it is; (out, in, h, w) becomes (out, in * h * w).
+    """
+    if values.ndim == 2:
+        return values
+    last = weight.is_contiguous(memory_format=torch.channels_last)
     return (values.permute(0, 2, 3, 1) if last else values).flatten(1)
 
 

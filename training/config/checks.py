@@ -286,11 +286,6 @@ def _muon(config: TrainingConfig) -> Iterable[str]:
         )
     if config.lora is not None:
         yield f"optimisation.optimiser muon trains whole matrices; set lora to null, {way_out}"
-    if config.task == "tokenizer":
-        yield (
-            "optimisation.optimiser muon is for transformers' matrices; set "
-            "optimisation.optimiser to adamw to train a tokenizer."
-        )
 
 
 def _parallel(config: TrainingConfig) -> Iterable[str]:

@@ -142,10 +142,12 @@ def _default_tokenizer() -> dict[str, Any]:
         "optimisation": {
             "steps": TOKENIZER.steps,
             "batch_size": TOKENIZER.batch_size,
+            "optimiser": "muon",
             "learning_rate": TOKENIZER.learning_rate,
             "weight_decay": TOKENIZER.weight_decay,
             "warmup": TOKENIZER.warmup,
             "cooldown": TOKENIZER.cooldown,
+            "clip": 1.0,
             "dtype": "bfloat16",
         },
         "tokenizer_losses": {

@@ -135,8 +135,9 @@ class OptimisationSettings(Settings):
     """The optimiser and how a step is computed.
 
     Attributes:
-        optimiser: "muon" makes the updates of the transformer's hidden matrices orthogonal and
-            leaves the rest to AdamW, at the same learning rate; small models learn faster with it.
+        optimiser: "muon" makes the updates of a transformer's hidden matrices or a tokenizer's
+            kernels orthogonal and leaves the rest to AdamW, at the same learning rate; small
+            models learn faster with it.
         batch_size: samples a step over all processes together.
         micro_batch_size: samples a process computes at once; None: its whole share.
         schedule: "trapezoid" (warm-up, flat, linear to zero over ``cooldown``), "constant", or a

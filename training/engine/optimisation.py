@@ -12,9 +12,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training import schedules
 from training.config.settings import OptimisationSettings
-from training.optimizer import hidden_matrices, muon
+from training.optimizer import as_matrix, hidden_matrices, muon
 from training.stepping import trapezoid
-from training.steps.step import Step
+from training.steps.step import MODEL, Step
 
 
 def learning_rate(settings: OptimisationSettings, step: int) -> float:
@@ -45,8 +45,13 @@ def weight_decay(settings: OptimisationSettings, step: int) -> float:
     )
 
 
+def muon_weights(step: Step, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """What Muon is for: the blocks' linear layers, and convolution kernels."""
+    return [*hidden_matrices(step.blocks()), *(p for p in parameters if p.ndim == 4)]
+
+
 class Optimiser:
-    """The optimiser of one phase of a step: AdamW, or Muon for the hidden matrices beside it.
+    """The optimiser of one phase of a step: AdamW, or Muon for the model's matrices beside it.
 
     Its state exists from the start (zeros, as a first step would make), so that a checkpoint always
     has the same entries.
@@ -72,7 +77,11 @@ class Optimiser:
         groups = step.parameter_groups(phase)
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self._names = [names[parameter] for parameter in self.parameters]
-        matrices = hidden_matrices(step.blocks()) if settings.optimiser == "muon" else []
+        matrices = (
+            muon_weights(step, self.parameters)
+            if settings.optimiser == "muon" and phase == MODEL
+            else []
+        )
         self._muon = _WholeMuon(matrices, settings) if matrices else None
         taken = {id(parameter) for parameter in matrices}
         self._adamw = torch.optim.AdamW(
@@ -140,15 +149,15 @@ class Optimiser:
 class _WholeMuon:
     """Muon over matrices that every process holds whole, though FSDP calls them sharded by one.
 
-    An update depends on the whole matrix, so settings with real shards are refused before.
+    A kernel is a matrix of its memory. An update depends on the whole matrix, so settings with real
+    shards are refused before.
     """
 
     def __init__(self, matrices: Sequence[nn.Parameter], settings: OptimisationSettings) -> None:
+        self._whole = dict(zip(matrices, local_tensors(matrices), strict=True))
         self.matrices = {
-            parameter: nn.Parameter(parameter.to_local())
-            if isinstance(parameter, DTensor)
-            else parameter
-            for parameter in matrices
+            parameter: nn.Parameter(as_matrix(whole.detach(), whole))
+            for parameter, whole in self._whole.items()
         }
         stand_ins = list(self.matrices.values())
         self._muon = muon(stand_ins, settings.learning_rate, settings.weight_decay)
@@ -162,7 +171,8 @@ class _WholeMuon:
         for parameter, matrix in self.matrices.items():
             gradient = parameter.grad
             assert gradient is not None
-            (matrix.grad,) = local_tensors([gradient])
+            (whole,) = local_tensors([gradient])
+            matrix.grad = as_matrix(whole, self._whole[parameter])
         for group in self._muon.param_groups:
             group["lr"], group["weight_decay"] = rate, decay
         self._muon.step()

@@ -290,7 +290,6 @@ CONTRADICTIONS = [
         {"optimisation": {"optimiser": "muon", "dtype": "float16"}},
         "set optimisation.dtype to bfloat16",
     ),
-    ({"optimisation": {"optimiser": "muon"}, "task": "tokenizer"}, "optimiser to adamw"),
     ({"optimisation": {"optimiser": "moun"}}, "optimisation.optimiser must be"),
     ({"optimisation": {"steps": 0}}, "optimisation.steps must be greater than 0"),
     ({"optimisation": {"steps": "many"}}, "optimisation.steps must be"),

@@ -10,11 +10,13 @@ from torch import nn
 
 from infinity.errors import RequestError
 from tests.training.engine.tiny_run import build_tiny_step, tiny_batch, tiny_config
+from tests.training.steps import helpers
 from training.config.settings import OptimisationSettings
 from training.engine.loop import Trainer, sample_generators
 from training.engine.optimisation import Average, learning_rate, weight_decay
 from training.engine.parallelize import device_mesh
 from training.engine.processes import Processes
+from training.steps.build import build_step
 
 
 def settings(**changes: object) -> OptimisationSettings:
@@ -145,6 +147,24 @@ def test_muon_moves_hidden_matrices_alike_in_all_directions_and_adamw_the_rest(
     assert set(told) == set(before)
     assert set(told[name]) == {"momentum_buffer"}
     assert set(told["transformer.head.weight"]) == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_muon_moves_a_tokenizers_kernels_alike_in_all_directions(tmp_path: Path) -> None:
+    config = helpers.tiny_config(
+        "tokenizer",
+        optimisation={"optimiser": "muon", "warmup": 0, "clip": None, "learning_rate": 1e-2},
+        tokenizer_losses={"scale_dropout": 0.0},
+    ).model_copy(update={"output": tmp_path})
+    trained = Trainer(config, Processes(), build_step(config))
+    before = weights(trained)
+    trained.train_step(helpers.picture_batch(), 0)
+    after = weights(trained)
+    name = next(n for n in before if n.endswith("decoder.middle.0.conv1.weight"))
+    spread = torch.linalg.svdvals((after[name] - before[name]).flatten(1))
+    assert spread.median() > 0.5 * spread[0]
+    told = trained.optimisers["model"].state()
+    assert set(told[name]) == {"momentum_buffer"}
+    assert set(told[name.replace("weight", "bias")]) == {"step", "exp_avg", "exp_avg_sq"}
 
 
 def test_infinite_float16_gradients_skip_the_step_and_lower_the_scale(tmp_path: Path) -> None:
