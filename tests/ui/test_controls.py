@@ -181,8 +181,11 @@ def test_page_hands_every_control_to_the_run_in_order(app, trigger):
 
 
 def test_examples_run_with_every_control_too(app):
-    starts = [fn for fn in app.fns.values() if len(fn.inputs) == len(RequestControls.names())]
-    assert len(starts) == 2
+    dataset = by_id(app, "examples")
+    (start,) = [fn for fn in app.fns.values() if (dataset._id, "click") in fn.targets]
+    assert start.inputs[0] is dataset
+    handed = [component.elem_id.replace("-", "_") for component in start.inputs[1:]]
+    assert tuple(handed) == RequestControls.names()
 
 
 def test_sampling_controls_are_the_last_ones_and_follow_each_other(app):
