@@ -70,7 +70,7 @@ TOKENIZER = TokenizerTraining(
         bits=32, base_channels=256, channel_multipliers=(1,), num_res_blocks=1, stem_patch=16
     ),
     scales=SCALES,
-    steps=5500,
+    steps=12_000,
 )
 
 TRANSFORMER = TransformerTraining(
