@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from infinity.registry import MODEL_SPECS
+from infinity.registry import DEFAULT_MODEL, MODEL_SPECS, get_spec
+from infinity.spec import ModelSpec
 from training.config.errors import SettingsError
 
 SIZES = {
@@ -94,21 +95,23 @@ def _paper(size: str, resolution: str) -> dict[str, Any]:
 
 
 def _default() -> dict[str, Any]:
-    from training.default_model import SPEC, TRANSFORMER, WORLD
+    """The shipped model's shapes; data and optimisation of the recipe."""
+    from training.default_model import TRANSFORMER, WORLD
 
+    shipped = get_spec(DEFAULT_MODEL)
     return {
         "task": "transformer",
-        "model": TRANSFORMER.model.to_dict(),
-        "tokenizer": {"model": SPEC.tokenizer.to_dict(), "weights": "default"},
+        "model": shipped.transformer.to_dict(),
+        "tokenizer": {"model": shipped.tokenizer.to_dict(), "weights": "default"},
         "text_encoder": {
             "source": None,
             "revision": "",
-            "max_length": SPEC.text_encoder.max_length,
+            "max_length": shipped.text_encoder.max_length,
             "train": True,
             "layers": TRANSFORMER.text_layers,
             "heads": TRANSFORMER.text_heads,
         },
-        "data": {"sources": (str(WORLD),), "format": "world", "schedules": _scales()},
+        "data": {"sources": (str(WORLD),), "format": "world", "schedules": _scales(shipped)},
         "optimisation": {
             "steps": TRANSFORMER.steps,
             "batch_size": TRANSFORMER.batch_size,
@@ -126,8 +129,8 @@ def _default() -> dict[str, Any]:
             "scales": TRANSFORMER.flip_scales,
         },
         "sampling": {
-            "guidance": SPEC.sampling.guidance,
-            "temperature": SPEC.sampling.temperature,
+            "guidance": shipped.sampling.guidance,
+            "temperature": shipped.sampling.temperature,
         },
     }
 
@@ -135,10 +138,11 @@ def _default() -> dict[str, Any]:
 def _default_tokenizer() -> dict[str, Any]:
     from training.default_model import TOKENIZER, WORLD
 
+    shipped = get_spec(DEFAULT_MODEL)
     return {
         "task": "tokenizer",
-        "tokenizer": {"model": TOKENIZER.model.to_dict()},
-        "data": {"sources": (str(WORLD),), "format": "world", "schedules": _scales()},
+        "tokenizer": {"model": shipped.tokenizer.to_dict()},
+        "data": {"sources": (str(WORLD),), "format": "world", "schedules": _scales(shipped)},
         "optimisation": {
             "steps": TOKENIZER.steps,
             "batch_size": TOKENIZER.batch_size,
@@ -161,7 +165,5 @@ def _default_tokenizer() -> dict[str, Any]:
     }
 
 
-def _scales() -> dict[str, Any]:
-    from training.default_model import SCALES
-
-    return {"1:1": SCALES}
+def _scales(spec: ModelSpec) -> dict[str, Any]:
+    return {ratio: schedule.to_dict() for ratio, schedule in spec.schedules.items()}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infinity.errors import InfinityError
-from infinity.registry import MODEL_SPECS
+from infinity.registry import MODEL_SPECS, get_spec
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from tests.tiny import tiny_folder
 from training.config import TrainingConfig, load_config, save_config
@@ -164,6 +164,17 @@ def test_preset_yields_to_every_setting_given():
         overrides={"preset": "2b-512", "output": "out", "model": {"depth": 4}, "seed": 3}
     )
     assert (config.transformer.depth, config.transformer.width, config.seed) == (4, 2048, 3)
+
+
+@pytest.mark.parametrize("preset", ["default", "default-tokenizer"])
+def test_default_presets_have_the_shapes_of_the_shipped_weights(preset):
+    shipped = get_spec("default")
+    config = load_config(None, ["--preset", preset, "--output", "o"])
+    assert config.tokenizer.model == shipped.tokenizer
+    assert config.schedules == shipped.schedules
+    if preset == "default":
+        assert config.transformer == shipped.transformer
+        assert config.text_encoder.max_length == shipped.text_encoder.max_length
 
 
 def test_resolution_replaces_schedules_and_the_other_way_round():
