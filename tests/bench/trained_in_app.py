@@ -11,13 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import sync_playwright
 
 from tests.e2e.conftest import CHROMIUM, FLAGS
-from tests.e2e.steps import DESKTOP, PATIENCE_MS, ROOT, ask, finished, free_port, wait_for_server
+from tests.e2e.steps import DESKTOP, PATIENCE_MS, ask, finished, served
 from tests.training.engine.tiny_run import finish, start_training
 from training.config import TrainingConfig, load_config
 from training.engine.checkpoints import whole_steps
@@ -83,25 +79,6 @@ def kill_and_continue(config: TrainingConfig) -> dict[str, Any]:
         "continued_from_step": killed_at[-1],
         "steps": [int(line["step"]) for line in read_metrics(config.output)],
     }
-
-
-@contextmanager
-def served(model: Path, log: Path) -> Iterator[str]:
-    """The address of ``python app.py --model MODEL``."""
-    port = free_port()
-    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "app.py", "--model", str(model), "--device", "cpu"]
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
-        )
-    try:
-        url = f"http://127.0.0.1:{port}/"
-        wait_for_server(url, process, log)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def draw_on_page(browser: Any, url: str, prompt: str, path: Path) -> None:

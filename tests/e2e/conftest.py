@@ -7,10 +7,7 @@ that happens in the middle of a run. Screenshots go to tests/artefacts/. One tes
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ import pytest
 
 from infinity.pipeline import InfinityPipeline
 from infinity.registry import DEFAULT_MODEL_FOLDER
-from tests.e2e.steps import DESKTOP, PATIENCE_MS, ROOT, Server, free_port, wait_for_server
+from tests.e2e.steps import DESKTOP, PATIENCE_MS, Server, served
 from tests.tiny import tiny_folder
 from tests.ui.fakes import FakeManager, Gate, GatedManager
 
@@ -96,30 +93,13 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def app_url(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``python app.py``, started and stopped as a user does."""
+    """``python app.py``; nothing in it may fail unforeseen."""
     folder = tmp_path_factory.mktemp("app")
-    port = free_port()
-    command = [sys.executable, "app.py", "--model", str(model_folder), "--device", "cpu"]
-    environment = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(folder / "gradio"),
-        "OMP_NUM_THREADS": "1",
-    }
     log = folder / "log.txt"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
-        )
-    try:
-        url = f"http://127.0.0.1:{port}/"
-        wait_for_server(url, process, log)
+    with served(model_folder, log, GRADIO_TEMP_DIR=str(folder / "gradio")) as url:
         yield url
         text = log.read_text()
         assert "Traceback" not in text, text
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture(scope="package")

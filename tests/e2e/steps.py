@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,26 @@ def wait_for_server(url: str, process: subprocess.Popen[bytes], log: Path) -> No
         else:
             return
     raise AssertionError(f"the page did not open:\n{log.read_text()}")
+
+
+@contextmanager
+def served(model: Path, log: Path, **variables: str) -> Iterator[str]:
+    """The address of ``python app.py --model MODEL``, started and stopped as a user does."""
+    port = free_port()
+    fixed = {"GRADIO_SERVER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **fixed, **variables}
+    command = [sys.executable, "app.py", "--model", str(model), "--device", "cpu"]
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        wait_for_server(url, process, log)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 class Server:

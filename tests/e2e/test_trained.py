@@ -10,11 +10,10 @@ from PIL import Image
 from tests.bench.trained_in_app import (
     draw_on_page,
     kill_and_continue,
-    served,
     settings,
     write_pictures,
 )
-from tests.e2e.steps import ARTEFACTS
+from tests.e2e.steps import ARTEFACTS, served
 from tests.tiny import tiny_folder
 from training.export import export
 
