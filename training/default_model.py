@@ -39,17 +39,19 @@ from training.exam.prompts import read_prompts as read_exam
 from training.exam.questions import EXAM
 from training.exam.train import JudgeTraining, train_judge
 from training.hours import counted, read_seconds, spent_seconds
+from training.latents import write_latents
 from training.plots import plot_curves
 from training.run import read_checkpoint, read_metrics
 from training.sharpen import put_sharpened, sharpen
 from training.train_tokenizer import TokenizerTraining, train_tokenizer
 from training.train_transformer import (
+    Example,
     TransformerTraining,
     build_text_encoder,
     train_transformer,
 )
 from training.world.captions import caption
-from training.world.sampling import sample_scene
+from training.world.sampling import Stage, sample_scene
 from training.world.sprites import SPRITE_FILE, STYLES, build_sprites
 from training.world.vocabulary import world_vocabulary
 from training.world.world import World
@@ -62,7 +64,9 @@ RUNS = Path("runs/default")
 ATTRIBUTION = Path(__file__).parent / "world" / "ATTRIBUTION.md"
 SIZE = 192
 SCALES = tuple((side, side) for side in (1, 2, 3, 4, 6, 9, 12))
-TRAIN_SEED, HELD_OUT_SEED = 1, 2
+TRAIN_SEED, HELD_OUT_SEED, HELD_OUT = 1, 2, 128
+LATENT_SEEDS: dict[Stage, int] = {"single": 3, "full": 4}
+LATENTS: dict[Stage, int] = {"single": 20_480, "full": 40_960}
 
 
 TOKENIZER = TokenizerTraining(
@@ -70,7 +74,8 @@ TOKENIZER = TokenizerTraining(
         bits=32, base_channels=256, channel_multipliers=(1,), num_res_blocks=1, stem_patch=16
     ),
     scales=SCALES,
-    steps=12_000,
+    steps=9_500,
+    cooldown=0.3,
 )
 
 TRANSFORMER = TransformerTraining(
@@ -80,7 +85,8 @@ TRANSFORMER = TransformerTraining(
     scales=SCALES,
     steps=12_000,
     batch_size=24,
-    learning_rate=2e-3,
+    learning_rate=3e-3,
+    compiled=True,
     coarse_steps=6000,
 )
 SINGLES_STEPS = 3000
@@ -146,23 +152,61 @@ def text_step() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def captioned(index: int, *, seed: int) -> tuple[np.ndarray, str]:
-    """Mostly one object a picture at first; later mostly the full grammar."""
-    early = index < SINGLES_STEPS * TRANSFORMER.batch_size
-    full = index % 10 < (3 if early else 8)
-    drawn = world().example(seed, index, size=SIZE, stage="full" if full else "single")
+def still(index: int, *, stage: Stage) -> np.ndarray:
+    """uint8 (192, 192, 3): a picture whose features are kept."""
+    return world().example(LATENT_SEEDS[stage], index, size=SIZE, stage=stage).image
+
+
+def latents_step() -> dict[Stage, list[np.ndarray]]:
+    """Features of the pictures that the transformer learns from, of this tokenizer."""
+    folder = RUNS / "latents" / str(newest("tokenizer")["step"])
+    tokenizer = trained_tokenizer()
+    return {
+        stage: write_latents(folder / stage, partial(still, stage=stage), count, tokenizer)
+        for stage, count in LATENTS.items()
+    }
+
+
+class Lessons:
+    """Training examples: kept features, each time with another caption.
+
+    Mostly one object a picture at first; later mostly the full grammar.
+    """
+
+    def __init__(self, latents: dict[Stage, list[np.ndarray]], seed: int) -> None:
+        self.latents, self.seed = latents, seed
+
+    def __call__(self, index: int) -> Example:
+        rng = np.random.default_rng((self.seed, index))
+        early = index < SINGLES_STEPS * TRANSFORMER.batch_size
+        stage: Stage = "full" if rng.random() < (0.3 if early else 0.8) else "single"
+        files = self.latents[stage]
+        which, row = divmod(int(rng.integers(len(files) * len(files[0]))), len(files[0]))
+        scene = sample_scene(
+            np.random.default_rng((LATENT_SEEDS[stage], which * len(files[0]) + row)),
+            concepts=world().concepts,
+            styles=world().styles,
+            stage=stage,
+            split="train",
+        )
+        return files[which][row].astype(np.float32), caption(scene, rng)
+
+
+def held_out(index: int) -> Example:
+    """A picture and caption that no training has."""
+    drawn = world().example(
+        HELD_OUT_SEED, index, size=SIZE, stage="full" if index % 5 else "single"
+    )
     return drawn.image, drawn.caption
 
 
 def transformer_step() -> tuple[InfinityTransformer, T5EncoderModel]:
-    last = TRANSFORMER.steps * TRANSFORMER.batch_size
-    held_out = [captioned(last - i, seed=HELD_OUT_SEED) for i in range(1, 129)]
     return train_transformer(
         TRANSFORMER,
-        tokenizer_step(),
+        trained_tokenizer(),
         text_step(),
-        partial(captioned, seed=TRAIN_SEED),
-        held_out,
+        Lessons(latents_step(), TRAIN_SEED),
+        [held_out(index) for index in range(HELD_OUT)],
         RUNS / "transformer",
     )
 
@@ -258,6 +302,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "world": world_step,
     "tokenizer": tokenizer_step,
     "text": text_step,
+    "latents": latents_step,
     "transformer": transformer_step,
     "decoder": decoder_step,
     "judge": judge_step,

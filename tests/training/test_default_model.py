@@ -11,12 +11,15 @@ from infinity.config import TokenizerConfig
 from infinity.errors import CheckpointError
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
-from training import default_model, hours, text_encoder
+from training import default_model, hours, latents, text_encoder
 from training.engine.checkpoints import read_state
+from training.latents import write_latents
 from training.run import Run
 from training.sharpen import put_sharpened, sharpen
+from training.train_tokenizer import stack, to_float
 from training.world.concepts import CONCEPTS
-from training.world.sprites import SPRITE_FILE
+from training.world.sprites import SPRITE_FILE, STYLES
+from training.world.world import World
 
 CONFIG = TokenizerConfig(
     bits=8, base_channels=32, channel_multipliers=(1,), num_res_blocks=1, stem_patch=8
@@ -111,3 +114,57 @@ def test_forgiving_tokenizer_reads_captions_as_before_and_passes_over_strange_si
     unknown = tokenizer.unk_token_id
     for prompt in ("a zebra; quickly", "5 dogs", "chien à gauche d’une voiture", "犬", "🐶"):
         assert unknown not in tokenizer(prompt)["input_ids"]
+
+
+def noise(index: int) -> np.ndarray:
+    return np.random.default_rng(index).integers(0, 256, (32, 32, 3), np.uint8)
+
+
+def test_features_are_the_tokenizers_and_go_on_where_they_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(latents, "CHUNK", 8)
+    monkeypatch.setattr(latents, "BATCH", 4)
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(CONFIG).eval()
+    files = write_latents(tmp_path, noise, 12, tokenizer)
+    assert [file.shape for file in files] == [(8, 8, 4, 4)] * 2
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        wanted = tokenizer.features(to_float(stack([noise(index) for index in range(8, 12)])))
+    np.testing.assert_allclose(files[1][:4], wanted.float().numpy(), atol=2e-3)
+    first, second = (np.array(file) for file in files)
+    (tmp_path / "0001.npy").unlink()
+    untouched = (tmp_path / "0000.npy").stat().st_mtime_ns
+    again = write_latents(tmp_path, noise, 12, tokenizer)
+    assert (tmp_path / "0000.npy").stat().st_mtime_ns == untouched
+    np.testing.assert_array_equal(again[0], first)
+    np.testing.assert_array_equal(again[1], second)
+
+
+def test_lessons_caption_the_picture_whose_features_they_give(monkeypatch):
+    sprite = np.full((24, 24, 4), 255, np.uint8)
+    small = World({(style, name): sprite for style in STYLES for name in CONCEPTS}, STYLES)
+    monkeypatch.setattr(default_model, "world", lambda: small)
+    shown = []
+    monkeypatch.setattr(default_model, "caption", lambda scene, rng: shown.append(scene))
+    numbers = np.arange(16).reshape(2, 8, 1, 1, 1)
+    lessons = default_model.Lessons({"single": list(numbers), "full": list(100 + numbers)}, seed=1)
+    late = default_model.SINGLES_STEPS * default_model.TRANSFORMER.batch_size
+    full = []
+    for index in (*range(100), *range(late, late + 100)):
+        features, _ = lessons(index)
+        stage = "full" if features.item() >= 100 else "single"
+        seed = default_model.LATENT_SEEDS[stage]
+        drawn = small.example(seed, int(features.item()) % 100, size=16, stage=stage)
+        assert shown.pop() == drawn.scene
+        full.append(stage == "full")
+    assert 15 < sum(full[:100]) < 45 and 65 < sum(full[100:]) < 95
+
+
+def test_lessons_word_a_picture_anew(monkeypatch):
+    sprite = np.full((24, 24, 4), 255, np.uint8)
+    small = World({(style, name): sprite for style in STYLES for name in CONCEPTS}, STYLES)
+    monkeypatch.setattr(default_model, "world", lambda: small)
+    one = [np.zeros((1, 1, 1, 1))]
+    lessons = default_model.Lessons({"single": one, "full": one}, seed=1)
+    captions = [lessons(index)[1] for index in range(40)]
+    assert captions == [lessons(index)[1] for index in range(40)]
+    assert len(set(captions)) > 10

@@ -19,7 +19,12 @@ from training import text_encoder
 from training.losses import bit_loss, psnr, reconstruction_loss, token_weights
 from training.run import Run, read_metrics
 from training.self_correction import RandomFlips
-from training.train_tokenizer import TokenizerTraining, decode_straight_through, train_tokenizer
+from training.train_tokenizer import (
+    TokenizerTraining,
+    decode_straight_through,
+    to_float,
+    train_tokenizer,
+)
 from training.train_transformer import (
     TrainingStep,
     TransformerTraining,
@@ -143,6 +148,25 @@ def test_coarse_steps_train_what_the_whole_sequence_has_at_those_scales() -> Non
     assert whole.per_token_BL.shape == (2, 5) and coarse.per_token_BL.shape == (2, 1)
     torch.testing.assert_close(coarse.per_token_BL, whole.per_token_BL[:, :1], atol=2e-3, rtol=0)
     assert coarse.loss.item() == pytest.approx(coarse.per_token_BL.mean().item())
+
+
+def test_known_features_train_as_their_pictures_do() -> None:
+    torch.manual_seed(0)
+    settings = transformer_settings()
+    text = text_encoder.train_tokenizer(["a red apple", "two blue cars"] * 20, 60, 16)
+    transformer = InfinityTransformer(settings.model)
+    transformer.init_weights(torch.Generator().manual_seed(0))
+    tokenizer = Tokenizer(TOKENIZER)
+    loss_of = TrainingStep(
+        settings, tokenizer, transformer, build_text_encoder(settings, text), text
+    )
+    pictures, captions = collate([example(0), example(1)])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        features = tokenizer.features(to_float(pictures)).float().numpy()
+    kept = collate(list(zip(features, captions, strict=True)))
+    known = loss_of(*kept, torch.Generator(), corrupt=False)
+    drawn = loss_of(pictures, captions, torch.Generator(), corrupt=False)
+    assert torch.equal(known.per_token_BL, drawn.per_token_BL)
 
 
 def test_run_refuses_another_configuration_and_allows_a_longer_one(tmp_path: Path) -> None:
