@@ -271,10 +271,11 @@ def write_model(folder: Path) -> None:
         logger.info("with the sharpened decoder")
     transformer = InfinityTransformer(TRANSFORMER.model)
     state = newest("transformer")
-    transformer.load_state_dict(state["transformer"])
+    averages = state["averages"]
+    transformer.load_state_dict(averages[0])
     text_tokenizer = text_step()
     text_model = build_text_encoder(TRANSFORMER, text_tokenizer)
-    text_model.load_state_dict(state["text_encoder"])
+    text_model.load_state_dict(averages[1])
     text_encoder.forgive(text_tokenizer)
     text_encoder.save(text_model.bfloat16(), text_tokenizer, RUNS / "text_encoder")
     save_model(

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
@@ -52,6 +53,8 @@ class TransformerTraining:
         cooldown: share of the steps over which the learning rate falls linearly to zero at the end.
         text_dropout: share of samples trained without their caption, for guidance.
         flip_strength, flip_scales: self-correction, see :class:`RandomFlips`.
+        averaging: decay of the moving average of the weights, which is what is validated, returned
+            and exported; it grows to this from the first steps on.
         compiled: compile the blocks (needs a C++ compiler): a step takes about 3/4 of the time.
         coarse_steps: steps at the start that train only the first ``coarse_scales`` scales. What a
             thing is shows there, and without the last scale a step takes half the time.
@@ -70,6 +73,7 @@ class TransformerTraining:
     text_dropout: float = 0.1
     flip_strength: float = 0.2
     flip_scales: int = 100
+    averaging: float = 0.998
     compiled: bool = False
     coarse_steps: int = 0
     coarse_scales: int = 6
@@ -99,6 +103,17 @@ def build_text_encoder(
     return text_encoder.build_encoder(
         len(tokenizer), config.model.text_width, config.text_layers, config.text_heads
     )
+
+
+class Averaged(AveragedModel):
+    """A moving average of a model's weights, short at first so that it does not lag."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+            kept = min(decay, (1 + steps.item()) / (10 + steps.item()))
+            torch._foreach_lerp_(averaged, current, 1 - kept)
+
+        super().__init__(model, multi_avg_fn=update)
 
 
 class TrainingStep:
@@ -191,14 +206,21 @@ def train_transformer(
         config.learning_rate,
         config.weight_decay,
     )
+    averages = [Averaged(model, config.averaging) for model in (transformer, text_model)]
     step = 0
     if (state := run.resume()) is not None:
         transformer.load_state_dict(state["transformer"])
         text_model.load_state_dict(state["text_encoder"])
+        for average, saved in zip(averages, state["averages"], strict=True):
+            average.module.load_state_dict(saved)
+            average.n_averaged.fill_(state["step"])
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         step = state["step"]
     loss_of = TrainingStep(config, tokenizer, transformer, text_model, text_tokenizer, loss)
+    shown = TrainingStep(
+        config, tokenizer, averages[0].module, averages[1].module, text_tokenizer, loss
+    )
     if config.compiled:
         for block in transformer.blocks:
             block.compile()
@@ -227,6 +249,8 @@ def train_transformer(
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
+        for average, model in zip(averages, (transformer, text_model), strict=True):
+            average.update_parameters(model)
         step += 1
         if step % 10 == 0:
             run.log(
@@ -238,18 +262,18 @@ def train_transformer(
             )
             started = time.monotonic()
         if step % config.save_every == 0 or step == config.steps:
-            with torch.compiler.set_stance("force_eager"):
-                run.log(step, **validate(loss_of, held_out))
+            run.log(step, **validate(shown, held_out))
             run.save(
                 {
                     "step": step,
                     "transformer": transformer.state_dict(),
                     "text_encoder": text_model.state_dict(),
+                    "averages": [average.module.state_dict() for average in averages],
                     "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 }
             )
             started = time.monotonic()
-    return transformer, text_model
+    return averages[0].module, averages[1].module
 
 
 @torch.no_grad()
