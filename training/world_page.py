@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from infinity.errors import InfinityError, RequestError
 from infinity.pipeline import InfinityPipeline
+from infinity.ui.world_panel import THUMBNAILS, TILES_A_ROW
 from infinity.vocabulary import Vocabulary
 from training.evaluate import draw
 from training.exam.questions import a
@@ -29,7 +30,7 @@ SEED = 0
 BACKGROUND = "on a light blue background"
 IN_PLACES, IN_COLOURS, IN_STYLES, ON_COLOURS = "penguin", "car", "fox", "smiley"
 """What stands for places, colours, styles and backgrounds."""
-SHOWN, TILE, LABEL, COLUMNS, TILES_A_ROW = 96, 64, 18, 8, 16
+SHOWN, TILE, LABEL, COLUMNS = 96, 64, 18, 8
 
 Sections = dict[str, dict[str, str]]
 """Title -> word -> prompt."""
@@ -150,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="default", help="registry name or folder")
     parser.add_argument("--docs", type=Path, default=Path("docs"))
-    parser.add_argument("--assets", type=Path, default=Path("assets/world"))
+    parser.add_argument("--assets", type=Path, default=THUMBNAILS)
     arguments = parser.parse_args()
     torch.set_flush_denormal(True)
     try:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
+from pathlib import Path
 
+from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER
 from infinity.spec import ModelSpec
+
+THUMBNAILS = DEFAULT_MODEL_FOLDER.parent / "world"
+"""Written by ``python -m training.world_page``."""
+TILES_A_ROW, SHOWN = 16, 36
 
 WILDCARDS = (
     "<p>Wildcards: <code>a {red|blue} car</code> draws one or the other, as each picture’s seed "
@@ -17,8 +27,38 @@ ANYTHING = (
 )
 
 
+@dataclass(frozen=True)
+class Tiles:
+    """Small pictures of words: a sheet's address, and the number of each word's tile on it."""
+
+    address: str
+    numbers: Mapping[str, int]
+
+    def html(self, word: str) -> str:
+        """The word's tile, nothing if it has none."""
+        if word not in self.numbers:
+            return ""
+        row, column = divmod(self.numbers[word], TILES_A_ROW)
+        place = f"background-position:-{column * SHOWN}px -{row * SHOWN}px"
+        return f'<span class="tile" style="{place}"></span>'
+
+
+NO_TILES = Tiles("", {})
+
+
+@lru_cache(maxsize=2)
+def read_tiles(folder: Path = THUMBNAILS) -> Tiles:
+    """The tiles in a folder; none where there is no such folder."""
+    if not (folder / "thumbnails.json").is_file():
+        return NO_TILES
+    sheet = base64.b64encode((folder / "thumbnails.webp").read_bytes()).decode("ascii")
+    numbers = json.loads((folder / "thumbnails.json").read_text(encoding="utf-8"))
+    return Tiles(f"data:image/webp;base64,{sheet}", numbers)
+
+
 def world_html(spec: ModelSpec) -> str:
     """The words of a small world by kind; for any other model, how to write to it."""
+    tiles = read_tiles() if spec.name == DEFAULT_MODEL else NO_TILES
     vocabulary = spec.vocabulary
     if vocabulary is None:
         return f'<div class="world">{ANYTHING}{WILDCARDS}</div>'
@@ -31,26 +71,36 @@ def world_html(spec: ModelSpec) -> str:
     ]
     for kind, names in vocabulary.objects.items():
         also = {name: ", ".join(vocabulary.synonyms.get(name, ())) for name in names}
-        parts.append(_section(kind.capitalize(), (_word(name, also[name]) for name in names)))
+        parts.append(
+            _section(kind.capitalize(), (_word(name, also[name], tiles) for name in names))
+        )
     scenes = vocabulary.scenes.items()
     parts.append(
-        _section("Places", (_word(phrases[0], ", ".join(phrases[1:])) for _, phrases in scenes))
+        _section(
+            "Places",
+            (_word(phrases[0], ", ".join(phrases[1:]), tiles, name) for name, phrases in scenes),
+        )
     )
     parts.append(_section("Colours", (_colour(name) for name in vocabulary.colours)))
-    styles = vocabulary.styles.values()
+    styles = vocabulary.styles.items()
     parts.append(
-        _section("Styles", (_word(phrases[0], ", ".join(phrases[1:])) for phrases in styles))
+        _section(
+            "Styles",
+            (_word(phrases[0], ", ".join(phrases[1:]), tiles, name) for name, phrases in styles),
+        )
     )
-    return f'<div class="world">{"".join(parts)}{WILDCARDS}</div>'
+    sheet = f' style="--tiles:url({tiles.address})"' if tiles.numbers else ""
+    return f'<div class="world"{sheet}>{"".join(parts)}{WILDCARDS}</div>'
 
 
 def _section(title: str, items: Iterable[str]) -> str:
     return f"<h3>{escape(title)}</h3><ul>{''.join(items)}</ul>"
 
 
-def _word(word: str, also: str) -> str:
+def _word(word: str, also: str, tiles: Tiles, name: str | None = None) -> str:
+    """A word, its tile (the one of ``name``, if another) before it, its synonyms as a hint."""
     hint = f' title="also: {escape(also, quote=True)}"' if also else ""
-    return f"<li{hint}>{escape(word)}</li>"
+    return f"<li{hint}>{tiles.html(name or word)}{escape(word)}</li>"
 
 
 def _colour(name: str) -> str:

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from infinity.errors import RequestError
+from infinity.ui.world_panel import TILES_A_ROW
 from infinity.vocabulary import Vocabulary
 from tests.tiny import SPEC, tiny_pipeline
-from training.world_page import TILE, TILES_A_ROW, sections, write
+from training.world_page import TILE, sections, write
 
 WORLD = Vocabulary(
     objects={"animal": ("dog", "owl"), "food": ("apple",)},

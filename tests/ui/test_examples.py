@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
+from functools import partial
 
 from PIL import Image
 
-from infinity.registry import DEFAULT_MODEL_FOLDER
+from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER
 from infinity.request import GenerationRequest
 from infinity.spec import read_spec
+from infinity.ui import world_panel
 from infinity.ui.examples import Example, read_examples
 from infinity.ui.world_panel import world_html
 from tests.tiny import tiny_pipeline
@@ -62,3 +65,14 @@ def test_known_words_are_listed_and_escaped():
     assert "{red|blue}" in html
     assert "<b>" not in world_html(replace(make_spec("x", "X"), vocabulary=risky))
     assert "pictures of all kinds" in world_html(make_spec("x", "X"))
+
+
+def test_default_models_words_have_their_tiles(tmp_path, monkeypatch):
+    (tmp_path / "thumbnails.json").write_text(json.dumps({"dog": 0, "cartoon": 17}))
+    (tmp_path / "thumbnails.webp").write_bytes(b"\0")
+    monkeypatch.setattr(world_panel, "read_tiles", partial(world_panel.read_tiles, tmp_path))
+    html = world_html(replace(make_spec(DEFAULT_MODEL, "X"), vocabulary=WORLD))
+    assert "--tiles:url(data:image/webp;base64,AA==)" in html
+    assert 'background-position:-0px -0px"></span>dog</li>' in html
+    assert 'background-position:-36px -36px"></span>cartoon style</li>' in html
+    assert "tile" not in world_html(replace(make_spec("x", "X"), vocabulary=WORLD))
