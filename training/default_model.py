@@ -83,13 +83,13 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=12_000,
+    steps=24_000,
     batch_size=24,
     learning_rate=3e-3,
     compiled=True,
-    coarse_steps=6000,
+    coarse_steps=9000,
 )
-SINGLES_STEPS = 3000
+SINGLES_STEPS = 2500
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
 EXAM_SEEDS, QUIZ_EACH = 4, 6
