@@ -40,12 +40,12 @@ from training.exam.questions import EXAM
 from training.exam.train import JudgeTraining, train_judge
 from training.hours import counted, read_seconds, spent_seconds
 from training.latents import write_latents
+from training.lessons import HELD_OUT_SEED, TRAIN_SEED, Lessons, held_out, still
 from training.plots import plot_curves
 from training.run import read_checkpoint, read_metrics
 from training.sharpen import put_sharpened, sharpen
 from training.train_tokenizer import TokenizerTraining, train_tokenizer
 from training.train_transformer import (
-    Example,
     TransformerTraining,
     build_text_encoder,
     train_transformer,
@@ -64,8 +64,7 @@ RUNS = Path("runs/default")
 ATTRIBUTION = Path(__file__).parent / "world" / "ATTRIBUTION.md"
 SIZE = 192
 SCALES = tuple((side, side) for side in (1, 2, 3, 4, 6, 9, 12))
-TRAIN_SEED, HELD_OUT_SEED, HELD_OUT = 1, 2, 128
-LATENT_SEEDS: dict[Stage, int] = {"single": 3, "full": 4}
+HELD_OUT = 128
 LATENTS: dict[Stage, int] = {"single": 20_480, "full": 40_960}
 
 
@@ -152,52 +151,14 @@ def text_step() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def still(index: int, *, stage: Stage) -> np.ndarray:
-    """uint8 (192, 192, 3): a picture whose features are kept."""
-    return world().example(LATENT_SEEDS[stage], index, size=SIZE, stage=stage).image
-
-
 def latents_step() -> dict[Stage, list[np.ndarray]]:
     """Features of the pictures that the transformer learns from, of this tokenizer."""
     folder = RUNS / "latents" / str(newest("tokenizer")["step"])
     tokenizer = trained_tokenizer()
     return {
-        stage: write_latents(folder / stage, partial(still, stage=stage), count, tokenizer)
+        stage: write_latents(folder / stage, partial(still, world(), SIZE, stage), count, tokenizer)
         for stage, count in LATENTS.items()
     }
-
-
-class Lessons:
-    """Training examples: kept features, each time with another caption.
-
-    Mostly one object a picture at first; later mostly the full grammar.
-    """
-
-    def __init__(self, latents: dict[Stage, list[np.ndarray]], seed: int) -> None:
-        self.latents, self.seed = latents, seed
-
-    def __call__(self, index: int) -> Example:
-        rng = np.random.default_rng((self.seed, index))
-        early = index < SINGLES_STEPS * TRANSFORMER.batch_size
-        stage: Stage = "full" if rng.random() < (0.3 if early else 0.8) else "single"
-        files = self.latents[stage]
-        which, row = divmod(int(rng.integers(len(files) * len(files[0]))), len(files[0]))
-        scene = sample_scene(
-            np.random.default_rng((LATENT_SEEDS[stage], which * len(files[0]) + row)),
-            concepts=world().concepts,
-            styles=world().styles,
-            stage=stage,
-            split="train",
-        )
-        return files[which][row].astype(np.float32), caption(scene, rng)
-
-
-def held_out(index: int) -> Example:
-    """A picture and caption that no training has."""
-    drawn = world().example(
-        HELD_OUT_SEED, index, size=SIZE, stage="full" if index % 5 else "single"
-    )
-    return drawn.image, drawn.caption
 
 
 def transformer_step() -> tuple[InfinityTransformer, T5EncoderModel]:
@@ -205,8 +166,8 @@ def transformer_step() -> tuple[InfinityTransformer, T5EncoderModel]:
         TRANSFORMER,
         trained_tokenizer(),
         text_step(),
-        Lessons(latents_step(), TRAIN_SEED),
-        [held_out(index) for index in range(HELD_OUT)],
+        Lessons(world(), latents_step(), early=SINGLES_STEPS * TRANSFORMER.batch_size),
+        [held_out(world(), SIZE, index) for index in range(HELD_OUT)],
         RUNS / "transformer",
     )
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
@@ -105,15 +105,12 @@ def build_text_encoder(
     )
 
 
-class Averaged(AveragedModel):
-    """A moving average of a model's weights, short at first so that it does not lag."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-            kept = min(decay, (1 + steps.item()) / (10 + steps.item()))
-            torch._foreach_lerp_(averaged, current, 1 - kept)
-
-        super().__init__(model, multi_avg_fn=update)
+@torch.no_grad()
+def average_(averaged: nn.Module, current: nn.Module, step: int, decay: float) -> None:
+    """Move the averaged weights towards the current ones; fast at first, so as not to lag."""
+    kept = min(decay, (1 + step) / (10 + step))
+    for mean, weight in zip(averaged.parameters(), current.parameters(), strict=True):
+        mean.lerp_(weight, 1 - kept)
 
 
 class TrainingStep:
@@ -206,21 +203,19 @@ def train_transformer(
         config.learning_rate,
         config.weight_decay,
     )
-    averages = [Averaged(model, config.averaging) for model in (transformer, text_model)]
+    shown = deepcopy(transformer).requires_grad_(False)
+    shown_text = deepcopy(text_model).requires_grad_(False)
     step = 0
     if (state := run.resume()) is not None:
         transformer.load_state_dict(state["transformer"])
         text_model.load_state_dict(state["text_encoder"])
-        for average, saved in zip(averages, state["averages"], strict=True):
-            average.module.load_state_dict(saved)
-            average.n_averaged.fill_(state["step"])
+        for average, saved in zip((shown, shown_text), state["averages"], strict=True):
+            average.load_state_dict(saved)
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         step = state["step"]
     loss_of = TrainingStep(config, tokenizer, transformer, text_model, text_tokenizer, loss)
-    shown = TrainingStep(
-        config, tokenizer, averages[0].module, averages[1].module, text_tokenizer, loss
-    )
+    shown_loss_of = TrainingStep(config, tokenizer, shown, shown_text, text_tokenizer, loss)
     if config.compiled:
         for block in transformer.blocks:
             block.compile()
@@ -249,8 +244,8 @@ def train_transformer(
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        for average, model in zip(averages, (transformer, text_model), strict=True):
-            average.update_parameters(model)
+        average_(shown, transformer, step, config.averaging)
+        average_(shown_text, text_model, step, config.averaging)
         step += 1
         if step % 10 == 0:
             run.log(
@@ -262,18 +257,18 @@ def train_transformer(
             )
             started = time.monotonic()
         if step % config.save_every == 0 or step == config.steps:
-            run.log(step, **validate(shown, held_out))
+            run.log(step, **validate(shown_loss_of, held_out))
             run.save(
                 {
                     "step": step,
                     "transformer": transformer.state_dict(),
                     "text_encoder": text_model.state_dict(),
-                    "averages": [average.module.state_dict() for average in averages],
+                    "averages": [shown.state_dict(), shown_text.state_dict()],
                     "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 }
             )
             started = time.monotonic()
-    return averages[0].module, averages[1].module
+    return shown, shown_text
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """What a model of the small world knows, drawn by the model itself: a docs page and thumbnails.
 
 ``python -m training.world_page`` writes ``docs/world.md`` with its pictures under ``docs/images/world``,
-and ``assets/world/thumbnails.webp`` with ``thumbnails.json`` (word -> number of its tile, row by row)
+and ``assets/world/thumbnails.webp`` with ``thumbnails.json`` (columns, and the words row by row)
 for the page. Every picture is drawn with the same seed; nothing is picked.
 """
 
@@ -18,7 +18,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from infinity.errors import InfinityError, RequestError
 from infinity.pipeline import InfinityPipeline
-from infinity.ui.world_panel import THUMBNAILS, TILES_A_ROW
 from infinity.vocabulary import Vocabulary
 from training.evaluate import draw
 from training.exam.questions import a
@@ -30,7 +29,7 @@ SEED = 0
 BACKGROUND = "on a light blue background"
 IN_PLACES, IN_COLOURS, IN_STYLES, ON_COLOURS = "penguin", "car", "fox", "smiley"
 """What stands for places, colours, styles and backgrounds."""
-SHOWN, TILE, LABEL, COLUMNS = 96, 64, 18, 8
+SHOWN, TILE, LABEL, COLUMNS, TILES_A_ROW = 96, 64, 18, 8, 16
 
 Sections = dict[str, dict[str, str]]
 """Title -> word -> prompt."""
@@ -142,8 +141,8 @@ def write(pipeline: InfinityPipeline, docs: Path, assets: Path) -> None:
         if title not in ("colours", "backgrounds"):
             small |= pictures
     tiles(list(small.values())).save(assets / "thumbnails.webp", quality=80)
-    numbers = {word: number for number, word in enumerate(small)}
-    (assets / "thumbnails.json").write_text(json.dumps(numbers, indent=0) + "\n")
+    listed = {"columns": TILES_A_ROW, "words": list(small)}
+    (assets / "thumbnails.json").write_text(json.dumps(listed, indent=0) + "\n")
     (docs / "world.md").write_text(page(vocabulary, list(wanted), "images/world"), encoding="utf-8")
 
 
@@ -151,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="default", help="registry name or folder")
     parser.add_argument("--docs", type=Path, default=Path("docs"))
-    parser.add_argument("--assets", type=Path, default=THUMBNAILS)
+    parser.add_argument("--assets", type=Path, default=Path("assets/world"))
     arguments = parser.parse_args()
     torch.set_flush_denormal(True)
     try:

@@ -15,7 +15,8 @@ from infinity.spec import ModelSpec
 
 THUMBNAILS = DEFAULT_MODEL_FOLDER.parent / "world"
 """Written by ``python -m training.world_page``."""
-TILES_A_ROW, SHOWN = 16, 36
+SHOWN = 36
+"""Side of a tile in CSS pixels."""
 
 WILDCARDS = (
     "<p>Wildcards: <code>a {red|blue} car</code> draws one or the other, as each picture’s seed "
@@ -29,21 +30,22 @@ ANYTHING = (
 
 @dataclass(frozen=True)
 class Tiles:
-    """Small pictures of words: a sheet's address, and the number of each word's tile on it."""
+    """Small pictures of words on one sheet: its address, its columns, the number of each word's tile."""
 
     address: str
+    columns: int
     numbers: Mapping[str, int]
 
     def html(self, word: str) -> str:
         """The word's tile, nothing if it has none."""
         if word not in self.numbers:
             return ""
-        row, column = divmod(self.numbers[word], TILES_A_ROW)
+        row, column = divmod(self.numbers[word], self.columns)
         place = f"background-position:-{column * SHOWN}px -{row * SHOWN}px"
         return f'<span class="tile" style="{place}"></span>'
 
 
-NO_TILES = Tiles("", {})
+NO_TILES = Tiles("", 1, {})
 
 
 @lru_cache(maxsize=2)
@@ -52,8 +54,9 @@ def read_tiles(folder: Path = THUMBNAILS) -> Tiles:
     if not (folder / "thumbnails.json").is_file():
         return NO_TILES
     sheet = base64.b64encode((folder / "thumbnails.webp").read_bytes()).decode("ascii")
-    numbers = json.loads((folder / "thumbnails.json").read_text(encoding="utf-8"))
-    return Tiles(f"data:image/webp;base64,{sheet}", numbers)
+    listed = json.loads((folder / "thumbnails.json").read_text(encoding="utf-8"))
+    numbers = {word: number for number, word in enumerate(listed["words"])}
+    return Tiles(f"data:image/webp;base64,{sheet}", listed["columns"], numbers)
 
 
 def world_html(spec: ModelSpec) -> str:
@@ -89,7 +92,8 @@ def world_html(spec: ModelSpec) -> str:
             (_word(phrases[0], ", ".join(phrases[1:]), tiles, name) for name, phrases in styles),
         )
     )
-    sheet = f' style="--tiles:url({tiles.address})"' if tiles.numbers else ""
+    width = tiles.columns * SHOWN
+    sheet = f' style="--tiles:url({tiles.address}) 0 0 / {width}px auto"' if tiles.numbers else ""
     return f'<div class="world"{sheet}>{"".join(parts)}{WILDCARDS}</div>'
 
 

@@ -11,7 +11,7 @@ from infinity.config import TokenizerConfig
 from infinity.errors import CheckpointError
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
-from training import default_model, hours, latents, text_encoder
+from training import default_model, hours, latents, lessons, text_encoder
 from training.engine.checkpoints import read_state
 from training.latents import write_latents
 from training.run import Run
@@ -139,32 +139,32 @@ def test_features_are_the_tokenizers_and_go_on_where_they_stopped(tmp_path, monk
     np.testing.assert_array_equal(again[1], second)
 
 
-def test_lessons_caption_the_picture_whose_features_they_give(monkeypatch):
+def small_world() -> World:
     sprite = np.full((24, 24, 4), 255, np.uint8)
-    small = World({(style, name): sprite for style in STYLES for name in CONCEPTS}, STYLES)
-    monkeypatch.setattr(default_model, "world", lambda: small)
+    return World({(style, name): sprite for style in STYLES for name in CONCEPTS}, STYLES)
+
+
+def test_lessons_caption_the_picture_whose_features_they_give(monkeypatch):
+    world = small_world()
     shown = []
-    monkeypatch.setattr(default_model, "caption", lambda scene, rng: shown.append(scene))
+    monkeypatch.setattr(lessons, "caption", lambda scene, rng: shown.append(scene))
     numbers = np.arange(16).reshape(2, 8, 1, 1, 1)
-    lessons = default_model.Lessons({"single": list(numbers), "full": list(100 + numbers)}, seed=1)
-    late = default_model.SINGLES_STEPS * default_model.TRANSFORMER.batch_size
+    kept = {"single": list(numbers), "full": list(100 + numbers)}
+    example = lessons.Lessons(world, kept, early=1000)
     full = []
-    for index in (*range(100), *range(late, late + 100)):
-        features, _ = lessons(index)
+    for index in (*range(100), *range(1000, 1100)):
+        features, _ = example(index)
         stage = "full" if features.item() >= 100 else "single"
-        seed = default_model.LATENT_SEEDS[stage]
-        drawn = small.example(seed, int(features.item()) % 100, size=16, stage=stage)
+        seed = lessons.PICTURE_SEEDS[stage]
+        drawn = world.example(seed, int(features.item()) % 100, size=16, stage=stage)
         assert shown.pop() == drawn.scene
         full.append(stage == "full")
     assert 15 < sum(full[:100]) < 45 and 65 < sum(full[100:]) < 95
 
 
-def test_lessons_word_a_picture_anew(monkeypatch):
-    sprite = np.full((24, 24, 4), 255, np.uint8)
-    small = World({(style, name): sprite for style in STYLES for name in CONCEPTS}, STYLES)
-    monkeypatch.setattr(default_model, "world", lambda: small)
+def test_lessons_word_a_picture_anew():
     one = [np.zeros((1, 1, 1, 1))]
-    lessons = default_model.Lessons({"single": one, "full": one}, seed=1)
-    captions = [lessons(index)[1] for index in range(40)]
-    assert captions == [lessons(index)[1] for index in range(40)]
+    example = lessons.Lessons(small_world(), {"single": one, "full": one}, early=10)
+    captions = [example(index)[1] for index in range(40)]
+    assert captions == [example(index)[1] for index in range(40)]
     assert len(set(captions)) > 10

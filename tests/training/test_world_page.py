@@ -7,10 +7,9 @@ import pytest
 from PIL import Image
 
 from infinity.errors import RequestError
-from infinity.ui.world_panel import TILES_A_ROW
 from infinity.vocabulary import Vocabulary
 from tests.tiny import SPEC, tiny_pipeline
-from training.world_page import TILE, sections, write
+from training.world_page import TILE, TILES_A_ROW, sections, write
 
 WORLD = Vocabulary(
     objects={"animal": ("dog", "owl"), "food": ("apple",)},
@@ -37,8 +36,8 @@ def test_page_names_synonyms_and_numbers_the_tiles(tmp_path):
     for title in sections(WORLD):
         assert f"images/world/{title}.webp" in text
         assert (tmp_path / "docs" / "images" / "world" / f"{title}.webp").exists()
-    numbers = json.loads((tmp_path / "assets" / "thumbnails.json").read_text())
-    assert numbers == {"dog": 0, "owl": 1, "apple": 2, "snow": 3, "3d": 4}
+    listed = json.loads((tmp_path / "assets" / "thumbnails.json").read_text())
+    assert listed == {"columns": TILES_A_ROW, "words": ["dog", "owl", "apple", "snow", "3d"]}
     assert Image.open(tmp_path / "assets" / "thumbnails.webp").size == (TILES_A_ROW * TILE, TILE)
 
 

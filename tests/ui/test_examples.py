@@ -68,11 +68,13 @@ def test_known_words_are_listed_and_escaped():
 
 
 def test_default_models_words_have_their_tiles(tmp_path, monkeypatch):
-    (tmp_path / "thumbnails.json").write_text(json.dumps({"dog": 0, "cartoon": 17}))
+    (tmp_path / "thumbnails.json").write_text(
+        json.dumps({"columns": 2, "words": ["dog", "b", "c", "cartoon"]})
+    )
     (tmp_path / "thumbnails.webp").write_bytes(b"\0")
     monkeypatch.setattr(world_panel, "read_tiles", partial(world_panel.read_tiles, tmp_path))
     html = world_html(replace(make_spec(DEFAULT_MODEL, "X"), vocabulary=WORLD))
-    assert "--tiles:url(data:image/webp;base64,AA==)" in html
+    assert "--tiles:url(data:image/webp;base64,AA==) 0 0 / 72px auto" in html
     assert 'background-position:-0px -0px"></span>dog</li>' in html
     assert 'background-position:-36px -36px"></span>cartoon style</li>' in html
     assert "tile" not in world_html(replace(make_spec("x", "X"), vocabulary=WORLD))
