@@ -55,6 +55,8 @@ def test_finished_run_is_scrubbed_with_slider_and_keys_and_asks_the_server_nothi
     ask(page)
     finished(page)
     page.locator(".strip .fact").filter(has_not_text="rough").wait_for()
+    page.get_by_role("link", name="Download PNG").wait_for()
+    page.wait_for_function("[...document.images].every(image => image.complete)")
     page.wait_for_timeout(500)
     requests = []
     page.on("request", lambda request: requests.append(request.url))
