@@ -231,12 +231,11 @@ def write_model(folder: Path) -> None:
     if put_sharpened(tokenizer, RUNS / "decoder"):
         logger.info("with the sharpened decoder")
     transformer = InfinityTransformer(TRANSFORMER.model)
-    state = newest("transformer")
-    averages = state["averages"]
-    transformer.load_state_dict(averages[0])
+    weights, text_weights = newest("transformer")["averages"]
+    transformer.load_state_dict(weights)
     text_tokenizer = text_step()
     text_model = build_text_encoder(TRANSFORMER, text_tokenizer)
-    text_model.load_state_dict(averages[1])
+    text_model.load_state_dict(text_weights)
     text_encoder.forgive(text_tokenizer)
     text_encoder.save(text_model.bfloat16(), text_tokenizer, RUNS / "text_encoder")
     save_model(

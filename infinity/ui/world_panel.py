@@ -77,21 +77,9 @@ def world_html(spec: ModelSpec) -> str:
         parts.append(
             _section(kind.capitalize(), (_word(name, also[name], tiles) for name in names))
         )
-    scenes = vocabulary.scenes.items()
-    parts.append(
-        _section(
-            "Places",
-            (_word(phrases[0], ", ".join(phrases[1:]), tiles, name) for name, phrases in scenes),
-        )
-    )
+    parts.append(_phrases("Places", vocabulary.scenes, tiles))
     parts.append(_section("Colours", (_colour(name) for name in vocabulary.colours)))
-    styles = vocabulary.styles.items()
-    parts.append(
-        _section(
-            "Styles",
-            (_word(phrases[0], ", ".join(phrases[1:]), tiles, name) for name, phrases in styles),
-        )
-    )
+    parts.append(_phrases("Styles", vocabulary.styles, tiles))
     width = tiles.columns * SHOWN
     sheet = f' style="--tiles:url({tiles.address}) 0 0 / {width}px auto"' if tiles.numbers else ""
     return f'<div class="world"{sheet}>{"".join(parts)}{WILDCARDS}</div>'
@@ -99,6 +87,12 @@ def world_html(spec: ModelSpec) -> str:
 
 def _section(title: str, items: Iterable[str]) -> str:
     return f"<h3>{escape(title)}</h3><ul>{''.join(items)}</ul>"
+
+
+def _phrases(title: str, named: Mapping[str, tuple[str, ...]], tiles: Tiles) -> str:
+    """A section of what goes by phrases, the first of which is shown."""
+    words = (_word(first, ", ".join(also), tiles, name) for name, (first, *also) in named.items())
+    return _section(title, words)
 
 
 def _word(word: str, also: str, tiles: Tiles, name: str | None = None) -> str:

@@ -134,14 +134,18 @@ def test_resumed_transformer_training_equals_an_uninterrupted_run(
     assert curves == [m["validation_loss"] for m in read_metrics(tmp_path / "parts") if len(m) > 4]
 
 
-def test_coarse_steps_train_what_the_whole_sequence_has_at_those_scales() -> None:
+def training_step() -> TrainingStep:
     torch.manual_seed(0)
     settings = transformer_settings()
     text = text_encoder.train_tokenizer(["a red apple", "two blue cars"] * 20, 60, 16)
     transformer = InfinityTransformer(settings.model)
     transformer.init_weights(torch.Generator().manual_seed(0))
     text_model = build_text_encoder(settings, text)
-    loss_of = TrainingStep(settings, Tokenizer(TOKENIZER), transformer, text_model, text)
+    return TrainingStep(settings, Tokenizer(TOKENIZER), transformer, text_model, text)
+
+
+def test_coarse_steps_train_what_the_whole_sequence_has_at_those_scales() -> None:
+    loss_of = training_step()
     batch = collate([example(0), example(1)])
     whole = loss_of(*batch, torch.Generator(), corrupt=False)
     coarse = loss_of(*batch, torch.Generator(), corrupt=False, scales=1)
@@ -151,18 +155,10 @@ def test_coarse_steps_train_what_the_whole_sequence_has_at_those_scales() -> Non
 
 
 def test_known_features_train_as_their_pictures_do() -> None:
-    torch.manual_seed(0)
-    settings = transformer_settings()
-    text = text_encoder.train_tokenizer(["a red apple", "two blue cars"] * 20, 60, 16)
-    transformer = InfinityTransformer(settings.model)
-    transformer.init_weights(torch.Generator().manual_seed(0))
-    tokenizer = Tokenizer(TOKENIZER)
-    loss_of = TrainingStep(
-        settings, tokenizer, transformer, build_text_encoder(settings, text), text
-    )
+    loss_of = training_step()
     pictures, captions = collate([example(0), example(1)])
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        features = tokenizer.features(to_float(pictures)).float().numpy()
+        features = loss_of.tokenizer.features(to_float(pictures)).float().numpy()
     kept = collate(list(zip(features, captions, strict=True)))
     known = loss_of(*kept, torch.Generator(), corrupt=False)
     drawn = loss_of(pictures, captions, torch.Generator(), corrupt=False)
