@@ -10,6 +10,9 @@ from typing import Any, Literal, Self
 
 from infinity.errors import CheckpointError
 
+REFINE_PATCH = 4
+"""Pixels on each side of the patches that a tokenizer's refinement works on."""
+
 
 class Config:
     """Dict round trip shared by the configurations below."""
@@ -50,6 +53,9 @@ class TokenizerConfig(Config):
         patchify: a transformer token is a 2x2 patch of latents (released 8B) instead of one latent.
         stem_patch: pixels folded into channels before the first convolution and unfolded after the
             last (1 in all released tokenizers); makes small CPU models cheap.
+        refine_blocks, refine_channels: residual blocks that correct the decoded picture on patches
+            of 4x4 pixels, for the sharp edges that unfolding a large stem_patch cannot place; 0
+            blocks in all released tokenizers.
     """
 
     bits: int
@@ -58,10 +64,20 @@ class TokenizerConfig(Config):
     num_res_blocks: int = 2
     patchify: bool = False
     stem_patch: int = 1
+    refine_blocks: int = 0
+    refine_channels: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("bits", "base_channels", "num_res_blocks", "stem_patch"):
+        for name in ("bits", "base_channels", "num_res_blocks", "stem_patch", "refine_channels"):
             self._require(name)
+        self._require("refine_blocks", 0)
+        if self.refine_blocks and self.stem_patch % REFINE_PATCH:
+            raise CheckpointError(
+                f"TokenizerConfig: refine_blocks need a stem_patch that is a multiple of "
+                f"{REFINE_PATCH}, not {self.stem_patch}."
+            )
+        if self.refine_blocks:
+            self.norm_groups(self.refine_channels)
         if not self.channel_multipliers or any(
             not isinstance(m, int) or m < 1 for m in self.channel_multipliers
         ):

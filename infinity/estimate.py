@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 
 from infinity.checkpoints.fit import stays_float32
-from infinity.config import TokenizerConfig, TransformerConfig
+from infinity.config import REFINE_PATCH, TokenizerConfig, TransformerConfig
 from infinity.generation.guidance import guided_length
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import GenerationRequest
@@ -146,6 +146,8 @@ def _map_elements(config: TokenizerConfig, schedule: ScaleSchedule) -> Iterator[
         scale = 2 ** (len(channels) - 1 - level)
         wide = max(channels[min(level + 1, len(channels) - 1)], channels[level])
         yield wide * height * width * scale**2
+    if config.refine_blocks:
+        yield config.refine_channels * height * width * (config.stride // REFINE_PATCH) ** 2
 
 
 def _token_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:

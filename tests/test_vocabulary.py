@@ -103,4 +103,5 @@ def test_shipped_model_knows_its_own_examples():
     vocabulary = read_spec(DEFAULT_MODEL_FOLDER).vocabulary
     assert vocabulary is not None
     assert vocabulary.unknown("a red apple on a sandy beach, 3d style") == {}
+    assert vocabulary.unknown("three octopuses left of a robot, cartoon style") == {}
     assert vocabulary.unknown("a zeppelin") == {"zeppelin": None}

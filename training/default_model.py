@@ -43,7 +43,7 @@ from training.latents import write_latents
 from training.lessons import HELD_OUT_SEED, TRAIN_SEED, Lessons, held_out, still
 from training.plots import plot_curves
 from training.run import read_checkpoint, read_metrics
-from training.sharpen import put_sharpened, sharpen
+from training.sharpen import sharpen, sharpened
 from training.train_tokenizer import TokenizerTraining, train_tokenizer
 from training.train_transformer import (
     TransformerTraining,
@@ -82,9 +82,10 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=24_000,
+    steps=12_000,
     batch_size=24,
     learning_rate=3e-3,
+    cooldown=0.15,
     compiled=True,
     coarse_steps=9000,
 )
@@ -227,9 +228,7 @@ def quiz() -> None:
 
 def write_model(folder: Path) -> None:
     """The newest checkpoints as a model folder."""
-    tokenizer = trained_tokenizer()
-    if put_sharpened(tokenizer, RUNS / "decoder"):
-        logger.info("with the sharpened decoder")
+    tokenizer = sharpened(trained_tokenizer(), RUNS / "decoder")
     transformer = InfinityTransformer(TRANSFORMER.model)
     weights, text_weights = newest("transformer")["averages"]
     transformer.load_state_dict(weights)
@@ -240,7 +239,11 @@ def write_model(folder: Path) -> None:
     text_encoder.save(text_model.bfloat16(), text_tokenizer, RUNS / "text_encoder")
     save_model(
         folder,
-        replace(SPEC, vocabulary=world_vocabulary(world().concepts, world().styles)),
+        replace(
+            SPEC,
+            tokenizer=tokenizer.config,
+            vocabulary=world_vocabulary(world().concepts, world().styles),
+        ),
         transformer.bfloat16(),
         tokenizer.bfloat16(),
         RUNS / "text_encoder",

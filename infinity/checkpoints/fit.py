@@ -77,11 +77,14 @@ def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> Toke
     base, image_channels = state["encoder.conv_in.weight"].shape[:2]
     channels: dict[int, int] = {}
     blocks: set[int] = set()
+    refining: list[int] = []
     for name, tensor in state.items():
         parts = name.split(".")
         if name.startswith("encoder.levels.") and name.endswith("conv2.weight"):
             channels[int(parts[2])] = len(tensor)
             blocks.add(int(parts[4]))
+        if name.startswith("decoder.refinement.blocks.") and name.endswith("conv2.weight"):
+            refining.append(len(tensor))
     if sorted(channels) != list(range(len(channels))) or any(c % base for c in channels.values()):
         raise CheckpointError("The tokenizer's levels are incomplete; fetch the file again.")
     return TokenizerConfig(
@@ -91,6 +94,7 @@ def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> Toke
         num_res_blocks=len(blocks),
         patchify=patchify,
         stem_patch=math.isqrt(image_channels // 3),
+        **({"refine_blocks": len(refining), "refine_channels": refining[0]} if refining else {}),
     )
 
 

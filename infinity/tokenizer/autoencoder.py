@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infinity.config import TokenizerConfig
+from infinity.config import REFINE_PATCH, TokenizerConfig
 
 IMAGE_CHANNELS = 3
 
@@ -114,6 +114,41 @@ class Encoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(x)))
 
 
+class Refinement(nn.Module):
+    """Corrects a decoded picture on patches of 4x4 pixels; begins as no correction at all."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        channels, pixels = config.refine_channels, IMAGE_CHANNELS * REFINE_PATCH**2
+        self.unfold = config.stem_patch // REFINE_PATCH
+        hints = config.refine_channels // 2
+        self.conv_unfold = nn.Conv2d(
+            config.base_channels * config.channel_multipliers[0],
+            hints * self.unfold**2,
+            kernel_size=1,
+        )
+        self.conv_in = conv3x3(hints + pixels, channels)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(channels, channels) for _ in range(config.refine_blocks)
+        )
+        self.norm_out = group_norm(channels)
+        self.conv_out = conv3x3(channels, pixels)
+        nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)
+
+    def patches(self, features_BCyx: Tensor, image_B3HW: Tensor) -> Tensor:
+        """What the blocks read: hints from the decoder's features, and the picture's patches."""
+        hints = F.pixel_shuffle(self.conv_unfold(features_BCyx), self.unfold)
+        return torch.cat((hints, F.pixel_unshuffle(image_B3HW, REFINE_PATCH)), 1)
+
+    def forward(self, features_BCyx: Tensor, image_B3HW: Tensor) -> Tensor:
+        x = self.conv_in(self.patches(features_BCyx, image_B3HW))
+        for block in self.blocks:
+            x = block(x)
+        correction = self.conv_out(F.silu(self.norm_out(x)))
+        return image_B3HW + F.pixel_shuffle(correction, REFINE_PATCH)
+
+
 class Decoder(nn.Module):
     """Latent (B, d, y, x) -> image (B, 3, y * stride, x * stride), not clamped.
 
@@ -138,6 +173,7 @@ class Decoder(nn.Module):
         )
         self.norm_out = group_norm(channels[0])
         self.conv_out = conv3x3(channels[0], IMAGE_CHANNELS * config.stem_patch**2)
+        self.refinement = Refinement(config) if config.refine_blocks else None
 
     def trunk(self, latent_Bdyx: Tensor) -> Tensor:
         """The part that runs at the latent's own size: (B, d, y, x) -> (B, channels, y, x)."""
@@ -150,4 +186,6 @@ class Decoder(nn.Module):
         x = self.trunk(latent_Bdyx)
         for level in reversed(self.levels):
             x = level(x)
-        return F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.stem_patch)
+        features = F.silu(self.norm_out(x))
+        image = F.pixel_shuffle(self.conv_out(features), self.stem_patch)
+        return image if self.refinement is None else self.refinement(features, image)

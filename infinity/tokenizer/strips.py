@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infinity.tokenizer.autoencoder import Decoder, Level, ResidualBlock, Upsample
+from infinity.config import REFINE_PATCH
+from infinity.tokenizer.autoencoder import Decoder, Level, Refinement, ResidualBlock, Upsample
 
 STRIP_ELEMENTS = 2**23
 """Numbers in a strip's widest feature map: 64 rows of a 1024 pixels wide picture at 128 channels."""
@@ -102,7 +103,24 @@ class _Strips:
             F.pixel_shuffle(self._convolve(x, rows, change, conv), patch)
             for rows in self._spans(x, conv)
         ]
-        return torch.cat(out, 2)
+        image = torch.cat(out, 2)
+        if self.decoder.refinement is None:
+            return image
+        return self._refine(change(x.data.to(self.device)), image, self.decoder.refinement)
+
+    def _refine(self, features_BCyx: Tensor, image: Tensor, refinement: Refinement) -> Tensor:
+        patches = _Map(refinement.patches(features_BCyx, image).to(STORE))
+        x = self._new(patches, refinement.conv_in, patches.rows)
+        for rows in self._spans(patches, refinement.conv_in):
+            x.write(rows.start, self._convolve(patches, rows, _same, refinement.conv_in))
+        for block in refinement.blocks:
+            x = self._block(x, cast(ResidualBlock, block))
+        change, conv = self._norm(x, refinement.norm_out), refinement.conv_out
+        for rows in self._spans(x, conv):
+            top, bottom = rows.start * REFINE_PATCH, rows.stop * REFINE_PATCH
+            correction = self._convolve(x, rows, change, conv)
+            image[:, :, top:bottom] += F.pixel_shuffle(correction, REFINE_PATCH)
+        return image
 
     def _block(self, x: _Map, block: ResidualBlock) -> _Map:
         change = self._norm(x, block.norm1)
@@ -158,6 +176,10 @@ class _Strips:
         height = max(1, self.strip_elements // widest)
         for start in range(0, rows, height):
             yield range(start, min(start + height, rows))
+
+
+def _same(strip_BCyx: Tensor) -> Tensor:
+    return strip_BCyx
 
 
 def _conv(strip_BCyx: Tensor, conv: nn.Conv2d) -> Tensor:

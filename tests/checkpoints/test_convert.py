@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,14 @@ def test_export_refuses_what_upstream_cannot_name():
         to_upstream(tiny_transformer().state_dict(), "transformer", 2)
 
 
-@pytest.mark.parametrize("spec", [SPEC, PATCHIFY_SPEC], ids=lambda spec: spec.name)
+REFINED_SPEC = replace(
+    SPEC,
+    name="tiny-refined",
+    tokenizer=replace(SPEC.tokenizer, stem_patch=8, refine_blocks=3, refine_channels=32),
+)
+
+
+@pytest.mark.parametrize("spec", [SPEC, PATCHIFY_SPEC, REFINED_SPEC], ids=lambda spec: spec.name)
 def test_configurations_are_inferred_from_shapes(spec):
     assert infer_transformer(tiny_transformer(spec).state_dict()) == spec.transformer
     made = infer_tokenizer(tiny_tokenizer(spec).state_dict(), patchify=spec.tokenizer.patchify)

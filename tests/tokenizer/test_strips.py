@@ -14,6 +14,7 @@ from tests.tiny import SPEC, tiny_tokenizer
 
 CONFIG = TokenizerConfig(bits=6, base_channels=32, channel_multipliers=(1, 2, 3), num_res_blocks=1)
 STEM = TokenizerConfig(bits=6, base_channels=32, channel_multipliers=(1,), stem_patch=4)
+REFINED = replace(STEM, stem_patch=8, refine_blocks=2, refine_channels=32)
 
 
 def tokenizer(config: TokenizerConfig) -> Tokenizer:
@@ -25,7 +26,9 @@ def latent(height: int, width: int, batch: int = 1) -> torch.Tensor:
     return torch.randn(batch, 8, height, width, generator=generator)
 
 
-@pytest.mark.parametrize("config", [CONFIG, STEM], ids=["upsampling", "stem"])
+@pytest.mark.parametrize(
+    "config", [CONFIG, STEM, REFINED], ids=["upsampling", "stem", "refinement"]
+)
 @pytest.mark.parametrize("strip_elements", [1, 32 * 28 * 5, 2**30], ids=["row", "few", "whole"])
 def test_strips_equal_the_whole_up_to_rounding(config, strip_elements):
     decoder = tokenizer(config).decoder

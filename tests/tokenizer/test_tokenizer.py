@@ -112,6 +112,7 @@ def test_canvas_refuses_bits_of_another_shape_and_a_scale_too_many() -> None:
         ({"channel_multipliers": (1, 1, 1, 1)}, 8),
         ({"channel_multipliers": (1, 1, 1, 1, 1)}, 16),
         ({"channel_multipliers": (1, 2, 2), "stem_patch": 4}, 16),
+        ({"channel_multipliers": (1, 2), "stem_patch": 8, "refine_blocks": 2}, 16),
         ({"channel_multipliers": (1, 1, 1, 1), "patchify": True}, 8),
     ],
 )
@@ -137,8 +138,12 @@ def test_tokenizer_refuses_a_picture_of_another_size() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"bits": 0}, {"base_channels": 40}, {"channel_multipliers": ()}, {"stem_patch": True}],
-)
+    [
+        {"bits": 0}, {"base_channels": 40}, {"channel_multipliers": ()}, {"stem_patch": True},
+        {"refine_blocks": -1, "stem_patch": 4}, {"refine_blocks": 1, "stem_patch": 6},
+        {"refine_blocks": 1, "stem_patch": 4, "refine_channels": 40},
+    ],
+)  # fmt: skip
 def test_tokenizer_config_refuses_what_cannot_be_built(changes: dict[str, object]) -> None:
     with pytest.raises(CheckpointError, match="TokenizerConfig"):
         TokenizerConfig(**{"bits": 8, **changes})  # type: ignore[arg-type]

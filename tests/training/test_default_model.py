@@ -15,7 +15,7 @@ from training import default_model, hours, latents, lessons, text_encoder
 from training.engine.checkpoints import read_state
 from training.latents import write_latents
 from training.run import Run
-from training.sharpen import put_sharpened, sharpen
+from training.sharpen import sharpen, sharpened
 from training.train_tokenizer import stack, to_float
 from training.world.concepts import CONCEPTS
 from training.world.sprites import SPRITE_FILE, STYLES
@@ -76,7 +76,7 @@ def test_sharpening_changes_the_decoder_alone_and_resumes(tmp_path):
     torch.manual_seed(0)
     tokenizer = Tokenizer(CONFIG)
     run = tmp_path / "decoder"
-    assert not put_sharpened(tokenizer, run)
+    assert sharpened(tokenizer, run) is tokenizer
     small = {"steps": 2, "batch_size": 2, "warmup": 0}
     losses = {"adversarial_start": 1}
     logging = {"log_every": 1, "save_every": 1, "tensorboard": False}
@@ -87,12 +87,14 @@ def test_sharpening_changes_the_decoder_alone_and_resumes(tmp_path):
     state = tokenizer.state_dict()
     moved = {name for name, value in state.items() if not torch.equal(found[name], value)}
     assert moved and all(name.startswith("decoder.") for name in moved)
-    assert put_sharpened(tokenizer, run)
-    assert torch.equal(tokenizer.decoder.conv_out.weight, found["decoder.conv_out.weight"])
+    result = sharpened(tokenizer, run)
+    assert result.decoder.refinement is not None
+    assert result.decoder.refinement.conv_out.weight.any()
+    assert torch.equal(result.decoder.conv_out.weight, found["decoder.conv_out.weight"])
     with torch.no_grad():
         tokenizer.encoder.conv_in.weight.add_(1)
     with pytest.raises(CheckpointError, match="other codes"):
-        put_sharpened(tokenizer, run)
+        sharpened(tokenizer, run)
 
 
 CAPTIONS = ["a red dog left of a car", "two t-rex, 3d style", "a jack-o'-lantern, 2 cats, 3 or 4"]
