@@ -133,8 +133,8 @@ class Refinement(nn.Module):
         )
         self.norm_out = group_norm(channels)
         self.conv_out = conv3x3(channels, pixels)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        for parameter in self.conv_out.parameters():
+            nn.init.zeros_(parameter)
 
     def patches(self, features_BCyx: Tensor, image_B3HW: Tensor) -> Tensor:
         """What the blocks read: hints from the decoder's features, and the picture's patches."""
