@@ -78,9 +78,8 @@ def test_sharpening_changes_the_decoder_alone_and_resumes(tmp_path):
     run = tmp_path / "decoder"
     assert sharpened(tokenizer, run) is tokenizer
     small = {"steps": 2, "batch_size": 2, "warmup": 0}
-    losses = {"adversarial_start": 1}
     logging = {"log_every": 1, "save_every": 1, "tensorboard": False}
-    changes = {"optimisation": small, "tokenizer_losses": losses, "logging": logging}
+    changes = {"optimisation": small, "logging": logging}
     sharpen(tokenizer, SCHEDULE, world, run, **changes)
     sharpen(tokenizer, SCHEDULE, world, run, **changes, seed=0)  # done: nothing more
     found = read_state(run)["tokenizer"]
