@@ -65,7 +65,7 @@ ATTRIBUTION = Path(__file__).parent / "world" / "ATTRIBUTION.md"
 SIZE = 192
 SCALES = tuple((side, side) for side in (1, 2, 3, 4, 6, 9, 12))
 HELD_OUT = 128
-LATENTS: dict[Stage, int] = {"single": 20_480, "full": 40_960}
+LATENTS: dict[Stage, int] = {"single": 30_720, "full": 122_880, "composed": 49_152}
 
 
 TOKENIZER = TokenizerTraining(
@@ -82,14 +82,18 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=12_000,
+    steps=22_000,
     batch_size=24,
     learning_rate=3e-3,
     cooldown=0.15,
     compiled=True,
-    coarse_steps=9000,
+    coarse_steps=16_000,
 )
-SINGLES_STEPS = 2500
+CURRICULUM: tuple[tuple[int, dict[Stage, float]], ...] = (  # from a step on
+    (0, {"single": 0.7, "full": 0.3}),
+    (2_500, {"single": 0.2, "full": 0.8}),
+    (10_200, {"single": 0.15, "full": 0.4, "composed": 0.45}),
+)
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
 EXAM_SEEDS, QUIZ_EACH = 4, 6
@@ -167,7 +171,11 @@ def transformer_step() -> tuple[InfinityTransformer, T5EncoderModel]:
         TRANSFORMER,
         trained_tokenizer(),
         text_step(),
-        Lessons(world(), latents_step(), early=SINGLES_STEPS * TRANSFORMER.batch_size),
+        Lessons(
+            world(),
+            latents_step(),
+            [(step * TRANSFORMER.batch_size, shares) for step, shares in CURRICULUM],
+        ),
         [held_out(world(), SIZE, index) for index in range(HELD_OUT)],
         RUNS / "transformer",
     )

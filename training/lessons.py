@@ -12,7 +12,9 @@ from training.world.sampling import Stage, sample_scene
 from training.world.world import World
 
 TRAIN_SEED, HELD_OUT_SEED = 1, 2
-PICTURE_SEEDS: dict[Stage, int] = {"single": 3, "full": 4}
+PICTURE_SEEDS: dict[Stage, int] = {"single": 3, "full": 4, "composed": 5}
+Curriculum = Sequence[tuple[int, Mapping[Stage, float]]]
+"""Shares of the stages from an example on, in order; the first from example 0."""
 
 
 def still(world: World, size: int, stage: Stage, index: int) -> np.ndarray:
@@ -28,21 +30,22 @@ def held_out(world: World, size: int, index: int) -> Example:
 
 
 class Lessons:
-    """index -> example. Mostly one object a picture at first; later mostly the full grammar.
+    """index -> example, of stages that follow a curriculum.
 
     Args:
         latents: features of the pictures :func:`still` draws, in files of one length.
-        early: examples until mostly the full grammar is shown.
     """
 
     def __init__(
-        self, world: World, latents: Mapping[Stage, Sequence[np.ndarray]], early: int
+        self, world: World, latents: Mapping[Stage, Sequence[np.ndarray]], curriculum: Curriculum
     ) -> None:
-        self.world, self.latents, self.early = world, latents, early
+        self.world, self.latents, self.curriculum = world, latents, curriculum
 
     def __call__(self, index: int) -> Example:
         rng = np.random.default_rng((TRAIN_SEED, index))
-        stage: Stage = "full" if rng.random() < (0.3 if index < self.early else 0.8) else "single"
+        shares = [shares for start, shares in self.curriculum if start <= index][-1]
+        stages = list(shares)
+        stage = stages[rng.choice(len(stages), p=list(shares.values()))]
         files = self.latents[stage]
         number = int(rng.integers(len(files) * len(files[0])))
         scene = sample_scene(

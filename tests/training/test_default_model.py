@@ -150,22 +150,28 @@ def test_lessons_caption_the_picture_whose_features_they_give(monkeypatch):
     shown = []
     monkeypatch.setattr(lessons, "caption", lambda scene, rng: shown.append(scene))
     numbers = np.arange(16).reshape(2, 8, 1, 1, 1)
-    kept = {"single": list(numbers), "full": list(100 + numbers)}
-    example = lessons.Lessons(world, kept, early=1000)
-    full = []
+    kept = {
+        stage: list(100 * place + numbers) for place, stage in enumerate(lessons.PICTURE_SEEDS)
+    }
+    curriculum = [(0, {"single": 0.7, "full": 0.3}), (1000, {"full": 0.2, "composed": 0.8})]
+    example = lessons.Lessons(world, kept, curriculum)
+    seen = []
     for index in (*range(100), *range(1000, 1100)):
         features, _ = example(index)
-        stage = "full" if features.item() >= 100 else "single"
-        seed = lessons.PICTURE_SEEDS[stage]
-        drawn = world.example(seed, int(features.item()) % 100, size=16, stage=stage)
+        place, number = divmod(int(features.item()), 100)
+        stage, seed = list(lessons.PICTURE_SEEDS.items())[place]
+        drawn = world.example(seed, number, size=16, stage=stage)
         assert shown.pop() == drawn.scene
-        full.append(stage == "full")
-    assert 15 < sum(full[:100]) < 45 and 65 < sum(full[100:]) < 95
+        seen.append(stage)
+    assert set(seen[:100]) == {"single", "full"}
+    assert 15 < seen[:100].count("full") < 45
+    assert set(seen[100:]) == {"full", "composed"}
+    assert 65 < seen[100:].count("composed") < 95
 
 
 def test_lessons_word_a_picture_anew():
     one = [np.zeros((1, 1, 1, 1))]
-    example = lessons.Lessons(small_world(), {"single": one, "full": one}, early=10)
+    example = lessons.Lessons(small_world(), {"single": one}, [(0, {"single": 1.0})])
     captions = [example(index)[1] for index in range(40)]
     assert captions == [example(index)[1] for index in range(40)]
     assert len(set(captions)) > 10

@@ -114,6 +114,15 @@ def test_single_stage_shows_one_object(world):
         assert item.count == 1
 
 
+def test_composed_stage_shows_things_in_colours_that_are_not_theirs(world):
+    scenes = [world.example(1, index, size=16, stage="composed").scene for index in range(300)]
+    single = [scene.objects[0] for scene in scenes if len(scene.objects) == 1]
+    assert all(item.colour is not None for item in single)
+    both = [all(item.colour for item in s.objects) for s in scenes if len(s.objects) == 2]
+    assert np.mean(both) > 0.35
+    assert 0.2 < np.mean([s.background.kind == "place" for s in scenes]) < 0.4
+
+
 def test_held_out_split_without_combinations_is_refused(world):
     small = World({("3d", "banana"): sprite(0)}, styles=("3d",))
     assert small.concepts == ("banana",)

@@ -13,7 +13,7 @@ from training.data.captions import Captions
 from training.data.errors import DataError
 from training.data.records import Record
 from training.world.captions import caption
-from training.world.sampling import Stage, sample_scene
+from training.world.sampling import STAGES, Stage, sample_scene
 from training.world.scene import Split
 from training.world.sprites import SPRITE_FILE, STYLES
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from training.world.world import World
 
 ENDLESS = 2**60
-_OPTIONS = {"stage": ("single", "full"), "split": ("train", "heldout"), "styles": STYLES}
+_OPTIONS = {"stage": STAGES, "split": ("train", "heldout"), "styles": STYLES}
 
 
 def is_world(source: str) -> bool:

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from training.world.preview import contact_sheet
+from training.world.sampling import STAGES
 from training.world.sprites import STYLES, build_sprites
 from training.world.world import World
 
@@ -22,7 +23,7 @@ def main() -> None:
     preview.add_argument("--world", type=Path, default=Path("data/world"))
     preview.add_argument("--output", type=Path, required=True, help="PNG file to write")
     preview.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
-    preview.add_argument("--stage", choices=("single", "full"), default="full")
+    preview.add_argument("--stage", choices=STAGES, default="full")
     preview.add_argument("--split", choices=("train", "heldout"), default="train")
     preview.add_argument("--seed", type=int, default=0)
     preview.add_argument("--size", type=int, default=192)

@@ -5,7 +5,7 @@ exactly these.
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -25,11 +25,26 @@ from training.world.scene import (
 )
 from training.world.scenes import PLACES
 
-Stage = Literal["single", "full"]
+Stage = Literal["single", "full", "composed"]
 Option = TypeVar("Option")
 
+STAGES: tuple[Stage, ...] = get_args(Stage)
+LAYOUTS: dict[Stage, dict[str, float]] = {
+    "single": {"one": 1.0},
+    "full": {"one": 0.5, "count": 0.17, "and": 0.12, "position": 0.21},
+    "composed": {"one": 0.3, "count": 0.08, "and": 0.32, "position": 0.3},
+}
+BACKGROUND_SHARES: dict[Stage, list[float]] = {  # plain, gradient, place
+    "single": [0.27, 0.2, 0.53],
+    "full": [0.27, 0.2, 0.53],
+    "composed": [0.45, 0.25, 0.3],
+}
 MAIN_STYLE_SHARE = 0.6
-RECOLOUR_SHARE = 0.45
+RECOLOUR_SHARES: dict[Stage, dict[str, float]] = {  # of the things that may be recoloured
+    "single": {"one": 0.45},
+    "full": {"one": 0.45, "count": 0.45, "and": 0.35, "position": 0.35},
+    "composed": {"one": 1.0, "count": 1.0, "and": 0.85, "position": 0.5},
+}
 NATURAL_COLOUR_SHARE = 0.15
 HOME_SHARE = 0.3
 
@@ -56,31 +71,41 @@ def sample_scene(
 ) -> Scene:
     """Draw one scene.
 
-    "single" shows one object; "full" is half that, then counts of two to four, pairs and positions.
+    "single" shows one object; "full" is half that, then counts of two to four, pairs and positions;
+    "composed" is mostly things in a colour that is not theirs, and two of them in one picture.
 
     Raises:
         ValueError: `split` is "heldout" and these concepts have no held-out combination.
     """
+    layouts = LAYOUTS[stage]
     layout = "one"
-    if stage == "full":
-        layout = str(rng.choice(["one", "count", "and", "position"], p=[0.5, 0.17, 0.12, 0.21]))
+    if len(layouts) > 1:
+        layout = str(rng.choice(list(layouts), p=list(layouts.values())))
+    if stage == "composed" and layout != "position":
+        concepts = [name for name in concepts if CONCEPTS[name].colourable] or concepts
+    share = RECOLOUR_SHARES[stage][layout]
     if layout in ("and", "position") and len(concepts) > 1:
-        objects = _pair(rng, concepts, split, positioned=layout == "position")
+        objects = _pair(rng, concepts, split, share, positioned=layout == "position")
     else:
-        objects = (_single(rng, concepts, split, counted=layout == "count"),)
-    return Scene(objects=objects, background=_background(rng, objects), style=_style(rng, styles))
+        objects = (_single(rng, concepts, split, share, counted=layout == "count"),)
+    background = _background(rng, objects, BACKGROUND_SHARES[stage])
+    return Scene(objects=objects, background=background, style=_style(rng, styles))
 
 
 def _single(
-    rng: np.random.Generator, concepts: Sequence[str], split: Split, *, counted: bool
+    rng: np.random.Generator,
+    concepts: Sequence[str],
+    split: Split,
+    share: float,
+    *,
+    counted: bool,
 ) -> SceneObject:
     if split == "heldout":
         concepts = [name for name in concepts if allowed_colours(CONCEPTS[name], split)]
         if not concepts:
             raise ValueError("none of these concepts has a held-out colour: use more concepts")
     concept = CONCEPTS[_pick(rng, concepts)]
-    share = 1.0 if split == "heldout" else RECOLOUR_SHARE
-    colour = _colour(rng, concept, split, share)
+    colour = _colour(rng, concept, split, 1.0 if split == "heldout" else share)
     if counted:
         return SceneObject(concept=concept.name, count=int(rng.integers(2, 5)), colour=colour)
     size = SIZES[rng.choice(len(SIZES), p=[0.86, 0.07, 0.07])]
@@ -88,11 +113,16 @@ def _single(
 
 
 def _pair(
-    rng: np.random.Generator, concepts: Sequence[str], split: Split, *, positioned: bool
+    rng: np.random.Generator,
+    concepts: Sequence[str],
+    split: Split,
+    share: float,
+    *,
+    positioned: bool,
 ) -> tuple[SceneObject, SceneObject]:
     first, second = _pair_names(rng, concepts, split)
     relation: Relation = _pick(rng, RELATIONS[1:]) if positioned else "and"
-    colours = [_colour(rng, CONCEPTS[name], "train", 0.35) for name in (first, second)]
+    colours = [_colour(rng, CONCEPTS[name], "train", share) for name in (first, second)]
     return (
         SceneObject(concept=first, colour=colours[0], relation=relation),
         SceneObject(concept=second, colour=colours[1]),
@@ -115,9 +145,11 @@ def _colour(rng: np.random.Generator, concept: Concept, split: Split, share: flo
     return concept.natural if rng.random() < NATURAL_COLOUR_SHARE else None
 
 
-def _background(rng: np.random.Generator, objects: tuple[SceneObject, ...]) -> Background:
-    """A place in half of the pictures, else colours that the objects stand out from."""
-    kind = BACKGROUND_KINDS[rng.choice(len(BACKGROUND_KINDS), p=[0.27, 0.2, 0.53])]
+def _background(
+    rng: np.random.Generator, objects: tuple[SceneObject, ...], shares: list[float]
+) -> Background:
+    """A place, or colours that the objects stand out from."""
+    kind = BACKGROUND_KINDS[rng.choice(len(BACKGROUND_KINDS), p=shares)]
     if kind == "place":
         home = HOMES.get(objects[0].concept)
         if home is not None and rng.random() < HOME_SHARE:
