@@ -160,7 +160,7 @@ def _default_tokenizer() -> dict[str, Any]:
             "gradient": 0.5,
             "entropy": 0.0,
             "commitment": TOKENIZER.commitment,
-            "scale_dropout": TOKENIZER.drop_scales,
+            "scale_prefixes": TOKENIZER.drop_scales,
         },
     }
 

@@ -198,6 +198,7 @@ class TokenizerLossSettings(Settings):
         discriminator_learning_rate: None: that of the model.
         entropy_diversity: weight of the mean code's entropy inside the entropy term.
         scale_dropout: chance of each scale but the last to be left out of a sample's code.
+        scale_prefixes: chance of a sample's code to end at a scale before the last, as a preview's.
         perceptual_weights: files of a trained feature network, torchvision's VGG-16 and LPIPS'
             linear layers; empty: an untrained one, which sees edges and textures only.
     """
@@ -214,6 +215,7 @@ class TokenizerLossSettings(Settings):
     entropy_diversity: NonNegativeFloat = 1.0
     commitment: NonNegativeFloat = 0.25
     scale_dropout: Share = 0.0
+    scale_prefixes: Share = 0.0
 
 
 class ParallelSettings(Settings):

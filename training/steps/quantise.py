@@ -45,16 +45,22 @@ class Quantised:
 
 
 def draw_kept_scales(
-    generators: Sequence[torch.Generator], scales: int, dropout: float
+    generators: Sequence[torch.Generator], scales: int, dropout: float, prefix: float
 ) -> Tensor | None:
     """(S, B) float32: 1 where a sample's scale is kept, 0 where it is left out; None: all kept.
 
     Each scale but the last is left out with the chance ``dropout``; later ones code what it would.
+    With the chance ``prefix`` a sample's code ends at one of the scales before the last.
     """
-    if not dropout:
+    if not dropout and not prefix:
         return None
     kept = torch.stack([torch.rand(scales, generator=g) >= dropout for g in generators], dim=1)
-    kept[-1] = True
+    for sample, generator in enumerate(generators):
+        last = scales - 1
+        if prefix and last and torch.rand((), generator=generator) < prefix:
+            last = int(torch.randint(last, (), generator=generator))
+        kept[last, sample] = True
+        kept[last + 1 :, sample] = False
     return kept.float()
 
 

@@ -159,8 +159,10 @@ class TokenizerStep:
     ) -> tuple[Tensor, Quantised]:
         """Pictures (B, 3, H, W) float32 from their bits; gradients reach encoder and decoder."""
         schedule = self.schedules[batch.aspect_ratio]
-        dropout = self.config.tokenizer_losses.scale_dropout
-        kept = draw_kept_scales(generators, len(schedule), dropout)
+        losses = self.config.tokenizer_losses
+        kept = draw_kept_scales(
+            generators, len(schedule), losses.scale_dropout, losses.scale_prefixes
+        )
         if kept is not None:
             kept = kept.to(target.device)
         precision = self.config.optimisation.dtype

@@ -145,7 +145,7 @@ def test_a_few_steps_improve_the_pictures(losses: dict[str, Any]) -> None:
 
 
 def test_validation_rebuilds_by_the_tokenizers_own_bits() -> None:
-    step = tokenizer_step({"scale_dropout": 0.9})
+    step = tokenizer_step({"scale_dropout": 0.9, "scale_prefixes": 0.9})
     trained_on = tokenizer_step({}).loss(MODEL, picture_batch(), generators(), 0).metrics
     assert means(step.validation(picture_batch()))["psnr"] == pytest.approx(
         means(trained_on)["psnr"], abs=1e-3
