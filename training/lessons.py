@@ -8,6 +8,7 @@ import numpy as np
 
 from training.train_transformer import Example
 from training.world.captions import caption
+from training.world.chatter import with_chatter
 from training.world.sampling import Stage, sample_scene
 from training.world.world import World
 
@@ -56,4 +57,4 @@ class Lessons:
             split="train",
         )
         which, row = divmod(number, len(files[0]))
-        return files[which][row].astype(np.float32), caption(scene, rng)
+        return files[which][row].astype(np.float32), with_chatter(caption(scene, rng), rng)

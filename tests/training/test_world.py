@@ -1,6 +1,7 @@
 """The picture world: determinism, hold-out, captions and geometry, on tiny made-up sprites."""
 
 import itertools
+import re
 import tarfile
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from training.world import captions
 from training.world import fetch as fetching
 from training.world.captions import article_for, caption, misspelt
+from training.world.chatter import with_chatter
 from training.world.colour import HUES, oklab_to_rgb, recolour, rgb_to_oklab
 from training.world.concepts import CONCEPTS, FLOATING, HOMES, plural_of
 from training.world.preview import contact_sheet
@@ -320,3 +322,19 @@ def test_fetch_refuses_a_changed_tarball_and_resumes_from_a_good_one(tmp_path, m
     folder = fetching.fetch(good, tmp_path)
     assert (folder / "file.txt").read_text() == "art"
     assert fetching.fetch(good, tmp_path) == folder
+
+
+def test_chatter_keeps_the_caption_and_shuns_the_wordings_of_the_exam():
+    caption_words = ["a", "red", "car", "left", "of", "two", "cats", "on", "the", "beach"]
+    texts = [
+        with_chatter(" ".join(caption_words), np.random.default_rng(seed)) for seed in range(400)
+    ]
+    for text in texts:
+        kept = iter(re.findall(r"[\w'-]+", text))
+        assert all(word in kept for word in caption_words[1:]), text
+    assert 0.35 < np.mean([text != " ".join(caption_words) for text in texts]) < 0.75
+    exam = "photograph of|please|nicely|would like|standing on|streets|lost|down under"
+    assert not [text for text in texts if re.search(exam, text)]
+    assert with_chatter("a cat", np.random.default_rng(3)) == with_chatter(
+        "a cat", np.random.default_rng(3)
+    )
