@@ -15,19 +15,24 @@ from training.exam.lessons import spoil
 from training.exam.prompts import ExamPrompt, Wanted
 from training.world.colour import BACKGROUNDS
 from training.world.concepts import CONCEPTS
-from training.world.sampling import sample_scene
+from training.world.sampling import sample_background
 from training.world.scene import Background, Relation, Scene, SceneObject
 from training.world.world import World
 
 SIZE = 192
 MOST = 4
 """Things of one kind in a picture."""
+UNNAMED_BACKGROUNDS = [0.6, 0.4, 0.0]
+"""Shares of plain ones, gradients and places."""
 SEED = 991
 """Neither the generator's nor the judge's training seeds."""
 
 
 def scene_of(prompt: ExamPrompt, world: World, rng: np.random.Generator) -> Scene:
-    """A scene that answers the prompt; what the prompt leaves open is drawn at random.
+    """A scene that answers the prompt.
+
+    What the prompt leaves open is as captions leave it open: the main style, and colours behind the
+    things, since other styles and places are always named.
 
     Raises:
         ValueError: the prompt asks for what this world does not draw: none or over two kinds of
@@ -53,10 +58,8 @@ def scene_of(prompt: ExamPrompt, world: World, rng: np.random.Generator) -> Scen
     )
     background = _background(prompt.scene)
     if background is None:
-        background = sample_scene(
-            rng, concepts=world.concepts, styles=world.styles, stage="single", split="train"
-        ).background
-    style = prompt.style or str(rng.choice(world.styles))
+        background = sample_background(rng, objects, UNNAMED_BACKGROUNDS)
+    style = prompt.style or world.styles[0]
     return Scene(objects=objects, background=background, style=style)
 
 

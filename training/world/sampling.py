@@ -88,7 +88,7 @@ def sample_scene(
         objects = _pair(rng, concepts, split, share, positioned=layout == "position")
     else:
         objects = (_single(rng, concepts, split, share, counted=layout == "count"),)
-    background = _background(rng, objects, BACKGROUND_SHARES[stage])
+    background = sample_background(rng, objects, BACKGROUND_SHARES[stage])
     return Scene(objects=objects, background=background, style=_style(rng, styles))
 
 
@@ -145,7 +145,7 @@ def _colour(rng: np.random.Generator, concept: Concept, split: Split, share: flo
     return concept.natural if rng.random() < NATURAL_COLOUR_SHARE else None
 
 
-def _background(
+def sample_background(
     rng: np.random.Generator, objects: tuple[SceneObject, ...], shares: list[float]
 ) -> Background:
     """A place, or colours that the objects stand out from."""
