@@ -82,12 +82,12 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=22_000,
+    steps=21_000,
     batch_size=24,
     learning_rate=3e-3,
-    cooldown=0.15,
+    cooldown=0.2,
     compiled=True,
-    coarse_steps=16_000,
+    coarse_steps=15_000,
 )
 CURRICULUM: tuple[tuple[int, dict[Stage, float]], ...] = (  # from a step on
     (0, {"single": 0.7, "full": 0.3}),
