@@ -42,6 +42,7 @@ from training.run import read_metrics
 from training.train_tokenizer import TokenizerTraining, to_float, train_tokenizer
 from training.train_transformer import TransformerTraining, train_transformer
 from training.world.captions import caption
+from training.world.chatter import with_chatter
 from training.world.sampling import sample_scene
 from training.world.world import World
 
@@ -185,7 +186,7 @@ class Lab:
                 stage="single",
                 split="train",
             )
-            captions.append(caption(scene, rng))
+            captions.append(with_chatter(caption(scene, rng), rng))
         tokenizer = text_encoder.train_tokenizer(captions, PIECES, TEXT_LENGTH)
         text_encoder.forgive(tokenizer)
         tokenizer.save_pretrained(folder)
@@ -275,7 +276,7 @@ class Lab:
 
     def _example(self, index: int, *, seed: int = TRAIN_SEED) -> tuple[np.ndarray, str]:
         drawn = self.world.example(seed, index, size=SIZE, stage="single")
-        return drawn.image, drawn.caption
+        return drawn.image, with_chatter(drawn.caption, np.random.default_rng((seed, index, 1)))
 
 
 def graded(found: list[Answer], judge: Judge, true: list[Image.Image]) -> dict[str, Any]:
