@@ -52,14 +52,13 @@ from training.train_transformer import (
 )
 from training.world.captions import caption
 from training.world.sampling import Stage, sample_scene
-from training.world.sprites import SPRITE_FILE, STYLES, build_sprites
+from training.world.sprites import STYLES, ensure_sprites
 from training.world.vocabulary import world_vocabulary
 from training.world.world import World
 
 logger = logging.getLogger(__name__)
 
 WORLD = Path("data/world")
-PACKAGES = Path("data/packages")
 RUNS = Path("runs/default")
 ATTRIBUTION = Path(__file__).parent / "world" / "ATTRIBUTION.md"
 SIZE = 192
@@ -191,8 +190,7 @@ def newest(run: str) -> dict[str, Any]:
 
 def world_step() -> None:
     """Fetch the pinned art and write the sprites."""
-    if not (WORLD / SPRITE_FILE).exists():
-        build_sprites(WORLD, PACKAGES)
+    ensure_sprites(WORLD)
 
 
 def trained_tokenizer() -> Tokenizer:

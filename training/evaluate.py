@@ -31,7 +31,8 @@ from training.exam.prompts import ExamPrompt, sort_prompts
 from training.exam.questions import EXAM
 from training.exam.renders import spoilt_renders, true_render
 from training.exam.report import Answer, write_report
-from training.world.sprites import STYLES
+from training.world.fetch import FetchError
+from training.world.sprites import STYLES, ensure_sprites
 from training.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -184,7 +185,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="prompts a category, for a quick look")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--judge", type=Path, default=WEIGHTS)
-    parser.add_argument("--world", type=Path, default=Path("data/world"))
+    parser.add_argument(
+        "--world", type=Path, default=Path("data/world"), help="its art; built if missing"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if arguments.seeds < 1 or (arguments.limit is not None and arguments.limit < 1):
@@ -193,11 +196,12 @@ def main() -> None:
     try:
         prompts, unknown = sort_prompts(arguments.prompts)
         judge = load_judge(arguments.judge)
+        ensure_sprites(arguments.world)
         world = World.load(arguments.world, styles=STYLES)
         outcome, found = examine(
             arguments.model, sample(prompts, arguments.limit), arguments.seeds, judge, world
         )
-    except (InfinityError, FileNotFoundError) as error:
+    except (InfinityError, FileNotFoundError, FetchError) as error:
         parser.exit(1, f"{error}\n")
     outcome |= {"prompts": arguments.prompts.name, "limit": arguments.limit, "not_asked": unknown}
     write_outcome(arguments.output, outcome, found)

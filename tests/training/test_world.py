@@ -9,6 +9,7 @@ import pytest
 
 from training.world import captions
 from training.world import fetch as fetching
+from training.world import sprites as drawn
 from training.world.captions import article_for, caption, misspelt
 from training.world.chatter import with_chatter
 from training.world.colour import HUES, oklab_to_rgb, recolour, rgb_to_oklab
@@ -23,7 +24,7 @@ from training.world.scene import (
     is_held_out_pair,
 )
 from training.world.scenes import PLACES
-from training.world.sprites import SPRITE_FILE, crop
+from training.world.sprites import SPRITE_FILE, crop, ensure_sprites
 from training.world.world import World
 
 WHITE = Background(kind="plain", names=("white",))
@@ -338,3 +339,17 @@ def test_chatter_keeps_the_caption_and_shuns_the_wordings_of_the_exam():
     assert with_chatter("a cat", np.random.default_rng(3)) == with_chatter(
         "a cat", np.random.default_rng(3)
     )
+
+
+def test_sprites_are_built_once(tmp_path, monkeypatch):
+    built = []
+
+    def build(folder, packages):
+        folder.mkdir()
+        (folder / SPRITE_FILE).touch()
+        built.append((folder, packages))
+
+    monkeypatch.setattr(drawn, "build_sprites", build)
+    for _ in range(2):
+        ensure_sprites(tmp_path / "world")
+    assert built == [(tmp_path / "world", tmp_path / "packages")]

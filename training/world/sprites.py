@@ -44,6 +44,16 @@ def build_sprites(output: Path, cache: Path) -> Path:
     return path
 
 
+def ensure_sprites(folder: Path) -> None:
+    """Build them unless they are there; the packages are kept beside the folder.
+
+    Raises:
+        FetchError: the art could not be fetched.
+    """
+    if not (folder / SPRITE_FILE).exists():
+        build_sprites(folder, folder.with_name("packages"))
+
+
 def load_sprites(
     folder: Path, styles: tuple[str, ...], concepts: tuple[str, ...] | None
 ) -> dict[tuple[str, str], np.ndarray]:
