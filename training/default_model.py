@@ -81,17 +81,21 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=21_000,
+    steps=30_000,
     batch_size=24,
     learning_rate=3e-3,
-    cooldown=0.2,
+    cooldown=0.15,
     compiled=True,
-    coarse_steps=15_000,
+    prefixes=(
+        *((0, 6), (9_000, 7), (10_200, 6), (15_000, 7)),
+        *((16_800, 5), (25_000, 7)),
+    ),
 )
 CURRICULUM: tuple[tuple[int, dict[Stage, float]], ...] = (  # from a step on
     (0, {"single": 0.7, "full": 0.3}),
     (2_500, {"single": 0.2, "full": 0.8}),
     (10_200, {"single": 0.15, "full": 0.4, "composed": 0.45}),
+    (16_800, {"single": 0.1, "full": 0.3, "composed": 0.6}),
 )
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000

@@ -56,8 +56,8 @@ class TransformerTraining:
         averaging: decay of the moving average of the weights, which is what is validated, returned
             and exported; it grows to this from the first steps on.
         compiled: compile the blocks (needs a C++ compiler): a step takes about 3/4 of the time.
-        coarse_steps: steps at the start that train only the first ``coarse_scales`` scales. What a
-            thing is shows there, and without the last scale a step takes half the time.
+        prefixes: (step, scales): from this step on only so many of the first scales are trained;
+            all before the first entry. What a picture shows is settled there, in less time a step.
     """
 
     model: TransformerConfig
@@ -75,15 +75,12 @@ class TransformerTraining:
     flip_scales: int = 100
     averaging: float = 0.998
     compiled: bool = False
-    coarse_steps: int = 0
-    coarse_scales: int = 6
+    prefixes: tuple[tuple[int, int], ...] = ()
     seed: int = 0
     save_every: int = 150
 
 
-MAY_CHANGE = frozenset(
-    {"steps", "cooldown", "save_every", "learning_rate", "coarse_steps", "compiled"}
-)
+MAY_CHANGE = frozenset({"steps", "cooldown", "save_every", "learning_rate", "prefixes", "compiled"})
 """Settings a run may be resumed with another value of."""
 
 
@@ -235,7 +232,7 @@ def train_transformer(
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * factor
-        scales = config.coarse_scales if step < config.coarse_steps else None
+        scales = [None, *(count for start, count in config.prefixes if start <= step)][-1]
         result = loss_of(pictures, captions, generator, corrupt=True, scales=scales)
         if not torch.isfinite(result.loss):
             raise FloatingPointError(f"the loss became {result.loss.item()} at step {step}")
