@@ -134,7 +134,7 @@ def test_plot_follows_what_is_typed_and_says_what_it_cannot_read(server, new_pag
 
 def test_another_model_brings_its_shapes_and_styles(server, new_page):
     page = new_page(server.url)
-    assert page.locator("#aspect-ratio label").count() == 2
+    page.wait_for_function("document.querySelectorAll('#aspect-ratio label').length === 2")
     shape = page.evaluate(
         "getComputedStyle(document.querySelectorAll('#aspect-ratio label')[1], '::before').width"
         " + getComputedStyle(document.querySelectorAll('#aspect-ratio label')[1], '::before').height"
