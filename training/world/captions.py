@@ -5,11 +5,10 @@ Grammar: `[style of] [count] [cute|little|big] [colour] NOUN [relation NOUN | an
 colour last.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from training.world.concepts import CONCEPTS, plural_of
+from training.world.sampling import pick
 from training.world.scene import Background, Scene, SceneObject
 from training.world.scenes import PLACES
 
@@ -71,12 +70,12 @@ def misspelt(text: str, rng: np.random.Generator) -> str:
     chosen = long[int(rng.integers(len(long)))]
     word = words[chosen]
     at = int(rng.integers(1, len(word) - 1))
-    words[chosen] = _pick(
+    words[chosen] = pick(
         rng,
         (
             word[:at] + word[at + 1 :],
             word[:at] + word[at] + word[at:],
-            word[:at] + _pick(rng, "abcdefghijklmnopqrstuvwxyz") + word[at + 1 :],
+            word[:at] + pick(rng, "abcdefghijklmnopqrstuvwxyz") + word[at + 1 :],
             word[:at] + word[at + 1] + word[at] + word[at + 2 :],
         ),
     )
@@ -92,7 +91,7 @@ def _true_caption(scene: Scene, rng: np.random.Generator) -> str:
     words = [_noun_phrase(item, rng) for item in scene.objects]
     text = words[0]
     for item, following in zip(scene.objects, words[1:], strict=False):
-        joint = _pick(rng, RELATION_PHRASES[item.relation or "and"])
+        joint = pick(rng, RELATION_PHRASES[item.relation or "and"])
         text += f" {joint} {following}"
     if setting:
         where = _setting(scene.background, rng)
@@ -100,11 +99,11 @@ def _true_caption(scene: Scene, rng: np.random.Generator) -> str:
             return f"{where}, {text}"
         text = f"{text} {where}"
     if named_style and rng.random() < 0.6:
-        return f"{_pick(rng, STYLE_OPENINGS[scene.style])} {text}"
+        return f"{pick(rng, STYLE_OPENINGS[scene.style])} {text}"
     if named_style:
-        return f"{text}, {_pick(rng, STYLE_ENDINGS[scene.style])}"
+        return f"{text}, {pick(rng, STYLE_ENDINGS[scene.style])}"
     if rng.random() < 0.15:
-        return f"{_pick(rng, NEUTRAL_OPENINGS)} {text}"
+        return f"{pick(rng, NEUTRAL_OPENINGS)} {text}"
     return text
 
 
@@ -124,10 +123,10 @@ def _noun_phrase(item: SceneObject, rng: np.random.Generator, *, article: bool =
     concept = CONCEPTS[item.concept]
     noun = concept.name
     if concept.synonyms and rng.random() < 0.25:
-        noun = _pick(rng, concept.synonyms)
+        noun = pick(rng, concept.synonyms)
     adjectives = []
     if item.size != "normal":
-        adjectives.append(_pick(rng, LITTLE_WORDS if item.size == "little" else BIG_WORDS))
+        adjectives.append(pick(rng, LITTLE_WORDS if item.size == "little" else BIG_WORDS))
     elif concept.category in ("animal", "character") and rng.random() < 0.12:
         adjectives.append("cute")
     colour_after = item.count == 1 and article and rng.random() < COLOUR_AFTER_SHARE
@@ -147,11 +146,11 @@ def _noun_phrase(item: SceneObject, rng: np.random.Generator, *, article: bool =
 
 def _setting(background: Background, rng: np.random.Generator) -> str:
     if background.kind == "place":
-        return _pick(rng, PLACES[background.names[0]].phrases)
+        return pick(rng, PLACES[background.names[0]].phrases)
     if background.kind == "plain":
         (colour,) = background.names
         a = article_for(colour)
-        return _pick(
+        return pick(
             rng,
             (
                 f"on {a} {colour} background",
@@ -163,7 +162,7 @@ def _setting(background: Background, rng: np.random.Generator) -> str:
         )
     first, second = background.names
     a = article_for(first)
-    return _pick(
+    return pick(
         rng,
         (
             f"on {a} {first} to {second} gradient",
@@ -172,7 +171,3 @@ def _setting(background: Background, rng: np.random.Generator) -> str:
             f"with {a} {first} and {second} gradient background",
         ),
     )
-
-
-def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]

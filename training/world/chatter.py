@@ -9,6 +9,7 @@ import re
 import numpy as np
 
 from training.world.captions import article_for
+from training.world.sampling import pick
 
 OPENING_SHARE, ADJECTIVE_SHARE, MANNER_SHARE, CLOSING_SHARE = 0.3, 0.2, 0.08, 0.2
 INVENTED_SHARE = 0.3  # of the adjectives and closing words
@@ -20,12 +21,8 @@ OPENINGS = (
     *("we want", "let us have", "now show", "show us", "this is", "here is", "here we have"),
     *("look at", "look:", "what about", "how about", "maybe", "just", "only", "simply", "again"),
     *("a nice picture of", "a beautiful picture of", "a high quality image of", "one picture with"),
-    *(
-        "a detailed drawing of",
-        "a lovely illustration of",
-        "a simple drawing of",
-        "a close look at",
-    ),
+    *("a detailed drawing of", "a lovely illustration of", "a simple drawing of"),
+    *("a close look at",),
     *("a portrait of", "a view of", "a scene with", "a scene showing", "a postcard of"),
     *("a poster of", "a painting of", "a sketch of", "an icon of", "a sticker of", "an emoji of"),
     *("clip art of", "a shot of", "a snapshot of", "my favourite:", "prompt:", "hello,", "hi,"),
@@ -54,17 +51,8 @@ ADJECTIVES = (
 )
 MANNERS = (
     *("sitting", "resting", "waiting", "placed", "seen", "shown", "found", "posing", "relaxing"),
-    *(
-        "living",
-        "all alone",
-        "somewhere",
-        "right",
-        "just",
-        "proudly",
-        "quietly",
-        "happily",
-        "which is",
-    ),
+    *("living", "all alone", "somewhere", "right", "just", "proudly", "quietly", "happily"),
+    *("which is",),
 )
 
 _BEFORE_NOUN = re.compile(r"\b(an?|two|three|four)\b ")
@@ -78,12 +66,12 @@ def with_chatter(text: str, rng: np.random.Generator) -> str:
     if rng.random() < ADJECTIVE_SHARE:
         text = _with_adjective(text, rng)
     if rng.random() < MANNER_SHARE:
-        text = _BEFORE_PLACE.sub(f" {_pick(rng, MANNERS)} ", text, count=1)
+        text = _BEFORE_PLACE.sub(f" {pick(rng, MANNERS)} ", text, count=1)
     if rng.random() < CLOSING_SHARE:
         invented = rng.random() < INVENTED_SHARE
-        text += f", {_invented(rng)} {_invented(rng)}" if invented else _pick(rng, CLOSINGS)
+        text += f", {_invented(rng)} {_invented(rng)}" if invented else pick(rng, CLOSINGS)
     if rng.random() < OPENING_SHARE:
-        text = f"{_pick(rng, OPENINGS)} {text}"
+        text = f"{pick(rng, OPENINGS)} {text}"
     return text
 
 
@@ -92,7 +80,7 @@ def _with_adjective(text: str, rng: np.random.Generator) -> str:
     if not places:
         return text
     place = places[int(rng.integers(len(places)))]
-    word = _invented(rng) if rng.random() < INVENTED_SHARE else _pick(rng, ADJECTIVES)
+    word = _invented(rng) if rng.random() < INVENTED_SHARE else pick(rng, ADJECTIVES)
     before = place[1] if place[1] not in ("a", "an") else article_for(word)
     return f"{text[: place.start()]}{before} {word} {text[place.end() :]}"
 
@@ -100,8 +88,4 @@ def _with_adjective(text: str, rng: np.random.Generator) -> str:
 def _invented(rng: np.random.Generator) -> str:
     """A word of two or three syllables that means nothing."""
     count = int(rng.integers(2, 4))
-    return "".join(_pick(rng, _ONSETS) + _pick(rng, _RHYMES) for _ in range(count))
-
-
-def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
-    return options[int(rng.integers(len(options)))]
+    return "".join(pick(rng, _ONSETS) + pick(rng, _RHYMES) for _ in range(count))

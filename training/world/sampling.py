@@ -104,7 +104,7 @@ def _single(
         concepts = [name for name in concepts if allowed_colours(CONCEPTS[name], split)]
         if not concepts:
             raise ValueError("none of these concepts has a held-out colour: use more concepts")
-    concept = CONCEPTS[_pick(rng, concepts)]
+    concept = CONCEPTS[pick(rng, concepts)]
     colour = _colour(rng, concept, split, 1.0 if split == "heldout" else share)
     if counted:
         return SceneObject(concept=concept.name, count=int(rng.integers(2, 5)), colour=colour)
@@ -121,7 +121,7 @@ def _pair(
     positioned: bool,
 ) -> tuple[SceneObject, SceneObject]:
     first, second = _pair_names(rng, concepts, split)
-    relation: Relation = _pick(rng, RELATIONS[1:]) if positioned else "and"
+    relation: Relation = pick(rng, RELATIONS[1:]) if positioned else "and"
     colours = [_colour(rng, CONCEPTS[name], "train", share) for name in (first, second)]
     return (
         SceneObject(concept=first, colour=colours[0], relation=relation),
@@ -141,7 +141,7 @@ def _pair_names(rng: np.random.Generator, concepts: Sequence[str], split: Split)
 def _colour(rng: np.random.Generator, concept: Concept, split: Split, share: float) -> str | None:
     colours = allowed_colours(concept, split)
     if colours:
-        return _pick(rng, colours) if rng.random() < share else None
+        return pick(rng, colours) if rng.random() < share else None
     return concept.natural if rng.random() < NATURAL_COLOUR_SHARE else None
 
 
@@ -154,7 +154,7 @@ def sample_background(
         home = HOMES.get(objects[0].concept)
         if home is not None and rng.random() < HOME_SHARE:
             return Background(kind="place", names=(home,))
-        return Background(kind="place", names=(_pick(rng, tuple(PLACES)),))
+        return Background(kind="place", names=(pick(rng, tuple(PLACES)),))
     taken = {item.colour or CONCEPTS[item.concept].natural for item in objects}
     free = [colour for colour in BACKGROUNDS if colour not in taken]
     chosen = rng.permutation(len(free))[: 1 if kind == "plain" else 2]
@@ -164,8 +164,9 @@ def sample_background(
 def _style(rng: np.random.Generator, styles: Sequence[str]) -> str:
     if len(styles) == 1 or rng.random() < MAIN_STYLE_SHARE:
         return styles[0]
-    return _pick(rng, styles[1:])
+    return pick(rng, styles[1:])
 
 
-def _pick(rng: np.random.Generator, options: Sequence[Option]) -> Option:
+def pick(rng: np.random.Generator, options: Sequence[Option]) -> Option:
+    """One of the options, all equally likely."""
     return options[int(rng.integers(len(options)))]
