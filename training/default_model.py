@@ -81,14 +81,14 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=24_600,
+    steps=27_450,
     batch_size=24,
     learning_rate=3e-3,
-    cooldown=0.15,
+    cooldown=0.08,
     compiled=True,
     prefixes=(
         *((0, 6), (9_000, 7), (10_200, 6), (15_000, 7)),
-        *((16_800, 5), (20_250, 7)),
+        *((16_800, 5), (24_150, 7)),
     ),
 )
 CURRICULUM: tuple[tuple[int, dict[Stage, float]], ...] = (  # from a step on

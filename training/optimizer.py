@@ -72,37 +72,43 @@ def hidden_matrices(hidden: Sequence[nn.Module]) -> list[nn.Parameter]:
 
 
 def build_muon(
-    hidden: Sequence[nn.Module],
-    rest: list[dict[str, Any]],
-    learning_rate: float,
-    weight_decay: float,
+    hidden: Sequence[dict[str, Any]], rest: Sequence[dict[str, Any]], learning_rate: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside ``hidden`` layers, AdamW for everything else.
+    """Muon for the matrices of hidden layers, AdamW for everything else.
 
     Muon (Jordan et al., 2024) makes every update orthogonal; with updates scaled to AdamW's size one
     learning rate serves both. A small model learns as much from fewer pictures with it.
 
     Args:
-        hidden: modules whose linear weights are hidden layers, such as transformer blocks.
+        hidden: groups (params, weight_decay) of matrices, such as those of transformer blocks.
         rest: groups of :func:`parameter_groups`; what Muon takes is left out of them.
+            A group of either may have a ``share`` of the learning rate, see :func:`set_rate`.
     """
-    matrices = hidden_matrices(hidden)
-    taken = {id(parameter) for parameter in matrices}
-    groups = [
+    taken = {id(parameter) for group in hidden for parameter in group["params"]}
+    others = [
         {
+            **{key: group[key] for key in ("weight_decay", "share") if key in group},
             "params": [parameter for parameter in group["params"] if id(parameter) not in taken],
-            "weight_decay": group["weight_decay"],
         }
         for group in rest
     ]
     return [
-        muon(matrices, learning_rate, weight_decay),
-        torch.optim.AdamW(groups, lr=learning_rate, betas=BETAS, eps=1e-8, fused=True),
+        muon(hidden, learning_rate),
+        torch.optim.AdamW(others, lr=learning_rate, betas=BETAS, eps=1e-8, fused=True),
     ]
 
 
+def set_rate(optimizers: Sequence[torch.optim.Optimizer], learning_rate: float) -> None:
+    """Let every group learn at this rate, or at its ``share`` of it."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * group.get("share", 1.0)
+
+
 def muon(
-    matrices: Sequence[nn.Parameter], learning_rate: float, weight_decay: float
+    matrices: Sequence[nn.Parameter] | Sequence[dict[str, Any]],
+    learning_rate: float,
+    weight_decay: float = 0.0,
 ) -> torch.optim.Muon:
     """Muon as used here, over 2D parameters."""
     return torch.optim.Muon(

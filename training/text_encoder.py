@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+from training.optimizer import hidden_matrices
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
@@ -83,6 +86,22 @@ def build_encoder(vocabulary: int, width: int, layers: int, heads: int) -> T5Enc
             eos_token_id=1,
         )
     )
+
+
+def hidden_groups(model: T5EncoderModel, share: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups of :func:`training.optimizer.build_muon` for the layers' matrices.
+
+    T5 does not divide the attention's scores by sqrt(d_kv): its queries are that much smaller
+    instead, and learn that much slower.
+    """
+    attentions = [block.layer[0].SelfAttention for block in model.encoder.block]
+    queries = hidden_matrices([attention.q for attention in attentions])
+    others = [matrix for matrix in hidden_matrices([model.encoder]) if matrix not in set(queries)]
+    queries_share = share * model.config.d_kv**-0.5
+    return [
+        {"params": others, "weight_decay": weight_decay, "share": share},
+        {"params": queries, "weight_decay": weight_decay, "share": queries_share},
+    ]
 
 
 def encode(

@@ -9,6 +9,7 @@ Legend: B batch, L tokens of all scales, D bits a token.
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -29,7 +30,7 @@ from infinity.tokenizer.quantizer import encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
 from training import text_encoder
 from training.losses import BitLoss, bit_loss
-from training.optimizer import build_muon, parameter_groups
+from training.optimizer import build_muon, hidden_matrices, parameter_groups, set_rate
 from training.run import Run
 from training.self_correction import RandomFlips
 from training.stepping import IndexedDataset, step_generator, trapezoid
@@ -50,6 +51,9 @@ class TransformerTraining:
     Args:
         scales: (height, width) of each scale in tokens.
         text_layers, text_heads: shape of the text encoder; its width is ``model.text_width``.
+        text_rate: share of the learning rate that the text encoder learns at.
+        text_weight_decay: of the text encoder's matrices. Without it and at the full rate its gated
+            layers outgrow the attention, and a caption is read as a bag of words.
         cooldown: share of the steps over which the learning rate falls linearly to zero at the end.
         text_dropout: share of samples trained without their caption, for guidance.
         flip_strength, flip_scales: self-correction, see :class:`RandomFlips`.
@@ -70,6 +74,8 @@ class TransformerTraining:
     cooldown: float = 0.3
     text_layers: int = 3
     text_heads: int = 4
+    text_rate: float = 0.25
+    text_weight_decay: float = 0.1
     text_dropout: float = 0.1
     flip_strength: float = 0.2
     flip_scales: int = 100
@@ -80,7 +86,18 @@ class TransformerTraining:
     save_every: int = 150
 
 
-MAY_CHANGE = frozenset({"steps", "cooldown", "save_every", "learning_rate", "prefixes", "compiled"})
+MAY_CHANGE = frozenset(
+    {
+        "steps",
+        "cooldown",
+        "save_every",
+        "learning_rate",
+        "prefixes",
+        "compiled",
+        "text_rate",
+        "text_weight_decay",
+    }
+)
 """Settings a run may be resumed with another value of."""
 
 
@@ -192,13 +209,19 @@ def train_transformer(
     text_model = build_text_encoder(config, text_tokenizer)
     parameters = [*transformer.parameters(), *text_model.parameters()]
     optimizers = build_muon(
-        [*transformer.blocks, text_model.encoder],
+        [
+            {"params": hidden_matrices(transformer.blocks), "weight_decay": config.weight_decay},
+            *text_encoder.hidden_groups(text_model, config.text_rate, config.text_weight_decay),
+        ],
         [
             *parameter_groups(transformer, config.weight_decay),
-            {"params": list(text_model.parameters()), "weight_decay": 0.0},
+            {
+                "params": list(text_model.parameters()),
+                "weight_decay": 0.0,
+                "share": config.text_rate,
+            },
         ],
         config.learning_rate,
-        config.weight_decay,
     )
     shown = deepcopy(transformer).requires_grad_(False)
     shown_text = deepcopy(text_model).requires_grad_(False)
@@ -229,9 +252,7 @@ def train_transformer(
     for pictures, captions in tqdm(loader, initial=step, total=config.steps, desc="transformer"):
         generator = step_generator(config.seed, step)
         factor = trapezoid(step, config.steps, config.warmup, config.cooldown)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * factor
+        set_rate(optimizers, config.learning_rate * factor)
         scales = [None, *(count for start, count in config.prefixes if start <= step)][-1]
         result = loss_of(pictures, captions, generator, corrupt=True, scales=scales)
         if not torch.isfinite(result.loss):
@@ -270,16 +291,31 @@ def train_transformer(
 
 @torch.no_grad()
 def validate(loss_of: TrainingStep, held_out: list[Example]) -> dict[str, float]:
-    """Loss and bit accuracy per scale on clean, uncorrupted, held-out examples."""
-    generator = torch.Generator()
-    batch = loss_of.config.batch_size
-    results = [
-        loss_of(*collate(held_out[i : i + batch]), generator, corrupt=False)
-        for i in range(0, len(held_out), batch)
-    ]
+    """Loss and bit accuracy per scale on clean, uncorrupted, held-out examples.
+
+    The loss is also told with every caption's words in another order: no worse than in theirs, it
+    says that captions are read as bags of words, and which colour is whose cannot be learnt.
+    """
+    results = _clean(loss_of, held_out)
+    shuffled = _clean(loss_of, [(picture, shuffled_words(text)) for picture, text in held_out])
     accuracy = np.mean([r.accuracy_per_scale(loss_of.schedule) for r in results], axis=0)
     return {
         "validation_loss": float(np.mean([r.loss.item() for r in results])),
+        "validation_loss_shuffled_words": float(np.mean([r.loss.item() for r in shuffled])),
         "bit_accuracy": float(np.mean([r.correct_BLD.float().mean() for r in results])),
         **{f"bit_accuracy_scale_{i + 1}": float(a) for i, a in enumerate(accuracy)},
     }
+
+
+def _clean(loss_of: TrainingStep, examples: list[Example]) -> list[BitLoss]:
+    generator = torch.Generator()
+    batch = loss_of.config.batch_size
+    return [
+        loss_of(*collate(examples[i : i + batch]), generator, corrupt=False)
+        for i in range(0, len(examples), batch)
+    ]
+
+
+def shuffled_words(text: str) -> str:
+    """The same words in an order of their own, the same for the same text."""
+    return " ".join(random.Random(text).sample(words := text.split(), len(words)))
