@@ -9,7 +9,7 @@ import numpy as np
 from training.train_transformer import Example
 from training.world.captions import caption
 from training.world.chatter import with_chatter
-from training.world.sampling import Stage, sample_scene
+from training.world.sampling import Stage, pick_by_share, sample_scene
 from training.world.world import World
 
 TRAIN_SEED, HELD_OUT_SEED = 1, 2
@@ -45,8 +45,7 @@ class Lessons:
     def __call__(self, index: int) -> Example:
         rng = np.random.default_rng((TRAIN_SEED, index))
         shares = [shares for start, shares in self.curriculum if start <= index][-1]
-        stages = list(shares)
-        stage = stages[rng.choice(len(stages), p=list(shares.values()))]
+        stage = pick_by_share(rng, shares)
         files = self.latents[stage]
         number = int(rng.integers(len(files) * len(files[0])))
         scene = sample_scene(

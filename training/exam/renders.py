@@ -16,14 +16,13 @@ from training.exam.prompts import ExamPrompt, Wanted
 from training.world.colour import BACKGROUNDS
 from training.world.concepts import CONCEPTS
 from training.world.sampling import sample_background
-from training.world.scene import Background, Relation, Scene, SceneObject
+from training.world.scene import Background, BackgroundKind, Relation, Scene, SceneObject
 from training.world.world import World
 
 SIZE = 192
 MOST = 4
 """Things of one kind in a picture."""
-UNNAMED_BACKGROUNDS = [0.6, 0.4, 0.0]
-"""Shares of plain ones, gradients and places."""
+UNNAMED_BACKGROUNDS: dict[BackgroundKind, float] = {"plain": 0.6, "gradient": 0.4}
 SEED = 991
 """Neither the generator's nor the judge's training seeds."""
 

@@ -4,7 +4,7 @@ Training never sees a held-out colour of a concept or a held-out pair; `split="h
 exactly these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
@@ -12,13 +12,13 @@ import numpy as np
 from training.world.colour import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, HOMES, Concept
 from training.world.scene import (
-    BACKGROUND_KINDS,
     RELATIONS,
-    SIZES,
     Background,
+    BackgroundKind,
     Relation,
     Scene,
     SceneObject,
+    Size,
     Split,
     is_held_out_colour,
     is_held_out_pair,
@@ -34,11 +34,12 @@ LAYOUTS: dict[Stage, dict[str, float]] = {
     "full": {"one": 0.5, "count": 0.17, "and": 0.12, "position": 0.21},
     "composed": {"one": 0.3, "count": 0.08, "and": 0.32, "position": 0.3},
 }
-BACKGROUND_SHARES: dict[Stage, list[float]] = {  # plain, gradient, place
-    "single": [0.27, 0.2, 0.53],
-    "full": [0.27, 0.2, 0.53],
-    "composed": [0.45, 0.25, 0.3],
+BACKGROUND_SHARES: dict[Stage, dict[BackgroundKind, float]] = {
+    "single": {"plain": 0.27, "gradient": 0.2, "place": 0.53},
+    "full": {"plain": 0.27, "gradient": 0.2, "place": 0.53},
+    "composed": {"plain": 0.45, "gradient": 0.25, "place": 0.3},
 }
+SIZE_SHARES: dict[Size, float] = {"normal": 0.86, "little": 0.07, "big": 0.07}
 MAIN_STYLE_SHARE = 0.6
 RECOLOUR_SHARES: dict[Stage, dict[str, float]] = {  # of the things that may be recoloured
     "single": {"one": 0.45},
@@ -77,10 +78,7 @@ def sample_scene(
     Raises:
         ValueError: `split` is "heldout" and these concepts have no held-out combination.
     """
-    layouts = LAYOUTS[stage]
-    layout = "one"
-    if len(layouts) > 1:
-        layout = str(rng.choice(list(layouts), p=list(layouts.values())))
+    layout = pick_by_share(rng, LAYOUTS[stage])
     if stage == "composed" and layout != "position":
         concepts = [name for name in concepts if CONCEPTS[name].colourable] or concepts
     share = RECOLOUR_SHARES[stage][layout]
@@ -108,7 +106,7 @@ def _single(
     colour = _colour(rng, concept, split, 1.0 if split == "heldout" else share)
     if counted:
         return SceneObject(concept=concept.name, count=int(rng.integers(2, 5)), colour=colour)
-    size = SIZES[rng.choice(len(SIZES), p=[0.86, 0.07, 0.07])]
+    size = pick_by_share(rng, SIZE_SHARES)
     return SceneObject(concept=concept.name, colour=colour, size=size)
 
 
@@ -146,10 +144,12 @@ def _colour(rng: np.random.Generator, concept: Concept, split: Split, share: flo
 
 
 def sample_background(
-    rng: np.random.Generator, objects: tuple[SceneObject, ...], shares: list[float]
+    rng: np.random.Generator,
+    objects: tuple[SceneObject, ...],
+    shares: Mapping[BackgroundKind, float],
 ) -> Background:
     """A place, or colours that the objects stand out from."""
-    kind = BACKGROUND_KINDS[rng.choice(len(BACKGROUND_KINDS), p=shares)]
+    kind = pick_by_share(rng, shares)
     if kind == "place":
         home = HOMES.get(objects[0].concept)
         if home is not None and rng.random() < HOME_SHARE:
@@ -170,3 +170,9 @@ def _style(rng: np.random.Generator, styles: Sequence[str]) -> str:
 def pick(rng: np.random.Generator, options: Sequence[Option]) -> Option:
     """One of the options, all equally likely."""
     return options[int(rng.integers(len(options)))]
+
+
+def pick_by_share(rng: np.random.Generator, shares: Mapping[Option, float]) -> Option:
+    """One of the keys, each as likely as its share; nothing is drawn where there is only one."""
+    options = list(shares)
+    return options[rng.choice(len(options), p=list(shares.values())) if len(options) > 1 else 0]

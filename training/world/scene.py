@@ -9,8 +9,6 @@ Size = Literal["little", "normal", "big"]
 BackgroundKind = Literal["plain", "gradient", "place"]
 Split = Literal["train", "heldout"]
 
-SIZES: tuple[Size, ...] = ("normal", "little", "big")
-BACKGROUND_KINDS: tuple[BackgroundKind, ...] = ("plain", "gradient", "place")
 RELATIONS: tuple[Relation, ...] = ("and", "left of", "right of", "above", "below")
 
 
