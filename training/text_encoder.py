@@ -94,8 +94,8 @@ def hidden_groups(model: T5EncoderModel, share: float, weight_decay: float) -> l
     T5 does not divide the attention's scores by sqrt(d_kv): its queries are that much smaller
     instead, and learn that much slower.
     """
-    attentions = [block.layer[0].SelfAttention for block in model.encoder.block]
-    queries = hidden_matrices([attention.q for attention in attentions])
+    modules = model.encoder.named_modules()
+    queries = hidden_matrices([module for name, module in modules if name.endswith("Attention.q")])
     others = [matrix for matrix in hidden_matrices([model.encoder]) if matrix not in set(queries)]
     queries_share = share * model.config.d_kv**-0.5
     return [

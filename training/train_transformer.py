@@ -210,7 +210,7 @@ def train_transformer(
     parameters = [*transformer.parameters(), *text_model.parameters()]
     optimizers = build_muon(
         [
-            {"params": hidden_matrices(transformer.blocks), "weight_decay": config.weight_decay},
+            {"params": hidden_matrices([*transformer.blocks]), "weight_decay": config.weight_decay},
             *text_encoder.hidden_groups(text_model, config.text_rate, config.text_weight_decay),
         ],
         [
