@@ -15,8 +15,6 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from training.optimizer import hidden_matrices
-
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
@@ -94,9 +92,13 @@ def hidden_groups(model: T5EncoderModel, share: float, weight_decay: float) -> l
     T5 does not divide the attention's scores by sqrt(d_kv): its queries are that much smaller
     instead, and learn that much slower.
     """
-    modules = model.encoder.named_modules()
-    queries = hidden_matrices([module for name, module in modules if name.endswith("Attention.q")])
-    others = [matrix for matrix in hidden_matrices([model.encoder]) if matrix not in set(queries)]
+    weights = {
+        name: module.weight
+        for name, module in model.encoder.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+    queries = [weight for name, weight in weights.items() if name.endswith("Attention.q")]
+    others = [weight for name, weight in weights.items() if not name.endswith("Attention.q")]
     queries_share = share * model.config.d_kv**-0.5
     return [
         {"params": others, "weight_decay": weight_decay, "share": share},

@@ -16,7 +16,7 @@ from training.exam.judge import CELLS, NAMES, SCENES, SIZE
 from training.exam.prompts import COLOURS
 from training.world.concepts import CONCEPTS
 from training.world.layout import Box
-from training.world.sampling import sample_scene
+from training.world.sampling import Stage, sample_scene
 from training.world.scene import Scene
 from training.world.sprites import STYLES
 from training.world.world import World
@@ -49,8 +49,9 @@ def lesson(world: World, seed: int, index: int) -> Lesson:
     """The lesson with this seed and index, the same on every call."""
     rng = np.random.default_rng((seed, index))
     split = "heldout" if rng.random() < 0.2 else "train"
+    stage: Stage = "full" if index % 2 else "composed"
     scene = sample_scene(
-        rng, concepts=world.concepts, styles=world.styles, stage="full", split=split
+        rng, concepts=world.concepts, styles=world.styles, stage=stage, split=split
     )
     side = int(rng.integers(SIZE, LARGEST + 1))
     pixels, boxes = world.draw(scene, side, rng)

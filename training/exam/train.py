@@ -29,7 +29,7 @@ SEED = 77
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeTraining:
-    steps: int = 3000
+    steps: int = 6000
     batch_size: int = 24
     learning_rate: float = 2e-3
     warmup: int = 100
