@@ -171,9 +171,18 @@ def examine(
 
 
 def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]) -> None:
-    """``exam.json`` and the page."""
+    """``exam.json``, with what is wrong with each prompt's pictures ("": nothing), and the page."""
+    wrong: dict[tuple[str, str], list[str]] = {}
+    for answer in found:
+        key = answer.prompt.tag, answer.prompt.prompt
+        wrong.setdefault(key, []).append(answer.mark.reason)
+    marks = [
+        {"tag": tag, "prompt": prompt, "wrong": reasons}
+        for (tag, prompt), reasons in wrong.items()
+    ]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "exam.json").write_text(json.dumps(outcome, indent=2) + "\n")
+    text = json.dumps(outcome | {"answers": marks}, indent=1)
+    (folder / "exam.json").write_text(text + "\n")
     write_report(folder, outcome, found)
 
 

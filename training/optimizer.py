@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import T5EncoderModel
 
 BETAS = (0.9, 0.97)
 """Upstream's training script."""
@@ -69,6 +72,34 @@ def hidden_matrices(hidden: Sequence[nn.Module]) -> list[nn.Parameter]:
         for module in block.modules()
         if isinstance(module, nn.Linear) and module.weight.requires_grad
     ]
+
+
+def text_encoder_groups(
+    model: T5EncoderModel, share: float, weight_decay: float
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Groups of :func:`build_muon` for a T5 that learns at a ``share`` of the learning rate.
+
+    T5 does not divide the attention's scores by sqrt(d_kv): its queries are that much smaller
+    instead, and learn that much slower.
+
+    Returns:
+        the groups of the layers' matrices, and the group of the rest, which does not decay.
+    """
+    queries = {
+        id(module.weight)
+        for name, module in model.encoder.named_modules()
+        if isinstance(module, nn.Linear) and name.endswith("Attention.q")
+    }
+    matrices = hidden_matrices([model.encoder])
+    hidden = [
+        {
+            "params": [matrix for matrix in matrices if (id(matrix) in queries) == slower],
+            "weight_decay": weight_decay,
+            "share": share * (model.config.d_kv**-0.5 if slower else 1.0),
+        }
+        for slower in (False, True)
+    ]
+    return hidden, {"params": list(model.parameters()), "weight_decay": 0.0, "share": share}
 
 
 def build_muon(

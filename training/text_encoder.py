@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
@@ -84,26 +83,6 @@ def build_encoder(vocabulary: int, width: int, layers: int, heads: int) -> T5Enc
             eos_token_id=1,
         )
     )
-
-
-def hidden_groups(model: T5EncoderModel, share: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups of :func:`training.optimizer.build_muon` for the layers' matrices.
-
-    T5 does not divide the attention's scores by sqrt(d_kv): its queries are that much smaller
-    instead, and learn that much slower.
-    """
-    weights = {
-        name: module.weight
-        for name, module in model.encoder.named_modules()
-        if isinstance(module, torch.nn.Linear)
-    }
-    queries = [weight for name, weight in weights.items() if name.endswith("Attention.q")]
-    others = [weight for name, weight in weights.items() if not name.endswith("Attention.q")]
-    queries_share = share * model.config.d_kv**-0.5
-    return [
-        {"params": others, "weight_decay": weight_decay, "share": share},
-        {"params": queries, "weight_decay": weight_decay, "share": queries_share},
-    ]
 
 
 def encode(

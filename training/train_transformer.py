@@ -30,7 +30,13 @@ from infinity.tokenizer.quantizer import encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
 from training import text_encoder
 from training.losses import BitLoss, bit_loss
-from training.optimizer import build_muon, hidden_matrices, parameter_groups, set_rate
+from training.optimizer import (
+    build_muon,
+    hidden_matrices,
+    parameter_groups,
+    set_rate,
+    text_encoder_groups,
+)
 from training.run import Run
 from training.self_correction import RandomFlips
 from training.stepping import IndexedDataset, step_generator, trapezoid
@@ -208,19 +214,15 @@ def train_transformer(
     transformer.init_weights(torch.Generator().manual_seed(config.seed))
     text_model = build_text_encoder(config, text_tokenizer)
     parameters = [*transformer.parameters(), *text_model.parameters()]
+    text_hidden, text_rest = text_encoder_groups(
+        text_model, config.text_rate, config.text_weight_decay
+    )
     optimizers = build_muon(
         [
             {"params": hidden_matrices([*transformer.blocks]), "weight_decay": config.weight_decay},
-            *text_encoder.hidden_groups(text_model, config.text_rate, config.text_weight_decay),
+            *text_hidden,
         ],
-        [
-            *parameter_groups(transformer, config.weight_decay),
-            {
-                "params": list(text_model.parameters()),
-                "weight_decay": 0.0,
-                "share": config.text_rate,
-            },
-        ],
+        [*parameter_groups(transformer, config.weight_decay), text_rest],
         config.learning_rate,
     )
     shown = deepcopy(transformer).requires_grad_(False)

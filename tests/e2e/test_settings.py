@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infinity.presets import presets, ramp
+from infinity.presets import Preset, presets, ramp
 from infinity.request import GenerationRequest
 from tests.e2e.steps import (
     DESKTOP,
@@ -47,6 +47,11 @@ def type_number(page: Any, control: str, value: float) -> None:
 def preset(page: Any, title: str) -> None:
     """Wait until ``title`` is the preset shown."""
     page.locator("#preset label.selected").filter(has_text=title).wait_for()
+
+
+def set_by(page: Any, known: Preset) -> None:
+    """Wait until a preset's values are in the controls, which its info text follows."""
+    page.locator("#preset .info-text").filter(has_text=known.info).wait_for()
 
 
 def open_all(page: Any) -> None:
@@ -107,7 +112,7 @@ def test_presets_set_the_controls_and_a_change_is_custom(server, new_page):
     spec = server.manager.spec("default")
     for name, known in presets(spec, "1:1").items():
         pick(page, "preset", known.title)
-        page.locator("#preset .info-text").filter(has_text=known.info).wait_for()
+        set_by(page, known)
         assert drawn(page, server).sampling(spec.sampling) == known.sampling, name
         preset(page, known.title)
     type_number(page, "temperature", 0.35)
@@ -155,6 +160,7 @@ def test_settings_work_by_keyboard_alone(server, new_page):
     page.locator("#preset input").first.focus()
     page.keyboard.press("ArrowRight")
     preset(page, "Fast")
+    set_by(page, presets(server.manager.spec("default"), "2:1")["fast"])
     page.locator("#guidance input[type=range]").focus()
     page.keyboard.press("ArrowRight")
     preset(page, "Custom")

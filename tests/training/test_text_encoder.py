@@ -6,7 +6,7 @@ import torch
 from transformers import T5EncoderModel
 
 from training import text_encoder
-from training.optimizer import build_muon, hidden_matrices, set_rate
+from training.optimizer import build_muon, hidden_matrices, set_rate, text_encoder_groups
 from training.train_transformer import TransformerTraining, shuffled_words
 
 COLOURS, THINGS = ("red", "blue", "green"), ("car", "star", "cup")
@@ -14,19 +14,11 @@ RATE = 3e-3
 
 
 def optimizers_of(model: T5EncoderModel, head: torch.nn.Linear) -> list[torch.optim.Optimizer]:
+    hidden, rest = text_encoder_groups(
+        model, TransformerTraining.text_rate, TransformerTraining.text_weight_decay
+    )
     return build_muon(
-        text_encoder.hidden_groups(
-            model, TransformerTraining.text_rate, TransformerTraining.text_weight_decay
-        ),
-        [
-            {"params": list(head.parameters()), "weight_decay": 0.0},
-            {
-                "params": list(model.parameters()),
-                "weight_decay": 0.0,
-                "share": TransformerTraining.text_rate,
-            },
-        ],
-        RATE,
+        hidden, [{"params": list(head.parameters()), "weight_decay": 0.0}, rest], RATE
     )
 
 

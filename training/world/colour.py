@@ -124,5 +124,5 @@ def _dominant_hue(hue: np.ndarray, weight: np.ndarray) -> float:
 
 
 def _smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    t = np.clip((x - low) / max(high - low, 1e-9), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
