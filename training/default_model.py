@@ -81,10 +81,10 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=27_450,
+    steps=30_900,
     batch_size=24,
     learning_rate=3e-3,
-    cooldown=0.08,
+    cooldown=0.11,
     compiled=True,
     prefixes=(
         *((0, 6), (9_000, 7), (10_200, 6), (15_000, 7)),
@@ -96,6 +96,7 @@ CURRICULUM: tuple[tuple[int, dict[Stage, float]], ...] = (  # from a step on
     (2_500, {"single": 0.2, "full": 0.8}),
     (10_200, {"single": 0.15, "full": 0.4, "composed": 0.45}),
     (16_800, {"single": 0.1, "full": 0.3, "composed": 0.6}),
+    (27_450, {"single": 0.2, "full": 0.35, "composed": 0.45}),
 )
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000

@@ -177,8 +177,7 @@ def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]
         key = answer.prompt.tag, answer.prompt.prompt
         wrong.setdefault(key, []).append(answer.mark.reason)
     marks = [
-        {"tag": tag, "prompt": prompt, "wrong": reasons}
-        for (tag, prompt), reasons in wrong.items()
+        {"tag": tag, "prompt": prompt, "wrong": reasons} for (tag, prompt), reasons in wrong.items()
     ]
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(outcome | {"answers": marks}, indent=1)

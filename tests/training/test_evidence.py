@@ -25,6 +25,7 @@ from training.exam.judge import Judge
 from training.losses import token_weights
 from training.picture_measures import measure, seams, ssim
 from training.world.concepts import CONCEPTS as ALL
+from training.world.sprites import SPRITE_FILE, STYLES
 from training.world.world import World
 
 SCHEDULE = ScaleSchedule([(1, 1), (2, 2)])
@@ -126,6 +127,21 @@ def test_reconstruction_arm_is_measured_once_and_kept(bench, monkeypatch):
     monkeypatch.setattr(Lab, "reconstructions", None)
     again = experiments._rebuilt(bench, 16, 8)
     assert again == {name: value for name, value in rows[0].items() if name != "arm"}
+
+
+def test_terms_train_the_models_own_decoder_once_an_arm(bench, tmp_path, monkeypatch):
+    (tmp_path / "world").mkdir()
+    sprite = np.full((24, 24, 4), 255, np.uint8)
+    sprites = {f"{style}/{name}": sprite for style in STYLES for name in ALL}
+    np.savez(tmp_path / "world" / SPRITE_FILE, allow_pickle=False, **sprites)
+    one = {"and adversarial": experiments.TERMS["and adversarial"]}
+    monkeypatch.setattr(experiments, "TERMS", one)
+    monkeypatch.setattr(experiments, "HELD_OUT", 4)
+    rows = experiments.terms(bench, "default", tmp_path / "world")
+    assert [row["arm"] for row in rows] == ["as it was", "and adversarial"]
+    assert 10 < rows[1]["psnr"] != rows[0]["psnr"] > 10
+    monkeypatch.setattr(experiments, "sharpen", None)
+    assert experiments.terms(bench, "default", tmp_path / "world") == rows
 
 
 @pytest.mark.parametrize("kind", ["bits", "index"])

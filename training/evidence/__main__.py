@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +17,6 @@ from training.evidence.experiments import EXPERIMENTS
 from training.evidence.lab import CONCEPTS, STYLE, Lab
 from training.evidence.page import write_page, write_plot
 from training.exam.judge import WEIGHTS, load_judge
-from training.world.sprites import STYLES
 from training.world.world import World
 
 
@@ -27,7 +25,7 @@ def main() -> None:
     parser.add_argument("name", choices=["all", *EXPERIMENTS])
     parser.add_argument("--tokenizer-steps", type=int, default=1000, help="of each arm")
     parser.add_argument("--transformer-steps", type=int, default=700, help="of each arm")
-    parser.add_argument("--model", default="default", help="what `decoding` examines")
+    parser.add_argument("--model", default="default", help="what `terms` and `decoding` examine")
     parser.add_argument("--judge", type=Path, default=WEIGHTS)
     parser.add_argument("--world", type=Path, default=Path("data/world"))
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
@@ -45,10 +43,9 @@ def main() -> None:
             arguments.tokenizer_steps,
             arguments.transformer_steps,
         )
-        whole_world = partial(World.load, arguments.world, styles=STYLES)
         names = list(EXPERIMENTS) if arguments.name == "all" else [arguments.name]
         for name in names:
-            rows = EXPERIMENTS[name].run(lab, arguments.model, whole_world)
+            rows = EXPERIMENTS[name].run(lab, arguments.model, arguments.world)
             write_results(arguments.output, name, rows, lab)
     except (InfinityError, FileNotFoundError) as error:
         parser.exit(1, f"{error}\n")
@@ -57,10 +54,12 @@ def main() -> None:
 def write_results(output: Path, name: str, rows: list[dict], lab: Lab) -> None:
     """NAME.json, NAME.png and the page beside the folder."""
     output.mkdir(parents=True, exist_ok=True)
-    budget = {"tokenizer_steps": lab.tokenizer_steps, "transformer_steps": lab.transformer_steps}
-    if name == "decoding":
-        budget = {"training": "none"}
-    found = {"experiment": name, "budget": budget, "threads": torch.get_num_threads(), "rows": rows}
+    found = {
+        "experiment": name,
+        "budget": EXPERIMENTS[name].budget(lab),
+        "threads": torch.get_num_threads(),
+        "rows": rows,
+    }
     (output / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
     write_plot(EXPERIMENTS[name], rows, output / f"{name}.png")
     write_page(output, output.with_suffix(".md"))

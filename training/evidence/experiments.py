@@ -8,15 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
+from infinity.images import images_from_tensor
 from infinity.pipeline import InfinityPipeline
 from infinity.presets import ramp
 from infinity.schedule import ScaleSchedule
-from training.evaluate import answers, sample
+from infinity.tokenizer.tokenizer import Tokenizer
+from training.evaluate import answers, distance, sample
 from training.evidence.index_classifier import training_memory
 from training.evidence.lab import (
     GRIDS,
+    HELD_OUT,
+    HELD_OUT_SEED,
     TEXT_LENGTH,
     TEXT_WIDTH,
     TOKENIZER_BATCH,
@@ -27,9 +35,12 @@ from training.evidence.lab import (
 from training.exam.prompts import read_prompts
 from training.exam.questions import EXAM
 from training.exam.renders import true_render
-from training.hours import spent_seconds
+from training.hours import counted, read_seconds, spent_seconds
 from training.picture_measures import measure, seams
+from training.sharpen import sharpen, sharpened
+from training.train_tokenizer import to_float
 from training.train_transformer import TransformerConfig
+from training.world.sprites import STYLES
 from training.world.world import World
 
 Rows = list[dict[str, Any]]
@@ -39,23 +50,35 @@ GRID = 8
 CLASSIFIER_BITS, CLASSIFIER_SHARE = 16, 1 / 3
 """The share is of the steps: a step with 2^16 classes takes some ten times as long."""
 MEMORY_BITS, MEMORY_LIMIT_GIB, MEMORY_BATCH = (8, 12, 14, 16, 18, 20, 32), 4.0, 16
+TERMS: dict[str, dict[str, float]] = {
+    "pixels alone": {},
+    "and perceptual": {"perceptual": 0.2},
+    "and adversarial": {"adversarial": 0.05, "discriminator_learning_rate": 5e-4},
+}
+TERMS_SHARE = 0.3
+"""Of the tokenizer's steps: these pictures and this decoder are larger."""
 FLIPS = (0.0, 0.1, 0.2, 0.3)
 SIZES = ((128, 3), (192, 4), (256, 6))
 DECODED_EACH, DECODED_SEEDS = 12, 2
 
 
+def _steps_an_arm(lab: Lab) -> dict[str, Any]:
+    return {"tokenizer_steps": lab.tokenizer_steps, "transformer_steps": lab.transformer_steps}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """``run`` takes the lab and, where it needs the whole model, its name and its whole world."""
+    """``run`` takes the lab, the whole model's name, and the folder of the whole world."""
 
     title: str
     question: str
     limits: str
-    run: Callable[[Lab, str, Callable[[], World]], Rows]
+    run: Callable[[Lab, str, Path], Rows]
     arm: str
     columns: tuple[str, ...]
     plotted: tuple[str, ...]
     scatter: bool = False
+    budget: Callable[[Lab], dict[str, Any]] = _steps_an_arm
 
 
 def bits(lab: Lab, *_: Any) -> Rows:
@@ -79,6 +102,44 @@ def _rebuilt(lab: Lab, d: int, grid: int) -> dict[str, Any]:
         }
 
     return lab.row(f"rebuilt-d{d}-g{grid}-{lab.tokenizer_steps}", compute)
+
+
+def _terms_steps(lab: Lab) -> int:
+    return math.ceil(lab.tokenizer_steps * TERMS_SHARE)
+
+
+def terms(lab: Lab, model: str, world: Path) -> Rows:
+    """The whole model's decoder, trained further with one term or another beside the pixels'."""
+    pipeline = InfinityPipeline.from_pretrained(model)
+    tokenizer, spec = pipeline.tokenizer.float(), pipeline.spec
+    ratio = spec.aspect_ratios[0]
+    schedule, side = spec.schedule(ratio), spec.image_size(ratio)[0]
+    whole = World.load(world, styles=STYLES)
+    pictures = [
+        whole.example(HELD_OUT_SEED, index, size=side, stage="full").image
+        for index in range(HELD_OUT)
+    ]
+    target = to_float(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2))
+    steps = _terms_steps(lab)
+
+    def measured(decoder: Tokenizer) -> dict[str, Any]:
+        output = torch.cat([decoder.reconstruct(part, schedule) for part in target.split(16)])
+        apart = distance(lab.judge, images_from_tensor(output), images_from_tensor(target))
+        return {**measure(output, target), "distance": apart}
+
+    def trained(name: str) -> dict[str, Any]:
+        run, clock = lab.runs / name, lab.runs / "seconds.json"
+        changes = {"optimisation": {"steps": steps}, "tokenizer_losses": TERMS[arm]}
+        with counted(clock, name):
+            sharpen(tokenizer, schedule, world, run, **changes)
+        found = measured(sharpened(tokenizer, run).eval())
+        return {**found, "minutes": read_seconds(clock)[name] / 60}
+
+    rows = [{"arm": "as it was", **measured(tokenizer)}]
+    for arm in TERMS:
+        name = f"decoder-{arm.replace(' ', '-')}-{steps}"
+        rows.append({"arm": arm, **lab.row(name, lambda name=name: trained(name))})
+    return rows
 
 
 def classifier(lab: Lab, *_: Any) -> Rows:
@@ -138,16 +199,16 @@ def sizes(lab: Lab, *_: Any) -> Rows:
     ]
 
 
-def decoding(lab: Lab, model: str, whole_world: Callable[[], World]) -> Rows:
+def decoding(lab: Lab, model: str, world: Path) -> Rows:
     """The paper's table on the whole model."""
     prompts = sample(read_prompts(EXAM), DECODED_EACH)
     pipeline = InfinityPipeline.from_pretrained(model)
     scales = len(pipeline.spec.schedule(pipeline.spec.aspect_ratios[0]))
-    world = whole_world()
+    whole = World.load(world, styles=STYLES)
 
     def compute(settings: dict[str, Any]) -> dict[str, Any]:
         true = [
-            true_render(prompt, world, seed * len(prompts) + index)
+            true_render(prompt, whole, seed * len(prompts) + index)
             for index, prompt in enumerate(prompts)
             for seed in range(DECODED_SEEDS)
         ]
@@ -202,6 +263,18 @@ EXPERIMENTS: dict[str, Experiment] = {
         columns=REBUILT,
         plotted=("psnr", "ssim", "edge_fidelity"),
     ),
+    "terms": Experiment(
+        title="Perceptual and adversarial terms",
+        question="Does the default model's decoder gain from terms other than the pixels'?",
+        limits="The shipped decoder, trained on for minutes with the codes frozen; 96 held-out pictures of "
+        "the whole world; one weight a term, one seed. The perceptual network is untrained. A longer "
+        "adversarial training, or other weights, may end elsewhere.",
+        run=terms,
+        arm="terms",
+        columns=("psnr", "ssim", "edge_energy", "edge_fidelity", "distance", "minutes"),
+        plotted=("psnr", "edge_energy", "distance"),
+        budget=lambda lab: {"steps": _terms_steps(lab)},
+    ),
     "classifier": Experiment(
         title="A classifier of bits against one of indices",
         question="What does predicting d bits instead of one of 2^d codes cost and bring?",
@@ -234,6 +307,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         columns=("single_object", "two_object", "counting", "colors", "position", "color_attr",
                  "style", "scene", "exam", "distance"),
         plotted=("exam", "distance"),
+        budget=lambda _: {"training": "none"},
     ),
     "sizes": Experiment(
         title="Validation loss against exam, three sizes",

@@ -21,19 +21,37 @@ PLURAL_NOUNS = {"grapes", "french fries", "fries"}
 
 RELATION_PHRASES = {
     "and": ("and", "and", "and", "next to", "with", "beside"),
-    "left of": ("to the left of", "left of", "on the left of"),
-    "right of": ("to the right of", "right of", "on the right of"),
-    "above": ("above", "above", "over"),
-    "below": ("below", "below", "under", "underneath"),
+    "left of": ("to the left of", "left of", "on the left of", "on the left side of"),
+    "right of": ("to the right of", "right of", "on the right of", "on the right side of"),
+    "above": ("above", "above", "over", "on top of"),
+    "below": ("below", "below", "under", "underneath", "beneath"),
 }
 
 STYLE_OPENINGS = {
-    "3d": ("a 3d render of", "a 3d illustration of", "a 3d icon of", "a 3d emoji of"),
-    "cartoon": ("a cartoon of", "a cartoon drawing of", "a flat cartoon of"),
+    "3d": (
+        "a 3d render of",
+        "a 3d illustration of",
+        "a 3d icon of",
+        "a 3d emoji of",
+        "a 3d model of",
+    ),
+    "cartoon": (
+        "a cartoon of",
+        "a cartoon drawing of",
+        "a flat cartoon of",
+        "a 2d cartoon of",
+        "a flat drawing of",
+    ),
 }
 STYLE_ENDINGS = {
-    "3d": ("3d style", "3d render", "glossy 3d"),
-    "cartoon": ("cartoon style", "cartoon", "flat cartoon style"),
+    "3d": ("3d style", "3d render", "glossy 3d", "in 3d", "rendered in 3d"),
+    "cartoon": (
+        "cartoon style",
+        "cartoon",
+        "flat cartoon style",
+        "in cartoon style",
+        "drawn as a flat cartoon",
+    ),
 }
 # The first style is what an unadorned prompt means; the others are always named.
 STYLE_NAMED_SHARE = {"3d": 0.2, "cartoon": 1.0}
@@ -158,6 +176,8 @@ def _setting(background: Background, rng: np.random.Generator) -> str:
                 f"on a plain {colour} background",
                 f"with {a} {colour} background",
                 f"against {a} {colour} background",
+                f"on a solid {colour} background",
+                f"with {a} {colour} background behind",
             ),
         )
     first, second = background.names
