@@ -100,7 +100,7 @@ CURRICULUM: tuple[tuple[int, dict[Stage, float]], ...] = (  # from a step on
 )
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
-EXAM_SEEDS, QUIZ_EACH = 4, 6
+EXAM_SEEDS, QUIZ_EACH = 4, 12
 
 SPEC = ModelSpec(
     name="default",
