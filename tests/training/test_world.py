@@ -150,7 +150,6 @@ def well_spelt(monkeypatch):
 
 @pytest.mark.usefixtures("well_spelt")
 def test_caption_names_what_is_drawn(world):
-    named_cartoon = (*captions.STYLE_OPENINGS["cartoon"], *captions.STYLE_ENDINGS["cartoon"])
     for index in range(400):
         example = world.example(2, index, size=16)
         text = example.caption
@@ -164,7 +163,7 @@ def test_caption_names_what_is_drawn(world):
         if background.kind == "place":
             assert any(phrase in text for phrase in PLACES[background.names[0]].phrases)
         if example.scene.style == "cartoon":
-            assert any(phrase in text for phrase in named_cartoon), text
+            assert "cartoon" in text or "flat drawing of" in text
         assert "  " not in text
         assert text == text.strip()
 
@@ -173,9 +172,11 @@ def test_caption_names_what_is_drawn(world):
 @pytest.mark.parametrize("relation", ["left of", "right of", "above", "below"])
 def test_caption_states_the_relation_in_order(relation):
     rng = np.random.default_rng(0)
+    words = {"left of": "left", "right of": "right", "above": ("above", "over", "on top of")}
     for _ in range(20):
         text = caption(two(relation), rng)
-        assert any(phrase in text for phrase in captions.RELATION_PHRASES[relation])
+        expected = words.get(relation, ("below", "under", "underneath", "beneath"))
+        assert any(word in text for word in np.atleast_1d(expected))
         apple = text.index("apple")
         assert apple < max(text.rfind("car"), text.rfind("automobile"))
 
