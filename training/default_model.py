@@ -2,7 +2,8 @@
 
 ``python -m training.default_model all`` rebuilds everything; a step's name runs that step alone.
 A killed step continues when its command is run again. ``quiz`` puts a small exam to the newest
-checkpoint (a point of the learning curve), ``status`` tells the hours spent.
+checkpoint (a point of the learning curve), ``status`` tells the hours spent. Where there are no
+checkpoints, ``restore`` makes them of the shipped weights, to train these on.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from training.hours import counted, read_seconds, spent_seconds
 from training.latents import write_latents
 from training.lessons import HELD_OUT_SEED, TRAIN_SEED, Lessons, held_out, still
 from training.plots import plot_curves
+from training.restore import Runs, restore
 from training.run import read_checkpoint, read_metrics
 from training.sharpen import sharpen, sharpened
 from training.train_tokenizer import TokenizerTraining, train_tokenizer
@@ -81,11 +83,12 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=30_900,
+    steps=33_300,
     batch_size=24,
     learning_rate=3e-3,
-    cooldown=0.11,
+    cooldown=0.115,
     compiled=True,
+    save_every=300,
     prefixes=(
         *((0, 6), (9_000, 7), (10_200, 6), (15_000, 7)),
         *((16_800, 5), (24_150, 7)),
@@ -97,7 +100,12 @@ CURRICULUM: tuple[tuple[int, dict[Stage, float]], ...] = (  # from a step on
     (10_200, {"single": 0.15, "full": 0.4, "composed": 0.45}),
     (16_800, {"single": 0.1, "full": 0.3, "composed": 0.6}),
     (27_450, {"single": 0.2, "full": 0.35, "composed": 0.45}),
+    (30_900, {"single": 0.35, "full": 0.3, "composed": 0.35}),
 )
+FRESH_FROM = 30_900
+"""From this step on every picture is a new one."""
+SHIPPED_STEPS = 30_900
+"""Of the transformer in assets/."""
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
 EXAM_SEEDS, QUIZ_EACH = 4, 12
@@ -171,14 +179,17 @@ def latents_step() -> dict[Stage, list[np.ndarray]]:
 
 
 def transformer_step() -> tuple[InfinityTransformer, T5EncoderModel]:
+    begun = (read_checkpoint(RUNS / "transformer") or {"step": 0})["step"]
     return train_transformer(
         TRANSFORMER,
         trained_tokenizer(),
         text_step(),
         Lessons(
             world(),
-            latents_step(),
+            latents_step() if begun < FRESH_FROM else {},
             [(step * TRANSFORMER.batch_size, shares) for step, shares in CURRICULUM],
+            SIZE,
+            FRESH_FROM * TRANSFORMER.batch_size,
         ),
         [held_out(world(), SIZE, index) for index in range(HELD_OUT)],
         RUNS / "transformer",
@@ -235,6 +246,14 @@ def quiz() -> None:
     lines = [json.loads(text) for text in path.read_text().splitlines()]
     plot_curves(lines, list(line)[1:], RUNS / "learning.png")
     logger.info("%s", json.dumps(line))
+
+
+def restore_shipped() -> None:
+    """Checkpoints of the shipped weights, to train them on."""
+    parts = ("tokenizer", "decoder", "text_tokenizer", "transformer")
+    runs = Runs(*(RUNS / part for part in parts))
+    pipeline = InfinityPipeline.from_pretrained("default", "cpu", "float32")
+    restore(pipeline, runs, TOKENIZER, TRANSFORMER, SHIPPED_STEPS)
 
 
 def write_model(folder: Path) -> None:
@@ -309,11 +328,13 @@ def status() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=["all", *STEPS, "quiz", "status"])
+    parser.add_argument("step", choices=["all", *STEPS, "quiz", "status", "restore"])
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_flush_denormal(True)
     RUNS.mkdir(parents=True, exist_ok=True)
+    if arguments.step == "restore":
+        restore_shipped()
     if arguments.step == "quiz":
         quiz()
     for name, step in STEPS.items():

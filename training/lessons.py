@@ -1,7 +1,8 @@
-"""What the default model's transformer learns from: kept pictures, each time in other words."""
+"""What the default model's transformer learns from: kept pictures, each time in other words, then new ones."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from training.world.chatter import with_chatter
 from training.world.sampling import Stage, pick_by_share, sample_scene
 from training.world.world import World
 
-TRAIN_SEED, HELD_OUT_SEED = 1, 2
+TRAIN_SEED, HELD_OUT_SEED, FRESH_SEED = 1, 2, 6
 PICTURE_SEEDS: dict[Stage, int] = {"single": 3, "full": 4, "composed": 5}
 Curriculum = Sequence[tuple[int, Mapping[Stage, float]]]
 """Shares of the stages from an example on, in order; the first from example 0."""
@@ -35,17 +36,28 @@ class Lessons:
 
     Args:
         latents: features of the pictures :func:`still` draws, in files of one length.
+        size: pixels a side of pictures drawn anew.
+        fresh_from: from this example on, every picture is drawn anew and seen once.
     """
 
     def __init__(
-        self, world: World, latents: Mapping[Stage, Sequence[np.ndarray]], curriculum: Curriculum
+        self,
+        world: World,
+        latents: Mapping[Stage, Sequence[np.ndarray]],
+        curriculum: Curriculum,
+        size: int,
+        fresh_from: float = math.inf,
     ) -> None:
         self.world, self.latents, self.curriculum = world, latents, curriculum
+        self.size, self.fresh_from = size, fresh_from
 
     def __call__(self, index: int) -> Example:
         rng = np.random.default_rng((TRAIN_SEED, index))
         shares = [shares for start, shares in self.curriculum if start <= index][-1]
         stage = pick_by_share(rng, shares)
+        if index >= self.fresh_from:
+            drawn = self.world.example(FRESH_SEED, index, size=self.size, stage=stage)
+            return drawn.image, with_chatter(drawn.caption, rng)
         files = self.latents[stage]
         number = int(rng.integers(len(files) * len(files[0])))
         scene = sample_scene(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from infinity.checkpoints.load import load_tokenizer
 from infinity.checkpoints.save import save_tokenizer
 from infinity.errors import CheckpointError
 from infinity.schedule import ScaleSchedule
@@ -20,9 +21,12 @@ from training.engine.checkpoints import read_state, whole_steps
 from training.engine.loop import train
 
 SETTINGS = Path(__file__).with_name("decoder.yaml")
-START = "start"
-"""Ending of the folder, beside the run, that holds the tokenizer it began from."""
 REFINE_BLOCKS, REFINE_CHANNELS = 4, 64
+
+
+def start_of(run: Path) -> Path:
+    """The folder beside a run that holds the tokenizer it began from."""
+    return run.with_name(f"{run.name}_start")
 
 
 def sharpen(
@@ -35,7 +39,7 @@ def sharpen(
         world: folder of the emoji world.
         changes: settings of the run over those of decoder.yaml, one level deep.
     """
-    start = run.with_name(f"{run.name}_{START}")
+    start = start_of(run)
     if not start.exists():
         begun = _with_refinement(tokenizer)
         save_tokenizer(start, begun.config, begun)
@@ -49,19 +53,22 @@ def sharpen(
 
 
 def sharpened(tokenizer: Tokenizer, run: Path) -> Tokenizer:
-    """The tokenizer with the decoder of a run; the tokenizer itself where there is no such run.
+    """The tokenizer with the decoder of a run, or of its start; itself where there is neither.
 
     Raises:
         CheckpointError: the run was for other codes than this tokenizer's.
     """
-    if not whole_steps(run / "checkpoints"):
+    if whole_steps(run / "checkpoints"):
+        found = read_state(run)["tokenizer"]
+    elif start_of(run).exists():
+        found = load_tokenizer(start_of(run)).state_dict()
+    else:
         return tokenizer
-    found = read_state(run)["tokenizer"]
     encoder = tokenizer.encoder.state_dict()
     if any(not torch.equal(found[f"encoder.{name}"], value) for name, value in encoder.items()):
         raise CheckpointError(
             f"{run} was tuned for other codes than the tokenizer has now; delete it and "
-            f"{run}_{START}, and tune again."
+            f"{start_of(run)}, and tune again."
         )
     result = _with_refinement(tokenizer)
     result.load_state_dict(found)

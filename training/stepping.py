@@ -29,6 +29,10 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
-def trapezoid(step: int, steps: int, warmup: int, cooldown: float) -> float:
-    """Learning-rate factor: linear warm-up, flat, then linear to zero over the last ``cooldown``."""
-    return min(1.0, (step + 1) / warmup, (steps - step) / max(1.0, cooldown * steps))
+def trapezoid(step: int, steps: int, warmup: int, cooldown: float, begun: int = 0) -> float:
+    """Learning-rate factor: linear warm-up, flat, then linear to zero over the last ``cooldown``.
+
+    Args:
+        begun: the step at which the optimisers began.
+    """
+    return min(1.0, (step - begun + 1) / warmup, (steps - step) / max(1.0, cooldown * steps))

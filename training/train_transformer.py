@@ -63,6 +63,7 @@ class TransformerTraining:
         cooldown: share of the steps over which the learning rate falls linearly to zero at the end.
         text_dropout: share of samples trained without their caption, for guidance.
         flip_strength, flip_scales: self-correction, see :class:`RandomFlips`.
+        warmup: steps over which the learning rate grows from zero, wherever the optimisers begin.
         averaging: decay of the moving average of the weights, which is what is validated, returned
             and exported; it grows to this from the first steps on.
         compiled: compile the blocks (needs a C++ compiler): a step takes about 3/4 of the time.
@@ -122,6 +123,23 @@ def build_text_encoder(
     """The run's text encoder, with random weights."""
     return text_encoder.build_encoder(
         len(tokenizer), config.model.text_width, config.text_layers, config.text_heads
+    )
+
+
+def build_optimizers(
+    config: TransformerTraining, transformer: InfinityTransformer, text_model: T5EncoderModel
+) -> list[torch.optim.Optimizer]:
+    """The run's optimisers, which have seen nothing yet."""
+    text_hidden, text_rest = text_encoder_groups(
+        text_model, config.text_rate, config.text_weight_decay
+    )
+    return build_muon(
+        [
+            {"params": hidden_matrices([*transformer.blocks]), "weight_decay": config.weight_decay},
+            *text_hidden,
+        ],
+        [*parameter_groups(transformer, config.weight_decay), text_rest],
+        config.learning_rate,
     )
 
 
@@ -214,20 +232,10 @@ def train_transformer(
     transformer.init_weights(torch.Generator().manual_seed(config.seed))
     text_model = build_text_encoder(config, text_tokenizer)
     parameters = [*transformer.parameters(), *text_model.parameters()]
-    text_hidden, text_rest = text_encoder_groups(
-        text_model, config.text_rate, config.text_weight_decay
-    )
-    optimizers = build_muon(
-        [
-            {"params": hidden_matrices([*transformer.blocks]), "weight_decay": config.weight_decay},
-            *text_hidden,
-        ],
-        [*parameter_groups(transformer, config.weight_decay), text_rest],
-        config.learning_rate,
-    )
+    optimizers = build_optimizers(config, transformer, text_model)
     shown = deepcopy(transformer).requires_grad_(False)
     shown_text = deepcopy(text_model).requires_grad_(False)
-    step = 0
+    step = begun = 0
     if (state := run.resume()) is not None:
         transformer.load_state_dict(state["transformer"])
         text_model.load_state_dict(state["text_encoder"])
@@ -235,7 +243,7 @@ def train_transformer(
             average.load_state_dict(saved)
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        step = state["step"]
+        step, begun = state["step"], state.get("begun", 0)
     loss_of = TrainingStep(config, tokenizer, transformer, text_model, text_tokenizer, loss)
     shown_loss_of = TrainingStep(config, tokenizer, shown, shown_text, text_tokenizer, loss)
     if config.compiled:
@@ -253,7 +261,7 @@ def train_transformer(
     started = time.monotonic()
     for pictures, captions in tqdm(loader, initial=step, total=config.steps, desc="transformer"):
         generator = step_generator(config.seed, step)
-        factor = trapezoid(step, config.steps, config.warmup, config.cooldown)
+        factor = trapezoid(step, config.steps, config.warmup, config.cooldown, begun)
         set_rate(optimizers, config.learning_rate * factor)
         scales = [None, *(count for start, count in config.prefixes if start <= step)][-1]
         result = loss_of(pictures, captions, generator, corrupt=True, scales=scales)
@@ -281,6 +289,7 @@ def train_transformer(
             run.save(
                 {
                     "step": step,
+                    "begun": begun,
                     "transformer": transformer.state_dict(),
                     "text_encoder": text_model.state_dict(),
                     "averages": [shown.state_dict(), shown_text.state_dict()],

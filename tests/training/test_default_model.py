@@ -11,15 +11,13 @@ from infinity.config import TokenizerConfig
 from infinity.errors import CheckpointError
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
+from tests.training.plain_world import plain_world, write_plain_world
 from training import default_model, hours, latents, lessons, text_encoder
 from training.engine.checkpoints import read_state
 from training.latents import write_latents
 from training.run import Run
 from training.sharpen import sharpen, sharpened
 from training.train_tokenizer import stack, to_float
-from training.world.concepts import CONCEPTS
-from training.world.sprites import SPRITE_FILE, STYLES
-from training.world.world import World
 
 CONFIG = TokenizerConfig(
     bits=8, base_channels=32, channel_multipliers=(1,), num_res_blocks=1, stem_patch=8
@@ -68,11 +66,7 @@ def test_recipe_has_every_part_in_an_order_that_works():
 
 
 def test_sharpening_changes_the_decoder_alone_and_resumes(tmp_path):
-    world = tmp_path / "world"
-    world.mkdir()
-    sprite = np.full((24, 24, 4), 255, np.uint8)
-    sprites = {f"{style}/{name}": sprite for style in ("3d", "cartoon") for name in CONCEPTS}
-    np.savez(world / SPRITE_FILE, allow_pickle=False, **sprites)
+    world = write_plain_world(tmp_path / "world")
     torch.manual_seed(0)
     tokenizer = Tokenizer(CONFIG)
     run = tmp_path / "decoder"
@@ -140,19 +134,14 @@ def test_features_are_the_tokenizers_and_go_on_where_they_stopped(tmp_path, monk
     np.testing.assert_array_equal(again[1], second)
 
 
-def small_world() -> World:
-    sprite = np.full((24, 24, 4), 255, np.uint8)
-    return World({(style, name): sprite for style in STYLES for name in CONCEPTS}, STYLES)
-
-
 def test_lessons_caption_the_picture_whose_features_they_give(monkeypatch):
-    world = small_world()
+    world = plain_world()
     shown = []
     monkeypatch.setattr(lessons, "caption", lambda scene, rng: shown.append(scene) or "a cat")
     numbers = np.arange(16).reshape(2, 8, 1, 1, 1)
     kept = {stage: list(100 * place + numbers) for place, stage in enumerate(lessons.PICTURE_SEEDS)}
     curriculum = [(0, {"single": 0.7, "full": 0.3}), (1000, {"full": 0.2, "composed": 0.8})]
-    example = lessons.Lessons(world, kept, curriculum)
+    example = lessons.Lessons(world, kept, curriculum, 16, fresh_from=1100)
     seen = []
     for index in (*range(100), *range(1000, 1100)):
         features, _ = example(index)
@@ -167,9 +156,20 @@ def test_lessons_caption_the_picture_whose_features_they_give(monkeypatch):
     assert 65 < seen[100:].count("composed") < 95
 
 
+def test_fresh_lessons_are_new_pictures_in_words_of_their_own():
+    world = plain_world()
+    example = lessons.Lessons(world, {}, [(0, {"full": 1.0})], 16, fresh_from=0)
+    for index in range(20):
+        picture, text = example(index)
+        drawn = world.example(lessons.FRESH_SEED, index, size=16, stage="full")
+        np.testing.assert_array_equal(picture, drawn.image)
+        assert example(index)[1] == text
+    assert lessons.FRESH_SEED not in (*lessons.PICTURE_SEEDS.values(), lessons.HELD_OUT_SEED)
+
+
 def test_lessons_word_a_picture_anew():
     one = [np.zeros((1, 1, 1, 1))]
-    example = lessons.Lessons(small_world(), {"single": one}, [(0, {"single": 1.0})])
+    example = lessons.Lessons(plain_world(), {"single": one}, [(0, {"single": 1.0})], 16)
     captions = [example(index)[1] for index in range(40)]
     assert captions == [example(index)[1] for index in range(40)]
     assert len(set(captions)) > 10

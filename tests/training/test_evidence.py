@@ -1,6 +1,7 @@
 """The experiments on a world of plain squares and with a handful of steps: everything but the time."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 
 from infinity.config import TransformerConfig
 from infinity.schedule import ScaleSchedule
+from tests.training.plain_world import plain_sprites, write_plain_world
 from training.evidence import experiments, lab
 from training.evidence.__main__ import write_results
 from training.evidence.experiments import EXPERIMENTS
@@ -19,13 +21,12 @@ from training.evidence.index_classifier import (
     index_of,
     training_memory,
 )
-from training.evidence.lab import CONCEPTS, Arm, Lab
+from training.evidence.lab import CONCEPTS, STYLE, Arm, Lab
 from training.evidence.page import write_page
 from training.exam.judge import Judge
 from training.losses import token_weights
 from training.picture_measures import measure, seams, ssim
 from training.world.concepts import CONCEPTS as ALL
-from training.world.sprites import SPRITE_FILE, STYLES
 from training.world.world import World
 
 SCHEDULE = ScaleSchedule([(1, 1), (2, 2)])
@@ -38,12 +39,8 @@ CONFIG = TransformerConfig(
 def bench(tmp_path, monkeypatch):
     monkeypatch.setattr(lab, "HELD_OUT", 12)
     monkeypatch.setattr(lab, "CAPTIONS", 200)
-    rng = np.random.default_rng(0)
-    sprites = {}
-    for name in CONCEPTS:
-        sprites["3d", name] = np.full((40, 40, 4), 255, np.uint8)
-        sprites["3d", name][..., :3] = rng.integers(0, 256, 3)
-    return Lab(World(sprites), Judge().eval(), tmp_path, 2, 1, seeds=1, batch_size=2)
+    world = World(plain_sprites(CONCEPTS, (STYLE,)))
+    return Lab(world, Judge().eval(), tmp_path, 2, 1, seeds=1, batch_size=2)
 
 
 def noise(seed: int) -> torch.Tensor:
@@ -53,9 +50,10 @@ def noise(seed: int) -> torch.Tensor:
 
 def test_small_world_is_part_of_the_whole_and_the_exam_asks_for_it(bench):
     assert set(CONCEPTS) <= set(ALL) and 16 <= len(CONCEPTS) <= 24
-    assert {prompt.tag for prompt in bench.prompts} == set(lab.TAGS)
-    assert len(bench.prompts) > 40
-    assert len(bench.true_pictures) == len(bench.prompts)
+    prompts = bench.exam.prompts
+    assert {prompt.tag for prompt in prompts} == set(lab.TAGS)
+    assert len(prompts) > 40
+    assert len(bench.exam.true_pictures) == len(prompts)
 
 
 def test_measures_are_best_for_the_same_picture_and_tell_soft_from_sharp():
@@ -130,24 +128,22 @@ def test_reconstruction_arm_is_measured_once_and_kept(bench, monkeypatch):
 
 
 def test_terms_train_the_models_own_decoder_once_an_arm(bench, tmp_path, monkeypatch):
-    (tmp_path / "world").mkdir()
-    sprite = np.full((24, 24, 4), 255, np.uint8)
-    sprites = {f"{style}/{name}": sprite for style in STYLES for name in ALL}
-    np.savez(tmp_path / "world" / SPRITE_FILE, allow_pickle=False, **sprites)
+    world = write_plain_world(tmp_path / "world")
     one = {"and adversarial": experiments.TERMS["and adversarial"]}
     monkeypatch.setattr(experiments, "TERMS", one)
     monkeypatch.setattr(experiments, "HELD_OUT", 4)
-    rows = experiments.terms(bench, "default", tmp_path / "world")
+    rows = experiments.terms(bench, "default", world)
     assert [row["arm"] for row in rows] == ["as it was", "and adversarial"]
     assert 10 < rows[1]["psnr"] != rows[0]["psnr"] > 10
     monkeypatch.setattr(experiments, "sharpen", None)
-    assert experiments.terms(bench, "default", tmp_path / "world") == rows
+    assert experiments.terms(bench, "default", world) == rows
 
 
 @pytest.mark.parametrize("kind", ["bits", "index"])
 def test_transformer_arm_is_trained_examined_and_kept(bench, kind):
     arm = Arm(bits=8, width=64, depth=1, classifier=kind)
-    object.__setattr__(bench, "prompts", bench.prompts[:2] + bench.prompts[-2:])
+    prompts = bench.exam.prompts
+    object.__setattr__(bench, "exam", replace(bench.exam, prompts=prompts[:2] + prompts[-2:]))
     row = bench.transformer(arm)
     assert row["pictures"] == 4 and row["exam"] == 0.0  # an untrained judge
     assert np.isfinite([row["validation_loss"], row["distance"]]).all()

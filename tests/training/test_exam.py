@@ -236,7 +236,7 @@ def test_every_shipped_prompt_has_a_true_scene(world):
         scene = scene_of(prompt, world, np.random.default_rng(index))
         assert {item.concept for item in scene.objects} == {item.concept for item in prompt.include}
         assert scene.style == (prompt.style or world.styles[0])
-        assert prompt.scene is not None or scene.background.kind != "place"
+        assert (scene.background.kind == "backdrop") == (prompt.scene is None)
         for item in prompt.include:
             if item.position is not None:
                 assert scene.objects[0].concept == item.concept

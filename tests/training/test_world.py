@@ -15,7 +15,7 @@ from training.world.chatter import with_chatter
 from training.world.colour import HUES, oklab_to_rgb, recolour, rgb_to_oklab
 from training.world.concepts import CONCEPTS, FLOATING, HOMES, plural_of
 from training.world.preview import contact_sheet
-from training.world.sampling import allowed_colours
+from training.world.sampling import allowed_colours, backdrop
 from training.world.scene import (
     Background,
     Scene,
@@ -124,6 +124,34 @@ def test_composed_stage_shows_things_in_colours_that_are_not_theirs(world):
     both = [all(item.colour for item in s.objects) for s in scenes if len(s.objects) == 2]
     assert np.mean(both) > 0.35
     assert 0.2 < np.mean([s.background.kind == "place" for s in scenes]) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("things", "expected"),
+    [
+        ([("dog", None)], "light blue"), ([("cactus", None)], "yellow"), ([("apple", None)], "light blue"),
+        ([("apple", "blue")], "yellow"), ([("fish", None)], "yellow"), ([("fish", "red")], "light blue"),
+        ([("apple", None), ("whale", None)], "yellow"), ([("whale", None), ("star", None)], "pink"),
+        ([("star", None), ("whale", None)], "pink"), ([("cactus", None), ("star", None)], "light blue"),
+    ],
+)  # fmt: skip
+def test_backdrop_is_settled_by_the_things_and_unlike_them(things, expected):
+    found = backdrop([SceneObject(concept=name, colour=colour) for name, colour in things])
+    assert (found.kind, found.names) == ("backdrop", (expected,))
+
+
+def test_background_goes_unnamed_where_it_is_the_backdrop_alone(world):
+    unnamed = 0
+    for index in range(300):
+        drawn = world.example(5, index, size=16, stage="single")
+        background = drawn.scene.background
+        if background.kind == "backdrop":
+            unnamed += 1
+            assert background == backdrop(drawn.scene.objects)
+            assert not re.search("background|gradient| in a | on the ", drawn.caption)
+        elif background.kind != "place":
+            assert all(name in drawn.caption for name in background.names)
+    assert 75 < unnamed < 135
 
 
 def test_held_out_split_without_combinations_is_refused(world):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from infinity.pipeline import InfinityPipeline
 from infinity.presets import ramp
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
-from training.evaluate import answers, distance, sample
+from training.evaluate import distance, sample
+from training.evidence.examination import Examination
 from training.evidence.index_classifier import training_memory
 from training.evidence.lab import (
     GRIDS,
@@ -30,11 +32,9 @@ from training.evidence.lab import (
     TOKENIZER_BATCH,
     Arm,
     Lab,
-    graded,
 )
 from training.exam.prompts import read_prompts
 from training.exam.questions import EXAM
-from training.exam.renders import true_render
 from training.hours import counted, read_seconds, spent_seconds
 from training.picture_measures import measure, seams
 from training.sharpen import sharpen, sharpened
@@ -205,17 +205,7 @@ def decoding(lab: Lab, model: str, world: Path) -> Rows:
     prompts = sample(read_prompts(EXAM), DECODED_EACH)
     pipeline = InfinityPipeline.from_pretrained(model)
     scales = len(pipeline.spec.schedule(pipeline.spec.aspect_ratios[0]))
-    whole = World.load(world, styles=STYLES)
-
-    def compute(settings: dict[str, Any]) -> dict[str, Any]:
-        true = [
-            true_render(prompt, whole, seed * len(prompts) + index)
-            for index, prompt in enumerate(prompts)
-            for seed in range(DECODED_SEEDS)
-        ]
-        found = answers(pipeline, lab.judge, prompts, DECODED_SEEDS, **settings)
-        return graded(found, lab.judge, true)
-
+    exam = Examination(lab.judge, prompts, DECODED_SEEDS, World.load(world, styles=STYLES))
     plain = {"temperature": 1.0, "guidance_layers": (0,)}
     table: dict[str, dict[str, Any]] = {
         "greedy, no guidance": {**plain, "temperature": 0.0, "guidance": 1.0},
@@ -230,7 +220,9 @@ def decoding(lab: Lab, model: str, world: Path) -> Rows:
     return [
         {
             "arm": arm,
-            **lab.row(f"decoding-{pipeline.spec.name}-{arm}", lambda s=settings: compute(s)),
+            **lab.row(
+                f"decoding-{pipeline.spec.name}-{arm}", partial(exam.sit, pipeline, **settings)
+            ),
         }
         for arm, settings in table.items()
     ]

@@ -29,11 +29,12 @@ from infinity.spec import ModelSpec
 from infinity.text import TextEncoder
 from infinity.tokenizer.tokenizer import Tokenizer
 from training import text_encoder
-from training.evaluate import answers, distance, in_batches, shares
+from training.evaluate import in_batches, shares
+from training.evidence.examination import Examination
 from training.evidence.index_classifier import IndexTransformer, index_loss
 from training.exam.grade import grade
 from training.exam.judge import Judge
-from training.exam.prompts import ExamPrompt, read_prompts
+from training.exam.prompts import read_prompts
 from training.exam.questions import EXAM
 from training.exam.renders import true_render
 from training.exam.report import Answer
@@ -147,24 +148,15 @@ class Lab:
         name = f"{arm.name}-{self.transformer_steps}-of-{self.tokenizer_steps}"
         return self.row(name, partial(self._examined, arm, self.runs / name))
 
-    @property
-    def true_pictures(self) -> list[Image.Image]:
-        """True renders of the prompts, as many as an arm draws."""
-        count = len(self.prompts)
-        return [
-            true_render(prompt, self.world, seed * count + index)
-            for index, prompt in enumerate(self.prompts)
-            for seed in range(self.seeds)
-        ]
-
     @cached_property
-    def prompts(self) -> list[ExamPrompt]:
+    def exam(self) -> Examination:
         """The exam's prompts for single objects of the small world."""
-        return [
+        prompts = [
             prompt
             for prompt in read_prompts(EXAM)
             if prompt.tag in TAGS and prompt.include[0].concept in self.world.concepts
         ]
+        return Examination(self.judge, prompts, self.seeds, self.world)
 
     @cached_property
     def held_out(self) -> Tensor:
@@ -247,19 +239,15 @@ class Lab:
             "minutes": spent_seconds(folder, self.batch_size) / 60,
             "validation_loss": last["validation_loss"],
             "bit_accuracy": last["bit_accuracy"],
-            **self.exam(pipeline),
+            **self.exam.sit(pipeline),
             "reconstructed": self._reconstructed(tokenizer),
         }
-
-    def exam(self, pipeline: InfinityPipeline, **settings: Any) -> dict[str, Any]:
-        """``exam``: shares of right pictures and their mean, and the Frechet distance."""
-        found = answers(pipeline, self.judge, self.prompts, self.seeds, **settings)
-        return graded(found, self.judge, self.true_pictures)
 
     def _reconstructed(self, tokenizer: Tokenizer) -> float:
         """The exam's mean on true renders that went through the tokenizer: the most an arm can get."""
         schedule = ScaleSchedule([(side, side) for side in GRIDS[8]])
-        renders = [true_render(prompt, self.world, i) for i, prompt in enumerate(self.prompts)]
+        prompts = self.exam.prompts
+        renders = [true_render(prompt, self.world, i) for i, prompt in enumerate(prompts)]
         images: list[Image.Image] = []
         for batch in in_batches(renders):
             pixels = torch.from_numpy(np.stack([np.asarray(one) for one in batch]))
@@ -267,7 +255,7 @@ class Lab:
             images += images_from_tensor(rebuilt)
         marks = [
             Answer(prompt, 0, image, grade(prompt, self.judge.see([image])[0]))
-            for prompt, image in zip(self.prompts, images, strict=True)
+            for prompt, image in zip(prompts, images, strict=True)
         ]
         return float(np.mean(list(shares(marks).values())))
 
@@ -277,13 +265,3 @@ class Lab:
     def _example(self, index: int, *, seed: int = TRAIN_SEED) -> tuple[np.ndarray, str]:
         drawn = self.world.example(seed, index, size=SIZE, stage="single")
         return drawn.image, with_chatter(drawn.caption, np.random.default_rng((seed, index, 1)))
-
-
-def graded(found: list[Answer], judge: Judge, true: list[Image.Image]) -> dict[str, Any]:
-    marks = shares(found)
-    return {
-        **marks,
-        "exam": float(np.mean(list(marks.values()))),
-        "distance": distance(judge, [one.image for one in found], true),
-        "pictures": len(found),
-    }

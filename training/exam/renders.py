@@ -15,14 +15,13 @@ from training.exam.lessons import spoil
 from training.exam.prompts import ExamPrompt, Wanted
 from training.world.colour import BACKGROUNDS
 from training.world.concepts import CONCEPTS
-from training.world.sampling import sample_background
-from training.world.scene import Background, BackgroundKind, Relation, Scene, SceneObject
+from training.world.sampling import backdrop
+from training.world.scene import Background, Relation, Scene, SceneObject
 from training.world.world import World
 
 SIZE = 192
 MOST = 4
 """Things of one kind in a picture."""
-UNNAMED_BACKGROUNDS: dict[BackgroundKind, float] = {"plain": 0.6, "gradient": 0.4}
 SEED = 991
 """Neither the generator's nor the judge's training seeds."""
 
@@ -30,8 +29,8 @@ SEED = 991
 def scene_of(prompt: ExamPrompt, world: World, rng: np.random.Generator) -> Scene:
     """A scene that answers the prompt.
 
-    What the prompt leaves open is as captions leave it open: the main style, and colours behind the
-    things, since other styles and places are always named.
+    What the prompt leaves open is as captions leave it open: the main style, and the backdrop of
+    these things, since other styles and backgrounds are always named.
 
     Raises:
         ValueError: the prompt asks for what this world does not draw: none or over two kinds of
@@ -55,9 +54,7 @@ def scene_of(prompt: ExamPrompt, world: World, rng: np.random.Generator) -> Scen
         )
         for place, item in enumerate([first, *rest])
     )
-    background = _background(prompt.scene)
-    if background is None:
-        background = sample_background(rng, objects, UNNAMED_BACKGROUNDS)
+    background = backdrop(objects) if prompt.scene is None else _background(prompt.scene)
     style = prompt.style or world.styles[0]
     return Scene(objects=objects, background=background, style=style)
 
@@ -110,7 +107,5 @@ def _paint(item: Wanted) -> str | None:
     return item.colour if CONCEPTS[item.concept].colourable else None
 
 
-def _background(scene: str | None) -> Background | None:
-    if scene is None:
-        return None
+def _background(scene: str) -> Background:
     return Background(kind="plain" if scene in BACKGROUNDS else "place", names=(scene,))

@@ -72,8 +72,8 @@ SHORTEST_MISSPELT = 5  # letters
 def caption(scene: Scene, rng: np.random.Generator) -> str:
     """One of the many captions that are true of the scene; lower case but for "UFO".
 
-    A place is always named; a plain or gradient background two times in three. A few captions
-    have one misspelt word, as prompts do.
+    The background is always named, unless it is the backdrop of these things. A few captions have
+    one misspelt word, as prompts do.
     """
     text = _true_caption(scene, rng)
     return misspelt(text, rng) if rng.random() < MISSPELT_SHARE else text
@@ -102,7 +102,7 @@ def misspelt(text: str, rng: np.random.Generator) -> str:
 
 def _true_caption(scene: Scene, rng: np.random.Generator) -> str:
     named_style = rng.random() < STYLE_NAMED_SHARE[scene.style]
-    setting = scene.background.kind == "place" or rng.random() < 0.67
+    setting = scene.background.kind != "backdrop"
     if _is_bare(scene) and not setting and not named_style and rng.random() < 0.5:
         return _noun_phrase(scene.objects[0], rng, article=False)
 

@@ -35,10 +35,12 @@ LAYOUTS: dict[Stage, dict[str, float]] = {
     "composed": {"one": 0.3, "count": 0.08, "and": 0.32, "position": 0.3},
 }
 BACKGROUND_SHARES: dict[Stage, dict[BackgroundKind, float]] = {
-    "single": {"plain": 0.27, "gradient": 0.2, "place": 0.53},
-    "full": {"plain": 0.27, "gradient": 0.2, "place": 0.53},
-    "composed": {"plain": 0.45, "gradient": 0.25, "place": 0.3},
+    "single": {"backdrop": 0.35, "plain": 0.14, "gradient": 0.11, "place": 0.4},
+    "full": {"backdrop": 0.35, "plain": 0.14, "gradient": 0.11, "place": 0.4},
+    "composed": {"backdrop": 0.4, "plain": 0.2, "gradient": 0.12, "place": 0.28},
 }
+BACKDROPS = ("light blue", "yellow", "pink")
+COOL = ("green", "blue", "purple", "black")
 SIZE_SHARES: dict[Size, float] = {"normal": 0.86, "little": 0.07, "big": 0.07}
 MAIN_STYLE_SHARE = 0.6
 RECOLOUR_SHARES: dict[Stage, dict[str, float]] = {  # of the things that may be recoloured
@@ -143,6 +145,20 @@ def _colour(rng: np.random.Generator, concept: Concept, split: Split, share: flo
     return concept.natural if rng.random() < NATURAL_COLOUR_SHARE else None
 
 
+def backdrop(objects: Sequence[SceneObject]) -> Background:
+    """The background of a picture asked for without one: settled by its things, so that it can be
+    known from the caption. Light blue, yellow behind what is cool, and never a thing's own colour.
+
+    The bits of the first token are drawn apart from each other. If any colour could follow a
+    caption, they would mix these to grey.
+    """
+    colours = [item.colour or CONCEPTS[item.concept].natural for item in objects]
+    taken = ["light blue" if colour == "blue" else colour for colour in colours]
+    free = [colour for colour in BACKDROPS if colour not in taken]
+    name = "yellow" if colours[0] in COOL and "yellow" in free else free[0]
+    return Background(kind="backdrop", names=(name,))
+
+
 def sample_background(
     rng: np.random.Generator,
     objects: tuple[SceneObject, ...],
@@ -150,6 +166,8 @@ def sample_background(
 ) -> Background:
     """A place, or colours that the objects stand out from."""
     kind = pick_by_share(rng, shares)
+    if kind == "backdrop":
+        return backdrop(objects)
     if kind == "place":
         home = HOMES.get(objects[0].concept)
         if home is not None and rng.random() < HOME_SHARE:

@@ -6,7 +6,7 @@ from typing import Literal
 
 Relation = Literal["and", "left of", "right of", "above", "below"]
 Size = Literal["little", "normal", "big"]
-BackgroundKind = Literal["plain", "gradient", "place"]
+BackgroundKind = Literal["backdrop", "plain", "gradient", "place"]
 Split = Literal["train", "heldout"]
 
 RELATIONS: tuple[Relation, ...] = ("and", "left of", "right of", "above", "below")
@@ -29,7 +29,11 @@ class SceneObject:
 
 @dataclass(frozen=True, kw_only=True)
 class Background:
-    """`names` holds one colour ("plain"), two colours ("gradient") or one place ("place")."""
+    """`names` holds one colour ("plain"), two colours ("gradient") or one place ("place").
+
+    A "backdrop" is a plain colour that no caption names: what a picture has that is asked for
+    without a background.
+    """
 
     kind: BackgroundKind
     names: tuple[str, ...]

@@ -137,7 +137,7 @@ class World:
 
     def _background(self, scene: Scene, size: int, rng: np.random.Generator) -> Image.Image:
         names = scene.background.names
-        if scene.background.kind == "plain":
+        if scene.background.kind in ("plain", "backdrop"):
             return paint_plain(size, names[0], rng)
         if scene.background.kind == "gradient":
             return paint_gradient(size, names[0], names[1], rng)
