@@ -233,13 +233,17 @@ def scores_step() -> None:
     write_outcome(RUNS / "exam", {**outcome, "prompts": EXAM.name}, found)
 
 
-def quiz() -> None:
-    """A small exam on the newest checkpoint: a point of the learning curve."""
-    write_model(RUNS / "quiz")
-    step = newest("transformer")["step"]
+def quiz(model: Path | None = None, step: int = 0) -> None:
+    """A small exam on the newest checkpoint, or on a model of so many steps: a point of the learning
+    curve."""
+    if model is None:
+        model = RUNS / "quiz"
+        write_model(model)
+        step = newest("transformer")["step"]
     prompts = sample(read_exam(EXAM), QUIZ_EACH)
-    outcome, _ = examine(str(RUNS / "quiz"), prompts, 1, load_judge(WEIGHTS), world())
-    line = {"step": step, "overall": outcome["overall"], **outcome["scores"]}
+    outcome, _ = examine(str(model), prompts, 1, load_judge(WEIGHTS), world())
+    apart = outcome["frechet_distance_judge_features"]
+    line = {"step": step, "overall": outcome["overall"], "distance": apart, **outcome["scores"]}
     path = RUNS / "learning.jsonl"
     with path.open("a") as file:
         file.write(json.dumps(line) + "\n")

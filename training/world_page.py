@@ -44,6 +44,7 @@ gradient or in a place: `a cat`, `three red apples on a white background`, `a ro
 desert`, `a heart on a pink to orange gradient`, `a fox in the snow, cartoon style`.
 
 - Things go by several names, in singular and plural, with or without an article, in capitals or not.
+- Asked for without a background, a picture is light blue, or yellow behind green, blue, purple and black things.
 - The place may come first (`in the snow, a fox`) and the colour last (`a car that is red`).
 - Sizes: {little}; {big}. Positions: left of, right of, above, below, next to.
 - Captions in training had misspelt words too; signs, accents and emoji are passed over.

@@ -13,7 +13,6 @@ from training import default_model
 from training.run import read_checkpoint, read_metrics
 from training.sharpen import sharpened, start_of
 
-
 DONE = default_model.SHIPPED_STEPS
 TEN_MORE = replace(
     default_model.TRANSFORMER, steps=DONE + 10, cooldown=1e-4, batch_size=2, compiled=False

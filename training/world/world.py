@@ -95,7 +95,7 @@ class World:
         return Example(image=self.render(scene, size, rng), caption=text, scene=scene)
 
     def render(self, scene: Scene, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw a scene: uint8 (size, size, 3) RGB. `rng` settles where things go and the palette."""
+        """Draw a scene: uint8 (size, size, 3) RGB. `rng` settles the background's details."""
         return self.draw(scene, size, rng)[0]
 
     def draw(
@@ -103,7 +103,7 @@ class World:
     ) -> tuple[np.ndarray, list[Box]]:
         """As :meth:`render`, with the place of each object, back to front."""
         image = self._background(scene, size, rng)
-        boxes = self.boxes(scene, size, rng)
+        boxes = self.boxes(scene, size)
         for box in boxes:
             self._shadow(image, box, scene)
         for box in boxes:
@@ -114,7 +114,7 @@ class World:
             image.paste(sprite, (box.x0, box.y0), sprite)
         return np.asarray(image), boxes
 
-    def boxes(self, scene: Scene, size: int, rng: np.random.Generator) -> list[Box]:
+    def boxes(self, scene: Scene, size: int) -> list[Box]:
         """Where each object of a scene is drawn, back to front."""
         floor = None
         if scene.background.kind == "place":
@@ -127,7 +127,7 @@ class World:
                 floor=floor,
                 floats=slot.item.concept in FLOATING,
             )
-            for slot in slots(scene, rng)
+            for slot in slots(scene)
         ]
 
     def mean_colour(self, style: str, item: SceneObject) -> np.ndarray:
