@@ -83,10 +83,10 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=33_300,
+    steps=33_900,
     batch_size=24,
     learning_rate=3e-3,
-    cooldown=0.115,
+    cooldown=0.14,
     compiled=True,
     save_every=300,
     prefixes=(
@@ -101,6 +101,7 @@ CURRICULUM: tuple[tuple[int, dict[Stage, float]], ...] = (  # from a step on
     (16_800, {"single": 0.1, "full": 0.3, "composed": 0.6}),
     (27_450, {"single": 0.2, "full": 0.35, "composed": 0.45}),
     (30_900, {"single": 0.35, "full": 0.3, "composed": 0.35}),
+    (32_400, {"single": 0.55, "full": 0.2, "composed": 0.25}),
 )
 FRESH_FROM = 30_900
 """From this step on every picture is a new one."""

@@ -23,8 +23,8 @@ from training.world.world import World
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=["all", *EXPERIMENTS])
-    parser.add_argument("--tokenizer-steps", type=int, default=1000, help="of each arm")
-    parser.add_argument("--transformer-steps", type=int, default=700, help="of each arm")
+    parser.add_argument("--tokenizer-steps", type=int, default=600, help="of each arm")
+    parser.add_argument("--transformer-steps", type=int, default=500, help="of each arm")
     parser.add_argument("--model", default="default", help="what `terms` and `decoding` examine")
     parser.add_argument("--judge", type=Path, default=WEIGHTS)
     parser.add_argument("--world", type=Path, default=Path("data/world"))

@@ -55,7 +55,7 @@ TERMS: dict[str, dict[str, float]] = {
     "and perceptual": {"perceptual": 0.2},
     "and adversarial": {"adversarial": 0.05, "discriminator_learning_rate": 5e-4},
 }
-TERMS_SHARE = 0.3
+TERMS_SHARE = 0.5
 """Of the tokenizer's steps: these pictures and this decoder are larger."""
 FLIPS = (0.0, 0.1, 0.2, 0.3)
 SIZES = ((128, 3), (192, 4), (256, 6))
