@@ -83,7 +83,7 @@ TRANSFORMER = TransformerTraining(
         depth=6, width=320, num_heads=5, bits_per_token=32, text_width=256, text_max_length=64
     ),
     scales=SCALES,
-    steps=33_900,
+    steps=33_600,
     batch_size=24,
     learning_rate=3e-3,
     cooldown=0.14,
@@ -105,7 +105,7 @@ CURRICULUM: tuple[tuple[int, dict[Stage, float]], ...] = (  # from a step on
 )
 FRESH_FROM = 30_900
 """From this step on every picture is a new one."""
-SHIPPED_STEPS = 30_900
+SHIPPED_STEPS = 33_600
 """Of the transformer in assets/."""
 CAPTIONS, VOCABULARY = 40_000, 2048
 SHARD_BYTES = 9_500_000
@@ -180,14 +180,14 @@ def latents_step() -> dict[Stage, list[np.ndarray]]:
 
 
 def transformer_step() -> tuple[InfinityTransformer, T5EncoderModel]:
-    begun = (read_checkpoint(RUNS / "transformer") or {"step": 0})["step"]
+    done = (read_checkpoint(RUNS / "transformer") or {"step": 0})["step"]
     return train_transformer(
         TRANSFORMER,
         trained_tokenizer(),
         text_step(),
         Lessons(
             world(),
-            latents_step() if begun < FRESH_FROM else {},
+            latents_step() if done < FRESH_FROM else {},
             [(step * TRANSFORMER.batch_size, shares) for step, shares in CURRICULUM],
             SIZE,
             FRESH_FROM * TRANSFORMER.batch_size,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from filelock import FileLock
@@ -47,14 +48,22 @@ def read_seconds(path: Path) -> dict[str, float]:
 
 
 def spent_seconds(run: Path, batch_size: int) -> float:
-    """Seconds of a run's steps by its own metrics: samples between two lines over their rate."""
-    seconds, before = 0.0, 0.0
-    for line in read_metrics(run):
-        rate = line.get("pictures_per_s", line.get("samples_per_s"))
-        if rate:
-            seconds += (line["step"] - before) * batch_size / rate
-            before = line["step"]
-    return seconds
+    """Seconds of a run's steps by its own metrics: samples between two lines over their rate.
+
+    Steps before the first line are not counted but for as many as lie between the first two: a
+    restored run has had others elsewhere.
+    """
+    rates = [
+        (line["step"], rate)
+        for line in read_metrics(run)
+        if (rate := line.get("pictures_per_s", line.get("samples_per_s")))
+    ]
+    steps = [step for step, _ in rates]
+    gaps = [after - before for before, after in pairwise(steps)]
+    return sum(
+        gap * batch_size / rate
+        for gap, (_, rate) in zip([*gaps[:1], *gaps] or steps, rates, strict=True)
+    )
 
 
 def _add(path: Path, step: str, seconds: float) -> None:

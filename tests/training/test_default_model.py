@@ -47,6 +47,14 @@ def test_a_runs_own_metrics_tell_its_time(tmp_path):
     assert hours.spent_seconds(tmp_path / "none", 12) == 0
 
 
+def test_steps_that_a_restored_run_had_elsewhere_are_not_counted(tmp_path):
+    run = Run(tmp_path, default_model.TRANSFORMER)
+    run.log(1010, samples_per_s=24.0)
+    assert hours.spent_seconds(tmp_path, 24) == pytest.approx(1010)  # it cannot be told yet
+    run.log(1020, samples_per_s=12.0)
+    assert hours.spent_seconds(tmp_path, 24) == pytest.approx(10 + 20)
+
+
 def test_status_tells_hours_and_how_to_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(default_model, "RUNS", tmp_path)
     (tmp_path / "seconds.json").write_text(json.dumps({"judge": 1800.0}))

@@ -25,6 +25,7 @@ Frechet distance from true renders on the judge's features (no FID), `reconstruc
 renders that only went through the tokenizer: the most an arm can reach. `edge_energy` is the brightness
 differences of neighbouring pixels against the originals' (1 is as sharp), `edge_fidelity` how much of them
 is the same (1 is all), `seams` the error across the latent grid's borders against that elsewhere (1: none).
+`minutes` are of one thread, on a machine that had other work beside it: read them as rough.
 """
 
 
