@@ -130,16 +130,11 @@ def build_optimizers(
     config: TransformerTraining, transformer: InfinityTransformer, text_model: T5EncoderModel
 ) -> list[torch.optim.Optimizer]:
     """The run's optimisers, which have seen nothing yet."""
-    text_hidden, text_rest = text_encoder_groups(
-        text_model, config.text_rate, config.text_weight_decay
-    )
+    decay = config.weight_decay
+    hidden, rest = text_encoder_groups(text_model, config.text_rate, config.text_weight_decay)
+    blocks = {"params": hidden_matrices([*transformer.blocks]), "weight_decay": decay}
     return build_muon(
-        [
-            {"params": hidden_matrices([*transformer.blocks]), "weight_decay": config.weight_decay},
-            *text_hidden,
-        ],
-        [*parameter_groups(transformer, config.weight_decay), text_rest],
-        config.learning_rate,
+        [blocks, *hidden], [*parameter_groups(transformer, decay), rest], config.learning_rate
     )
 
 
