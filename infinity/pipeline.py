@@ -31,7 +31,7 @@ from infinity.events import Done, Event
 from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn, Picture
 from infinity.generation.generate import compute_dtype
 from infinity.generation.guidance import check_layers, guided_length
-from infinity.generation.notes import prompt_notes, setting_notes, vocabulary_notes
+from infinity.generation.notes import read_prompt, setting_notes
 from infinity.metadata import PictureRecord, attach
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
@@ -263,20 +263,20 @@ class InfinityPipeline:
         num_scales = len(self.spec.schedule(request.aspect_ratio))
         sampling = request.sampling(self.spec.sampling)
         notes = setting_notes(sampling, request.negative_prompt, num_scales)
-        guided = guided_length(sampling, num_scales) > 0
+        guided, vocabulary = guided_length(sampling, num_scales) > 0, self.spec.vocabulary
         pictures = []
         with memory_errors("reading the prompt", LESS_MEMORY):
             for seed in request.seeds:
                 text, avoided = (
                     expand(template, seed) for template in (request.prompt, request.negative_prompt)
                 )
-                prompt, negative = self.text_encoder.encode(text), None
-                notes += prompt_notes("prompt", prompt)
-                notes += vocabulary_notes(text, self.spec.vocabulary)
+                prompt, said = read_prompt("prompt", text, self.text_encoder, vocabulary)
+                notes += said
+                negative = None
                 if avoided.strip() and guided:
-                    negative = self.text_encoder.encode(avoided)
-                    notes += prompt_notes("negative prompt", negative)
-                    notes += vocabulary_notes(avoided, self.spec.vocabulary)
+                    what = "negative prompt"
+                    negative, said = read_prompt(what, avoided, self.text_encoder, vocabulary)
+                    notes += said
                 features = None if negative is None else negative.features
                 pictures.append(Picture(seed, prompt.features, features))
         if self.release_text_encoder:

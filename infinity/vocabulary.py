@@ -28,6 +28,8 @@ UNPICTURED = frozenset((
     "which", "while", "who", "whose", "will", "with", "you", "your",
 ))  # fmt: skip
 SIMILARITY = 0.7
+SHORTEST_MENDED = 4
+"""Letters a word must have to be read as another: short words are too much like each other."""
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
@@ -72,6 +74,22 @@ class Vocabulary:
             found.setdefault(match.group(), near[0] if near else None)
         return found
 
+    def mended(self, text: str) -> tuple[str, dict[str, str]]:
+        """The text with misspelt names of things and colours put right, and which these were: as
+        written -> as read. Unknown words count as misspelt that are one slip from a name with the
+        same first letter (slips there are rare, and a mouse is no house)."""
+        read: dict[str, str] = {}
+        for word in self.unknown(text):
+            lowered = word.lower()
+            meant = [
+                name
+                for name in self._names
+                if name[0] == lowered[0] and one_slip_apart(lowered, name)
+            ]
+            if len(word) >= SHORTEST_MENDED and (near := difflib.get_close_matches(lowered, meant)):
+                read[word] = near[0]
+        return _WORD.sub(lambda match: read.get(match.group(), match.group()), text), read
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the content of a ``world.json``."""
         return asdict(self)
@@ -95,8 +113,20 @@ class Vocabulary:
             raise CheckpointError(f"{VOCABULARY_FILE} is ill-formed: {error}") from error
 
     @cached_property
+    def _names(self) -> list[str]:
+        """The single words of things' names, in singular and plural, and of colours."""
+        groups = (*self.objects.values(), *self.synonyms.values(), self.colours)
+        names = {word for group in groups for name in group for word in words_of(name)}
+        plurals = {
+            word
+            for word in self.words
+            if word[-1] == "s" and any(word.startswith(name[:-1]) for name in names if name[2:])
+        }
+        return sorted(word for word in names | plurals if word[2:] and word not in UNPICTURED)
+
+    @cached_property
     def _nameable(self) -> list[str]:
-        """What a misspelt word may have been meant to be."""
+        """What an unknown word may have been meant to be."""
         return sorted(word for word in self.words if len(word) > 2 and word not in UNPICTURED)
 
 
@@ -105,6 +135,20 @@ def words_of(text: str) -> Iterator[str]:
     for match in _WORD.finditer(text.lower()):
         yield match.group()
         yield from (part for part in re.split(r"['-]", match.group()) if part)
+
+
+def one_slip_apart(one: str, other: str) -> bool:
+    """Whether a letter left out, added, replaced, or swapped with its neighbour tells them apart."""
+    start = _shared(one, other)
+    end = _shared(one[start:][::-1], other[start:][::-1])
+    left = [word[start : len(word) - end] for word in (one, other)]
+    return max(map(len, left)) <= 1 or (len(left[0]) == 2 and left[0] == left[1][::-1])
+
+
+def _shared(one: str, other: str) -> int:
+    """Letters that both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def read_vocabulary(folder: str | Path) -> Vocabulary | None:

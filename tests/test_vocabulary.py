@@ -9,9 +9,17 @@ import pytest
 from infinity.checkpoints.save import save_model
 from infinity.errors import CheckpointError
 from infinity.generation.notes import SHOWN_WORDS, vocabulary_notes
+from infinity.pipeline import InfinityPipeline
 from infinity.registry import DEFAULT_MODEL_FOLDER
+from infinity.request import GenerationRequest
 from infinity.spec import read_spec
-from infinity.vocabulary import VOCABULARY_FILE, Vocabulary, read_vocabulary, write_vocabulary
+from infinity.vocabulary import (
+    VOCABULARY_FILE,
+    Vocabulary,
+    one_slip_apart,
+    read_vocabulary,
+    write_vocabulary,
+)
 
 WORLD = Vocabulary(
     objects={"animal": ("dog", "penguin"), "vehicle": ("fire truck",)},
@@ -39,6 +47,43 @@ WORLD = Vocabulary(
 )
 def test_words_outside_the_world_are_named_with_what_may_be_meant(text, unknown):
     assert WORLD.unknown(text) == unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "mended", "read"),
+    [
+        ("a Pnguin on a beach", "a penguin on a beach", {"Pnguin": "penguin"}),
+        ("two pupies, a lihgt blue dgo", "two puppies, a light blue dgo",
+         {"pupies": "puppies", "lihgt": "light"}),
+        ("a pennguin and a fire trick", "a penguin and a fire truck",
+         {"pennguin": "penguin", "trick": "truck"}),
+        ("a zebra, an engine, a pinguinn", "a zebra, an engine, a pinguinn", {}),
+        ("a dog on a beech in the showing", "a dog on a beech in the showing", {}),
+        ("a lenguin", "a lenguin", {}),
+    ],
+)  # fmt: skip
+def test_names_one_slip_away_are_put_right_and_nothing_else(text, mended, read):
+    assert WORLD.mended(text) == (mended, read)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "near"),
+    [("cat", "cat", True), ("hart", "heart", True), ("sheeep", "sheep", True), ("sreep", "sheep", True),
+     ("rcoket", "rocket", True), ("rokcte", "rocket", False), ("dog", "cat", False), ("", "ab", False)],
+)  # fmt: skip
+def test_one_slip_is_a_letter_or_two_neighbours(one, other, near):
+    assert one_slip_apart(one, other) == one_slip_apart(other, one) == near
+
+
+def test_default_model_draws_a_misspelt_name_and_says_so():
+    pipeline = InfinityPipeline.from_pretrained("default")
+    plain, slipped = (
+        pipeline.generate(GenerationRequest(prompt=f"a {name} in space", seed=1))
+        for name in ("rocket", "rcoket")
+    )
+    assert plain.images[0].tobytes() == slipped.images[0].tobytes()
+    assert plain.notes == () and slipped.notes == ("Read “rcoket” as “rocket”.",)
+    assert slipped.request.prompt == "a rcoket in space"
 
 
 def test_note_names_the_words_and_the_likely_meanings():

@@ -47,7 +47,8 @@ desert`, `a heart on a pink to orange gradient`, `a fox in the snow, cartoon sty
 - Asked for without a background, a picture is light blue, or yellow behind green, blue, purple and black things.
 - The place may come first (`in the snow, a fox`) and the colour last (`a car that is red`).
 - Sizes: {little}; {big}. Positions: left of, right of, above, below, next to.
-- Captions in training had misspelt words too; signs, accents and emoji are passed over.
+- The name of a thing or colour that is misspelt by one letter is put right, and the page says how it was read; signs,
+  accents and emoji are passed over.
 - A word outside this list is guessed at from its letters; the page says which words it did not know.
 
 How gently other wordings are taken is measured: `python -m training.evaluate --prompts

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from infinity.generation.guidance import guided_length
 from infinity.request import SamplingParams
-from infinity.text import EncodedPrompt
+from infinity.text import EncodedPrompt, TextEncoder
 from infinity.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 80
 SHOWN_WORDS = 6
+
+
+def read_prompt(
+    what: str, text: str, encoder: TextEncoder, vocabulary: Vocabulary | None
+) -> tuple[EncodedPrompt, list[str]]:
+    """Encode a text as a model of these words reads it, misspelt names put right; and the notes on it.
+
+    Args:
+        what: "prompt" or "negative prompt".
+    """
+    text, mended = (text, {}) if vocabulary is None else vocabulary.mended(text)
+    encoded = encoder.encode(text)
+    notes = mended_notes(mended) + prompt_notes(what, encoded) + vocabulary_notes(text, vocabulary)
+    return encoded, notes
 
 
 def prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
@@ -31,6 +47,13 @@ def prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
             f"The model does not know some of the {what}’s characters and read it as “{shown}”."
         )
     return notes
+
+
+def mended_notes(read: Mapping[str, str]) -> list[str]:
+    """Misspelt words that were put right: as written -> as read."""
+    if not read:
+        return []
+    return [f"Read {', '.join(f'“{word}” as “{meant}”' for word, meant in read.items())}."]
 
 
 def vocabulary_notes(text: str, vocabulary: Vocabulary | None) -> list[str]:
