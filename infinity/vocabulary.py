@@ -80,13 +80,12 @@ class Vocabulary:
         same first letter (slips there are rare, and a mouse is no house)."""
         read: dict[str, str] = {}
         for word in self.unknown(text):
+            if len(word) < SHORTEST_MENDED:
+                continue
             lowered = word.lower()
-            meant = [
-                name
-                for name in self._names
-                if name[0] == lowered[0] and one_slip_apart(lowered, name)
-            ]
-            if len(word) >= SHORTEST_MENDED and (near := difflib.get_close_matches(lowered, meant)):
+            alike = [name for name in self._names if name[0] == lowered[0]]
+            meant = [name for name in alike if one_slip_apart(lowered, name)]
+            if near := difflib.get_close_matches(lowered, meant, n=1):
                 read[word] = near[0]
         return _WORD.sub(lambda match: read.get(match.group(), match.group()), text), read
 
@@ -117,12 +116,12 @@ class Vocabulary:
         """The single words of things' names, in singular and plural, and of colours."""
         groups = (*self.objects.values(), *self.synonyms.values(), self.colours)
         names = {word for group in groups for name in group for word in words_of(name)}
-        plurals = {
+        stems = tuple(name[:-1] for name in names if len(name) > 2)
+        return [
             word
-            for word in self.words
-            if word[-1] == "s" and any(word.startswith(name[:-1]) for name in names if name[2:])
-        }
-        return sorted(word for word in names | plurals if word[2:] and word not in UNPICTURED)
+            for word in self._nameable
+            if word in names or (word[-1] == "s" and word.startswith(stems))
+        ]
 
     @cached_property
     def _nameable(self) -> list[str]:

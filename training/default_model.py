@@ -61,7 +61,7 @@ from training.recipe import (
     VOCABULARY,
     WORLD,
 )
-from training.restore import Runs, restore
+from training.restore import restore
 from training.run import read_checkpoint, read_metrics
 from training.sharpen import sharpen, sharpened
 from training.train_tokenizer import train_tokenizer
@@ -186,13 +186,14 @@ def scores_step() -> None:
     write_outcome(RUNS / "exam", {**outcome, "prompts": EXAM.name}, found)
 
 
-def quiz(model: Path | None = None, step: int = 0) -> None:
-    """A small exam on the newest checkpoint, or on a model of so many steps: a point of the learning
-    curve."""
-    if model is None:
-        model = RUNS / "quiz"
-        write_model(model)
-        step = newest("transformer")["step"]
+def quiz() -> None:
+    """A small exam on the newest checkpoint."""
+    write_model(RUNS / "quiz")
+    add_learning_point(RUNS / "quiz", newest("transformer")["step"])
+
+
+def add_learning_point(model: Path, step: int) -> None:
+    """A small exam on a model of so many steps: a point of the learning curve."""
     prompts = sample(read_exam(EXAM), QUIZ_EACH)
     outcome, _ = examine(str(model), prompts, 1, load_judge(WEIGHTS), world())
     apart = outcome["frechet_distance_judge_features"]
@@ -207,10 +208,8 @@ def quiz(model: Path | None = None, step: int = 0) -> None:
 
 def restore_shipped() -> None:
     """Checkpoints of the shipped weights, to train them on."""
-    parts = ("tokenizer", "decoder", "text_tokenizer", "transformer")
-    runs = Runs(*(RUNS / part for part in parts))
     pipeline = InfinityPipeline.from_pretrained("default", "cpu", "float32")
-    restore(pipeline, runs, TOKENIZER, TRANSFORMER, SHIPPED_STEPS)
+    restore(pipeline, RUNS, TOKENIZER, TRANSFORMER, SHIPPED_STEPS)
 
 
 def write_model(folder: Path) -> None:

@@ -6,7 +6,6 @@ begin anew, with a warm-up of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
@@ -24,19 +23,9 @@ from training.train_transformer import TransformerTraining
 from training.train_transformer import build_optimizers as transformer_optimizers
 
 
-@dataclass(frozen=True)
-class Runs:
-    """Where the recipe's runs are."""
-
-    tokenizer: Path
-    decoder: Path
-    text_tokenizer: Path
-    transformer: Path
-
-
 def restore(
     pipeline: InfinityPipeline,
-    runs: Runs,
+    runs: Path,
     tokenizer_training: TokenizerTraining,
     transformer_training: TransformerTraining,
     steps: int,
@@ -45,23 +34,24 @@ def restore(
 
     Args:
         pipeline: the model, in float32, with a text encoder of its own folder.
+        runs: the recipe's folder of runs.
         steps: how many the transformer's weights had; its run goes on from there.
 
     Raises:
         CheckpointError: one of the runs has begun already.
     """
-    for folder in (runs.tokenizer, runs.transformer):
+    for folder in (runs / "tokenizer", runs / "transformer"):
         if (folder / CHECKPOINT).exists():
             raise CheckpointError(f"{folder} has a checkpoint already; move it away to start anew.")
     _restore_tokenizer(pipeline.tokenizer, runs, tokenizer_training)
     texts = pipeline.text_encoder.folder
-    PreTrainedTokenizerFast.from_pretrained(texts).save_pretrained(runs.text_tokenizer)
+    PreTrainedTokenizerFast.from_pretrained(texts).save_pretrained(runs / "text_tokenizer")
     transformer = InfinityTransformer(transformer_training.model)
     transformer.load_state_dict(pipeline.transformer.state_dict())
     text_model = T5EncoderModel.from_pretrained(texts, dtype="float32", use_safetensors=True)
     optimizers = transformer_optimizers(transformer_training, transformer, text_model)
     weights = [transformer.state_dict(), text_model.state_dict()]
-    Run(runs.transformer, transformer_training).save(
+    Run(runs / "transformer", transformer_training).save(
         {
             "step": steps,
             "begun": steps,
@@ -73,16 +63,16 @@ def restore(
     )
 
 
-def _restore_tokenizer(whole: Tokenizer, runs: Runs, config: TokenizerTraining) -> None:
+def _restore_tokenizer(whole: Tokenizer, runs: Path, config: TokenizerTraining) -> None:
     """As the run that made its codes, and as the start of another sharpening."""
     tokenizer = Tokenizer(config.model)
     state = whole.state_dict()
     tokenizer.load_state_dict({name: state[name] for name in tokenizer.state_dict()})
-    Run(runs.tokenizer, config).save(
+    Run(runs / "tokenizer", config).save(
         {
             "step": config.steps,
             "model": tokenizer.state_dict(),
             "optimizers": [o.state_dict() for o in tokenizer_optimizers(tokenizer, config)],
         }
     )
-    save_tokenizer(start_of(runs.decoder), whole.config, whole)
+    save_tokenizer(start_of(runs / "decoder"), whole.config, whole)
