@@ -9,6 +9,15 @@ class RequestError(InfinityError):
     """What was asked for cannot be done: a bad prompt, seed, setting, aspect ratio or model name."""
 
 
+class StoppedError(RequestError):
+    """Whoever asked for it has stopped it, or went away."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request was stopped before its pictures were finished; send it again."
+        )
+
+
 class CheckpointError(InfinityError):
     """A checkpoint cannot be used: missing, damaged, unsafe, or not fitting its configuration.
 

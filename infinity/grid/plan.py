@@ -10,6 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -170,12 +171,14 @@ class GridPlan:
 def draw_cells(
     pipeline: InfinityPipeline, cells: Iterable[Cell], cancel: threading.Event
 ) -> Iterator[tuple[Cell, Event]]:
-    """Draw cells of one model one after another; a ``Cancelled`` event is the last.
+    """Draw cells of one model one after another, until ``cancel`` is set.
 
     Raises:
         RequestError, ResourceError: as ``InfinityPipeline.stream``.
     """
     for cell in cells:
+        if cancel.is_set():
+            return
         for event in pipeline.stream(cell.request, cancel=cancel, previews="off"):
             yield cell, event
             if isinstance(event, Cancelled):
@@ -183,21 +186,28 @@ def draw_cells(
 
 
 def draw_plan(
-    plan: GridPlan, pipeline_of: Callable[[str], InfinityPipeline], cancel: threading.Event
+    plan: GridPlan,
+    pipeline_of: Callable[[str], InfinityPipeline],
+    cancel: threading.Event,
+    turn: Callable[[threading.Event], AbstractContextManager[Any]] = nullcontext,
 ) -> Iterator[tuple[Cell, Event]]:
     """Draw every cell, one model after the other; a ``Cancelled`` event is the last.
 
     Args:
         pipeline_of: loads a model, by its name.
+        turn: entered, once a model is loaded, for as long as its cells are drawn.
 
     Raises:
         InfinityError: as ``pipeline_of`` and ``InfinityPipeline.stream``.
     """
     for model, cells in by_model(plan.cells()).items():
-        for cell, event in draw_cells(pipeline_of(model), cells, cancel):
-            yield cell, event
-            if isinstance(event, Cancelled):
-                return
+        pipeline = pipeline_of(model)
+        with turn(cancel):
+            for cell, event in draw_cells(pipeline, cells, cancel):
+                yield cell, event
+                if isinstance(event, Cancelled):
+                    return
+        del pipeline  # not kept in memory for as long as the next one loads
 
 
 def read_plan(image: Image.Image) -> GridPlan | None:

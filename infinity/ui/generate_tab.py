@@ -18,7 +18,7 @@ from infinity.ui.present import View
 from infinity.ui.runs import Runs
 from infinity.ui.settings_panel import SettingsPanel, lay_out_settings, wire_settings
 from infinity.ui.timeline import build_viewer
-from infinity.ui.wiring import ONE_AT_A_TIME, PRIVATE
+from infinity.ui.wiring import PRIVATE, drawing
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def build_generate_tab(
         make_start(runs, manager.spec),
         make_stop(runs),
         make_paint(manager, runs, keep_track),
+        drawing(runs.allowance.hosting),
     )
     outputs.clock.tick(make_tick(runs), None, outputs.status, queue=False, **PRIVATE)
     wire_settings(controls, panel, manager.spec)
@@ -120,11 +121,12 @@ def _wire_runs(
     start: Callable[..., Any],
     stop: Callable[..., Any],
     paint: Callable[..., Any],
+    in_line: dict[str, Any],
 ) -> None:
     started = [controls.seed, *outputs.all()]
-    drawing = {"fn": paint, "outputs": outputs.all(), "trigger_mode": "multiple"}
+    paints = {"fn": paint, "outputs": outputs.all(), "trigger_mode": "multiple", **in_line}
     # Checked at once and outside the queue; the run itself waits its turn. A second Enter while
-    # one is under way begins nothing, and its turn in the queue finds nothing to do.
+    # one is under way begins nothing, and when it is taken up finds nothing to do.
     gr.on(
         [controls.prompt.submit, outputs.generate.click],
         start,
@@ -132,7 +134,7 @@ def _wire_runs(
         started,
         queue=False,
         **PRIVATE,
-    ).then(**drawing, **ONE_AT_A_TIME, **PRIVATE)
+    ).then(**paints, **PRIVATE)
     dataset, samples = examples
 
     def start_example(request: gr.Request, index: int, *values: Any) -> tuple[Any, ...]:
@@ -148,5 +150,5 @@ def _wire_runs(
         [controls.prompt, *started],
         queue=False,
         **PRIVATE,
-    ).then(**drawing, **ONE_AT_A_TIME, **PRIVATE)
+    ).then(**paints, **PRIVATE)
     outputs.stop.click(stop, None, outputs.all(), queue=False, **PRIVATE)

@@ -30,6 +30,7 @@ from infinity.ui.loading import Loading, load
 from infinity.ui.present import View
 from infinity.ui.problems import UNEXPECTED
 from infinity.ui.runs import Run, Runs, visitor_of
+from infinity.ui.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def make_paint_grid(
                 return
             view = GridView(plan)
             try:
-                for view in views(manager, run, plan, keep_track):
+                for view in views(manager, run, plan, runs.turns, keep_track):
                     yield show(view)
             except InfinityError as error:
                 yield show(replace(view, phase="failed", message=str(error)))
@@ -143,7 +144,11 @@ def make_stop_grid(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
 
 
 def views(
-    manager: ModelManager, run: Run, plan: GridPlan, keep_track: Callable[[str], None]
+    manager: ModelManager,
+    run: Run,
+    plan: GridPlan,
+    turns: Turns,
+    keep_track: Callable[[str], None],
 ) -> Iterator[GridView]:
     """Every view of one grid, from loading the first model to the finished sheet.
 
@@ -160,14 +165,18 @@ def views(
                 pipeline = report
         if pipeline is None:
             break
-        for cell, event in draw_cells(pipeline, cells, run.cancel):
-            if isinstance(event, Preview):
-                view = replace(view, phase="painting", scale=(event.index + 1) / event.num_scales)
-                yield (view := replace(view, message=progress(view, cell)))
-            elif isinstance(event, Done):
-                finished = finish(event, model, keep_track)
-                drawn = {**view.drawn, (cell.row, cell.column): finished}
-                yield (view := replace(view, drawn=drawn, scale=0.0))
+        with turns.place() as turn:
+            for before in turn.wait(run.cancel):
+                yield replace(view, phase="loading", message=present.waiting(before=before).message)
+            for cell, event in draw_cells(pipeline, cells, run.cancel):
+                if isinstance(event, Preview):
+                    scale = (event.index + 1) / event.num_scales
+                    view = replace(view, phase="painting", scale=scale)
+                    yield (view := replace(view, message=progress(view, cell)))
+                elif isinstance(event, Done):
+                    finished = finish(event, model, keep_track)
+                    drawn = {**view.drawn, (cell.row, cell.column): finished}
+                    yield (view := replace(view, drawn=drawn, scale=0.0))
         if run.cancel.is_set():
             break
     pictures = {place: open_image(run.files[0], "A picture") for place, run in view.drawn.items()}

@@ -24,6 +24,7 @@ from infinity.ui.present import View
 from infinity.ui.problems import UNEXPECTED
 from infinity.ui.runs import Run, Runs, visitor_of
 from infinity.ui.timeline import viewer_value
+from infinity.ui.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def make_paint(
                 return
             view, refined_until_s = View(), 0.0
             try:
-                for view in views(manager, run, keep_track):
+                for view in views(manager, run, runs.turns, keep_track):
                     yield show(view) if not refined_until_s else show_timeline(view)
                     if run.is_drawn:
                         now_s = time.monotonic()
@@ -110,9 +111,11 @@ def make_tick(runs: Runs) -> Callable[[gr.Request], str | dict[str, Any]]:
     return tick
 
 
-def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) -> Iterator[View]:
-    """Every view of one run: loading the model, drawing, the finished pictures, and after them the
-    timeline as it is completed.
+def views(
+    manager: ModelManager, run: Run, turns: Turns, keep_track: Callable[[str], None]
+) -> Iterator[View]:
+    """Every view of one run: loading the model, waiting, drawing, the finished pictures, and after
+    them the timeline as it is completed.
 
     Raises:
         InfinityError: what cannot be done, in one sentence.
@@ -128,14 +131,20 @@ def views(manager: ModelManager, run: Run, keep_track: Callable[[str], None]) ->
     if pipeline is None:
         yield present.stopped(view, 0)
         return
-    yield (view := present.opened(view, spec, run.request.aspect_ratio))
-    for event in pipeline.stream(run.request, cancel=run.cancel, refine=True):
-        if isinstance(event, Done):
-            finished = finish(event, run.model, keep_track)
-            run.is_drawn = True
-        else:
-            finished = None
-        yield (view := present.after(view, event, finished))
+    with turns.place() as turn:
+        for before in turn.wait(run.cancel):
+            yield (view := present.waiting(run.request.prompts, before, run.name))
+        if run.cancel.is_set():
+            yield present.stopped(view, 0)
+            return
+        yield (view := present.opened(view, spec, run.request.aspect_ratio))
+        for event in pipeline.stream(run.request, cancel=run.cancel, refine=True):
+            if isinstance(event, Done):
+                finished = finish(event, run.model, keep_track)
+                run.is_drawn = True
+            else:
+                finished = None
+            yield (view := present.after(view, event, finished))
 
 
 def show(view: View) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from infinity.ui.runs import Runs
 
 logger = logging.getLogger(__name__)
 
+THREADS_BESIDE = 40
 USER_VARIABLE, PASSWORD_VARIABLE = "INFINITY_USER", "INFINITY_PASSWORD"
 
 
@@ -42,7 +43,8 @@ class Health:
     def _warm_up(self, model: str) -> None:
         try:
             pipeline = self.manager.get(model)
-            pipeline.generate(GenerationRequest(prompt="a red apple"))
+            with self.runs.turns.turn(threading.Event()):
+                pipeline.generate(GenerationRequest(prompt="a red apple"))
         except InfinityError as error:
             logger.error("The warm-up failed: %s", error)
             self.status, self.problem = "failed", str(error)
@@ -76,7 +78,11 @@ def hosted_options(hosting: Hosting, health: Health | None = None) -> dict[str, 
     Raises:
         RequestError: a password is asked for and none is set.
     """
-    options: dict[str, Any] = {"max_file_size": f"{hosting.upload_megabytes}mb"}
+    options: dict[str, Any] = {
+        "max_file_size": f"{hosting.upload_megabytes}mb",
+        # Whoever waits for a turn keeps a thread; the rest is for all that does not wait.
+        "max_threads": hosting.queue_length + THREADS_BESIDE,
+    }
     if health is not None:
         options["app_kwargs"] = {"routes": [health.route()]}
     if hosting.login == "password":

@@ -18,6 +18,7 @@ import gradio as gr
 
 from infinity.hosting import SPACE_USER, Allowance
 from infinity.request import GenerationRequest
+from infinity.ui.turns import Turns
 
 
 @dataclass(eq=False)
@@ -42,10 +43,14 @@ class Runs:
 
     Args:
         allowance: what the host allows; everything by default.
+
+    Attributes:
+        turns: whose turn it is to draw.
     """
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self.allowance = allowance if allowance is not None else Allowance()
+        self.turns = Turns()
         self._lock = threading.Lock()
         self._waiting: dict[str, Run] = {}
         self._running: dict[str, list[Run]] = {}
@@ -75,7 +80,7 @@ class Runs:
     @property
     def is_anyone_waiting(self) -> bool:
         with self._lock:
-            return bool(self._waiting)
+            return bool(self._waiting) or self.turns.is_anyone_waiting
 
     @contextmanager
     def taken(self, session: str) -> Iterator[Run | None]:

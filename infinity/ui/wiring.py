@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
-"""For every handler that runs a model: one at a time, the others queue."""
+from infinity.hosting import Hosting
+
 LOAD_ONE: dict[str, Any] = {"concurrency_id": "load", "concurrency_limit": 1}
 """For every handler that loads a model."""
 HELP_TWO: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
 """For every handler that asks the prompt's helper."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For the page's own handlers: no endpoint, no overlay."""
+
+
+def drawing(hosting: Hosting) -> dict[str, Any]:
+    """For every handler that runs a model: as many at once as may wait, for each loads its model
+    first, and only then takes its turn (``infinity.ui.turns``)."""
+    return {"concurrency_id": "draw", "concurrency_limit": hosting.queue_length}

@@ -191,7 +191,8 @@ def test_stop_of_one_browser_leaves_the_other_alone(page):
     page.start(BOB)
     alice, bob = page.paint(ALICE), page.paint(BOB)
     for _ in range(3):
-        next(alice), next(bob)
+        next(alice)
+    assert "1 before you" in next(bob)[STATUS]
     page.stop(ALICE)
     assert "Stopped" in [update[STATUS] for update in alice if isinstance(update[STATUS], str)][-1]
     assert "finished" in [update[STATUS] for update in bob if isinstance(update[STATUS], str)][-1]

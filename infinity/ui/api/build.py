@@ -15,7 +15,7 @@ from infinity.ui.api.models import make_load_named, make_models, make_plan, make
 from infinity.ui.api.rewrite import make_rewrite
 from infinity.ui.drawn import Drawn
 from infinity.ui.runs import Runs
-from infinity.ui.wiring import HELP_TWO, LOAD_ONE, ONE_AT_A_TIME
+from infinity.ui.wiring import HELP_TWO, LOAD_ONE, drawing
 
 BESIDE: dict[str, Any] = {"concurrency_limit": None}
 """Waits for nobody. Not outside the queue: there the JavaScript client drops what an error says, and
@@ -42,9 +42,9 @@ def build_api(
     hosting = runs.allowance.hosting
     drawn = Drawn(keeps=hosting.history)
     generate = make_generate(manager, runs, models, default_model, keep_track, drawn)
-    api(generate, api_name="generate", **ONE_AT_A_TIME)
+    api(generate, api_name="generate", **drawing(hosting))
     grid = make_grid(manager, runs, models, default_model, keep_track, drawn)
-    api(grid, api_name="grid", **ONE_AT_A_TIME)
+    api(grid, api_name="grid", **drawing(hosting))
     api(make_stop_mine(runs), api_name="stop", **BESIDE)
     api(make_settings(), api_name="settings", **BESIDE)
     if hosting.history:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from infinity.errors import RequestError
+from infinity.errors import RequestError, StoppedError
 from infinity.events import Cancelled, Done
 from infinity.grid.axes import STYLE, Axis
 from infinity.grid.plan import GridPlan, draw_plan
@@ -22,9 +22,8 @@ from infinity.ui.drawn import Drawn
 from infinity.ui.finished import finish
 from infinity.ui.grid_run import save_sheet
 from infinity.ui.runs import Run, Runs, visitor_of
+from infinity.ui.turns import Turns
 from infinity.vocabulary import styled
-
-STOPPED = "The request was stopped before its pictures were finished; send it again."
 
 
 def make_generate(
@@ -106,7 +105,7 @@ def make_generate(
             run = Run(model, wanted, visitor_of(request))
             session = request.session_hash or ""
             with runs.running(session, run):
-                finished = finish(_done(manager, run), model, keep_track)
+                finished = finish(_done(manager, run, runs.turns), model, keep_track)
             drawn.add(session, finished)
         return [file_data(path) for path in finished.files]
 
@@ -201,9 +200,9 @@ def make_grid(
             session = request.session_hash or ""
             pictures: dict[tuple[int, int], Image.Image] = {}
             with runs.running(session, run):
-                for cell, event in draw_plan(plan, manager.get, run.cancel):
+                for cell, event in draw_plan(plan, manager.get, run.cancel, runs.turns.turn):
                     if isinstance(event, Cancelled):
-                        raise RequestError(STOPPED)
+                        raise StoppedError
                     if isinstance(event, Done):
                         drawn.add(session, finish(event, cell.model, keep_track))
                         pictures[cell.row, cell.column] = event.images[0]
@@ -239,10 +238,11 @@ def _request(spec: ModelSpec, preset: str, style: str, **settings: Any) -> Gener
     return wanted.resolved(presets(spec, wanted.aspect_ratio)[preset].sampling)
 
 
-def _done(manager: ModelManager, run: Run) -> Done:
-    """Raises RequestError when the caller went away in the middle."""
+def _done(manager: ModelManager, run: Run, turns: Turns) -> Done:
+    """Raises StoppedError when the caller stopped it or went away."""
     pipeline = manager.get(run.model)
-    for event in pipeline.stream(run.request, cancel=run.cancel, previews="off"):
-        if isinstance(event, Done):
-            return event
-    raise RequestError(STOPPED)
+    with turns.turn(run.cancel):
+        for event in pipeline.stream(run.request, cancel=run.cancel, previews="off"):
+            if isinstance(event, Done):
+                return event
+    raise StoppedError

@@ -1,0 +1,138 @@
+"""One draws at a time, in the order they came; who waits for a model keeps nobody waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from infinity.errors import StoppedError
+from infinity.request import GenerationRequest
+from infinity.ui.api.draw import make_generate
+from infinity.ui.drawn import Drawn
+from infinity.ui.handlers import make_paint
+from infinity.ui.runs import Run, Runs
+from infinity.ui.turns import Turns
+from tests.ui.fakes import FakeManager, Gate
+
+
+def test_turns_come_in_the_order_of_the_places():
+    turns = Turns()
+    with turns.place() as first:
+        second, third = turns.place(), turns.place()
+        waiting, last = second.__enter__(), third.__enter__()
+        assert first.came.is_set()
+        assert (waiting.before, last.before) == (1, 2)
+        assert not waiting.came.is_set()
+        second.__exit__(None, None, None)
+        assert last.before == 1
+    assert last.came.is_set()
+    assert not turns.is_anyone_waiting
+    third.__exit__(None, None, None)
+
+
+def test_cancelled_wait_is_told_and_leaves_the_line():
+    turns, cancel = Turns(), threading.Event()
+    with turns.place():
+        with turns.place() as place:
+            told = place.wait(cancel)
+            assert next(told) == 1
+            cancel.set()
+            assert list(told) == []
+        with pytest.raises(StoppedError), turns.turn(cancel):
+            raise AssertionError("drawn after all")
+        assert not turns.is_anyone_waiting
+
+
+def test_error_while_drawing_gives_the_turn_on():
+    turns = Turns()
+    with pytest.raises(ZeroDivisionError), turns.turn(threading.Event()):
+        raise ZeroDivisionError
+    with turns.turn(threading.Event()):
+        pass
+
+
+class Blocked(FakeManager):
+    """The second model loads until ``loaded`` is set."""
+
+    def __init__(self, gate: Gate | None = None) -> None:
+        super().__init__(gate)
+        self.loaded_other, self.begun = threading.Event(), threading.Event()
+
+    def get(self, name, *arguments, **options):
+        if name == "other":
+            self.begun.set()
+            assert self.loaded_other.wait(60)
+        return super().get(name)
+
+
+class Page:
+    def __init__(self, manager: Any) -> None:
+        self.manager = manager
+        specs = {name: manager.spec(name) for name in manager.names()}
+        self.runs = Runs()
+        self.files: list[str] = []
+        keep = self.files.append
+        self.generate = make_generate(
+            manager, self.runs, specs, "default", keep, Drawn(keeps=False)
+        )
+        self.paint = make_paint(manager, self.runs, keep)
+
+    def in_thread(self, **options) -> threading.Thread:
+        caller = SimpleNamespace(session_hash="api")
+        thread = threading.Thread(target=lambda: self.generate(caller, "x", **options))
+        thread.start()
+        return thread
+
+    def begin(self, who: str) -> Any:
+        self.runs.begin(who, Run("default", GenerationRequest(prompt="x")))
+        return SimpleNamespace(session_hash=who)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+
+def test_picture_is_drawn_while_another_model_loads():
+    page = Page(Blocked())
+    slow = page.in_thread(model="other")
+    assert page.manager.begun.wait(60)
+    page.generate(SimpleNamespace(session_hash="quick"), "y")
+    assert "finished" in [u[1] for u in page.paint(page.begin("page")) if isinstance(u[1], str)][-1]
+    assert len(page.files) == 2
+    page.manager.loaded_other.set()
+    slow.join(60)
+    assert len(page.files) == 3
+
+
+def test_page_waits_for_the_api_and_is_told_its_place():
+    page = Page(FakeManager(gate := Gate()))
+    drawing = page.in_thread()
+    while not page.manager.pipelines["default"].requests:
+        drawing.join(0.01)
+    painting = page.paint(page.begin("page"))
+    assert any("1 before you" in next(painting)[1] for _ in range(2))
+    assert len(page.manager.pipelines["default"].requests) == 1, "nothing is drawn beside it"
+    gate.open()
+    assert "finished" in [u[1] for u in painting if isinstance(u[1], str)][-1]
+    drawing.join(60)
+    assert len(page.files) == 2
+
+
+def test_closed_page_leaves_the_line():
+    page = Page(FakeManager(gate := Gate()))
+    drawing = page.in_thread()
+    while not page.manager.pipelines["default"].requests:
+        drawing.join(0.01)
+    painting = page.paint(page.begin("page"))
+    while "before you" not in next(painting)[1]:
+        pass
+    cast(Generator[Any], painting).close()
+    assert not page.runs.is_anyone_waiting
+    gate.open()
+    drawing.join(60)
+    assert len(page.runs) == 0
