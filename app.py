@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -24,6 +26,7 @@ from infinity.ui.app import build_app, launch_options
 from infinity.ui.hosted import Health, trust_proxies
 from infinity.ui.runs import Runs
 from infinity.ui.spaces import SharedGpuLoader, shared_gpu
+from infinity.ui.storage import opened_storage
 
 SPACE_SETTINGS = Path(__file__).parent / "assets" / "hosting.toml"
 MOST_OF_MEMORY = 0.8
@@ -68,10 +71,19 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as an interrupt: files are removed
+    with ExitStack() as stack:
+        return serve(options, stack)
+
+
+def serve(options: argparse.Namespace, stack: ExitStack) -> int:
+    """As :func:`main`; what must be put away at the end goes on ``stack``."""
     try:
         gpu = shared_gpu()  # before anything asks for CUDA
         device = resolve_device(options.device)
         hosting = read_hosting(options.hosting)
+        ceiling = hosting.disk_megabytes * 1_000_000 or None
+        storage = stack.enter_context(opened_storage(ceiling))
         name, folders = options.model, {}
         if (Path(name) / CONFIG_FILE).is_file():
             folders = {(spec_name := read_spec(name).name): name}
@@ -102,7 +114,7 @@ def main(arguments: list[str]) -> int:
             share=options.share,
             inbrowser=options.open,
             mcp_server=options.mcp or None,
-            **launch_options(hosting, health),
+            **launch_options(app, runs, health, storage),
         )
     except (InfinityError, OSError) as error:
         # Gradio raises OSError, with a sentence, when the port is taken.

@@ -43,3 +43,23 @@ class CheckpointError(InfinityError):
 
 class ResourceError(InfinityError):
     """The machine cannot do it now: out of memory, full disk, no network, no such device."""
+
+
+MOST_QUOTED = 200
+
+
+def quoted(value: object) -> str:
+    """What somebody sent, as an error quotes it: at most ``MOST_QUOTED`` characters, no bad ones."""
+    try:
+        shown = ascii(value) if isinstance(value, str) and not _is_encodable(value) else repr(value)
+    except (ValueError, RecursionError):  # thousands of digits; lists in lists
+        shown = f"a very large {type(value).__name__}"
+    return shown if len(shown) <= MOST_QUOTED else f"{shown[: MOST_QUOTED - 2]} …"
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -6,6 +6,7 @@ is the example, and what a Space uses) every way in asks the same :class:`Allowa
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import threading
 import time
@@ -23,6 +24,8 @@ from infinity.rewriter import RewriterSettings
 
 MINUTE = 60.0
 MAX_VISITORS = 10_000
+CALLS_A_REQUEST = 20
+"""Calls that the page itself makes around one request, and a few more."""
 SPACE_USER = "hf:"
 """How the name of a visitor begins who logged in on a Space."""
 PICTURE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
@@ -40,8 +43,11 @@ class Hosting(Config):
         models: names on offer; empty for all.
         max_prompt_characters, max_pictures: of one request.
         queue_length: requests that may wait; more are turned away.
-        requests_per_minute: of one visitor; 0 for no limit.
-        upload_megabytes, upload_types: of a file dropped on the page.
+        requests_per_minute: of one visitor, pictures and uploads alike; 0 for no limit. Any other call
+            is allowed ``CALLS_A_REQUEST`` times as often.
+        upload_megabytes, upload_types: of a file dropped on the page; no call is larger.
+        disk_megabytes: of all pictures and uploads together, the oldest of which go first; 0 for no
+            limit.
         login: "none"; "password", one user from the environment variables INFINITY_USER and
             INFINITY_PASSWORD; "huggingface", on a Space.
         history: whether a browser, and the API for each caller, lists what was drawn.
@@ -59,6 +65,7 @@ class Hosting(Config):
     requests_per_minute: int = 0
     upload_megabytes: int = 64
     upload_types: tuple[str, ...] = PICTURE_TYPES
+    disk_megabytes: int = 0
     login: Login = "none"
     history: bool = True
     memory_gigabytes: float = 0.0
@@ -70,6 +77,7 @@ class Hosting(Config):
         for name in ("max_prompt_characters", "max_pictures", "queue_length", "upload_megabytes"):
             self._require(name)
         self._require("requests_per_minute", 0)
+        self._require("disk_megabytes", 0)
         for name in ("public", "history", "warm_up"):
             if not isinstance(getattr(self, name), bool):
                 raise CheckpointError(f"{name} must be true or false.")
@@ -114,6 +122,19 @@ class Hosting(Config):
             raise RequestError(f"In the settings file {path}: {error}") from error
 
 
+def address_of(host: str) -> str:
+    """Whom an address stands for: itself, or of IPv6 the network of 64 bits that one home gets."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+    return str(address)
+
+
 class Allowance:
     """Whether a visitor may begin a run now. Safe to use from several threads.
 
@@ -139,7 +160,17 @@ class Allowance:
             raise RequestError("Log in with Hugging Face first; the button is at the top.")
         if request is not None:
             self.check(request)
+        self._count(visitor, self.hosting.requests_per_minute)
+
+    def admit_call(self, address: str, *, is_upload: bool = False) -> None:
+        """Counts one more call from an address, whatever it is for. Raises RequestError."""
         most = self.hosting.requests_per_minute
+        if is_upload:
+            self._count(f"uploads of {address}", most)
+        self._count(f"calls of {address}", CALLS_A_REQUEST * most)
+
+    def _count(self, visitor: str, most: int) -> None:
+        """Raises RequestError for more than ``most`` within a minute; 0 for no limit."""
         if not most:
             return
         with self._lock:
@@ -172,6 +203,14 @@ class Allowance:
         if len(prompt) > most:
             raise RequestError(
                 f"This page takes a {what} of at most {most:,} characters; shorten it."
+            )
+
+    def check_waiting(self, waiting: int) -> None:
+        """Raises RequestError when so many wait already that no more may."""
+        if waiting >= self.hosting.queue_length:
+            raise RequestError(
+                f"{waiting} requests are waiting already, which is all that this page takes; try "
+                "again in a minute."
             )
 
     def _forget(self, now: float) -> None:

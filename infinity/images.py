@@ -20,6 +20,7 @@ from torch import Tensor
 from infinity.errors import RequestError
 
 MAX_PIXELS = 100_000_000
+MAX_PIXELS_FOR_NOTES = 2**24
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 """What is read: formats whose readers run no other program."""
 
@@ -42,6 +43,19 @@ def open_image(path: str | Path | BinaryIO, name: str | None = None) -> Image.Im
     """
     with _opened(path, name) as image:
         image.load()
+        return image
+
+
+def image_notes(path: str | Path | BinaryIO, name: str | None = None) -> Image.Image:
+    """A picture of which only size, mode and ``info`` may be used: what its pixels are is not decoded,
+    but where the notes of a small PNG stand behind them.
+
+    Raises:
+        RequestError: as :func:`open_image`.
+    """
+    with _opened(path, name) as image:
+        if image.format == "PNG" and image.width * image.height <= MAX_PIXELS_FOR_NOTES:
+            image.load()
         return image
 
 

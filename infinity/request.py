@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
-from infinity.errors import RequestError
+from infinity.errors import RequestError, quoted
 from infinity.wildcards import escape, expand
 
 MAX_SEED = 2**32 - 1
@@ -62,7 +62,7 @@ class SamplingParams:
         ):
             raise RequestError(
                 "guidance_layers must list 0 (the logits) or negative block numbers counted from the "
-                f"end, not {layers!r}."
+                f"end, not {quoted(layers)}."
             )
         if self.guided_scales is not None:
             _check_int(self, "guided_scales", 0, 1000)
@@ -168,7 +168,7 @@ class GenerationRequest:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}."
-                raise RequestError(f"Unknown setting {key!r}{hint}")
+                raise RequestError(f"Unknown setting {quoted(key)}{hint}")
         if "prompt" not in data:
             raise RequestError("A request needs a prompt.")
         return cls(**data)
@@ -190,7 +190,7 @@ def parse_per_scale(text: str) -> float | tuple[float, ...]:
         values = tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise RequestError(
-            f"{text!r} is not a number or a comma-separated list of numbers."
+            f"{quoted(text)} is not a number or a comma-separated list of numbers."
         ) from error
     return values[0] if len(values) == 1 else values
 
@@ -216,7 +216,9 @@ def _check_int(owner: object, name: str, low: int, high: int) -> None:
     if isinstance(value, float) and value.is_integer():
         object.__setattr__(owner, name, value := int(value))
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise RequestError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
+        raise RequestError(
+            f"{name} must be a whole number from {low} to {high}, not {quoted(value)}."
+        )
 
 
 def _check_numbers(owner: object, name: str, low: float, high: float) -> None:
@@ -225,5 +227,5 @@ def _check_numbers(owner: object, name: str, low: float, high: float) -> None:
     values = value if isinstance(value, tuple) else (value,)
     if not values or any(not _is_number(v) or not low <= v <= high for v in values):
         raise RequestError(
-            f"{name} must be a number from {low:g} to {high:g}, or a list of them, one a scale; not {value!r}."
+            f"{name} must be a number from {low:g} to {high:g}, or a list of them, one a scale; not {quoted(value)}."
         )

@@ -6,6 +6,7 @@ from PIL import Image
 from infinity.errors import RequestError
 from infinity.images import (
     covering,
+    image_notes,
     image_size,
     images_from_tensor,
     open_image,
@@ -116,3 +117,17 @@ def test_huge_picture_is_refused_before_it_is_decoded(tmp_path):
     Image.new("1", (20_000, 6_000)).save(tmp_path / "huge.png")
     with pytest.raises(RequestError, match="scale it down"):
         open_image(tmp_path / "huge.png")
+
+
+def test_notes_of_a_large_picture_are_read_without_its_pixels(tmp_path, monkeypatch):
+    from PIL import ImageFile, PngImagePlugin
+
+    notes = PngImagePlugin.PngInfo()
+    notes.add_itxt("infinity", "{}")
+    Image.new("1", (9000, 9000)).save(tmp_path / "large.png", pnginfo=notes)
+    Image.new("RGB", (9, 9)).save(tmp_path / "small.png", pnginfo=notes)
+    decoded: list[object] = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image, *_: decoded.append(image.size))
+    assert image_notes(tmp_path / "large.png").info["infinity"] == "{}"
+    assert image_notes(tmp_path / "small.png").info["infinity"] == "{}"
+    assert (9000, 9000) not in decoded

@@ -1,4 +1,4 @@
-"""The page as a whole: ``build_app(manager).launch(**launch_options())``."""
+"""The page as a whole: ``build_app(manager).launch(**launch_options(app, runs))``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from infinity.errors import CheckpointError
-from infinity.hosting import Hosting
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL, MODEL_SPECS
 from infinity.spec import ModelSpec
 from infinity.ui.api import build_api
+from infinity.ui.gate import Gate
 from infinity.ui.generate_tab import build_generate_tab
 from infinity.ui.grid_run import grid_session
 from infinity.ui.grid_tab import build_grid_tab
@@ -23,8 +24,9 @@ from infinity.ui.hosted import Health, build_login, hosted_options
 from infinity.ui.models_tab import build_models_tab
 from infinity.ui.prompt_help import build_prompt_help
 from infinity.ui.replay import TABS_STYLE_SHEET, Replay, wire_replay
-from infinity.ui.runs import Runs
+from infinity.ui.runs import Runs, caller_of
 from infinity.ui.settings_panel import CONTROLS_STYLE_SHEET
+from infinity.ui.storage import Storage
 from infinity.ui.theme import STYLE_SHEET, theme
 
 logger = logging.getLogger(__name__)
@@ -100,11 +102,13 @@ def build_app(
         def leave(request: gr.Request) -> None:
             runs.stop(request.session_hash or "")
             runs.stop(grid_session(request.session_hash))
-            drawn.forget(request.session_hash or "")
+            runs.stop(caller_of(request))
+            drawn.forget(caller_of(request))
 
         app.unload(leave)
     app.temp_file_sets.append(written)
-    return app.queue(max_size=hosting.queue_length)
+    # Who waits to draw is counted by the runs; Gradio's own line has only calls that are answered soon.
+    return app.queue(max_size=None, api_open=False)
 
 
 def offered_models(
@@ -128,18 +132,40 @@ def offered_models(
     return models
 
 
-def launch_options(hosting: Hosting | None = None, health: Health | None = None) -> dict[str, Any]:
-    """Keyword arguments of ``launch`` that belong to the page: looks, and nothing kept of its users.
+def launch_options(
+    app: gr.Blocks,
+    runs: Runs,
+    health: Health | None = None,
+    storage: Storage | None = None,
+) -> dict[str, Any]:
+    """Keyword arguments of ``launch`` that belong to the page: looks, limits, and nothing kept of its
+    users.
 
     Args:
-        hosting: adds what the host's settings ask for (see :func:`hosted_options`).
+        app, runs: of :func:`build_app`.
         health: adds its address.
+        storage: kept below its ceiling.
+
+    Raises:
+        RequestError: the settings ask for a password and none is set.
     """
+    named = {
+        index: fn
+        for index, fn in app.fns.items()
+        if fn.fn is not None and isinstance(fn.api_name, str) and fn.api_visibility == "public"
+    }
+    gate = Middleware(
+        Gate,
+        allowance=runs.allowance,
+        endpoints={fn.api_name: fn.fn for fn in named.values()},
+        names={index: fn.api_name for index, fn in named.items()},
+        storage=storage,
+    )
     return {
         "theme": theme(),
         "css_paths": [STYLE_SHEET, CONTROLS_STYLE_SHEET, TABS_STYLE_SHEET, MORE_STYLE_SHEET],
         "footer_links": ["api", "settings"],
         "run_history": False,
         "ssr_mode": False,
-        **hosted_options(hosting or Hosting(), health),
+        **hosted_options(runs.allowance.hosting, health, gate),
     }

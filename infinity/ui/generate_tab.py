@@ -18,7 +18,7 @@ from infinity.ui.present import View
 from infinity.ui.runs import Runs
 from infinity.ui.settings_panel import SettingsPanel, lay_out_settings, wire_settings
 from infinity.ui.timeline import build_viewer
-from infinity.ui.wiring import PRIVATE, drawing
+from infinity.ui.wiring import DRAWING, PRIVATE
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def build_generate_tab(
         make_start(runs, manager.spec),
         make_stop(runs),
         make_paint(manager, runs, keep_track),
-        drawing(runs.allowance.hosting),
+        DRAWING,
     )
     outputs.clock.tick(make_tick(runs), None, outputs.status, queue=False, **PRIVATE)
     wire_settings(controls, panel, manager.spec)

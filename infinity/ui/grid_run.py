@@ -28,7 +28,7 @@ from infinity.ui.finished import finish
 from infinity.ui.grid_view import GridView, plot_html, progress
 from infinity.ui.loading import Loading, load
 from infinity.ui.present import View
-from infinity.ui.problems import UNEXPECTED
+from infinity.ui.problems import UNEXPECTED, for_visitors
 from infinity.ui.runs import Run, Runs, visitor_of
 from infinity.ui.turns import Turns
 
@@ -67,7 +67,7 @@ def make_start_grid(runs: Runs, specs: Mapping[str, ModelSpec]) -> Callable[...,
                 gr.skip(),
                 gr.skip(),
                 gr.skip(),
-                _status("failed", str(error)),
+                _status("failed", for_visitors(error)),
                 *_buttons(False),
                 gr.skip(),
             )
@@ -123,7 +123,7 @@ def make_paint_grid(
                 for view in views(manager, run, plan, runs.turns, keep_track):
                     yield show(view)
             except InfinityError as error:
-                yield show(replace(view, phase="failed", message=str(error)))
+                yield show(replace(view, phase="failed", message=for_visitors(error)))
             except Exception:
                 logger.exception("A grid failed")
                 yield show(replace(view, phase="failed", message=UNEXPECTED))

@@ -19,7 +19,7 @@ from infinity.ui.grid_run import make_paint_grid, make_start_grid, make_stop_gri
 from infinity.ui.grid_view import EMPTY
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
-from infinity.ui.wiring import PRIVATE, drawing
+from infinity.ui.wiring import DRAWING, PRIVATE
 
 NOTHING = ""
 CHOICES = [(parameter.title, name) for name, parameter in PARAMETERS.items()]
@@ -137,7 +137,7 @@ def build_grid_tab(
         plan,
         outputs,
         trigger_mode="multiple",
-        **drawing(runs.allowance.hosting),
+        **DRAWING,
         **PRIVATE,
     )
     stop.click(make_stop_grid(runs), None, outputs, queue=False, **PRIVATE)

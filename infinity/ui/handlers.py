@@ -21,7 +21,7 @@ from infinity.ui.controls import RequestControls, request_from
 from infinity.ui.finished import finish
 from infinity.ui.loading import Loading, load
 from infinity.ui.present import View
-from infinity.ui.problems import UNEXPECTED
+from infinity.ui.problems import UNEXPECTED, for_visitors
 from infinity.ui.runs import Run, Runs, visitor_of
 from infinity.ui.timeline import viewer_value
 from infinity.ui.turns import Turns
@@ -50,7 +50,7 @@ def make_start(runs: Runs, spec_of: Callable[[str], ModelSpec]) -> Callable[...,
             if not runs.begin(_session(request), run):
                 return (gr.skip(), *NOTHING)
         except InfinityError as error:
-            return (gr.skip(), *show(present.failed(View(), str(error))))
+            return (gr.skip(), *show(present.failed(View(), for_visitors(error))))
         before = runs.before(_session(request)) or 0
         return (wanted.seed, *show(present.waiting(wanted.prompts, before, run.name)))
 
@@ -93,7 +93,7 @@ def make_paint(
                         if now_s > refined_until_s or runs.is_anyone_waiting:
                             return
             except InfinityError as error:
-                yield show(present.failed(view, str(error)))
+                yield show(present.failed(view, for_visitors(error)))
             except Exception:
                 logger.exception("A run failed")
                 yield show(present.failed(view, UNEXPECTED))

@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -16,11 +17,15 @@ from infinity.errors import InfinityError, RequestError
 from infinity.hosting import Hosting
 from infinity.manager import ModelManager
 from infinity.request import GenerationRequest
+from infinity.ui.problems import for_visitors
 from infinity.ui.runs import Runs
 
 logger = logging.getLogger(__name__)
 
 THREADS_BESIDE = 40
+TRUSTED_VARIABLE = "FORWARDED_ALLOW_IPS"
+"""uvicorn's own; without it uvicorn believes whatever comes from 127.0.0.1."""
+SPACE_PROXIES = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 USER_VARIABLE, PASSWORD_VARIABLE = "INFINITY_USER", "INFINITY_PASSWORD"
 
 
@@ -47,7 +52,7 @@ class Health:
                 pipeline.generate(GenerationRequest(prompt="a red apple"))
         except InfinityError as error:
             logger.error("The warm-up failed: %s", error)
-            self.status, self.problem = "failed", str(error)
+            self.status, self.problem = "failed", for_visitors(error)
         except Exception:
             logger.exception("The warm-up failed")
             self.status, self.problem = "failed", "The log of the program has the details."
@@ -72,7 +77,9 @@ class Health:
         return Route("/health", health, methods=["GET"])
 
 
-def hosted_options(hosting: Hosting, health: Health | None = None) -> dict[str, Any]:
+def hosted_options(
+    hosting: Hosting, health: Health | None = None, gate: Middleware | None = None
+) -> dict[str, Any]:
     """Keyword arguments of ``launch`` that the host's settings ask for.
 
     Raises:
@@ -85,6 +92,11 @@ def hosted_options(hosting: Hosting, health: Health | None = None) -> dict[str, 
     }
     if health is not None:
         options["app_kwargs"] = {"routes": [health.route()]}
+    options: dict[str, Any] = {"max_file_size": f"{hosting.upload_megabytes}mb"}
+    options["app_kwargs"] = {
+        "routes": [] if health is None else [health.route()],
+        "middleware": [] if gate is None else [gate],
+    }
     if hosting.login == "password":
         user, password = os.environ.get(USER_VARIABLE), os.environ.get(PASSWORD_VARIABLE)
         if not user or not password:
@@ -97,9 +109,13 @@ def hosted_options(hosting: Hosting, health: Health | None = None) -> dict[str, 
 
 
 def trust_proxies(hosting: Hosting) -> None:
-    """Let the server take the visitor's address from the proxies that the settings name."""
-    if hosting.trusted_proxies:
-        os.environ["FORWARDED_ALLOW_IPS"] = hosting.trusted_proxies
+    """Let the server take the visitor's address from the proxies that the settings name, and from
+    nobody else; on a Space, from its own proxy, which is all that can reach it."""
+    trusted = hosting.trusted_proxies or (SPACE_PROXIES if os.environ.get("SPACE_ID") else "")
+    if trusted:
+        os.environ[TRUSTED_VARIABLE] = trusted
+    else:
+        os.environ.setdefault(TRUSTED_VARIABLE, "")
 
 
 def build_login(hosting: Hosting) -> None:

@@ -15,7 +15,7 @@ import gradio as gr
 
 from infinity.errors import RequestError
 from infinity.grid.plan import GridPlan, read_plan
-from infinity.images import open_image
+from infinity.images import image_notes
 from infinity.metadata import PictureRecord, read_record
 from infinity.request import GenerationRequest
 from infinity.spec import ModelSpec
@@ -122,7 +122,7 @@ def read_drop(path: str | Path) -> PictureRecord | GridPlan:
         RequestError: not a picture, one made elsewhere, or a damaged record.
     """
     try:
-        image = open_image(path)
+        image = image_notes(path)
     except RequestError as error:  # whose words name the file's place on the server
         raise RequestError(
             "This file cannot be read as a picture; open a PNG that was drawn here."

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from infinity.hosting import SPACE_USER, Allowance
+from infinity.hosting import SPACE_USER, Allowance, address_of
 from infinity.request import GenerationRequest
 from infinity.ui.turns import Turns
 
@@ -63,6 +63,7 @@ class Runs:
         """
         if self._is_busy(session):
             return False
+        self.allowance.check_waiting(len(self))
         self.allowance.admit(run.visitor or f"session:{session}", run.request)
         with self._lock:
             if session in self._waiting or self._drawing(session):
@@ -105,6 +106,7 @@ class Runs:
         Raises:
             RequestError: the host does not allow it, or not yet.
         """
+        self.allowance.check_waiting(len(self))
         self.allowance.admit(run.visitor or f"session:{session}", run.request)
         with self._lock:
             self._running.setdefault(session, []).append(run)
@@ -154,4 +156,10 @@ def visitor_of(request: gr.Request) -> str:
     if name := getattr(request, "username", None):
         return f"user:{name}"
     client = getattr(request, "client", None)
-    return client.host if client else f"session:{request.session_hash or ''}"
+    return address_of(client.host) if client else f"session:{request.session_hash or ''}"
+
+
+def caller_of(request: gr.Request) -> str:
+    """Whose runs and pictures a call of the API may stop or list: a visitor's session, so that a
+    guessed one is of no use elsewhere; a new one for a call that names none."""
+    return f"{visitor_of(request)} {request.session_hash or secrets.token_hex(16)}"

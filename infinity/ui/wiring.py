@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from infinity.hosting import Hosting
-
 LOAD_ONE: dict[str, Any] = {"concurrency_id": "load", "concurrency_limit": 1}
 """For every handler that loads a model."""
 HELP_TWO: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
 """For every handler that asks the prompt's helper."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For the page's own handlers: no endpoint, no overlay."""
-
-
-def drawing(hosting: Hosting) -> dict[str, Any]:
-    """For every handler that runs a model: as many at once as may wait, for each loads its model
-    first, and only then takes its turn (``infinity.ui.turns``)."""
-    return {"concurrency_id": "draw", "concurrency_limit": hosting.queue_length}
+DRAWING: dict[str, Any] = {"concurrency_id": "draw", "concurrency_limit": None}
+"""For every handler that runs a model: each loads its model first and then takes its turn; the runs
+count who waits (``infinity.ui.runs``)."""

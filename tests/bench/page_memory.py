@@ -25,6 +25,7 @@ from gradio_client import Client
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
 from infinity.ui.app import build_app, launch_options
+from infinity.ui.runs import Runs
 
 SETTLED = 10
 PROMPTS = ("a red apple on a sandy beach", "a penguin in the snow", "a castle at sunset")
@@ -41,9 +42,10 @@ def resident_bytes() -> int:
 def measure(generations: int, model: str, manager: ModelManager | None = None) -> dict[str, Any]:
     """Resident bytes after every generation through ``/generate``, and their growth."""
     manager = manager or ModelManager(device="cpu")
-    app = build_app(manager, model)
+    runs = Runs()
+    app = build_app(manager, model, runs)
     _, url, _ = app.launch(
-        **launch_options(), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True
+        **launch_options(app, runs), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True
     )
     with tempfile.TemporaryDirectory() as folder:
         client = Client(url, verbose=False, download_files=folder)

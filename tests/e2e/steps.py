@@ -77,7 +77,10 @@ class Server:
         self.runs = Runs()
         self.app = build_app(manager, "default", self.runs)
         _, self.url, _ = self.app.launch(
-            **launch_options(), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True
+            **launch_options(self.app, self.runs),
+            server_name="127.0.0.1",
+            prevent_thread_lock=True,
+            quiet=True,
         )
 
     @property

@@ -88,7 +88,10 @@ def url(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[str]:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         app = build_app(manager, "tiny", runs)
         _, url, _ = app.launch(
-            **launch_options(), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True
+            **launch_options(app, runs),
+            server_name="127.0.0.1",
+            prevent_thread_lock=True,
+            quiet=True,
         )
         yield url
         app.close()

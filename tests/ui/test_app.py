@@ -11,6 +11,7 @@ from infinity.errors import CheckpointError, RequestError
 from infinity.ui import theme
 from infinity.ui.app import build_app, launch_options, offered_models
 from infinity.ui.files import address, file_name
+from infinity.ui.runs import Runs
 from tests.ui.fakes import FakeManager, make_spec
 
 
@@ -36,7 +37,7 @@ def test_theme_uses_fonts_of_the_system_only():
 def test_page_reports_nothing_and_keeps_no_history():
     app = build_app(FakeManager())
     assert app.analytics_enabled is False
-    assert launch_options()["run_history"] is False
+    assert launch_options(app, Runs())["run_history"] is False
 
 
 def test_offer_leaves_out_what_has_no_weights_or_is_damaged(caplog):

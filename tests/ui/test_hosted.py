@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,8 +20,8 @@ from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
 from infinity.ui.api.common import own_session
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.hosted import Health, hosted_options, trust_proxies
-from infinity.ui.runs import Runs, visitor_of
+from infinity.ui.hosted import SPACE_PROXIES, Health, hosted_options, trust_proxies
+from infinity.ui.runs import Runs, caller_of, visitor_of
 from tests.tiny import SPEC, tiny_pipeline
 
 PUBLIC = Hosting(
@@ -39,7 +40,7 @@ class Page:
         self.health = Health(self.manager, self.runs)
         self.app = build_app(self.manager, "tiny", self.runs)
         _, self.url, _ = self.app.launch(
-            **launch_options(PUBLIC, self.health),
+            **launch_options(self.app, self.runs, self.health),
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True,
         )  # fmt: skip
 
@@ -158,13 +159,23 @@ def test_password_login_comes_from_the_environment(monkeypatch):
     assert "auth" not in hosted_options(Hosting())
 
 
-def test_assistants_of_strangers_are_not_told_apart_and_so_refused():
-    asked = SimpleNamespace(session_hash="one", headers={"x-gradio-user": "mcp"})
-    assert own_session(asked, Hosting()) == "one"  # type: ignore[arg-type]
+def test_callers_that_are_not_told_apart_may_not_stop_or_list():
+    asked = caller(headers={"x-gradio-user": "mcp"}, client=None)
     with pytest.raises(RequestError, match="cannot be asked over MCP"):
-        own_session(asked, PUBLIC)  # type: ignore[arg-type]
+        own_session(asked)
     asked.headers = {}
-    assert own_session(asked, PUBLIC) == "one"  # type: ignore[arg-type]
+    assert own_session(asked) == own_session(asked)
+    asked.session_hash = None
+    with pytest.raises(RequestError, match="This call has no session"):
+        own_session(asked)
+
+
+def test_session_is_of_no_use_from_another_address():
+    first = caller(client=SimpleNamespace(host="1.2.3.4"))
+    second = caller(client=SimpleNamespace(host="1.2.3.5"))
+    assert caller_of(first) == caller_of(first) != caller_of(second)
+    first.session_hash = None
+    assert caller_of(first) != caller_of(first)
 
 
 def test_space_login_is_asked_for_before_anything_is_drawn():
@@ -174,15 +185,44 @@ def test_space_login_is_asked_for_before_anything_is_drawn():
     allowance.admit("hf:ada")
 
 
-def test_proxies_are_trusted_only_if_named(monkeypatch):
-    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
-    trust_proxies(Hosting())
-    import os
+@pytest.mark.parametrize(
+    ("space", "named", "expected"),
+    [
+        ("", "", ""),
+        ("", "10.0.0.0/8", "10.0.0.0/8"),
+        ("ada/infinity", "", SPACE_PROXIES),
+        ("ada/infinity", "10.1.0.0/16", "10.1.0.0/16"),
+    ],
+)
+def test_proxies_are_trusted_only_if_named_or_a_spaces_own(monkeypatch, space, named, expected):
+    monkeypatch.setenv("SPACE_ID", space)
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "x")
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS")
+    trust_proxies(Hosting(trusted_proxies=named))
+    assert os.environ["FORWARDED_ALLOW_IPS"] == expected
 
-    assert "FORWARDED_ALLOW_IPS" not in os.environ
-    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")
-    trust_proxies(Hosting(trusted_proxies="10.0.0.0/8"))
-    assert os.environ["FORWARDED_ALLOW_IPS"] == "10.0.0.0/8"
+
+@pytest.mark.parametrize(("trusted", "told_apart"), [("", False), ("127.0.0.1", True)])
+def test_running_server_believes_an_address_only_from_a_trusted_proxy(
+    monkeypatch, tmp_path, trusted, told_apart
+):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "x")
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS")
+    trust_proxies(Hosting(trusted_proxies=trusted))
+    page = Page(tmp_path)
+    try:
+        seen: set[str] = set()
+        page.runs.allowance.admit_call = lambda address, **_: seen.add(address)
+        for host in ("1.2.3.4", "5.6.7.8"):
+            head = {"X-Forwarded-For": host, "Content-Type": "application/json"}
+            call = urllib.request.Request(
+                f"{page.url}gradio_api/call/models", b'{"data": []}', head
+            )
+            urllib.request.urlopen(call, timeout=60).close()
+    finally:
+        page.app.close()
+    assert ({"1.2.3.4", "5.6.7.8"} <= seen) is told_apart
 
 
 def caller(**facts: Any) -> Any:

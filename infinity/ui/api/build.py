@@ -15,7 +15,7 @@ from infinity.ui.api.models import make_load_named, make_models, make_plan, make
 from infinity.ui.api.rewrite import make_rewrite
 from infinity.ui.drawn import Drawn
 from infinity.ui.runs import Runs
-from infinity.ui.wiring import HELP_TWO, LOAD_ONE, drawing
+from infinity.ui.wiring import DRAWING, HELP_TWO, LOAD_ONE
 
 BESIDE: dict[str, Any] = {"concurrency_limit": None}
 """Waits for nobody. Not outside the queue: there the JavaScript client drops what an error says, and
@@ -42,14 +42,14 @@ def build_api(
     hosting = runs.allowance.hosting
     drawn = Drawn(keeps=hosting.history)
     generate = make_generate(manager, runs, models, default_model, keep_track, drawn)
-    api(generate, api_name="generate", **drawing(hosting))
+    api(generate, api_name="generate", **DRAWING)
     grid = make_grid(manager, runs, models, default_model, keep_track, drawn)
-    api(grid, api_name="grid", **drawing(hosting))
+    api(grid, api_name="grid", **DRAWING)
     api(make_stop_mine(runs), api_name="stop", **BESIDE)
     api(make_settings(), api_name="settings", **BESIDE)
     if hosting.history:
-        api(make_history(drawn, hosting), api_name="history", **BESIDE)
-        api(make_zip(drawn, hosting, keep_track), api_name="zip", **BESIDE)
+        api(make_history(drawn), api_name="history", **BESIDE)
+        api(make_zip(drawn, keep_track), api_name="zip", **BESIDE)
     api(make_models(manager, models), api_name="models", **BESIDE)
     api(make_rewrite(runs.allowance), api_name="rewrite", **HELP_TWO)
     if not hosting.public:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,24 +10,30 @@ from typing import cast
 
 import gradio as gr
 
-from infinity.errors import InfinityError, RequestError
-from infinity.hosting import Hosting
+from infinity.errors import InfinityError, RequestError, quoted
 from infinity.spec import ModelSpec
+from infinity.ui.problems import UNEXPECTED, for_visitors
+from infinity.ui.runs import caller_of
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def told_plainly() -> Iterator[None]:
-    """Our errors as Gradio's, which reach the caller as one sentence."""
+    """Errors as Gradio's, which reach the caller as one sentence."""
     try:
         yield
     except InfinityError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise gr.Error(for_visitors(error), print_exception=False) from error
+    except Exception as error:
+        logger.exception("A call failed")
+        raise gr.Error(UNEXPECTED, print_exception=False) from error
 
 
 def known_spec(model: str, models: Mapping[str, ModelSpec]) -> ModelSpec:
     """Raises RequestError for a model that is not on offer."""
-    if model not in models:
-        raise RequestError(f"Unknown model {model!r}; choose one of {', '.join(models)}.")
+    if not isinstance(model, str) or model not in models:
+        raise RequestError(f"Unknown model {quoted(model)}; choose one of {', '.join(models)}.")
     return models[model]
 
 
@@ -36,16 +43,21 @@ def file_data(path: Path) -> gr.FileData:
     return cast(gr.FileData, gr.FileData(path=str(path)).model_dump())
 
 
-def own_session(request: gr.Request, hosting: Hosting) -> str:
+def own_session(request: gr.Request) -> str:
     """The session whose runs and pictures a caller may stop or list.
 
     Raises:
-        RequestError: a stranger's assistant: over MCP Gradio gives all callers one session.
+        RequestError: a caller without one. Over MCP Gradio gives all callers the same.
     """
     headers = getattr(request, "headers", None) or {}
-    if hosting.public and headers.get("x-gradio-user") == "mcp":
+    if headers.get("x-gradio-user") == "mcp":
         raise RequestError(
-            "On a public page this cannot be asked over MCP, where callers are not told apart; use "
-            "the page, or its HTTP API."
+            "This cannot be asked over MCP, where callers are not told apart; use the page, or its "
+            "HTTP API."
         )
-    return request.session_hash or ""
+    if not request.session_hash:
+        raise RequestError(
+            "This call has no session, so nothing here is its own: send the session_hash of the calls "
+            "that it is about."
+        )
+    return caller_of(request)

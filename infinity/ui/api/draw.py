@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from infinity.errors import RequestError, StoppedError
+from infinity.errors import RequestError, StoppedError, quoted
 from infinity.events import Cancelled, Done
 from infinity.grid.axes import STYLE, Axis
 from infinity.grid.plan import GridPlan, draw_plan
@@ -21,7 +21,7 @@ from infinity.ui.controls.styles import style_phrase
 from infinity.ui.drawn import Drawn
 from infinity.ui.finished import finish
 from infinity.ui.grid_run import save_sheet
-from infinity.ui.runs import Run, Runs, visitor_of
+from infinity.ui.runs import Run, Runs, caller_of, visitor_of
 from infinity.ui.turns import Turns
 from infinity.vocabulary import styled
 
@@ -103,7 +103,7 @@ def make_generate(
                 guided_scales=guided_scales,
             )
             run = Run(model, wanted, visitor_of(request))
-            session = request.session_hash or ""
+            session = caller_of(request)
             with runs.running(session, run):
                 finished = finish(_done(manager, run, runs.turns), model, keep_track)
             drawn.add(session, finished)
@@ -197,7 +197,7 @@ def make_grid(
             rows, columns = plan.shape
             counted = replace(plan.request, num_images=rows * columns)
             run = Run(model, counted, visitor_of(request))
-            session = request.session_hash or ""
+            session = caller_of(request)
             pictures: dict[tuple[int, int], Image.Image] = {}
             with runs.running(session, run):
                 for cell, event in draw_plan(plan, manager.get, run.cancel, runs.turns.turn):
@@ -221,7 +221,7 @@ def make_stop_mine(runs: Runs) -> Callable[..., bool]:
             Whether something was being drawn.
         """
         with told_plainly():
-            return runs.stop(own_session(request, runs.allowance.hosting))
+            return runs.stop(own_session(request))
 
     return stop
 
@@ -233,8 +233,10 @@ def _request(spec: ModelSpec, preset: str, style: str, **settings: Any) -> Gener
         wanted = replace(wanted, prompt=styled(wanted.prompt, style_phrase(style, spec)))
     if not preset:
         return wanted
-    if preset not in PRESET_NAMES:
-        raise RequestError(f"Unknown preset {preset!r}; choose one of {', '.join(PRESET_NAMES)}.")
+    if not isinstance(preset, str) or preset not in PRESET_NAMES:
+        raise RequestError(
+            f"Unknown preset {quoted(preset)}; choose one of {', '.join(PRESET_NAMES)}."
+        )
     return wanted.resolved(presets(spec, wanted.aspect_ratio)[preset].sampling)
 
 

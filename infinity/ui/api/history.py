@@ -13,7 +13,6 @@ from gradio.utils import get_upload_folder
 
 from infinity.errors import RequestError
 from infinity.grid.plan import GridPlan
-from infinity.hosting import Hosting
 from infinity.request import GenerationRequest
 from infinity.ui.api.common import file_data, own_session, told_plainly
 from infinity.ui.drawn import Drawn
@@ -22,7 +21,7 @@ from infinity.ui.replay import read_drop
 from infinity.ui.share import link_query
 
 
-def make_history(drawn: Drawn, hosting: Hosting) -> Callable[..., list[dict[str, Any]]]:
+def make_history(drawn: Drawn) -> Callable[..., list[dict[str, Any]]]:
     """The function behind ``/history``."""
 
     def history(request: gr.Request) -> list[dict[str, Any]]:
@@ -43,7 +42,7 @@ def make_history(drawn: Drawn, hosting: Hosting) -> Callable[..., list[dict[str,
                     "when": run.when,
                     "picture": file_data(path) if path.is_file() else None,
                 }
-                for run in drawn.of(own_session(request, hosting))
+                for run in drawn.of(own_session(request))
                 for picture, path in reversed(
                     tuple(zip(run.request.pictures(), run.files, strict=True))
                 )
@@ -52,9 +51,7 @@ def make_history(drawn: Drawn, hosting: Hosting) -> Callable[..., list[dict[str,
     return history
 
 
-def make_zip(
-    drawn: Drawn, hosting: Hosting, keep_track: Callable[[str], None]
-) -> Callable[..., gr.FileData]:
+def make_zip(drawn: Drawn, keep_track: Callable[[str], None]) -> Callable[..., gr.FileData]:
     """The function behind ``/zip``."""
 
     def zip_history(request: gr.Request) -> gr.FileData:
@@ -64,7 +61,7 @@ def make_zip(
             A zip of PNG files, the newest first.
         """
         with told_plainly():
-            runs = drawn.of(own_session(request, hosting))
+            runs = drawn.of(own_session(request))
             paths = [path for run in runs for path in reversed(run.files) if path.is_file()]
             if not paths:
                 raise RequestError("There are no pictures of yours here; draw one first.")

@@ -1,0 +1,227 @@
+"""What passes the page's one door, and what is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infinity.errors import RequestError, quoted
+from infinity.hosting import Allowance, Hosting, address_of
+from infinity.manager import ModelManager
+from infinity.ui.app import build_app, launch_options
+from infinity.ui.problems import for_visitors
+from infinity.ui.runs import Runs
+from tests.tiny import SPEC, tiny_pipeline
+
+PIPELINE = tiny_pipeline()
+
+
+@pytest.fixture(scope="module")
+def runs() -> Runs:
+    return Runs(Allowance(Hosting(upload_megabytes=1)))
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "config.json").write_text(json.dumps(SPEC.to_dict()))
+    manager = ModelManager(models={"tiny": folder}, loader=lambda *_, **__: PIPELINE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        app = build_app(manager, "tiny", runs)
+        _, url, _ = app.launch(
+            **launch_options(app, runs),
+            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True,
+        )  # fmt: skip
+        yield f"{url}gradio_api/"
+        app.close()
+
+
+def post(address: str, body: bytes | dict[str, Any]) -> tuple[int, Any]:
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    call = urllib.request.Request(address, sent, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(call, timeout=60) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def ask(url: str, name: str, body: dict[str, Any] | bytes, way: str = "call") -> tuple[str, Any]:
+    """(kind of the answer, answer) of one queued call; a refusal's kind is "refused"."""
+    status, found = post(f"{url}{way}/{name}", body)
+    if status != 200:
+        return "refused", found["detail"]
+    with urllib.request.urlopen(f"{url}{way}/{name}/{found['event_id']}", timeout=60) as reply:
+        lines = reply.read().decode().splitlines()
+    kind = next(line for line in reversed(lines) if line.startswith("event: "))
+    data = next(line for line in reversed(lines) if line.startswith("data: "))
+    return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def test_two_callers_without_a_session_see_nothing_of_each_other(url):
+    kind, _ = ask(url, "generate", {"data": ["a secret apple"]})
+    assert kind == "complete"
+    for way, nothing in (("call", {"data": []}), ("call/v2", {})):
+        assert ask(url, "history", nothing, way) == ("complete", [[]])
+        assert ask(url, "stop", nothing, way) == ("complete", [False])
+        kind, said = ask(url, "zip", nothing, way)
+        assert (kind, "no pictures of yours" in str(said)) == ("error", True)
+    _, (mine,) = ask(url, "history", {"data": [], "session_hash": "somebody-else"})
+    assert mine == []
+
+
+def test_caller_with_a_session_has_its_own_history(url):
+    session = {"session_hash": "first-of-two"}
+    assert ask(url, "generate", {"data": ["an apple"], **session})[0] == "complete"
+    _, (mine,) = ask(url, "history", {"data": [], **session})
+    assert [entry["prompt"] for entry in mine] == ["an apple"]
+
+
+@pytest.mark.parametrize("way", ["run", "api"])
+@pytest.mark.parametrize("name", ["generate", "history", "stop"])
+def test_direct_calls_do_not_pass_the_line(url, way, name):
+    for session in ({}, {"session_hash": "a-session-of-mine"}):
+        status, said = post(f"{url}{way}/{name}", {"data": ["x"], **session})
+        assert 400 <= status < 500
+        assert said["detail"].endswith(".")
+
+
+BAD = (
+    (b"", "not valid JSON"),
+    (b"[]", "JSON object"),
+    (b'{"data": [' + b"9" * 400 + b"]}", "400 digits"),
+    (b'{"data": [' + b"9" * 4301 + b"]}", "4301 digits"),
+    (b'{"data": ["\\ud800"]}', "not valid Unicode"),
+    (b'{"data": ["\xff"]}', "not valid"),
+    (b'{"data": [NaN]}', "not a number"),
+    (b'{"data": ' + b"[" * 100 + b"]" * 100 + b"}", "nested too deeply"),
+    (b'{"data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+    (b'{"data": {}}', "must be a list"),
+    (b'{"data": []}', "argument prompt is missing"),
+    (b'{}', "argument prompt is missing"),
+    (json.dumps({"data": ["x"] * 40}).encode(), "data has 40 arguments"),
+    (b'{"data": ["x"], "session_hash": ""}', "random session_hash"),
+    (b'{"data": ["x"], "session_hash": 3}', "random session_hash"),
+    (b'{"data": ["' + b"x" * 1_100_000 + b'"]}', "larger than 1 MB"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "sentence"), BAD, ids=lambda value: str(value)[:30])
+def test_call_that_no_handler_could_use_is_one_sentence(url, body, sentence):
+    status, said = post(f"{url}call/generate", body)
+    assert 400 <= status < 500
+    assert sentence in said["detail"]
+    assert said["detail"].endswith(".")
+    assert len(said["detail"]) < 500
+
+
+BAD_ARGUMENTS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({}, "argument prompt is missing"),
+    ({"prompt": None}, "argument prompt is missing"),
+    ({"promt": "x"}, "did you mean prompt?"),
+    *(({"prompt": "x", key: 1}, "Unknown argument")
+      for key in ("request", "self", "session_hash", "event_id", "fn_index", "oauth_token", "x" * 999)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "sentence"), BAD_ARGUMENTS, ids=lambda value: str(value)[:30])
+def test_named_arguments_are_checked_by_name(url, body, sentence):
+    status, said = post(f"{url}call/v2/generate", body)
+    assert 400 <= status < 500
+    assert sentence in said["detail"]
+    assert len(said["detail"]) < 500
+
+
+@pytest.mark.parametrize("way", ["call", "call/v2"])
+def test_unknown_endpoint_is_one_sentence(url, way):
+    status, said = post(f"{url}{way}/genrate", {"data": []} if way == "call" else {})
+    assert (status, said["detail"]) == (
+        404, "There is no endpoint 'genrate'; did you mean generate?",
+    )  # fmt: skip
+
+
+def test_null_means_left_out_whichever_way_in(url):
+    nulls = {
+        "prompt": "x", "negative_prompt": None, "model": None, "aspect_ratio": None, "seed": None,
+        "guidance": None, "num_images": None, "preset": None, "style": None,
+    }  # fmt: skip
+    assert ask(url, "generate", nulls, "call/v2")[0] == "complete"
+    assert ask(url, "generate", {"data": ["x", *[None] * 13]})[0] == "complete"
+    assert ask(url, "generate", {"data": ["x"]})[0] == "complete"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"prompt": ["x"]}, {"prompt": {"a": 1}}, {"prompt": 3}, {"prompt": True},
+        {"prompt": "x", "model": ["tiny"]}, {"prompt": "x", "model": {}},
+        {"prompt": "x", "style": 3}, {"prompt": "x", "preset": [1]},
+        {"prompt": "x", "aspect_ratio": {}}, {"prompt": "x", "seed": 10**200},
+        {"prompt": "x", "guidance": {"a": 1}}, {"prompt": "x", "guidance_layers": "abc"},
+        {"prompt": "x", "seed": "9" * 5000}, {"prompt": "x", "style": "s" * 5000},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_arguments_of_the_wrong_kind_are_one_sentence(url, arguments):
+    kind, said = ask(url, "generate", arguments, "call/v2")
+    assert kind in ("error", "refused")
+    sentence = said if isinstance(said, str) else said["error"]
+    assert isinstance(sentence, str)
+    assert len(sentence) < 700
+
+
+def test_server_path_is_never_read_nor_named(url):
+    for path in ("/etc/passwd", {"path": "/etc/passwd"}, {"path": "~/.ssh/id"}, {}, [], 3, "x\0"):
+        kind, said = ask(url, "settings", {"picture": path}, "call/v2")
+        assert kind in ("error", "refused")
+        assert "/etc" not in str(said)
+        assert "None" not in str(said)
+
+
+def test_calls_and_uploads_of_a_visitor_are_counted():
+    clock = [0.0]
+    allowance = Allowance(Hosting(requests_per_minute=1), lambda: clock[0])
+    allowance.admit_call("1.2.3.4", is_upload=True)
+    with pytest.raises(RequestError, match="try again in"):
+        allowance.admit_call("1.2.3.4", is_upload=True)
+    for _ in range(19):
+        allowance.admit_call("1.2.3.4")
+    with pytest.raises(RequestError, match="try again in"):
+        allowance.admit_call("1.2.3.4")
+    allowance.admit_call("1.2.3.5")
+    clock[0] = 61.0
+    allowance.admit_call("1.2.3.4", is_upload=True)
+
+
+def test_full_line_turns_away_and_everything_else_answers(url, runs, monkeypatch):
+    monkeypatch.setattr(type(runs), "__len__", lambda self: 64)
+    kind, said = ask(url, "generate", {"data": ["x"]})
+    assert (kind, "64 requests are waiting" in str(said)) == ("error", True)
+    session = {"data": [], "session_hash": "somebody"}
+    assert ask(url, "stop", session) == ("complete", [False])
+    assert ask(url, "models", session)[0] == "complete"
+
+
+def test_address_stands_for_its_home():
+    assert address_of("1.2.3.4") == "1.2.3.4"
+    assert (
+        address_of("2001:db8:1:2:3:4:5:6")
+        == address_of("2001:db8:1:2::9")
+        != address_of("2001:db8:1:3::9")
+    )
+    assert address_of("::ffff:1.2.3.4") == "1.2.3.4"
+    assert address_of("testclient") == "testclient"
+
+
+def test_refusals_quote_little_and_name_no_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    assert len(quoted("x" * 10_000)) <= 200
+    assert quoted("\ud800").isascii()
+    said = for_visitors(OSError(f"{tmp_path}/abc/infinity-1.png cannot be written: disk full."))
+    assert said == "a file of the server cannot be written: disk full."
