@@ -89,13 +89,10 @@ def hosted_options(
         "max_file_size": f"{hosting.upload_megabytes}mb",
         # Whoever waits for a turn keeps a thread; the rest is for all that does not wait.
         "max_threads": hosting.queue_length + THREADS_BESIDE,
-    }
-    if health is not None:
-        options["app_kwargs"] = {"routes": [health.route()]}
-    options: dict[str, Any] = {"max_file_size": f"{hosting.upload_megabytes}mb"}
-    options["app_kwargs"] = {
-        "routes": [] if health is None else [health.route()],
-        "middleware": [] if gate is None else [gate],
+        "app_kwargs": {
+            "routes": [] if health is None else [health.route()],
+            "middleware": [] if gate is None else [gate],
+        },
     }
     if hosting.login == "password":
         user, password = os.environ.get(USER_VARIABLE), os.environ.get(PASSWORD_VARIABLE)

@@ -205,10 +205,10 @@ def test_control_has_a_label_and_help(app, name):
     assert name == "prompt" or component.info
 
 
-def test_handlers_that_run_a_model_share_one_place(app):
-    painting = [fn for fn in app.fns.values() if fn.concurrency_id == "gpu"]
+def test_handlers_that_run_a_model_wait_for_their_turn_and_not_in_gradios_line(app):
+    painting = [fn for fn in app.fns.values() if fn.concurrency_id == "draw"]
     assert len(painting) >= 3
-    assert {fn.concurrency_limit for fn in painting} == {1}
+    assert {fn.concurrency_limit for fn in painting} == {None}
 
 
 def test_events_among_the_controls_are_no_endpoints(app):
