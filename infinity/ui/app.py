@@ -149,16 +149,12 @@ def launch_options(
     Raises:
         RequestError: the settings ask for a password and none is set.
     """
-    named = {
-        index: fn
-        for index, fn in app.fns.items()
-        if fn.fn is not None and isinstance(fn.api_name, str) and fn.api_visibility == "public"
-    }
+    public = {fn.fn: fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"}
     gate = Middleware(
         Gate,
         allowance=runs.allowance,
-        endpoints={fn.api_name: fn.fn for fn in named.values()},
-        names={index: fn.api_name for index, fn in named.items()},
+        endpoints={str(name): fn for fn, name in public.items() if fn is not None},
+        names={index: str(public.get(fn.fn, "")) for index, fn in app.fns.items()},
         storage=storage,
     )
     return {

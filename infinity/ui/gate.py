@@ -55,7 +55,7 @@ class Gate:
 
     Args:
         endpoints: the functions behind the named endpoints, whose signatures say what a call may have.
-        names: which endpoint a function's number stands for.
+        names: which endpoint a function's number stands for; empty for the page's own handlers.
         storage: kept below its ceiling as calls come in; None where nobody keeps files.
     """
 
@@ -90,7 +90,7 @@ class Gate:
             elif body := message.get("body"):
                 for wordless in WORDLESS:
                     body = body.replace(wordless, WORDS)
-                message = message | {"body": body}
+                message = {**message, "body": body}
             await send(message)
 
         watched = _is_call(path)
@@ -169,7 +169,14 @@ class Gate:
             raise RefusalError(
                 f"Send this to {API_PREFIX}/call/{name}: a direct call does not wait its turn."
             )
-        name = self._names.get(call.get("fn_index"), "") if _is_number(call.get("fn_index")) else ""
+        number = call.get("fn_index")
+        if number is None and way == "queue/join":
+            raise RefusalError("A call through the queue needs its fn_index; see /info.")
+        if number is None:
+            return call
+        if not _is_number(number) or number not in self._names:
+            raise RefusalError(f"There is no function with the number {quoted(number)}.", 404)
+        name = self._names[number]
         if name:  # the clients' way in: what must be there is left for the function to say
             return call | {"data": filled(call.get("data", []), self._endpoints[name])}
         return call

@@ -146,6 +146,14 @@ def test_unknown_endpoint_is_one_sentence(url, way):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("number", [None, -1, 9999, "0", True, 1e9, {}])
+def test_function_that_there_is_not_is_one_sentence(url, number):
+    call = {"data": [], "fn_index": number, "session_hash": "a-session-of-mine"}
+    status, said = post(f"{url}queue/join", call)
+    assert 400 <= status < 500
+    assert said["detail"].endswith(".")
+
+
 def test_null_means_left_out_whichever_way_in(url):
     nulls = {
         "prompt": "x", "negative_prompt": None, "model": None, "aspect_ratio": None, "seed": None,
