@@ -20,7 +20,7 @@ from torch import Tensor
 from infinity.errors import RequestError
 
 MAX_PIXELS = 100_000_000
-MAX_PIXELS_FOR_NOTES = 2**24
+MAX_PIXELS_FOR_NOTES = 2**22
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 """What is read: formats whose readers run no other program."""
 

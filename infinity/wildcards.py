@@ -114,7 +114,7 @@ def _parse_group(template: str, position: int, depth: int) -> tuple[_Group, int]
         position += 1
         if template[position - 1] == "}":
             break
-    count = int(counted[1]) if counted else None
+    count = int(counted[1][:9]) if counted else None
     if count is not None and not 1 <= count <= len(options):
         raise RequestError(
             f"The prompt asks for {count} of {len(options)} options in {{{count}$$…}}; ask for 1 to "

@@ -73,3 +73,8 @@ def test_options_come_equally_often():
 def test_mistake_is_explained_in_one_sentence(template, words):
     with pytest.raises(RequestError, match=words):
         expand(template, 0)
+
+
+def test_count_of_thousands_of_digits_is_one_sentence():
+    with pytest.raises(RequestError, match="ask for 1 to 2"):
+        expand("{" + "9" * 5000 + "$$a|b}", 0)

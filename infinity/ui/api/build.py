@@ -17,6 +17,7 @@ from infinity.ui.drawn import Drawn
 from infinity.ui.runs import Runs
 from infinity.ui.wiring import DRAWING, HELP_TWO, LOAD_ONE
 
+FILES_AT_ONCE = 4
 BESIDE: dict[str, Any] = {"concurrency_limit": None}
 """Waits for nobody. Not outside the queue: there the JavaScript client drops what an error says, and
 MCP says nothing of who asks."""
@@ -46,7 +47,7 @@ def build_api(
     grid = make_grid(manager, runs, models, default_model, keep_track, drawn)
     api(grid, api_name="grid", **DRAWING)
     api(make_stop_mine(runs), api_name="stop", **BESIDE)
-    api(make_settings(), api_name="settings", **BESIDE)
+    api(make_settings(), api_name="settings", concurrency_limit=FILES_AT_ONCE)
     if hosting.history:
         api(make_history(drawn), api_name="history", **BESIDE)
         api(make_zip(drawn, keep_track), api_name="zip", **BESIDE)
