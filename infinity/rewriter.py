@@ -207,9 +207,9 @@ class LocalRewriter:
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
             try:
-                tokenizer = AutoTokenizer.from_pretrained(self.name)
+                tokenizer = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False)
                 model = AutoModelForCausalLM.from_pretrained(
-                    self.name, dtype="auto", use_safetensors=True
+                    self.name, trust_remote_code=False, dtype="auto", use_safetensors=True
                 )
             except (OSError, ValueError, ImportError) as error:
                 raise ResourceError(

@@ -8,6 +8,7 @@ Shapes: T tokens of the prompt, W text width.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections import OrderedDict
@@ -18,13 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, T5EncoderModel
+    from transformers import T5EncoderModel
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,47 @@ class EncodedPrompt:
         return self.dropped_tokens > 0
 
 
+class TextTokenizer:
+    """Prompt -> token ids, by the ``tokenizers`` library alone: no class that a folder names is looked
+    up, so nothing in the folder can be run.
+
+    Args:
+        folder: with tokenizer.json.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise CheckpointError(
+                f"The text tokenizer in {folder} has no tokenizer.json; fetch the folder again."
+            )
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+            model = json.loads(path.read_text(encoding="utf-8"))["model"]
+        except Exception as error:  # the library raises plain Exception
+            raise CheckpointError(
+                f"The text tokenizer in {folder} cannot be read ({_first_line(error)}); "
+                "fetch the folder again."
+            ) from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        number = model.get("unk_id")
+        named = self._tokenizer.token_to_id(model.get("unk_token") or "<unk>")
+        self.unknown: int | None = named if number is None else number
+
+    def __call__(self, prompt: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """(ids with the end token, where each stands in the prompt)."""
+        encoded = self._tokenizer.encode(prompt)
+        return encoded.ids, encoded.offsets
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of ids, without special tokens."""
+        return self._tokenizer.decode(ids, skip_special_tokens=True)
+
+
 class TextEncoder:
     """A T5 encoder and its tokenizer from a folder, loaded when the first prompt comes.
 
@@ -83,7 +126,7 @@ class TextEncoder:
         self.device = torch.device(device)
         self.dtype = dtype
         self._lock = threading.Lock()
-        self._tokenizer: PreTrainedTokenizerBase | None = None
+        self._tokenizer: TextTokenizer | None = None
         self._model: T5EncoderModel | None = None
         self._cache: OrderedDict[str, EncodedPrompt] = OrderedDict()
 
@@ -137,27 +180,26 @@ class TextEncoder:
 
     def _encode(self, prompt: str) -> EncodedPrompt:
         tokenizer, model = self._load()
-        tokens = tokenizer(prompt, return_offsets_mapping=True, verbose=False)
-        ids: list[int] = tokens["input_ids"]
+        ids, offsets = tokenizer(prompt)
         kept = prompt
         dropped = len(ids) - self.config.max_length
         if dropped > 0:
             ids = [*ids[: self.config.max_length - 1], ids[-1]]
-            kept = prompt[: tokens["offset_mapping"][self.config.max_length - 2][1]]
+            kept = prompt[: offsets[self.config.max_length - 2][1]]
             logger.info("a prompt lost %d tokens beyond the limit of %d", dropped, len(ids))
         features = _run(model, torch.tensor([ids], device=self.device))
-        known = [token for token in ids if token != tokenizer.unk_token_id]
-        understood = " ".join(str(tokenizer.decode(known, skip_special_tokens=True)).split())
+        known = [token for token in ids if token != tokenizer.unknown]
+        understood = " ".join(tokenizer.decode(known).split())
         return EncodedPrompt(features, max(dropped, 0), kept, len(ids) - len(known), understood)
 
-    def _load(self) -> tuple[PreTrainedTokenizerBase, T5EncoderModel]:
+    def _load(self) -> tuple[TextTokenizer, T5EncoderModel]:
         if not self.folder.is_dir():
             raise CheckpointError(
                 f"The text encoder's folder {self.folder} does not exist; "
                 "put the encoder there, or correct text_encoder.source in config.json."
             )
         if self._tokenizer is None:
-            self._tokenizer = _load_tokenizer(self.folder)
+            self._tokenizer = TextTokenizer(self.folder)
         if self._model is None:
             self._model = _load_model(self.folder, self.config, self.device, self.dtype)
         return self._tokenizer, self._model
@@ -169,23 +211,6 @@ def _run(model: T5EncoderModel, ids_1T: Tensor) -> Tensor:
     hidden_TW = model(input_ids=ids_1T).last_hidden_state[0].float().cpu()
     with torch.inference_mode(False):
         return hidden_TW.clone()
-
-
-def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
-    except Exception as error:
-        raise CheckpointError(
-            f"The text tokenizer in {folder} cannot be read ({_first_line(error)}); "
-            "fetch the folder again."
-        ) from error
-    if not tokenizer.is_fast:
-        raise CheckpointError(
-            f"The text tokenizer in {folder} has no tokenizer.json; fetch the folder again."
-        )
-    return tokenizer
 
 
 def _load_model(
@@ -200,6 +225,7 @@ def _load_model(
                 dtype=dtype,
                 use_safetensors=True,
                 local_files_only=True,
+                trust_remote_code=False,
                 output_loading_info=True,
             )
     except Exception as error:

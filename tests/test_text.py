@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, T5EncoderModel
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5EncoderModel
 
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError
-from infinity.text import CACHED_PROMPTS, TextEncoder
+from infinity.text import CACHED_PROMPTS, TextEncoder, TextTokenizer
 from tests.t5_folder import WIDTH, write_t5_folder
 
 PROMPT = "a red castle under the night sky"
@@ -156,3 +157,55 @@ def test_missing_tokenizer_is_refused(tmp_path):
     (folder / "tokenizer.json").unlink()
     with pytest.raises(CheckpointError, match="tokenizer"):
         TextEncoder(folder, CONFIG).load()
+
+
+@pytest.mark.parametrize("name", ["default", "tiny"])
+def test_tokenizer_agrees_with_transformers_own(folder, name):
+    folder = folder if name == "tiny" else get_spec_folder()
+    theirs, ours = PreTrainedTokenizerFast.from_pretrained(folder), TextTokenizer(folder)
+    for prompt in (
+        PROMPT, "", "  ", "🍎🏖️ apple", "сова в лесу", "夜の城", "a </s> b <pad> <unk>", "Ａｐｐｌｅ  café\n\tx",
+        "word " * 300, "x" * 500, "e\u0301", "\u200b\u00a0",
+    ):  # fmt: skip
+        found = theirs(prompt, return_offsets_mapping=True, verbose=False)
+        assert ours(prompt) == (found["input_ids"], found["offset_mapping"])
+        known = [token for token in found["input_ids"] if token != theirs.unk_token_id]
+        assert ours.decode(known) == theirs.decode(known, skip_special_tokens=True)
+    assert ours.unknown == theirs.unk_token_id
+
+
+def get_spec_folder() -> Path:
+    return Path(__file__).parents[1] / "assets" / "default_model" / "text_encoder"
+
+
+def test_code_in_the_folder_is_never_run(tmp_path):
+    import subprocess
+
+    folder = write_t5_folder(tmp_path / "t5")
+    mark = tmp_path / "mark"
+    code = f"open({str(mark)!r}, 'w').close()\nclass Mine: pass\n"
+    for module in ("configuration_mine.py", "modeling_mine.py", "tokenization_mine.py"):
+        (folder / module).write_text(code)
+    auto_map = {
+        "AutoConfig": "configuration_mine.Mine",
+        "AutoModel": "modeling_mine.Mine",
+        "AutoTokenizer": ["tokenization_mine.Mine", "tokenization_mine.Mine"],
+    }
+    for name in ("config.json", "tokenizer_config.json"):
+        settings = json.loads((folder / name).read_text())
+        settings |= {"auto_map": auto_map, "model_type": "mine", "tokenizer_class": "Mine"}
+        (folder / name).write_text(json.dumps(settings))
+    program = (
+        "import sys\nfrom infinity.config import TextEncoderConfig\n"
+        "from infinity.errors import InfinityError\nfrom infinity.text import TextEncoder\n"
+        f"encoder = TextEncoder({str(folder)!r}, TextEncoderConfig(width={WIDTH}, max_length=32))\n"
+        "try:\n    encoder.encode('a red castle')\n"
+        "except InfinityError as error:\n    sys.exit(f'refused: {error}')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input="y\n" * 9, capture_output=True, text=True,
+        timeout=300, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0 or done.stderr.startswith("refused: "), done.stderr
+    assert not mark.exists()
+    assert "run the custom code" not in done.stdout + done.stderr

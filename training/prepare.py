@@ -272,7 +272,9 @@ def _token_counter(model: Model | None) -> Callable[[list[str]], list[int]] | No
         return None
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model.text_folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        model.text_folder, local_files_only=True, trust_remote_code=False
+    )
     return lambda captions: [len(ids) for ids in tokenizer(captions, verbose=False)["input_ids"]]
 
 

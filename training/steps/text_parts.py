@@ -72,7 +72,7 @@ def text_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerBase:
         _learn_tokenizer(config, folder)
     if together:
         dist.barrier()
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _learn_tokenizer(config: TrainingConfig, folder: Path) -> None:
@@ -123,7 +123,9 @@ def _read(folder: Path, config: TrainingConfig) -> tuple[PreTrainedTokenizerBase
     """A frozen encoder of a reduced run is kept in bfloat16; a trained one in float32."""
     reduced = not config.text_encoder.train and config.optimisation.dtype != "float32"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         model = T5EncoderModel.from_pretrained(
             folder,
             dtype=torch.bfloat16 if reduced else torch.float32,
