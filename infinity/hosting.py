@@ -40,7 +40,8 @@ class Hosting(Config):
     Args:
         public: visitors are strangers: they may not load or unload models, set the memory budget,
             or point prompt help anywhere.
-        models: names on offer; empty for all.
+        models: names on offer besides the one a page starts with; empty for none on a public page,
+            for all elsewhere.
         max_prompt_characters, max_pictures: of one request.
         queue_length: requests that may wait; more are turned away.
         requests_per_minute: of one visitor, pictures and uploads alike; 0 for no limit. Any other call

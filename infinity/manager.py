@@ -1,16 +1,18 @@
 """Models by name, loaded once and kept while memory allows.
 
-One manager serves a whole page or process. Loading is exclusive a model: two requests for the same
-model load it once. Evicting a model only lets go of it: whoever still draws with it finishes.
+One manager serves a whole page or process. Two requests for the same model load it once, in a thread
+that is ended when neither wants it any more. A model is evicted only once its successor's files are
+there and fit; where the memory has room for both, only once the successor is loaded. Evicting a model
+only lets go of it: whoever still draws with it finishes.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,18 +20,15 @@ import torch
 
 from infinity.checkpoints.plan import plan_download, text_parameters
 from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtype
-from infinity.errors import InfinityError
-from infinity.estimate import MemoryNeed, memory_need, weight_bytes
+from infinity.errors import InfinityError, ResourceError
+from infinity.estimate import MemoryNeed, memory_need
+from infinity.kept_models import Evicted, KeptModels, free_cached_memory
 from infinity.pipeline import InfinityPipeline
 from infinity.registry import MODEL_SPECS, get_spec, model_names
 from infinity.saving import get_saving
+from infinity.shared_work import Progress, SharedWork, forget_frames, held
 from infinity.spec import ModelSpec, read_spec
 from infinity.tokenizer.strips import STRIP_ELEMENTS
-
-logger = logging.getLogger(__name__)
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done, and the part done from 0 to 1."""
 
 
 class Loader(Protocol):
@@ -45,6 +44,7 @@ class Loader(Protocol):
         adapter: str | Path | None = None,
         text_device: str | torch.device | None = None,
         release_text_encoder: bool = False,
+        make_room: Callable[[], None] | None = None,
     ) -> InfinityPipeline: ...
 
 
@@ -93,7 +93,8 @@ class ModelManager:
 
     Args:
         memory_budget: bytes that the weights of all kept models may take together; None is no
-            limit. The model used last is always kept, whatever its size.
+            limit. The model used last is always kept, whatever its size. While a model loads, the
+            others stay besides, if the device has room.
         device, dtype: for every model, as ``InfinityPipeline.from_pretrained`` takes them.
         models: further models by name -> folder.
         adapted: models with an adapter, by name -> (model, the adapter's folder).
@@ -112,7 +113,6 @@ class ModelManager:
         saving: str = "none",
         loader: Loader = InfinityPipeline.from_pretrained,
     ) -> None:
-        self.memory_budget = memory_budget
         self.device = device
         self.dtype = dtype
         self._folders = {name: Path(folder) for name, folder in (models or {}).items()}
@@ -121,9 +121,11 @@ class ModelManager:
         self._saving = saving
         self._savings: dict[str, str] = {}
         self._loader = loader
-        self._kept: OrderedDict[str, InfinityPipeline] = OrderedDict()  # used last, last
+        self._kept = KeptModels(memory_budget, device)
         self._lock = threading.Lock()  # guards the two dicts; held for moments only
-        self._loading: dict[str, threading.Lock] = {}
+        self._loading: dict[tuple[str, str], SharedWork[InfinityPipeline]] = {}
+        self._two_loads = threading.BoundedSemaphore(2)  # one may download while another is read
+        self._filling = threading.Lock()  # one at a time takes memory
 
     def names(self) -> tuple[str, ...]:
         """Every model that can be asked for, the shipped default first."""
@@ -137,8 +139,7 @@ class ModelManager:
             RequestError: unknown name.
             CheckpointError: its folder is missing or damaged.
         """
-        with self._lock:
-            kept = self._kept.get(name)
+        kept = self._kept.get(name)
         if kept is not None:
             return kept.spec
         if name in self._adapted:
@@ -147,53 +148,46 @@ class ModelManager:
             return read_spec(self._folders[name])
         return get_spec(name)
 
-    def get(self, name: str, progress: Progress | None = None) -> InfinityPipeline:
+    def get(
+        self,
+        name: str,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+        *,
+        saving: str | None = None,
+    ) -> InfinityPipeline:
         """A model, from memory or loaded now; several threads may ask at once.
 
         Args:
-            progress: called while the model is loaded by this very call.
+            progress: called while the model is loaded, in this thread.
+            cancel: set it to end the load, unless somebody else waits for the same; what was
+                downloaded is kept, and a later load goes on from there.
+            saving: a memory setting, which the model keeps; it is loaded anew if it has another.
 
         Raises:
-            RequestError: unknown name.
-            CheckpointError, ResourceError: it cannot be loaded; a later call tries again.
+            RequestError: unknown name or memory setting.
+            StoppedError: cancelled.
+            CheckpointError, ResourceError: it cannot be loaded; what was in memory still is, and a
+                later call tries again.
         """
+        get_saving(saving or self._saving)
         if name not in self.names():
             self.spec(name)  # raises, naming the nearest
         with self._lock:
-            loading = self._loading.setdefault(name, threading.Lock())
-        with loading:
+            saving = saving or self.saving_of(name)
+            if saving == self.saving_of(name) and (kept := self._kept.use(name)) is not None:
+                return kept
+            work = self._loading.get((name, saving))
+            if work is None or not work.join():
+                load = partial(self._load_and_keep, name, saving)
+                work = self._loading[name, saving] = SharedWork(f"load-{name}", load)
+                work.join()
+        try:
+            return work.result(progress, cancel)
+        finally:
             with self._lock:
-                if name in self._kept:
-                    self._kept.move_to_end(name)
-                    return self._kept[name]
-            self._make_room(name)
-            pipeline = self._load(name, progress)
-            with self._lock:
-                self._kept[name] = pipeline
-                self._evict(self.memory_budget)
-            return pipeline
-
-    def load(
-        self, name: str, saving: str | None = None, progress: Progress | None = None
-    ) -> InfinityPipeline:
-        """As :meth:`get`, with a memory setting, which the model keeps; loads anew if it has another.
-
-        Raises:
-            RequestError: unknown name or memory setting. Otherwise as :meth:`get`.
-        """
-        if saving is not None:
-            self.choose_saving(name, saving)
-        return self.get(name, progress)
-
-    def choose_saving(self, name: str, saving: str) -> None:
-        """The memory setting a model loads with from now on; one loaded with another is let go.
-
-        Raises:
-            RequestError: unknown memory setting.
-        """
-        if get_saving(saving) is not get_saving(self.saving_of(name)):
-            self.unload(name)
-            self._savings[name] = saving
+                if work.is_over and self._loading.get((name, saving)) is work:
+                    del self._loading[name, saving]
 
     def saving_of(self, name: str) -> str:
         """The name of a model's memory setting."""
@@ -207,17 +201,13 @@ class ModelManager:
             CheckpointError: its folder is missing or damaged.
         """
         saving = saving or self.saving_of(name)
-        spec, chosen = self.spec(name), get_saving(saving)
-        base = self._adapted[name][0] if name in self._adapted else name
-        folder = self._folders.get(base)
-        device = resolve_device(self.device)
-        dtype = resolve_dtype(chosen.dtype or self.dtype, device)
+        spec, (device, dtype, need) = self.spec(name), self._need(name, saving)
         download, obstacle = 0, ""
         if spec.name in MODEL_SPECS and spec.hub is None:
             obstacle = f"{name} is a configuration whose weights were never released."
         else:
             try:
-                planned = plan_download(spec, folder)
+                planned = plan_download(spec, self._folder(name))
                 download = planned.nbytes
                 planned.require()
             except InfinityError as error:
@@ -228,7 +218,7 @@ class ModelManager:
             saving=saving,
             device=str(device),
             dtype=dtype_name(dtype),
-            need=memory_need(spec, chosen, device, dtype, text_parameters(spec, folder)),
+            need=need,
             free=None if memory is None else min(memory[0] + self.nbytes, memory[1]),
             total=None if memory is None else memory[1],
             download=download,
@@ -237,8 +227,6 @@ class ModelManager:
 
     def loaded(self) -> tuple[Loaded, ...]:
         """The models in memory, the one used longest ago first."""
-        with self._lock:
-            kept = dict(self._kept)
         return tuple(
             Loaded(
                 name=name,
@@ -248,39 +236,62 @@ class ModelManager:
                 text_place=str(model.text_encoder.device) if model.text_encoder.is_loaded else "",
                 saving=self.saving_of(name),
             )
-            for name, model in kept.items()
+            for name, model in self._kept.items()
         )
+
+    @property
+    def memory_budget(self) -> int | None:
+        return self._kept.budget
 
     @property
     def nbytes(self) -> int:
         """Bytes of all kept models' weights."""
-        with self._lock:
-            return sum(model.nbytes for model in self._kept.values())
+        return self._kept.nbytes
 
     def set_budget(self, nbytes: int | None) -> None:
         """Another memory budget, kept to at once: models used longest ago are let go."""
-        with self._lock:
-            self.memory_budget = nbytes
-            self._evict(nbytes)
-        _free_cached_memory()
+        self._kept.set_budget(nbytes)
 
     def unload(self, name: str) -> bool:
         """Let go of a model; False if it was not loaded."""
-        with self._lock:
-            found = self._kept.pop(name, None) is not None
-        _free_cached_memory()
-        return found
+        return self._kept.drop(name)
 
     def unload_all(self) -> None:
-        with self._lock:
-            self._kept.clear()
-        _free_cached_memory()
+        self._kept.clear()
 
-    def _load(self, name: str, progress: Progress | None) -> InfinityPipeline:
-        saving = get_saving(self.saving_of(name))
+    def _load_and_keep(self, name: str, saving: str, progress: Progress) -> InfinityPipeline:
+        need = self._require_memory(name, saving)
+        evicted: list[Evicted] = []
+        with ExitStack() as stack:
+            stack.enter_context(held(self._two_loads, progress))
+
+            def make_room() -> None:
+                """The files are there and fit each other: from here on memory is taken."""
+                stack.enter_context(held(self._filling, progress))
+                self._kept.make_room(need, evicted, progress)
+
+            try:
+                pipeline = self._load(name, saving, progress, make_room)
+                progress("Loaded", 1.0)
+            except BaseException as error:
+                self._kept.restore(evicted)
+                forget_frames(error)
+                free_cached_memory()
+                raise
+            with self._lock:
+                self._kept.keep(name, pipeline, need)
+                self._savings[name] = saving
+            return pipeline
+
+    def _load(
+        self, name: str, saving_name: str, progress: Progress, make_room: Callable[[], None]
+    ) -> InfinityPipeline:
+        saving = get_saving(saving_name)
         base, adapter = self._adapted.get(name, (name, None))
         source = str(self._folders.get(base, base))
-        change: dict[str, Any] = {} if adapter is None else {"adapter": adapter}
+        change: dict[str, Any] = {"make_room": make_room}
+        if adapter is not None:
+            change["adapter"] = adapter
         if saving.text_on_cpu:
             change["text_device"] = "cpu"
         if saving.release_text:
@@ -290,31 +301,29 @@ class ModelManager:
             pipeline.tokenizer.strip_elements = STRIP_ELEMENTS
         return pipeline
 
-    def _make_room(self, name: str) -> None:
-        """Evict before loading, going by the size the weights will have."""
-        if self.memory_budget is None:
-            return
-        spec = self.spec(name)
-        dtype = get_saving(self.saving_of(name)).dtype or self.dtype
-        precision = resolve_dtype(dtype, resolve_device(self.device))
-        expected = sum(weight_bytes(spec.transformer, spec.tokenizer, precision))
-        with self._lock:
-            evicted = bool(self._kept)
-            self._evict(self.memory_budget - expected, keep=0)
-        if evicted:
-            _free_cached_memory()
+    def _require_memory(self, name: str, saving: str) -> MemoryNeed:
+        """What a model needs.
 
-    def _evict(self, budget: int | None, keep: int = 1) -> None:
-        """Drop the models used longest ago until the rest fit. The lock is held."""
-        while (
-            budget is not None
-            and len(self._kept) > keep
-            and sum(model.nbytes for model in self._kept.values()) > budget
-        ):
-            name, _ = self._kept.popitem(last=False)
-            logger.info("unloaded %s to make room", name)
+        Raises:
+            CheckpointError: its folder is missing or damaged.
+            ResourceError: the device would not have it, were all other models let go.
+        """
+        device, _, need = self._need(name, saving)
+        memory = memory_of(device)
+        if memory is not None and need.device > (free := min(memory[0] + self.nbytes, memory[1])):
+            raise ResourceError(
+                f"{name} takes {need.device / 1e9:.1f} GB of memory while it draws and {device} has "
+                f"{free / 1e9:.1f} GB for it; choose a smaller memory setting or another model, or "
+                "close other programs."
+            )
+        return need
 
+    def _need(self, name: str, saving: str) -> tuple[torch.device, torch.dtype, MemoryNeed]:
+        spec, chosen = self.spec(name), get_saving(saving)
+        device = resolve_device(self.device)
+        dtype = resolve_dtype(chosen.dtype or self.dtype, device)
+        parameters = text_parameters(spec, self._folder(name))
+        return device, dtype, memory_need(spec, chosen, device, dtype, parameters)
 
-def _free_cached_memory() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    def _folder(self, name: str) -> Path | None:
+        return self._folders.get(self._adapted.get(name, (name, ""))[0])

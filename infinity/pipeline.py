@@ -80,6 +80,7 @@ class InfinityPipeline:
         text_device: str | torch.device | None = None,
         release_text_encoder: bool = False,
         adapter: str | Path | None = None,
+        make_room: Callable[[], None] | None = None,
     ) -> InfinityPipeline:
         """Load a model by its name, from a folder, or from upstream's files.
 
@@ -91,6 +92,8 @@ class InfinityPipeline:
             text_device: of the text encoder; None is the same device.
             release_text_encoder: see above.
             adapter: folder of a low-rank adapter to merge into the transformer.
+            make_room: called once all files are found to be there and to fit, before they are read
+                into memory.
 
         Raises:
             RequestError: unknown model or precision.
@@ -109,6 +112,7 @@ class InfinityPipeline:
                 progress,
                 text_device=None if text_device is None else resolve_device(text_device),
                 adapter=adapter,
+                make_room=make_room,
             )
         return cls(
             loaded.spec,

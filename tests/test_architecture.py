@@ -17,7 +17,7 @@ PACKAGE = ROOT / "infinity"
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("schedule", "devices", "wildcards"),
+    ("schedule", "devices", "wildcards", "shared_work"),
     ("config", "request", "images", "vocabulary", "saving"),
     ("events", "metadata"),
     ("spec",),
@@ -29,7 +29,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("drawing", "reconstruction"),
     ("checkpoints",),
     ("pipeline", "estimate"),
-    ("manager", "grid"),
+    ("kept_models", "grid"),
+    ("manager",),
     ("ui", "cli"),
     ("__main__", "app"),
 )

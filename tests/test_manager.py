@@ -1,21 +1,51 @@
+import json
 import threading
 import time
+import weakref
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from infinity.errors import CheckpointError, RequestError
+from infinity.checkpoints.files import Weights
+from infinity.errors import CheckpointError, RequestError, ResourceError, StoppedError
+from infinity.estimate import memory_need
 from infinity.manager import ModelManager
 from infinity.registry import model_names
 from infinity.request import GenerationRequest
 from infinity.saving import SAVINGS
+from infinity.shared_work import SharedWork
+from infinity.spec import CONFIG_FILE
 from infinity.tokenizer.strips import STRIP_ELEMENTS
 from tests.tiny import SPEC, tiny_folder
 
-FOLDERS = {"one": "/models/one", "two": "/models/two", "three": "/models/three"}
+FOLDERS: dict[str, Path] = {}
+NEED = memory_need(SPEC, SAVINGS["none"], torch.device("cpu"), torch.float32, 0)
+WEIGHTS = NEED.transformer + NEED.tokenizer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folders(tmp_path_factory):
+    """Folders with a description and no weights, for models that only pretend to load."""
+    for name in ("one", "two", "three"):
+        folder = FOLDERS[name] = tmp_path_factory.mktemp(name)
+        (folder / CONFIG_FILE).write_text(json.dumps(replace(SPEC, name=name).to_dict()))
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """Bytes that are free and all there are; tests change the free ones."""
+    bytes_ = [10 * NEED.device, 20 * NEED.device]
+    for owner in ("manager", "kept_models"):
+        monkeypatch.setattr(f"infinity.{owner}.memory_of", lambda _: tuple(bytes_))
+    return bytes_
+
+
+class Model(SimpleNamespace):
+    """What a loader gives; may be referred to weakly, as a pipeline."""
 
 
 class Loader:
@@ -25,6 +55,7 @@ class Loader:
         self.calls: list[tuple[str, object, object]] = []
         self.gate: threading.Event | None = None
         self.error: Exception | None = None
+        self.late_error: Exception | None = None
         self.kept_while_loading: list[tuple[str, ...]] = []
         self.manager: ModelManager | None = None
         self.options: dict[str, object] = {}
@@ -32,15 +63,19 @@ class Loader:
     def __call__(self, name_or_path, device, dtype, progress, **options):
         self.options = options
         self.calls.append((name_or_path, device, dtype))
-        if self.manager is not None:
-            self.kept_while_loading.append(names_of(self.manager))
         if progress is not None:
             progress("Reading the transformer", 0.5)
-        if self.gate is not None:
-            assert self.gate.wait(10)
+        while self.gate is not None and not self.gate.wait(0.01):
+            if progress is not None:
+                progress("Reading the transformer", 0.6)
         if self.error is not None:
             raise self.error
-        return SimpleNamespace(
+        options["make_room"]()
+        if self.late_error is not None:
+            raise self.late_error
+        if self.manager is not None:
+            self.kept_while_loading.append(names_of(self.manager))
+        return Model(
             name=name_or_path,
             nbytes=100,
             spec=SPEC,
@@ -68,11 +103,12 @@ def test_names_are_the_registry_and_the_given_folders():
 def test_model_is_loaded_once_and_kept():
     manager, loader = make(device="cpu", dtype="float32")
     assert manager.get("one") is manager.get("one")
-    assert loader.calls == [("/models/one", "cpu", "float32")]
+    assert loader.calls == [(str(FOLDERS["one"]), "cpu", "float32")]
     assert manager.nbytes == 100
 
 
-def test_registered_name_is_passed_on_as_it_is():
+def test_registered_name_is_passed_on_as_it_is(monkeypatch):
+    monkeypatch.setattr("infinity.manager.memory_of", lambda _: None)
     manager, loader = make()
     manager.get("infinity-2b")
     assert loader.calls[0][0] == "infinity-2b"
@@ -80,8 +116,16 @@ def test_registered_name_is_passed_on_as_it_is():
 
 def test_progress_is_reported_to_the_call_that_loads():
     seen = []
-    make()[0].get("one", lambda what, fraction: seen.append((what, fraction)))
-    assert seen == [("Reading the transformer", 0.5)]
+    manager, loader = make()
+    loader.gate = threading.Event()
+
+    def progress(what, fraction):
+        seen.append((what, fraction))
+        loader.gate.set()
+
+    manager.get("one", progress)
+    assert ("Reading the transformer", 0.6) in seen
+    assert seen[-1] == ("Loaded", 1.0)
 
 
 def test_unknown_model_is_refused_with_the_nearest_name():
@@ -93,9 +137,7 @@ def test_unknown_model_is_refused_with_the_nearest_name():
     assert loader.calls == []
 
 
-def test_budget_lets_go_of_the_model_used_longest_ago(monkeypatch):
-    monkeypatch.setattr("infinity.manager.weight_bytes", lambda *_: (60, 40))
-    monkeypatch.setattr(ModelManager, "spec", lambda self, name: SPEC)
+def test_budget_lets_go_of_the_model_used_longest_ago(memory):
     manager, loader = make(250, device="cpu")
     loader.manager = manager
     manager.get("one")
@@ -103,13 +145,11 @@ def test_budget_lets_go_of_the_model_used_longest_ago(monkeypatch):
     manager.get("one")
     manager.get("three")
     assert names_of(manager) == ("one", "three")
-    assert loader.kept_while_loading[-1] == ("one",), "room is made before loading"
+    assert loader.kept_while_loading[-1] == ("two", "one"), "let go once the next is loaded"
     assert manager.nbytes == 200
 
 
-def test_model_larger_than_the_budget_is_kept_alone(monkeypatch):
-    monkeypatch.setattr("infinity.manager.weight_bytes", lambda *_: (60, 40))
-    monkeypatch.setattr(ModelManager, "spec", lambda self, name: SPEC)
+def test_model_larger_than_the_budget_is_kept_alone():
     manager, _ = make(50, device="cpu")
     manager.get("one")
     manager.get("two")
@@ -134,7 +174,7 @@ def test_failed_load_frees_the_lock_and_the_next_call_tries_again():
         with pytest.raises(CheckpointError, match="damaged"):
             manager.get("one")
     loader.error = None
-    assert manager.get("one").name == "/models/one"
+    assert manager.get("one").name == str(FOLDERS["one"])
 
 
 def test_two_threads_asking_for_one_model_load_it_once():
@@ -159,19 +199,175 @@ def test_kept_model_is_handed_out_while_another_one_loads():
     slow.start()
     while len(loader.calls) < 2:
         time.sleep(0.001)
-    assert manager.get("one").name == "/models/one"
+    assert manager.get("one").name == str(FOLDERS["one"])
     assert names_of(manager) == ("one",)
     loader.gate.set()
     slow.join(10)
     assert set(names_of(manager)) == {"one", "two"}
 
 
+@pytest.mark.parametrize("error", [CheckpointError("damaged"), ZeroDivisionError("bug")])
+def test_failed_load_leaves_what_is_in_memory(error, memory, monkeypatch):
+    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: NEED)
+    manager, loader = make(150, device="cpu")
+    used = manager.get("one")
+    memory[0] = 0  # no room for both
+    loader.error = error
+    with pytest.raises(type(error)):
+        manager.get("two")
+    assert manager.get("one") is used
+    assert len(loader.calls) == 2
+
+
+def test_load_that_fails_late_gives_back_the_model_that_is_drawn_with(memory, monkeypatch):
+    monkeypatch.setattr("infinity.kept_models.IN_USE_SECONDS", 0.0)
+    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: NEED)
+    manager, loader = make(device="cpu")
+    loader.manager = manager
+    used = manager.get("one")
+    memory[0] = WEIGHTS - 1
+    loader.late_error = ResourceError("The disk gave no answer.")
+    with pytest.raises(ResourceError):
+        manager.get("two")
+    assert manager.get("one") is used
+
+
+def test_room_is_made_only_where_the_memory_is_too_small_for_both(memory, monkeypatch):
+    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: NEED)
+    manager, loader = make(device="cpu")
+    loader.manager = manager
+    manager.get("one")
+    memory[0] = WEIGHTS - 1
+    manager.get("two")
+    assert loader.kept_while_loading == [(), ()]
+    assert names_of(manager) == ("two",)
+
+
+def test_load_waits_for_the_memory_of_a_model_still_drawn_with(memory, monkeypatch):
+    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: NEED)
+    manager, _ = make(device="cpu")
+    used = [manager.get("one")]
+    memory[0] = WEIGHTS - 1
+    said = []
+
+    def progress(what, fraction):
+        said.append(what)
+        if "still draws" in what:
+            used.clear()
+
+    manager.get("two", progress)
+    assert any("still draws" in what for what in said)
+
+
+def test_model_that_cannot_fit_is_refused_before_anything_is_let_go_or_read(memory):
+    manager, loader = make(100, device="cpu")
+    used = manager.get("one")
+    memory[:] = [NEED.device - 200, 2 * NEED.device]
+    with pytest.raises(ResourceError, match=r"two takes .* GB of memory .* cpu has .* GB"):
+        manager.get("two")
+    assert len(loader.calls) == 1
+    assert manager.get("one") is used
+    memory[0] += 200
+    assert manager.get("two").name == str(FOLDERS["two"])
+
+
+def test_missing_and_unfitting_files_are_refused_before_anything_is_let_go(tmp_path, monkeypatch):
+    folders = {name: tiny_folder(tmp_path / name) for name in ("used", "missing", "cut", "wrong")}
+    (folders["missing"] / "tokenizer.safetensors").unlink()
+    whole = (folders["cut"] / "transformer.safetensors").read_bytes()
+    (folders["cut"] / "transformer.safetensors").write_bytes(whole[: len(whole) // 2])
+    config = json.loads((folders["wrong"] / CONFIG_FILE).read_text())
+    config["transformer"]["depth"] = 2
+    (folders["wrong"] / CONFIG_FILE).write_text(json.dumps(config))
+    manager = ModelManager(1, models=dict(folders), device="cpu", dtype="float32")
+    used = manager.get("used")
+    monkeypatch.setattr("infinity.kept_models.memory_of", lambda _: (0, 1))
+    for name in ("missing", "cut", "wrong"):
+        with pytest.raises(CheckpointError):
+            manager.get(name)
+        assert manager.get("used") is used
+
+
+def test_failed_load_with_another_saving_keeps_the_model_and_its_saving():
+    manager, loader = make(device="cpu")
+    used = manager.get("one")
+    loader.error = CheckpointError("damaged")
+    with pytest.raises(CheckpointError):
+        manager.get("one", saving="most")
+    assert manager.get("one") is used
+    assert manager.saving_of("one") == "none"
+
+
+def test_stop_ends_a_load():
+    manager, loader = make()
+    loader.gate = threading.Event()
+    cancel = threading.Event()
+    with pytest.raises(StoppedError):
+        manager.get("one", lambda *_: cancel.set(), cancel)
+    for thread in threading.enumerate():
+        if thread.name == "load-one":
+            thread.join(10)
+            assert not thread.is_alive()
+    assert names_of(manager) == ()
+    loader.gate.set()
+    assert manager.get("one").name == str(FOLDERS["one"])
+    assert len(loader.calls) == 2
+
+
+def test_load_that_somebody_else_waits_for_goes_on_after_a_stop():
+    manager, loader = make()
+    loader.gate = threading.Event()
+    joined, cancel, found = threading.Event(), threading.Event(), []
+    other = threading.Thread(
+        target=lambda: found.append(manager.get("one", lambda *_: joined.set()))
+    )
+    other.start()
+    assert joined.wait(10)
+    with pytest.raises(StoppedError):
+        manager.get("one", lambda *_: cancel.set(), cancel)
+    loader.gate.set()
+    other.join(10)
+    assert names_of(manager) == ("one",)
+    assert len(found) == len(loader.calls) == 1
+
+
+def test_stopped_load_leaves_nothing_in_memory(tmp_path):
+    """Not even in what the error's frames hold."""
+    folder = tiny_folder(tmp_path / "tiny")
+    made: list[weakref.ref[torch.Tensor]] = []
+    take = Weights.take
+
+    def counted(self, *arguments):
+        tensor = take(self, *arguments)
+        made.append(weakref.ref(tensor))
+        return tensor
+
+    cancel = threading.Event()
+    manager = ModelManager(models={"tiny": folder}, device="cpu", dtype="float32")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Weights, "take", counted)
+        patch.setattr("infinity.shared_work.POLL_SECONDS", 0.0)
+        patch.setattr(SharedWork, "_tell", lambda self, what, fraction: _stop_when(made, 3))
+        with pytest.raises(StoppedError):
+            manager.get("tiny", None, cancel)
+    assert len(made) == 3
+    assert not any(tensor() is not None for tensor in made)
+    assert manager.loaded() == ()
+
+
+def _stop_when(made, count):
+    if len(made) >= count:
+        raise StoppedError
+
+
 def test_spec_of_a_loaded_model_needs_no_file():
     manager, _ = make()
+    manager.get("one")
+    manager._folders["one"] = Path("gone")
+    assert manager.spec("one") is SPEC
+    manager.unload("one")
     with pytest.raises(CheckpointError, match="does not exist"):
         manager.spec("one")
-    manager.get("one")
-    assert manager.spec("one") is SPEC
     assert manager.spec("infinity-8b").name == "infinity-8b"
 
 
@@ -201,26 +397,26 @@ def test_smaller_budget_is_kept_to_at_once():
 )
 def test_saving_reaches_the_loader_and_stays_with_the_model(saving, options, strips):
     manager, loader = make(dtype="float32")
-    pipeline = manager.load("one", saving)
-    assert loader.options == options
+    pipeline = manager.get("one", saving=saving)
+    assert loader.options == {**options, "make_room": loader.options["make_room"]}
     assert loader.calls[0][2] == ("float32" if saving == "none" else "bfloat16")
     assert pipeline.tokenizer.strip_elements == strips
-    assert manager.load("one") is manager.load("one", saving) is manager.get("one")
+    assert manager.get("one", saving=saving) is manager.get("one") is pipeline
     assert manager.saving_of("one") == saving
     assert manager.saving_of("two") == "none"
 
 
 def test_another_saving_loads_anew():
     manager, loader = make()
-    first = manager.load("one", "none")
-    assert manager.load("one", "most") is not first
+    first = manager.get("one", saving="none")
+    assert manager.get("one", saving="most") is not first
     assert len(loader.calls) == 2
     assert names_of(manager) == ("one",)
 
 
 def test_unknown_saving_is_refused():
     with pytest.raises(RequestError, match="Unknown memory setting"):
-        make()[0].load("one", "all")
+        make()[0].get("one", saving="all")
     with pytest.raises(RequestError, match="Unknown memory setting"):
         make(saving="all")
 
@@ -235,7 +431,7 @@ def test_every_saving_draws_the_same_picture_in_the_same_precision(tmp_path, mon
     request = GenerationRequest(prompt="a red fox")
     pictures = {}
     for name in SAVINGS:
-        pipeline = manager.load("tiny", name)
+        pipeline = manager.get("tiny", saving=name)
         pictures[name] = np.asarray(pipeline.generate(request).images[0], dtype=int)
         assert pipeline.text_encoder.is_loaded is (name != "most")
     assert (pictures["none"] == pictures["some"]).all()
@@ -249,7 +445,7 @@ def test_plan_tells_the_need_before_anything_is_loaded(tmp_path):
     assert (plan.saving, plan.device, plan.dtype) == ("most", "cpu", "bfloat16")
     assert (plan.download, plan.obstacle) == (0, "")
     assert plan.fits
-    manager.load("tiny", "most")
+    manager.get("tiny", saving="most")
     pipeline = manager.get("tiny")
     weights = plan.need.transformer + plan.need.tokenizer
     assert pipeline.nbytes == weights

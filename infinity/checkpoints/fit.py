@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +104,15 @@ def make_transformer(
     device: torch.device,
     dtype: torch.dtype,
     progress: Progress | None = None,
+    make_room: Callable[[], None] | None = None,
 ) -> InfinityTransformer:
     """A transformer from weights (our names), in evaluation mode, without gradients.
 
     Its matrices get ``dtype``. The unconditional text, scale embedding, modulation, head and norms
     stay float32, which costs little and keeps the logits accurate. Weights are consumed.
+
+    Args:
+        make_room: called once the weights are found to fit, before they take memory.
 
     Raises:
         CheckpointError: tensors missing, unexpected or mis-shaped; it lists them.
@@ -124,7 +128,7 @@ def make_transformer(
         weights.tensors["unconditional"] = table[: config.text_max_length]
     with torch.device("meta"):
         transformer = InfinityTransformer(config)
-    _fill(transformer, "transformer", weights, device, dtype, progress)
+    _fill(transformer, "transformer", weights, device, dtype, progress, make_room)
     return transformer
 
 
@@ -196,9 +200,12 @@ def _fill(
     device: torch.device,
     dtype: torch.dtype,
     progress: Progress | None,
+    make_room: Callable[[], None] | None = None,
 ) -> None:
     """Weights, one tensor at a time, into a module that was built on the meta device."""
     check_fit(module, what, weights.tensors, weights.source)
+    if make_room is not None:
+        make_room()
     total = sum(tensor.numel() for tensor in weights.tensors.values())
     done = 0
     state = {}

@@ -7,6 +7,7 @@ device, and no copy of the model in another precision exists at any time.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def load_model(
     text_dtype: torch.dtype | None = None,
     ema: bool = False,
     adapter: str | Path | None = None,
+    make_room: Callable[[], None] | None = None,
 ) -> LoadedModel:
     """A model by name, own-format folder, or upstream file or folder.
 
@@ -62,6 +64,8 @@ def load_model(
         ema: take a training checkpoint's averaged weights.
         adapter: folder of a low-rank adapter to merge into the transformer; the model's name then
             ends in "_" and the folder's name.
+        make_room: called once all files are found to be there and to fit, before they are read into
+            memory.
 
     Raises:
         RequestError: a name that is neither a model nor a path.
@@ -81,7 +85,12 @@ def load_model(
         spec, beside = found.spec, found.text_encoder
         transformer_weights, tokenizer_weights = found.transformer, found.tokenizer
     encoder_folder = _text_encoder_folder(spec, beside, progress)
-    transformer = make_transformer(spec.transformer, transformer_weights, device, dtype, progress)
+    with torch.device("meta"):
+        empty = Tokenizer(spec.tokenizer)
+    check_fit(empty, "tokenizer", tokenizer_weights.tensors, tokenizer_weights.source)
+    transformer = make_transformer(
+        spec.transformer, transformer_weights, device, dtype, progress, make_room
+    )
     if change is not None:
         merge_adapter(transformer, change)
         spec = replace(spec, name=adapted_name(spec.name, change.folder))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from infinity.errors import CheckpointError
 from infinity.manager import ModelManager
-from infinity.registry import DEFAULT_MODEL, MODEL_SPECS
-from infinity.spec import ModelSpec
+from infinity.registry import DEFAULT_MODEL
 from infinity.ui.api import build_api
 from infinity.ui.gate import Gate
 from infinity.ui.generate_tab import build_generate_tab
@@ -21,15 +17,14 @@ from infinity.ui.grid_run import grid_session
 from infinity.ui.grid_tab import build_grid_tab
 from infinity.ui.history_tab import build_history_tab, build_keeper
 from infinity.ui.hosted import Health, build_login, hosted_options
-from infinity.ui.models_tab import build_models_tab
+from infinity.ui.models_tab import build_models_tab, load_session
+from infinity.ui.offer import offered_models
 from infinity.ui.prompt_help import build_prompt_help
 from infinity.ui.replay import TABS_STYLE_SHEET, Replay, wire_replay
 from infinity.ui.runs import Runs, caller_of
 from infinity.ui.settings_panel import CONTROLS_STYLE_SHEET
 from infinity.ui.storage import Storage
 from infinity.ui.theme import STYLE_SHEET, theme
-
-logger = logging.getLogger(__name__)
 
 TITLE = "Infinity"
 HOUR, DAY = 3600, 86400
@@ -57,7 +52,7 @@ def build_app(
     """
     runs = runs if runs is not None else Runs()
     hosting = runs.allowance.hosting
-    models = offered_models(manager, model, hosting.models)
+    models = offered_models(manager, model, hosting)
     written: set[str] = set()
     with gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=(HOUR, DAY)) as app:
         # First, so that no other handler has taken one of its names.
@@ -90,9 +85,7 @@ def build_app(
                 with gr.Tab("History", id="history"):
                     build_history_tab(replay, written.add)
             with gr.Tab("Models", id="models-tab") as models_tab:
-                build_models_tab(
-                    models_tab, manager, models, model, generate.controls, public=hosting.public
-                )
+                build_models_tab(models_tab, manager, runs, models, model, generate.controls)
             with gr.Tab("API", id="api-tab"):
                 gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
         if hosting.history:
@@ -102,6 +95,7 @@ def build_app(
         def leave(request: gr.Request) -> None:
             runs.stop(request.session_hash or "")
             runs.stop(grid_session(request.session_hash))
+            runs.stop(load_session(request.session_hash))
             runs.stop(caller_of(request))
             drawn.forget(caller_of(request))
 
@@ -109,27 +103,6 @@ def build_app(
     app.temp_file_sets.append(written)
     # Who waits to draw is counted by the runs; Gradio's own line has only calls that are answered soon.
     return app.queue(max_size=None, api_open=False)
-
-
-def offered_models(
-    manager: ModelManager, chosen: str, only: Collection[str] = ()
-) -> dict[str, ModelSpec]:
-    """What can be drawn with: models with weights, ``chosen`` first. Raises as :func:`build_app`.
-
-    Args:
-        only: the names that the host allows; empty for all.
-    """
-    models = {chosen: manager.spec(chosen)}
-    for name in manager.names():
-        if only and name not in only:
-            continue
-        if name in MODEL_SPECS and MODEL_SPECS[name].hub is None:
-            continue  # a size of the paper that nobody released
-        try:
-            models.setdefault(name, manager.spec(name))
-        except CheckpointError as error:
-            logger.warning("%s is not on offer: %s", name, error)
-    return models
 
 
 def launch_options(

@@ -14,6 +14,7 @@ from infinity.ui import present
 from infinity.ui.controls import KEEP, RequestControls, build_controls
 from infinity.ui.examples import Example, read_examples
 from infinity.ui.handlers import make_paint, make_start, make_stop, make_tick
+from infinity.ui.offer import known_spec
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
 from infinity.ui.settings_panel import SettingsPanel, lay_out_settings, wire_settings
@@ -60,6 +61,10 @@ def build_generate_tab(
         keep_track: told the path of every file written, so that old ones are cleaned up.
         below_prompt: lays out more below the prompt, which it is given.
     """
+
+    def spec_of(name: str) -> ModelSpec:
+        return known_spec(name, models)
+
     controls = build_controls(models, chosen)
     samples = read_examples()
     outputs, examples, panel = _lay_out(
@@ -69,13 +74,13 @@ def build_generate_tab(
         controls,
         outputs,
         (examples, samples),
-        make_start(runs, manager.spec),
+        make_start(runs, spec_of),
         make_stop(runs),
         make_paint(manager, runs, keep_track),
         DRAWING,
     )
     outputs.clock.tick(make_tick(runs), None, outputs.status, queue=False, **PRIVATE)
-    wire_settings(controls, panel, manager.spec)
+    wire_settings(controls, panel, spec_of)
     return GenerateTab(controls, outputs.finished)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from infinity.errors import InfinityError, RequestError
+from infinity.errors import InfinityError
 from infinity.events import Done, Preview
 from infinity.grid.axes import STYLE, Axis
 from infinity.grid.plan import GridPlan, by_model, draw_cells
@@ -27,6 +27,7 @@ from infinity.ui.files import file_name, new_folder
 from infinity.ui.finished import finish
 from infinity.ui.grid_view import GridView, plot_html, progress
 from infinity.ui.loading import Loading, load
+from infinity.ui.offer import known_spec
 from infinity.ui.present import View
 from infinity.ui.problems import UNEXPECTED, for_visitors
 from infinity.ui.runs import Run, Runs, visitor_of
@@ -92,11 +93,7 @@ def make_plan(
         values = {**values, "style": NO_STYLE}
 
     def spec_of(name: str) -> ModelSpec:
-        if name not in specs:
-            raise RequestError(
-                f"The model {name[:60]!r} is not on offer; choose from {', '.join(specs)}."
-            )
-        return specs[name]
+        return known_spec(name, specs)
 
     model, request = request_from(values, spec_of)
     plan = GridPlan(model=model, request=request, x=axes[0], y=axes[1] if y is not None else None)

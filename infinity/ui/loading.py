@@ -23,38 +23,48 @@ class Loading:
 
 
 def load(
-    manager: ModelManager, name: str, cancel: threading.Event
+    manager: ModelManager, name: str, cancel: threading.Event, saving: str | None = None
 ) -> Iterator[Loading | InfinityPipeline]:
     """Progress, at most every ``POLL_SECONDS``, then the pipeline, last.
 
-    A cancelled load ends without a pipeline; the thread finishes in its own time, so that the
-    manager has the model for whoever asks next.
+    Cancelled or closed, it ends without a pipeline, and so does the load or download itself unless
+    somebody else waits for the same.
+
+    Args:
+        saving: as ``ModelManager.get`` takes it.
 
     Raises:
         InfinityError: from the manager.
     """
     reports: queue.Queue[Loading | InfinityPipeline | Exception] = queue.Queue()
+    left = threading.Event()
 
     def work() -> None:
         try:
             pipeline = manager.get(
-                name, lambda what, fraction: reports.put(Loading(what, fraction))
+                name,
+                lambda what, fraction: reports.put(Loading(what, fraction)),
+                left,
+                saving=saving,
             )
             pipeline.prepare_previews()
             reports.put(pipeline)
         except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
             reports.put(error)
 
-    threading.Thread(target=work, name=f"load-{name}", daemon=True).start()
-    while not cancel.is_set():
-        try:
-            report = reports.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            continue
-        while isinstance(report, Loading) and not reports.empty():
-            report = reports.get()
-        if isinstance(report, Exception):
-            raise report
-        yield report
-        if not isinstance(report, Loading):
-            return
+    threading.Thread(target=work, name=f"wait-{name}", daemon=True).start()
+    try:
+        while not cancel.is_set():
+            try:
+                report = reports.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                continue
+            while isinstance(report, Loading) and not reports.empty():
+                report = reports.get()
+            if isinstance(report, Exception):
+                raise report
+            yield report
+            if not isinstance(report, Loading):
+                return
+    finally:
+        left.set()

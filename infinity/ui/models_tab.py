@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -21,6 +20,7 @@ from infinity.ui.controls.follow import model_updates
 from infinity.ui.loading import Loading, load
 from infinity.ui.present import View, status_html
 from infinity.ui.problems import UNEXPECTED, problem_html
+from infinity.ui.runs import Runs
 from infinity.ui.wiring import LOAD_ONE, PRIVATE
 
 GB = 1e9
@@ -36,6 +36,7 @@ class _Parts:
     plan: gr.HTML
     status: gr.HTML
     load: gr.Button
+    stop: gr.Button
     unload: gr.Button
     budget: gr.Number
 
@@ -43,11 +44,10 @@ class _Parts:
 def build_models_tab(
     tab: gr.Tab,
     manager: ModelManager,
+    runs: Runs,
     models: Mapping[str, ModelSpec],
     chosen: str,
     controls: RequestControls,
-    *,
-    public: bool = False,
 ) -> None:
     """Lay out the tab inside the current Blocks and wire its events.
 
@@ -55,8 +55,9 @@ def build_models_tab(
         tab: the tab itself, whose opening refreshes what is shown.
         models: every model on offer, by name.
         controls: of the Generate tab, switched to a model that was loaded here.
-        public: visitors only look: nothing can be loaded, unloaded or budgeted.
+        runs: on a public page visitors only look: nothing can be loaded, unloaded or budgeted.
     """
+    public = runs.allowance.hosting.public
     with gr.Row(elem_id="models", equal_height=False):
         with gr.Column(scale=3, min_width=300):
             table = gr.HTML(loaded_html((), models), elem_id="models-table")
@@ -88,35 +89,37 @@ def build_models_tab(
             status = gr.HTML("", elem_id="models-status")
             with gr.Row(visible=not public, elem_id="models-buttons"):
                 loads = gr.Button("Load and use", variant="primary", elem_id="models-load")
+                stop = gr.Button("Stop", elem_id="models-stop")
                 unload = gr.Button("Unload", elem_id="models-unload")
-    parts = _Parts(table, choice, saving, plan, status, loads, unload, budget)
-    _wire(tab, parts, manager, models, controls, public)
+    parts = _Parts(table, choice, saving, plan, status, loads, stop, unload, budget)
+    _wire(tab, parts, manager, None if public else runs, models, controls)
 
 
 def _wire(
     tab: gr.Tab,
     parts: _Parts,
     manager: ModelManager,
+    runs: Runs | None,
     models: Mapping[str, ModelSpec],
     controls: RequestControls,
-    public: bool,
 ) -> None:
     shown = [parts.table, parts.saving, parts.plan, parts.load]
     look = make_look(manager, models)
     opening: list[Callable[..., Any]] = [tab.select, parts.choice.input]
     gr.on(opening, look, parts.choice, shown, queue=False, **PRIVATE)
     parts.saving.input(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
-    if public:
+    if runs is None:
         return
     # A loaded model is the one to draw with: the Generate tab takes its settings.
     chosen = [controls.model, controls.aspect_ratio, controls.style, *controls.sampling()]
     parts.load.click(
-        make_load(manager, models, len(chosen)),
+        make_load(manager, runs, models, len(chosen)),
         [parts.choice, parts.saving, controls.aspect_ratio, controls.style],
         [parts.status, parts.load, *chosen],
         **LOAD_ONE,
         **PRIVATE,
     ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
+    parts.stop.click(make_stop_load(runs), None, parts.status, queue=False, **PRIVATE)
     parts.unload.click(
         make_unload(manager, models), parts.choice, parts.status, queue=False, **PRIVATE
     ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
@@ -146,7 +149,7 @@ def make_look(manager: ModelManager, models: Mapping[str, ModelSpec]) -> Callabl
 
 
 def make_load(
-    manager: ModelManager, models: Mapping[str, ModelSpec], num_controls: int
+    manager: ModelManager, runs: Runs, models: Mapping[str, ModelSpec], num_controls: int
 ) -> Callable[..., Any]:
     """The handler that loads a model and gives it to the Generate tab, with its progress.
 
@@ -154,7 +157,9 @@ def make_load(
     """
     unchanged = (gr.skip(),) * num_controls
 
-    def load_model(name: str, saving: str, ratio: str, style: str) -> Iterator[tuple[Any, ...]]:
+    def load_model(
+        request: gr.Request, name: str, saving: str, ratio: str, style: str
+    ) -> Iterator[tuple[Any, ...]]:
         title = models[name].title
         busy, idle = gr.update(interactive=False), gr.update(interactive=True)
         try:
@@ -162,12 +167,15 @@ def make_load(
             if plan.obstacle:
                 yield _failed(plan.obstacle), busy, *unchanged
                 return
-            manager.choose_saving(name, saving)
             yield status_html(present.loading(View(), f"Loading {title} …")), busy, *unchanged
-            for report in load(manager, name, threading.Event()):
-                if isinstance(report, Loading):
-                    view = present.loading(View(), report.what, report.fraction)
-                    yield status_html(view), busy, *unchanged
+            with runs.loading(load_session(request.session_hash)) as cancel:
+                for report in load(manager, name, cancel, saving):
+                    if isinstance(report, Loading):
+                        view = present.loading(View(), report.what, report.fraction)
+                        yield status_html(view), busy, *unchanged
+                if cancel.is_set():
+                    yield status_html(present.stopped(View(), 0)), idle, *unchanged
+                    return
             model, *others = model_updates(models[name], ratio, style)
             yield _done(f"{title} is loaded and chosen."), idle, {**model, "value": name}, *others
         except InfinityError as error:
@@ -177,6 +185,22 @@ def make_load(
             yield _failed(UNEXPECTED), idle, *unchanged
 
     return load_model
+
+
+def load_session(session: str | None) -> str:
+    """Under which name a session's load is kept, beside its runs."""
+    return f"{session or ''}/load"
+
+
+def make_stop_load(runs: Runs) -> Callable[[gr.Request], Any]:
+    """The handler that ends what :func:`make_load` began."""
+
+    def stop_load(request: gr.Request) -> Any:
+        if runs.stop(load_session(request.session_hash)):
+            return gr.skip()
+        return _done("Nothing is being loaded here.")
+
+    return stop_load
 
 
 def make_unload(manager: ModelManager, models: Mapping[str, ModelSpec]) -> Callable[[str], str]:

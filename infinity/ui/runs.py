@@ -54,6 +54,7 @@ class Runs:
         self._lock = threading.Lock()
         self._waiting: dict[str, Run] = {}
         self._running: dict[str, list[Run]] = {}
+        self._loads: dict[str, list[threading.Event]] = {}
 
     def begin(self, session: str, run: Run) -> bool:
         """Put a page's run in line; False when that page is busy already.
@@ -115,14 +116,32 @@ class Runs:
         finally:
             self._finish(session, run)
 
+    @contextmanager
+    def loading(self, session: str) -> Iterator[threading.Event]:
+        """The cancel flag of a load that :meth:`stop` ends as it ends runs."""
+        cancel = threading.Event()
+        with self._lock:
+            self._loads.setdefault(session, []).append(cancel)
+        try:
+            yield cancel
+        finally:
+            cancel.set()
+            with self._lock:
+                self._loads[session].remove(cancel)
+                if not self._loads[session]:
+                    del self._loads[session]
+
     def stop(self, session: str) -> bool:
         """Cancel all the session has; True when something was running and will end by itself."""
         with self._lock:
             waiting = self._waiting.pop(session, None)
             running = list(self._running.get(session, ()))
+            loads = list(self._loads.get(session, ()))
         for run in (*running, *([waiting] if waiting else ())):
             run.cancel.set()
-        return any(not run.is_drawn for run in running)
+        for cancel in loads:
+            cancel.set()
+        return bool(loads) or any(not run.is_drawn for run in running)
 
     def __len__(self) -> int:
         """Runs waiting or under way, of all sessions."""

@@ -61,9 +61,17 @@ class SharedGpuLoader:
         self._draw = gpu(duration=self.seconds)(self._events)
 
     def __call__(
-        self, name_or_path: str, device: Any, dtype: Any, progress: Any, **options: Any
+        self,
+        name_or_path: str,
+        device: Any,
+        dtype: Any,
+        progress: Any,
+        make_room: Callable[[], None] | None = None,
+        **options: Any,
     ) -> Any:
         call = Call(name_or_path, device, dtype, tuple(sorted(options.items())))
+        if make_room is not None:
+            options["make_room"] = make_room
         self._pipelines[call] = pipeline = self._load(
             name_or_path, device, dtype, progress, **options
         )

@@ -190,6 +190,8 @@ def test_page_starts_with_the_adapted_model(folder, tmp_path, monkeypatch, capsy
     started = []
 
     class Page:
+        fns: ClassVar[dict[int, object]] = {}
+
         def launch(self, **options):
             pass
 

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
-from infinity.errors import RequestError
+from infinity.errors import RequestError, StoppedError
 from infinity.estimate import MemoryNeed
 from infinity.events import Cancelled, Done, Event, Preview, Refined
 from infinity.manager import Loaded, LoadPlan
@@ -170,9 +170,6 @@ class FakeManager:
     def saving_of(self, name: str) -> str:
         return self.savings.get(name, "none")
 
-    def choose_saving(self, name: str, saving: str) -> None:
-        self.savings[name] = saving
-
     def unload(self, name: str) -> bool:
         was = name in self.in_memory
         self.in_memory = [other for other in self.in_memory if other != name]
@@ -204,13 +201,23 @@ class FakeManager:
             raise RequestError(f"Unknown model {name!r}.")
         return self.pipelines[name].spec
 
-    def get(self, name: str, progress: Callable[[str, float], None] | None = None) -> FakePipeline:
+    def get(
+        self,
+        name: str,
+        progress: Callable[[str, float], None] | None = None,
+        cancel: threading.Event | None = None,
+        *,
+        saving: str | None = None,
+    ) -> FakePipeline:
         if self.load_error is not None:
             raise self.load_error
         if progress is not None and self.load_seconds:
             for step in range(10):
                 progress("Reading the transformer", step / 10)
+                if cancel is not None and cancel.is_set():
+                    raise StoppedError
                 time.sleep(self.load_seconds / 10)
+        self.savings[name] = saving or self.saving_of(name)
         self.in_memory = [*(other for other in self.in_memory if other != name), name]
         return self.pipelines[name]
 
@@ -228,7 +235,7 @@ class GatedManager:
     def spec(self, name: str) -> ModelSpec:
         return self.pipeline.spec
 
-    def get(self, name: str, progress: Callable[[str, float], None] | None = None) -> Any:
+    def get(self, name: str, *_: Any, **__: Any) -> Any:
         return self
 
     def prepare_previews(self) -> None:

@@ -70,7 +70,7 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-def load_tiny(*_: Any) -> InfinityPipeline:
+def load_tiny(*_: Any, **__: Any) -> InfinityPipeline:
     return PIPELINE
 
 

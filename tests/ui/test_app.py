@@ -9,8 +9,9 @@ import pytest
 import app as entry
 from infinity.errors import CheckpointError, RequestError
 from infinity.ui import theme
-from infinity.ui.app import build_app, launch_options, offered_models
+from infinity.ui.app import build_app, launch_options
 from infinity.ui.files import address, file_name
+from infinity.ui.offer import offered_models
 from infinity.ui.runs import Runs
 from tests.ui.fakes import FakeManager, make_spec
 

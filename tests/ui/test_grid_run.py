@@ -71,7 +71,7 @@ def test_grid_is_shown_cell_by_cell_and_saved_with_its_recipe(page):
         (("seed", "x", "", ""), "not a value"),
         (("seed", "1-9", "guidance", "1-9"), "at most 64"),
         (("words", "pear, plum", "", ""), "not in the prompt"),
-        (("model", "default, secret", "", ""), "is not on offer"),
+        (("model", "default, secret", "", ""), "Unknown model"),
         (("aspect_ratio", "1:1, 1:2", "", ""), "aspect ratio"),
     ],
 )

@@ -264,7 +264,7 @@ def test_stop_while_loading_frees_the_page(page):
     gate = threading.Event()
     original = page.manager.get
 
-    def slow(name: str, progress: Any = None) -> Any:
+    def slow(name: str, progress: Any, *_: Any, **__: Any) -> Any:
         progress("Downloading", 0.1)
         gate.wait(10)
         return original(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,23 +17,26 @@ from infinity.ui.models_tab import (
     plan_html,
     size,
 )
+from infinity.ui.runs import Runs
 from tests.ui.fakes import FakeManager
 
 NUM_CONTROLS = 20
+ALICE: Any = SimpleNamespace(session_hash="alice")
 
 
 class Tab:
     def __init__(self) -> None:
         self.manager: Any = FakeManager()
         self.models = {name: self.manager.spec(name) for name in self.manager.names()}
+        self.runs = Runs()
         self.look = make_look(self.manager, self.models)
         self.unload = make_unload(self.manager, self.models)
 
     def load(
         self, name: str = "other", saving: str = "none", count: int | None = None
     ) -> list[Any]:
-        handler = make_load(self.manager, self.models, count or NUM_CONTROLS)
-        return list(handler(name, saving, "1:1", ""))
+        handler = make_load(self.manager, self.runs, self.models, count or NUM_CONTROLS)
+        return list(handler(ALICE, name, saving, "1:1", ""))
 
 
 @pytest.fixture

@@ -55,6 +55,6 @@ def build_api(
     api(make_rewrite(runs.allowance), api_name="rewrite", **HELP_TWO)
     if not hosting.public:
         api(make_plan(manager, models), api_name="plan", **BESIDE)
-        api(make_load_named(manager, models), api_name="load", **LOAD_ONE)
+        api(make_load_named(manager, runs, models), api_name="load", **LOAD_ONE)
         api(make_unload_named(manager, models), api_name="unload", **BESIDE)
     return drawn

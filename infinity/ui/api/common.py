@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import gradio as gr
 
-from infinity.errors import InfinityError, RequestError, quoted
-from infinity.spec import ModelSpec
+from infinity.errors import InfinityError, RequestError
 from infinity.ui.problems import UNEXPECTED, for_visitors
 from infinity.ui.runs import caller_of
 
@@ -28,13 +27,6 @@ def told_plainly() -> Iterator[None]:
     except Exception as error:
         logger.exception("A call failed")
         raise gr.Error(UNEXPECTED, print_exception=False) from error
-
-
-def known_spec(model: str, models: Mapping[str, ModelSpec]) -> ModelSpec:
-    """Raises RequestError for a model that is not on offer."""
-    if not isinstance(model, str) or model not in models:
-        raise RequestError(f"Unknown model {quoted(model)}; choose one of {', '.join(models)}.")
-    return models[model]
 
 
 def file_data(path: Path) -> gr.FileData:

@@ -3,6 +3,7 @@
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -16,11 +17,12 @@ from infinity.manager import ModelManager
 from infinity.presets import PRESET_NAMES, presets
 from infinity.request import GenerationRequest
 from infinity.spec import ModelSpec
-from infinity.ui.api.common import file_data, known_spec, own_session, told_plainly
+from infinity.ui.api.common import file_data, own_session, told_plainly
 from infinity.ui.controls.styles import style_phrase
 from infinity.ui.drawn import Drawn
 from infinity.ui.finished import finish
 from infinity.ui.grid_run import save_sheet
+from infinity.ui.offer import known_spec
 from infinity.ui.runs import Run, Runs, caller_of, visitor_of
 from infinity.ui.turns import Turns
 from infinity.vocabulary import styled
@@ -200,7 +202,8 @@ def make_grid(
             session = caller_of(request)
             pictures: dict[tuple[int, int], Image.Image] = {}
             with runs.running(session, run):
-                for cell, event in draw_plan(plan, manager.get, run.cancel, runs.turns.turn):
+                load = partial(manager.get, cancel=run.cancel)
+                for cell, event in draw_plan(plan, load, run.cancel, runs.turns.turn):
                     if isinstance(event, Cancelled):
                         raise StoppedError
                     if isinstance(event, Done):
@@ -215,10 +218,11 @@ def make_stop_mine(runs: Runs) -> Callable[..., bool]:
     """The function behind ``/stop``."""
 
     def stop(request: gr.Request) -> bool:
-        """Stop what this client has asked for; the current scale is finished first.
+        """Stop what this client has asked for; the current scale is finished first. A load or a
+        download is ended unless others wait for the same.
 
         Returns:
-            Whether something was being drawn.
+            Whether something was being drawn or loaded.
         """
         with told_plainly():
             return runs.stop(own_session(request))
@@ -242,7 +246,7 @@ def _request(spec: ModelSpec, preset: str, style: str, **settings: Any) -> Gener
 
 def _done(manager: ModelManager, run: Run, turns: Turns) -> Done:
     """Raises StoppedError when the caller stopped it or went away."""
-    pipeline = manager.get(run.model)
+    pipeline = manager.get(run.model, cancel=run.cancel)
     with turns.turn(run.cancel):
         for event in pipeline.stream(run.request, cancel=run.cancel, previews="off"):
             if isinstance(event, Done):

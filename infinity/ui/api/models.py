@@ -4,12 +4,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import gradio as gr
+
 from infinity.errors import RequestError
 from infinity.manager import LoadPlan, ModelManager
 from infinity.presets import presets
 from infinity.spec import ModelSpec
-from infinity.ui.api.common import known_spec, told_plainly
+from infinity.ui.api.common import own_session, told_plainly
 from infinity.ui.controls.styles import NO_STYLE, style_choices
+from infinity.ui.offer import known_spec
+from infinity.ui.runs import Runs
 
 
 def make_models(
@@ -75,12 +79,12 @@ def make_plan(
 
 
 def make_load_named(
-    manager: ModelManager, models: Mapping[str, ModelSpec]
+    manager: ModelManager, runs: Runs, models: Mapping[str, ModelSpec]
 ) -> Callable[..., dict[str, Any]]:
     """The function behind ``/load``."""
 
-    def load(model: str, saving: str = "none") -> dict[str, Any]:
-        """Load a model, downloading it first where it is not on this machine yet.
+    def load(request: gr.Request, model: str, saving: str = "none") -> dict[str, Any]:
+        """Load a model, downloading it first where it is not on this machine yet. Stop ends it.
 
         Args:
             model: one of the names that the models tool lists.
@@ -94,7 +98,8 @@ def make_load_named(
             planned = manager.plan(model, saving)
             if planned.obstacle:
                 raise RequestError(planned.obstacle)
-            pipeline = manager.load(model, saving)
+            with runs.loading(own_session(request)) as cancel:
+                pipeline = manager.get(model, cancel=cancel, saving=saving)
             return {"name": model, "bytes": pipeline.nbytes}
 
     return load
