@@ -14,6 +14,7 @@ import torch
 
 from infinity.checkpoints.adapter import read_adapter
 from infinity.checkpoints.load import adapted_name
+from infinity.console import bypass_proxies, tolerate_any_text
 from infinity.devices import DTYPES, memory_of, resolve_device
 from infinity.errors import InfinityError
 from infinity.hosting import Allowance, Hosting
@@ -71,6 +72,8 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    tolerate_any_text()
+    bypass_proxies()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as an interrupt: files are removed
     with ExitStack() as stack:
         return serve(options, stack)
@@ -109,7 +112,7 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
             health.warm_up(name)
         trust_proxies(hosting)
         app.launch(
-            server_name=options.host,
+            server_name=bracketed(options.host),
             server_port=options.port,
             share=options.share,
             inbrowser=options.open,
@@ -132,6 +135,11 @@ def read_hosting(path: str | None) -> Hosting:
     if path is not None:
         return Hosting.from_file(path)
     return Hosting.from_file(SPACE_SETTINGS) if os.environ.get("SPACE_ID") else Hosting()
+
+
+def bracketed(host: str | None) -> str | None:
+    """An IPv6 address as it stands in a link, which is how Gradio wants it."""
+    return f"[{host}]" if host and ":" in host and not host.startswith("[") else host
 
 
 def memory_budget(hosting: Hosting, device: torch.device) -> int | None:

@@ -51,13 +51,14 @@ MOST_QUOTED = 200
 def quoted(value: object) -> str:
     """What somebody sent, as an error quotes it: at most ``MOST_QUOTED`` characters, no bad ones."""
     try:
-        shown = ascii(value) if isinstance(value, str) and not _is_encodable(value) else repr(value)
+        shown = ascii(value) if isinstance(value, str) and not is_unicode(value) else repr(value)
     except (ValueError, RecursionError):  # thousands of digits; lists in lists
         shown = f"a very large {type(value).__name__}"
     return shown if len(shown) <= MOST_QUOTED else f"{shown[: MOST_QUOTED - 2]} …"
 
 
-def _is_encodable(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether it can be written in UTF-8: not so for bytes that were no text."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -18,9 +18,11 @@ from PIL.PngImagePlugin import PngInfo
 from infinity.devices import disk_errors
 from infinity.errors import RequestError
 from infinity.images import open_image
-from infinity.request import GenerationRequest
+from infinity.request import MAX_PROMPT_CHARACTERS, GenerationRequest
 
 KEY = "infinity"
+MAX_THREADS = 4096
+MAX_VERSIONS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +62,35 @@ class PictureRecord:
             raise RequestError("The picture's record is damaged: it holds no request.")
         if not isinstance(data.get("model"), str):
             raise RequestError("The picture's record is damaged: it names no model.")
-        versions = data.get("versions")
+        request = GenerationRequest.from_dict(data["request"])
+        if request.num_images != 1:
+            raise RequestError(
+                f"The picture's record is damaged: it asks for {request.num_images} pictures, not one."
+            )
+        versions, threads = data.get("versions"), data.get("threads")
+        if (
+            not isinstance(threads, int)
+            or isinstance(threads, bool)
+            or not 0 < threads <= MAX_THREADS
+        ):
+            threads = 0
         return cls(
-            request=GenerationRequest.from_dict(data["request"]),
+            request=request,
             model=data["model"],
-            device=str(data.get("device", "")),
-            dtype=str(data.get("dtype", "")),
-            threads=data["threads"] if isinstance(data.get("threads"), int) else 0,
+            device=_text(data.get("device")),
+            dtype=_text(data.get("dtype")),
+            threads=threads,
             versions=_texts(versions) if isinstance(versions, dict) else {},
-            template=str(data.get("template", "")),
+            template=_text(data.get("template"), MAX_PROMPT_CHARACTERS),
         )
 
 
+def _text(value: object, most: int = 100) -> str:
+    return value[:most] if isinstance(value, str) else ""
+
+
 def _texts(data: Mapping[Any, Any]) -> dict[str, str]:
-    return {str(key): str(value) for key, value in data.items()}
+    return {_text(key): _text(value) for key, value in list(data.items())[:MAX_VERSIONS]}
 
 
 def attach(image: Image.Image, record: PictureRecord) -> Image.Image:
@@ -93,7 +110,7 @@ def save_png(image: Image.Image, path: str | Path) -> Path:
     for key, value in image.info.items():
         if isinstance(key, str) and isinstance(value, str):
             info.add_itxt(key, value)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{uuid.uuid4().hex}")  # short: the name may be as long as any
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
-from infinity.errors import RequestError, quoted
+from infinity.errors import RequestError, is_unicode, quoted
 from infinity.wildcards import escape, expand
 
 MAX_SEED = 2**32 - 1
+RANDOM_SEED = -1
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_IMAGES = 64
 MAX_GUIDANCE = 100.0
@@ -50,7 +52,7 @@ class SamplingParams:
         _check_int(self, "top_k", 0, 2**31)
         if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
             raise RequestError(
-                f"top_p must be above 0 and at most 1 (1 is off), not {self.top_p!r}."
+                f"top_p must be above 0 and at most 1 (1 is off), not {quoted(self.top_p)}."
             )
         layers = self.guidance_layers
         if isinstance(layers, list):
@@ -102,6 +104,10 @@ class GenerationRequest:
             value = getattr(self, name)
             if not isinstance(value, str):
                 raise RequestError(f"{name} must be text, not {type(value).__name__}.")
+            if not is_unicode(value):
+                raise RequestError(
+                    f"The {name.replace('_', ' ')} has bytes that are no text; send it in UTF-8."
+                )
         for name in ("prompt", "negative_prompt"):
             if len(getattr(self, name)) > MAX_PROMPT_CHARACTERS:
                 raise RequestError(
@@ -182,6 +188,17 @@ class GenerationRequest:
         if not isinstance(data, dict):
             raise RequestError("This is not a request: a JSON object is needed.")
         return cls.from_dict(data)
+
+
+def random_seed() -> int:
+    """A fresh seed, from the machine's entropy."""
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def chosen_seed(seed: Any) -> Any:
+    """``seed`` itself; a random one for ``RANDOM_SEED``, as people write it elsewhere."""
+    is_random = isinstance(seed, int | float) and seed == RANDOM_SEED
+    return random_seed() if is_random else seed
 
 
 def parse_per_scale(text: str) -> float | tuple[float, ...]:

@@ -1,4 +1,5 @@
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -160,7 +161,8 @@ def test_threads_are_set(run, monkeypatch):
         (("generate", ""), "The prompt is empty"),
         (("generate", "  "), "The prompt is empty"),
         (("generate", "apple " * 10_000), "The prompt has 60,000 characters"),
-        (("generate", "x", "--seed", "-1"), "seed must be a whole number from 0 to 4294967295"),
+        (("generate", "x", "--seed", "-2"), "seed must be a whole number from 0 to 4294967295"),
+        (("generate", "a \udcff apple"), "has bytes that are no text"),
         (("generate", "x", "--seed", "4294967296"), "seed must be a whole number"),
         (("generate", "x", "--seed", "seven"), "argument --seed: invalid int value: 'seven'"),
         (("generate", "x", "--guidance", "nan"), "guidance must be a number from 0 to 100"),
@@ -355,3 +357,53 @@ def test_help_needs_no_heavy_library():
         cwd=ROOT,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_minus_one_draws_a_random_seed_and_tells_it(run):
+    assert run("generate", "x", "--seed", "-1", "-o", "x.png")[0] == 0
+    first = read_record("x.png").request.seed
+    _, out, _ = run("generate", "x", "--seed", "-1", "-o", "y.png")
+    second = read_record("y.png").request.seed
+    assert first != second
+    assert f"seed {second}," in out
+    _, out, _ = run("grid", "x", "--x", "guidance", "1, 2", "--seed", "-1", "-o", "grid.png")
+    plan = read_plan(open_image("grid.png"))
+    assert plan is not None
+    assert f"seed {plan.request.seed}," in out
+
+
+def test_nothing_is_replaced_in_silence(run):
+    for name in ("infinity.png", "infinity-2.png", "infinity-3.png"):
+        _, out, _ = run("generate", "x")
+        assert out.startswith(f"{name}: ")
+        assert "replacing" not in out
+    assert "replacing" not in run("generate", "x", "-o", "mine.png")[1]
+    assert "replacing the file of that name" in run("generate", "x", "-o", "mine.png")[1]
+    assert run("generate", "x", "--num-images", "2")[1].startswith("infinity-0.png: ")
+    assert run("generate", "x", "--num-images", "2")[1].startswith("infinity-0-2.png: ")
+
+
+def test_home_folder_and_long_names_are_what_they_are_elsewhere(run, monkeypatch):
+    monkeypatch.setenv("HOME", str(run.folder / "home"))
+    assert run("generate", "x", "--output=~/pictures/x.png", "--model", "~/tiny")[0] == 0
+    assert (run.folder / "home" / "pictures" / "x.png").is_file()
+    assert run.loaded[-1][0] == str(run.folder / "home" / "tiny")
+    name = "n" * 251 + ".png"
+    assert run("generate", "x", "-o", name)[0] == 0
+    assert Path(name).is_file()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_terminal_that_cannot_show_a_name_is_no_error(tmp_path, encoding):
+    program = (
+        "import sys\nfrom tests.tiny import tiny_pipeline\nfrom infinity.cli import main\n"
+        "from infinity.pipeline import InfinityPipeline\n"
+        "InfinityPipeline.from_pretrained = lambda *a, **k: tiny_pipeline()\n"
+        "sys.exit(main(['generate', 'x', '-o', sys.argv[1]]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "りんご.png")], cwd=ROOT, check=False,
+        capture_output=True, timeout=120, env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+    )  # fmt: skip
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert (tmp_path / "りんご.png").is_file()

@@ -116,3 +116,28 @@ def test_place_that_cannot_hold_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="could not be saved"):
         save_png(picture(), tmp_path / "file" / "x.png")
+
+
+@pytest.mark.parametrize(
+    "threads", [100_000, -5, 0, 9999999999999999999, 1e30, True, "4", None, [], {}]
+)
+def test_threads_that_no_machine_has_are_left_out(threads):
+    data = {"request": {"prompt": "x"}, "model": "m", "threads": threads}
+    assert PictureRecord.from_json(json.dumps(data)).threads == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"num_images": 2}, {"seed": -5}, {"seed": 9999999999999999999}, {"seed": -1}, {"prompt": []}],
+)
+def test_request_of_a_record_is_checked(change):
+    data = {"request": {"prompt": "x", **change}, "model": "m"}
+    with pytest.raises(RequestError):
+        PictureRecord.from_json(json.dumps(data))
+
+
+def test_deep_or_huge_record_is_one_sentence():
+    for text in ("[" * 100_000, '{"a":' * 100_000, f'{{"threads": {"9" * 5000}}}'):
+        with pytest.raises(RequestError, match="record is damaged") as caught:
+            PictureRecord.from_json(text)
+        assert len(str(caught.value)) < 300

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from infinity.cli.options import BAD_USAGE, make_parser
+from infinity.console import tolerate_any_text
 from infinity.errors import InfinityError, RequestError
 
 DONE, FAILED = 0, 1
@@ -17,6 +18,7 @@ DONE, FAILED = 0, 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; ``arguments`` default to the process's own. Returns the exit status."""
+    tolerate_any_text()
     options = make_parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from infinity.errors import CheckpointError, RequestError
 from infinity.events import Done, Preview
 from infinity.presets import presets
 from infinity.registry import DEFAULT_MODEL, model_names
-from infinity.request import GenerationRequest
+from infinity.request import GenerationRequest, chosen_seed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +37,7 @@ def _say(text: str) -> None:
 
 def generate(options: argparse.Namespace) -> None:
     request = _request(options, options.num_images)
-    output = _png(options.output)
+    output = _output(options)
     pipeline = _load(options, options.model)
     done = _draw(pipeline, _preset(options, pipeline, request), options.scales_dir)
     _save(done, output)
@@ -46,9 +47,8 @@ def grid(options: argparse.Namespace) -> None:
     from infinity.grid.axes import Axis
     from infinity.grid.plan import GridPlan, draw_plan
     from infinity.grid.sheet import sheet
-    from infinity.metadata import save_png
 
-    output = _png(options.output)
+    output = _output(options)
     plan = GridPlan(
         model=options.model,
         request=_request(options),
@@ -69,8 +69,11 @@ def grid(options: argparse.Namespace) -> None:
                 pictures[cell.row, cell.column] = event.images[0]
                 bar.update()
     image = sheet(plan, pictures)
-    save_png(image, output)
-    _say(f"{output}: {image.width}x{image.height}, {columns} x {rows} pictures")
+    _write(
+        image,
+        output,
+        f"{image.width}x{image.height}, seed {plan.request.seed}, {columns} x {rows} pictures",
+    )
 
 
 def replay(options: argparse.Namespace) -> None:
@@ -79,11 +82,16 @@ def replay(options: argparse.Namespace) -> None:
     from infinity.images import open_image
     from infinity.metadata import read_record
 
-    output = _png(options.output)
+    output = _output(options)
     original, record = open_image(options.picture), read_record(options.picture)
     options.dtype = options.dtype or record.dtype or None
-    if options.threads is None and record.threads:
+    here = os.cpu_count() or 1
+    if options.threads is None and 0 < record.threads <= here:
         torch.set_num_threads(record.threads)
+    elif options.threads is None and record.threads:
+        logger.warning(
+            "the picture was drawn with %d threads; this machine has %d", record.threads, here
+        )
     if options.model is None and record.model not in model_names():
         raise RequestError(
             f"The picture was made with a model called {record.model!r}, which is none of the known "
@@ -107,17 +115,17 @@ def replay(options: argparse.Namespace) -> None:
 
 def reconstruct(options: argparse.Namespace) -> None:
     from infinity.images import open_image
-    from infinity.metadata import save_png
 
-    output = _png(options.output)
+    output = _output(options)
     image = open_image(options.picture)
     pipeline = _load(options, options.model)
     result = pipeline.reconstruct(image, options.aspect_ratio)
-    save_png(result.image, output)
     bits = sum(scale.size for scale in result.bits)
-    _say(
-        f"{output}: {result.image.width}x{result.image.height}, aspect ratio "
-        f"{result.aspect_ratio}, {len(result.bits)} scales, {bits:,} bits, {result.psnr:.1f} dB"
+    _write(
+        result.image,
+        output,
+        f"{result.image.width}x{result.image.height}, aspect ratio {result.aspect_ratio}, "
+        f"{len(result.bits)} scales, {bits:,} bits, {result.psnr:.1f} dB",
     )
 
 
@@ -176,7 +184,7 @@ def _request(options: argparse.Namespace, num_images: int = 1) -> GenerationRequ
         prompt=options.prompt,
         negative_prompt=options.negative_prompt,
         aspect_ratio=options.aspect_ratio,
-        seed=options.seed,
+        seed=chosen_seed(options.seed),
         num_images=num_images,
         guidance=options.guidance,
         temperature=options.temperature,
@@ -244,23 +252,49 @@ def _draw(pipeline: InfinityPipeline, request: GenerationRequest, folder: Path |
     return done
 
 
-def _save(done: Done, output: Path) -> None:
-    from infinity.metadata import save_png
+@dataclass(frozen=True)
+class Output:
+    """Where pictures go: a name of the user's, or the command's own, which is numbered and replaces
+    nothing."""
 
+    path: Path
+    is_chosen: bool
+
+    def named(self, suffix: str) -> Output:
+        return replace(self, path=self.path.with_stem(f"{self.path.stem}{suffix}"))
+
+    def free(self) -> Path:
+        """The path itself or, unless it was chosen, the first with a number that is not there yet."""
+        path, number = self.path, 2
+        while not self.is_chosen and path.exists():
+            path, number = self.path.with_stem(f"{self.path.stem}-{number}"), number + 1
+        return path
+
+
+def _save(done: Done, output: Output) -> None:
     seeds = done.request.seeds
     for seed, image in zip(seeds, done.images, strict=True):
-        path = output.with_stem(f"{output.stem}-{seed}") if len(seeds) > 1 else output
-        save_png(image, path)
-        _say(f"{path}: {image.width}x{image.height}, seed {seed}, {done.seconds:.2f} s")
+        target = output.named(f"-{seed}") if len(seeds) > 1 else output
+        _write(image, target, f"{image.width}x{image.height}, seed {seed}, {done.seconds:.2f} s")
 
 
-def _png(path: Path) -> Path:
+def _write(image: Image.Image, output: Output, said: str) -> None:
+    from infinity.metadata import save_png
+
+    path = output.free()
+    replaced = ", replacing the file of that name" if path.exists() else ""
+    save_png(image, path)
+    _say(f"{path}: {said}{replaced}")
+
+
+def _output(options: argparse.Namespace) -> Output:
     """Checked before anything is loaded."""
+    path: Path = options.output or Path(options.default_output)
     if path.suffix.lower() != ".png":
         raise RequestError(f"{path} must end in .png: the record that replays it needs a PNG.")
     if path.is_dir():
         raise RequestError(f"{path} is a folder; name a file in it.")
-    return path
+    return Output(path, is_chosen=options.output is not None)
 
 
 def _different_pixels(first: Image.Image, second: Image.Image) -> int:

@@ -35,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_sampling(command)
     _add_output(command, "infinity.png")
     command.add_argument(
-        "--scales-dir", type=Path, metavar="DIR", help="save the picture after every scale here"
+        "--scales-dir", type=_path, metavar="DIR", help="save the picture after every scale here"
     )
     _add_model(command, DEFAULT_MODEL)
 
@@ -54,20 +54,22 @@ def make_parser() -> argparse.ArgumentParser:
     _add_model(command, DEFAULT_MODEL)
 
     command = _command(group, "replay", commands.replay, "draw a picture again from its record")
-    command.add_argument("picture", type=Path, help="a PNG made by this package")
+    command.add_argument("picture", type=_path, help="a PNG made by this package")
     _add_output(command, "replay.png")
     _add_model(command, None, "the model in the record")
 
     command = _command(group, "reconstruct", commands.reconstruct, "a picture to bits and back")
-    command.add_argument("picture", type=Path)
+    command.add_argument("picture", type=_path)
     command.add_argument("--aspect-ratio", help="one of the model's; default: the nearest")
     _add_output(command, "reconstruction.png")
     _add_model(command, DEFAULT_MODEL)
 
     command = _command(group, "convert", commands.convert, "upstream's checkpoint to our format")
-    command.add_argument("upstream", help="a released model's name, or upstream's file or folder")
-    command.add_argument("-o", "--output", type=Path, required=True, help="new folder")
-    command.add_argument("--tokenizer", type=Path, help="upstream's tokenizer, if elsewhere")
+    command.add_argument(
+        "upstream", type=_name, help="a released model's name, or upstream's file or folder"
+    )
+    command.add_argument("-o", "--output", type=_path, required=True, help="new folder")
+    command.add_argument("--tokenizer", type=_path, help="upstream's tokenizer, if elsewhere")
     command.add_argument("--dtype", help="float32 or bfloat16 (default: as it is)")
     command.add_argument("--ema", action="store_true", help="a training checkpoint's average")
 
@@ -89,7 +91,9 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("sampling", "what is not given is the model's default")
     group.add_argument("--negative-prompt", default="", help="what the picture should not show")
     group.add_argument("--aspect-ratio", default="1:1", help="width:height (default 1:1)")
-    group.add_argument("--seed", type=int, default=0, help="0 to 4294967295 (default 0)")
+    group.add_argument(
+        "--seed", type=int, default=0, help="0 to 4294967295 (default 0); -1: random"
+    )
     group.add_argument(
         "--preset",
         choices=PRESET_NAMES,
@@ -110,8 +114,12 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
 
 def _add_output(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
-        "-o", "--output", type=Path, default=Path(default), help=f"default {default}"
+        "-o",
+        "--output",
+        type=_path,
+        help=f"replaced if it is there; default {default}, or the next number that is free",
     )
+    command.set_defaults(default_output=default)
 
 
 def _add_model(
@@ -119,12 +127,27 @@ def _add_model(
 ) -> None:
     group = command.add_argument_group("model")
     group.add_argument(
-        "--model", default=default, help=f"name or folder (default: {shown or default})"
+        "--model", type=_name, default=default, help=f"name or folder (default: {shown or default})"
     )
-    group.add_argument("--adapter", metavar="FOLDER", help="a fine-tuned adapter for the model")
+    group.add_argument(
+        "--adapter", type=_name, metavar="FOLDER", help="a fine-tuned adapter for the model"
+    )
     group.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     group.add_argument("--dtype", help="float32 or bfloat16 (default: bfloat16 on cuda)")
     group.add_argument("--threads", type=_positive, help="CPU threads")
+
+
+def _path(text: str) -> Path:
+    """A path, with ~ for the home folder where no shell has put it in."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} names nobody's home folder") from error
+
+
+def _name(text: str) -> str:
+    """A model's name or folder."""
+    return str(_path(text)) if text.startswith("~") else text
 
 
 def _per_scale(text: str) -> float | tuple[float, ...]:

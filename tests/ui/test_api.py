@@ -52,7 +52,7 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"prompt": "word " * 10_000}, "shorten it"),
     ({"prompt": None}, "must be text"),
     ({"prompt": ["a"]}, "must be text"),
-    ({"seed": -1}, "seed must be a whole number"),
+    ({"seed": -2}, "seed must be a whole number"),
     ({"seed": 2**32}, "seed must be a whole number"),
     ({"seed": "seven"}, "seed must be a whole number"),
     ({"guidance": "nan"}, "guidance must be a number"),
@@ -165,6 +165,14 @@ def test_values_may_differ_from_scale_to_scale(client):
     (path,) = client.predict("x", guidance=[1, 2.5], temperature=[1, 0.5], api_name="/generate")
     request = read_record(path).request
     assert (request.guidance, request.temperature) == ((1, 2.5), (1, 0.5))
+
+
+def test_minus_one_draws_a_random_seed(client):
+    seeds = {
+        read_record(client.predict("x", seed=-1, api_name="/generate")[0]).request.seed
+        for _ in range(2)
+    }
+    assert len(seeds) == 2
 
 
 def test_style_ends_the_prompt(client):

@@ -110,13 +110,18 @@ def test_next_seed_adds_one_and_wraps_around():
 
 
 def test_roll_draws_a_new_seed_and_keep_keeps_it(monkeypatch):
-    monkeypatch.setattr(module, "roll", lambda: 77)
+    monkeypatch.setattr(module, "random_seed", lambda: 77)
     assert ask(seed_mode=ROLL)[1].seed == 77
     assert ask(seed_mode=KEEP)[1].seed == 1
 
 
+def test_minus_one_is_rolled_too(monkeypatch):
+    monkeypatch.setattr("infinity.request.random_seed", lambda: 78)
+    assert ask(seed=-1, seed_mode=KEEP)[1].seed == 78
+
+
 def test_rolled_seeds_are_valid_and_differ():
-    seeds = {module.roll() for _ in range(50)}
+    seeds = {module.random_seed() for _ in range(50)}
     assert len(seeds) > 45
     assert all(0 <= seed <= MAX_SEED for seed in seeds)
 
@@ -128,7 +133,7 @@ def test_empty_prompt_is_refused_with_a_sentence(prompt, mode):
         ask(prompt=prompt, seed_mode=mode, style="oil painting")
 
 
-@pytest.mark.parametrize("seed", [None, -1, 2**32, 1.5, float("nan"), "seven"])
+@pytest.mark.parametrize("seed", [None, -2, 2**32, 1.5, float("nan"), "seven"])
 def test_kept_seed_that_is_none_is_refused(seed):
     with pytest.raises(RequestError, match="seed must be a whole number"):
         ask(seed=seed)

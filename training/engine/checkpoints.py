@@ -7,6 +7,7 @@ any moment, or a full disk, leaves the last whole checkpoint in place.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -275,12 +276,23 @@ def _begin(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _to_disk(folder: Path) -> None:
-    """Bring a folder's entries to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Bring a folder's entries to the disk, where the system can (Windows and some networks' disks
+    cannot)."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EISDIR,
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):
+            raise
 
 
 def _unreadable(path: Path, error: BaseException) -> CheckpointError:

@@ -15,7 +15,7 @@ from infinity.grid.axes import STYLE, Axis
 from infinity.grid.plan import GridPlan, draw_plan
 from infinity.manager import ModelManager
 from infinity.presets import PRESET_NAMES, presets
-from infinity.request import GenerationRequest
+from infinity.request import GenerationRequest, chosen_seed
 from infinity.spec import ModelSpec
 from infinity.ui.api.common import file_data, own_session, told_plainly
 from infinity.ui.controls.styles import style_phrase
@@ -69,7 +69,7 @@ def make_generate(
             negative_prompt: what to steer away from.
             model: one of the names that the models tool lists.
             aspect_ratio: width:height; one of the model's own.
-            seed: the same seed draws the same picture.
+            seed: the same seed draws the same picture; -1 takes a random one.
             guidance: how closely the prompt is followed; 1 is not at all. A list has one a scale.
             temperature: how freely bits are drawn; 0 always takes the likelier value. A list has one
                 a scale.
@@ -232,7 +232,7 @@ def make_stop_mine(runs: Runs) -> Callable[..., bool]:
 
 def _request(spec: ModelSpec, preset: str, style: str, **settings: Any) -> GenerationRequest:
     """Raises RequestError for a preset or a style that there is not, and for bad settings."""
-    wanted = GenerationRequest(**settings)
+    wanted = GenerationRequest(**settings | {"seed": chosen_seed(settings["seed"])})
     if style:
         wanted = replace(wanted, prompt=styled(wanted.prompt, style_phrase(style, spec)))
     if not preset:

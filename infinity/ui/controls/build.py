@@ -87,7 +87,7 @@ def build_controls(
         seed=gr.Number(
             value=0,
             label="Seed",
-            info="Same seed, same picture.",
+            info="Same seed, same picture; -1 for a random one.",
             elem_id="seed",
             render=False,
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from infinity.errors import RequestError
-from infinity.request import MAX_SEED, GenerationRequest, SamplingParams
+from infinity.request import MAX_SEED, GenerationRequest, SamplingParams, chosen_seed, random_seed
 from infinity.spec import ModelSpec
 from infinity.ui.controls.per_scale import PerScale, per_scale
 from infinity.ui.controls.styles import NO_STYLE
@@ -158,17 +157,12 @@ def control_values(model: str, request: GenerationRequest, spec: ModelSpec) -> d
     }
 
 
-def roll() -> int:
-    """A fresh seed, from the machine's entropy."""
-    return random.SystemRandom().randint(0, MAX_SEED)
-
-
 def _seed(shown: Any, mode: str) -> Any:
     if mode == ROLL:
-        return roll()
+        return random_seed()
     if mode == NEXT and isinstance(shown, int | float):
         return shown + 1 if shown < MAX_SEED else 0
-    return shown
+    return chosen_seed(shown)
 
 
 def _count(text: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from infinity.errors import CheckpointError, ResourceError
 from tests.training.engine.kills import kill_repeatedly
 from tests.training.engine.tiny_run import tiny_config, train_alone
 from training.config.settings import TrainingConfig
+from training.engine import checkpoints
 from training.engine.checkpoints import Checkpoints, read_state, whole_steps
 from training.engine.journal import read_metrics
 from training.engine.processes import Processes
@@ -154,3 +156,18 @@ def test_other_settings_are_refused_and_a_longer_run_is_not(tmp_path: Path) -> N
         train_alone(settings(batch_size=4))
     train_alone(settings(steps=2))
     assert [line["step"] for line in read_metrics(tmp_path / "run")] == [1, 2]
+
+
+def test_folder_that_the_system_cannot_sync_is_no_error(tmp_path, monkeypatch):
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")  # as Windows answers
+
+    monkeypatch.setattr(checkpoints.os, "open", refuse)
+    checkpoints._to_disk(tmp_path)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(checkpoints.os, "open", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        checkpoints._to_disk(tmp_path)

@@ -1,0 +1,39 @@
+"""What every entry point does first: a terminal and a network as people have them."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import os
+import sys
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PROXIES = ("all_proxy", "http_proxy", "https_proxy")
+
+
+def tolerate_any_text() -> None:
+    """A character that the terminal cannot show is written as its number, instead of an error after
+    the work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def bypass_proxies() -> None:
+    """This machine's own addresses are asked directly, whatever proxies the environment names; one
+    that cannot be used is named and left out."""
+    for name in ("no_proxy", "NO_PROXY"):
+        known = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
+        os.environ[name] = ",".join([*known, *(host for host in LOOPBACK if host not in known)])
+    if importlib.util.find_spec("socksio") is not None:
+        return
+    for name in (*PROXIES, *map(str.upper, PROXIES)):
+        if os.environ.get(name, "").lower().startswith("socks"):
+            del os.environ[name]
+            logger.warning(
+                "the proxy in $%s is not used: SOCKS needs the package socksio (pip install socksio)",
+                name,
+            )
