@@ -5,19 +5,23 @@ Legend: B pictures, H W pixels.
 
 from __future__ import annotations
 
+import io
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 from torch import Tensor
 
 from infinity.errors import RequestError
+
+logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 100_000_000
 MAX_PIXELS_FOR_NOTES = 2**22
@@ -94,25 +98,89 @@ def _opened(path: str | Path | BinaryIO, name: str | None) -> Iterator[Image.Ima
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """Any mode -> RGB, turned upright as its camera noted; transparent parts become white."""
-    image = ImageOps.exif_transpose(image)
+    """Any mode -> RGB of 8 bits in sRGB, turned upright as its camera noted; transparent parts become
+    white. 16 bits are scaled to 8, floating-point values from [0, 1].
+
+    Raises:
+        RequestError: values whose range cannot be known, or a mode that has no colors.
+    """
+    image = _eight_bits(ImageOps.exif_transpose(image))
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if "icc_profile" in image.info:
+        image = _srgb(image, image.info["icc_profile"])
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if image.mode == "LAB":
+        return _converted(image, ImageCms.createProfile("LAB"), "RGB")
     return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Deep greyscale -> L; anything else as it is."""
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    most = 1 if image.mode == "F" else 65535
+    if not (low >= 0 and high <= most):  # false for not-a-number too
+        raise RequestError(
+            f"The picture's values go from {low:g} to {high:g}; save it with 8 or 16 bits a channel, or "
+            "as floating-point values from 0 to 1."
+        )
+    grey = Image.fromarray(np.round(values.astype(np.float64) * (255 / most)).astype(np.uint8))
+    if "icc_profile" in image.info:
+        grey.info["icc_profile"] = image.info["icc_profile"]
+    return grey
+
+
+def _srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Colors of a profile -> sRGB. A profile that is damaged or of another kind of picture is left out,
+    and said in the log."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return image
+        has_alpha = image.has_transparency_data
+        if image.mode == "LA":
+            grey, alpha = image.split()
+            image = _converted(grey, source, "RGB")
+            image.putalpha(alpha)
+            return image
+        if has_alpha and image.mode != "RGBA":
+            image = image.convert("RGBA")
+        return _converted(image, source, "RGBA" if image.mode == "RGBA" else "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
+        logger.warning("a picture's color profile is left out: %s", error)
+        return image
+
+
+def _converted(image: Image.Image, source: Any, mode: str) -> Image.Image:
+    result = ImageCms.profileToProfile(
+        image, source, ImageCms.createProfile("sRGB"), outputMode=mode
+    )
+    assert result is not None, "only a conversion in place returns nothing"
+    result.info.pop("icc_profile", None)
+    return result
 
 
 def covering(image: Image.Image, height: int, width: int) -> Image.Image:
     """The centre of a picture, scaled (Lanczos) until it just covers height x width.
 
-    Upstream's preprocessing: the longer side after scaling is cut down to a whole number.
+    Upstream's preprocessing: the longer side after scaling is cut down to a whole number. Of a picture
+    so long that it would have more than ``MAX_PIXELS`` then, only the centre is scaled.
     """
     if image.width / image.height <= width / height:
         size = width, max(height, int(width / (image.width / image.height)))
     else:
         size = max(width, int(image.width / image.height * height)), height
-    resized = image.resize(size, Image.Resampling.LANCZOS)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    if size[0] * size[1] > MAX_PIXELS:
+        across, down = image.width / size[0], image.height / size[1]
+        box = (left * across, top * down, (left + width) * across, (top + height) * down)
+        return image.resize((width, height), Image.Resampling.LANCZOS, box)
+    resized = image.resize(size, Image.Resampling.LANCZOS)
     return resized.crop((left, top, left + width, top + height))
 
 
