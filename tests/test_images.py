@@ -169,7 +169,7 @@ def test_white_stays_white_in_every_mode(mode):
         image = white.convert("P").convert("PA")
     else:
         image = white.convert(mode)
-    assert rgb(image).getpixel((0, 0)) == (255, 255, 255)
+    assert min(rgb(image).getpixel((0, 0))) >= 254  # LAB's own white is rounded
 
 
 def display_p3() -> bytes:
