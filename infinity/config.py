@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
-from infinity.errors import CheckpointError
+from infinity.errors import CheckpointError, quoted
 
 REFINE_PATCH = 4
 """Pixels on each side of the patches that a tokenizer's refinement works on."""
+
+
+MOST, MOST_BLOCKS = 1_000_000, 1000
+"""No sizes beyond these are ever meant: a file that has them is refused before anything is built."""
 
 
 class Config:
@@ -34,11 +38,12 @@ class Config:
         except TypeError as error:
             raise CheckpointError(f"{cls.__name__} is incomplete or ill-typed: {error}.") from error
 
-    def _require(self, name: str, low: int = 1) -> None:
+    def _require(self, name: str, low: int = 1, high: int = MOST) -> None:
         value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise CheckpointError(
-                f"{type(self).__name__}: {name} must be a whole number of at least {low}, not {value!r}."
+                f"{type(self).__name__}: {name} must be a whole number of at least {low} (and at most "
+                f"{high:,}), not {quoted(value)}."
             )
 
 
@@ -68,9 +73,10 @@ class TokenizerConfig(Config):
     refine_channels: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("bits", "base_channels", "num_res_blocks", "stem_patch", "refine_channels"):
+        for name in ("bits", "base_channels", "stem_patch", "refine_channels"):
             self._require(name)
-        self._require("refine_blocks", 0)
+        self._require("num_res_blocks", 1, MOST_BLOCKS)
+        self._require("refine_blocks", 0, MOST_BLOCKS)
         if self.refine_blocks and self.stem_patch % REFINE_PATCH:
             raise CheckpointError(
                 f"TokenizerConfig: refine_blocks need a stem_patch that is a multiple of "
@@ -79,7 +85,7 @@ class TokenizerConfig(Config):
         if self.refine_blocks:
             self.norm_groups(self.refine_channels)
         if not self.channel_multipliers or any(
-            not isinstance(m, int) or m < 1 for m in self.channel_multipliers
+            not isinstance(m, int) or not 1 <= m <= MOST_BLOCKS for m in self.channel_multipliers
         ):
             raise CheckpointError(
                 "TokenizerConfig: channel_multipliers needs one whole number of at least 1 a level, "
@@ -151,7 +157,6 @@ class TransformerConfig(Config):
 
     def __post_init__(self) -> None:
         for name in (
-            "depth",
             "width",
             "num_heads",
             "bits_per_token",
@@ -159,6 +164,7 @@ class TransformerConfig(Config):
             "max_scales",
         ):
             self._require(name)
+        self._require("depth", 1, MOST_BLOCKS)
         self._require("text_width", 128)
         self._require("level_embedding_interval", 0)
         if self.width % (4 * self.num_heads):
@@ -178,7 +184,7 @@ class TransformerConfig(Config):
         if not (
             isinstance(self.mlp_ratio, int | float)
             and math.isfinite(self.mlp_ratio)
-            and self.mlp_ratio > 0
+            and 0 < self.mlp_ratio <= MOST_BLOCKS
         ):
             raise CheckpointError(
                 f"TransformerConfig: mlp_ratio must be positive, not {self.mlp_ratio!r}."

@@ -226,7 +226,7 @@ def _read_config(folder: str | Path) -> dict[str, Any]:
             f"{path} does not exist; give the folder of a model in this package's format, "
             "or convert a checkpoint first."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} is not a model's configuration: a JSON object is needed.")
@@ -237,7 +237,7 @@ def is_spec_folder(folder: str | Path) -> bool:
     """Whether a folder has a config.json of the own format (of any version), rather than another's."""
     try:
         data = json.loads((Path(folder) / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(data, dict) and "format" in data
 

@@ -161,7 +161,7 @@ def read_vocabulary(folder: str | Path) -> Vocabulary | None:
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} is no vocabulary: a JSON object is needed.")

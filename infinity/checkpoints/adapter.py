@@ -59,7 +59,7 @@ def read_adapter(folder: str | Path) -> Adapter:
         raise CheckpointError(
             f"{path} does not exist; give the folder of an adapter, as export writes it."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is not an adapter's configuration ({error!r}).") from error
     kind = str(config.get("peft_type"))
     unsupported = [name for name in _UNSUPPORTED if config.get(name)]

@@ -148,7 +148,7 @@ def shard_names(index: Path) -> dict[str, str]:
     """The index of a sharded checkpoint: tensor name -> file name, in the index's own folder."""
     try:
         names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise CheckpointError(f"{index} is not an index of shards; fetch it again.") from error
     if not isinstance(names, dict) or any(
         not isinstance(shard, str) or Path(shard).name != shard for shard in names.values()

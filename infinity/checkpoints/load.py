@@ -94,12 +94,29 @@ def load_model(
     if change is not None:
         merge_adapter(transformer, change)
         spec = replace(spec, name=adapted_name(spec.name, change.folder))
+    pictures = make_tokenizer(spec.tokenizer, tokenizer_weights, device, dtype, progress)
+    check_finite(transformer, "transformer" if change is None else "transformer with its adapter")
+    check_finite(pictures, "tokenizer")
     return LoadedModel(
         spec,
         transformer,
-        make_tokenizer(spec.tokenizer, tokenizer_weights, device, dtype, progress),
+        pictures,
         TextEncoder(encoder_folder, spec.text_encoder, text_device or device, text_dtype or dtype),
     )
+
+
+def check_finite(module: torch.nn.Module, what: str) -> None:
+    """Raises CheckpointError for weights that are infinite or not numbers: all pictures would be."""
+    names = [name for name, _ in module.named_parameters()]
+    with torch.inference_mode():
+        sums = [part.sum(dtype=torch.float32) for part in module.parameters()]
+        is_finite = torch.stack(sums).isfinite().tolist() if sums else []
+    bad = tuple(name for name, good in zip(names, is_finite, strict=True) if not good)
+    if bad:
+        raise CheckpointError(
+            f"{len(bad)} tensors of the {what} hold infinite values or none (first: {bad[0]}); its "
+            "training failed or the file is damaged: take an earlier checkpoint, or fetch it again."
+        )
 
 
 def adapted_name(model: str, adapter: str | Path) -> str:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from infinity.config import TokenizerConfig
+from infinity.errors import ResourceError
 from infinity.generation.guidance import (
     block_guidance,
     check_layers,
@@ -30,6 +31,11 @@ from infinity.model.transformer import InfinityTransformer, TextCondition
 from infinity.request import SamplingParams
 from infinity.schedule import Scale, ScaleSchedule
 from infinity.tokenizer.canvas import ResidualCanvas
+
+NOT_FINITE = (
+    "The model computed infinite values or none, so there is no picture; load it in float32 or bfloat16, "
+    "ask for less guidance or a higher temperature, or check its weights."
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,7 @@ def generate(
 
     Raises:
         RequestError: a guidance layer the model does not have.
+        ResourceError: the model computed infinite values or none.
         ValueError: a condition or forced bits of another batch or shape.
     """
     check_layers(sampling, transformer.config.depth)
@@ -125,11 +132,13 @@ def generate(
     cache = KVCache(transformer.config, schedule, condition.batch, dtype, device)
     canvas = ResidualCanvas(tokenizer_config, schedule, batch, device)
     input_BlD: Tensor | None = None
+    is_finite = torch.ones((), dtype=torch.bool, device=device)
     for index, scale in enumerate(schedule):
         if guided and index == guided:
             cache.keep(batch)
             condition = condition.select(slice(0, batch))
         logits_BlD2 = _guided_logits(transformer, condition, cache, index, input_BlD, sampling)
+        is_finite &= logits_BlD2.sum(dtype=torch.float32).isfinite()  # read once, at the end
         is_greedy = sampling.at_scale(index)[1] == 0
         bits_BlD = sample_bits(
             logits_BlD2, float(not is_greedy), sampling.top_k, sampling.top_p, generators
@@ -138,6 +147,8 @@ def generate(
             bits_BlD = forced_bits[index].to(device).expand_as(bits_BlD)
         read_BlD, input_BlD = input_BlD, canvas.add(bits_BlD)
         synchronize(device)
+        if index == len(schedule) - 1 and not is_finite:
+            raise ResourceError(NOT_FINITE)
         kept = (logits_BlD2, read_BlD) if keep_logits else (None, None)
         seconds = time.perf_counter() - started_s
         yield ScaleStep(index, scale, bits_BlD, canvas, seconds, *kept)
