@@ -123,6 +123,9 @@ class Gate:
         bounded = self._bounded(receive)
         if found is None:
             return bounded
+        kind = dict(scope["headers"]).get(b"content-type", b"").split(b";")[0].strip().lower()
+        if kind != b"application/json":  # nor may another site's form post a call as plain text
+            raise RefusalError("Send the call's JSON as Content-Type: application/json.", 415)
         way, name = found[1] or found[3], found[2] or ""
         body = json.dumps(self._checked(way, name, read_json(await _whole(bounded)))).encode()
         scope["headers"] = [

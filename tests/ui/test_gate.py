@@ -121,6 +121,15 @@ def test_call_that_no_handler_could_use_is_one_sentence(url, body, sentence):
     assert len(said["detail"]) < 500
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", ""])
+def test_call_that_is_not_sent_as_json_is_one_sentence(url, kind):
+    call = urllib.request.Request(f"{url}call/generate", b'{"data": ["x"]}', {"Content-Type": kind})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(call, timeout=60)
+    assert refused.value.code == 415
+    assert "application/json" in json.load(refused.value)["detail"]
+
+
 BAD_ARGUMENTS: tuple[tuple[dict[str, Any], str], ...] = (
     ({}, "argument prompt is missing"),
     ({"prompt": None}, "argument prompt is missing"),

@@ -1,0 +1,52 @@
+"""Hostile calls against the app on a tiny random model, as JSON figures by kind of answer.
+
+python -m tests.bench.fuzz --calls 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from infinity.hosting import Allowance, Hosting
+from infinity.manager import ModelManager
+from infinity.ui.app import build_app, launch_options
+from infinity.ui.runs import Runs
+from tests.hostile import answer, calls, endpoints
+from tests.tiny import SPEC, tiny_pipeline
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    pipeline = tiny_pipeline()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        (Path(folder) / "config.json").write_text(json.dumps(SPEC.to_dict()))
+        manager = ModelManager(models={"tiny": Path(folder)}, loader=lambda *_, **__: pipeline)
+        runs = Runs(Allowance(Hosting()))
+        app = build_app(manager, "tiny", runs)
+        _, url, _ = app.launch(
+            **launch_options(app, runs),
+            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True,
+        )  # fmt: skip
+        url = f"{url}gradio_api/"
+        kinds = Counter(
+            answer(url, call, timeout=20)[0]
+            for call in calls(endpoints(url), asked.calls, asked.seed)
+        )
+        app.close(verbose=False)
+    sys.stdout.write(
+        json.dumps({"calls": asked.calls, "seed": asked.seed, "answers": dict(kinds)}) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
