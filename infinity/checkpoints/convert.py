@@ -1,7 +1,8 @@
 """Upstream's parameter names and ours, both ways. The only file that knows upstream's.
 
 One table a module: upstream's name -> ours, ``*`` standing for weight and bias, ``{n}`` for
-numbers, and an einops pattern where the shapes differ. What upstream stores beyond parameters is on
+numbers, and einops patterns where the shapes differ: one for each kernel that upstream may have run
+with, the one it is written back in first. What upstream stores beyond parameters is on
 an explicit drop list; anything else that is unknown is an error, in both directions.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,7 +38,7 @@ _TRANSFORMER = {
     "head_nm.ada_lin.1.*": "head_modulation.*",
     "head.*": "head.*",
     "blocks.{n}.ada_gss": "blocks.{n}.modulation | 1 1 six C -> six C",
-    "blocks.{n}.sa.scale_mul_1H11": "blocks.{n}.attention.log_scale | 1 H 1 1 -> H",
+    "blocks.{n}.sa.scale_mul_1H11": "blocks.{n}.attention.log_scale | 1 H 1 1 -> H | 1 1 H 1 -> H",
     "blocks.{n}.sa.q_bias": "blocks.{n}.attention.query_bias",
     "blocks.{n}.sa.v_bias": "blocks.{n}.attention.value_bias",
     "blocks.{n}.sa.mat_qkv.weight": "blocks.{n}.attention.qkv.weight",
@@ -78,7 +80,8 @@ _TOKENIZER = {
 """``{m}`` counts from 1 upstream and from 0 here."""
 
 _WRAPPERS = re.compile(
-    r"^(module\.|_orig_mod\.)+|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\."
+    r"^((module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+"
+    r"|_orig_mod\.|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\."
 )
 _CHUNK = re.compile(r"^block_chunks\.(\d+)\.module\.(\d+)\.")
 _DROPPED = {
@@ -99,7 +102,7 @@ class _Rule:
 
     pattern: re.Pattern[str]
     template: str
-    shapes: str
+    shapes: tuple[str, ...]
     shift: int
 
     def apply(self, name: str) -> str | None:
@@ -109,14 +112,19 @@ class _Rule:
         return self.template.format(*(_shifted(group, self.shift) for group in match.groups()))
 
     def reshaped(self, tensor: Tensor) -> Tensor:
-        return rearrange(tensor, self.shapes) if self.shapes else tensor
+        """Raises EinopsError where no shape of the line is the tensor's."""
+        *others, last = self.shapes or ("",)
+        for shape in others:
+            with suppress(EinopsError):
+                return rearrange(tensor, shape)
+        return rearrange(tensor, last) if last else tensor
 
 
 def _shifted(group: str, shift: int) -> str:
     return str(int(group) + shift) if group.isdigit() else group
 
 
-def _compile(source: str, target: str, shapes: str, *, from_upstream: bool) -> _Rule:
+def _compile(source: str, target: str, shapes: tuple[str, ...], *, from_upstream: bool) -> _Rule:
     """Rules for one line; on the way in the extra ``.conv`` or ``.norm`` level is optional."""
     pattern = re.escape(source).replace(r"\{n\}", r"(\d+)").replace(r"\{m\}", r"(\d+)")
     pattern = pattern.replace(r"\*", "(weight|bias)")
@@ -130,12 +138,12 @@ def _compile(source: str, target: str, shapes: str, *, from_upstream: bool) -> _
 def _rules(table: Mapping[str, str], *, from_upstream: bool) -> tuple[_Rule, ...]:
     compiled = []
     for upstream, line in table.items():
-        ours, _, shapes = line.partition(" | ")
+        ours, *shapes = line.split(" | ")
         if from_upstream:
-            compiled.append(_compile(upstream, ours, shapes, from_upstream=True))
+            compiled.append(_compile(upstream, ours, tuple(shapes), from_upstream=True))
         else:
-            back = " -> ".join(reversed(shapes.split(" -> "))) if shapes else ""
-            compiled.append(_compile(ours, upstream, back, from_upstream=False))
+            back = (" -> ".join(reversed(shape.split(" -> "))) for shape in shapes[:1])
+            compiled.append(_compile(ours, upstream, tuple(back), from_upstream=False))
     return tuple(compiled)
 
 
@@ -184,7 +192,7 @@ def from_upstream(state: Mapping[str, Tensor], kind: Kind) -> dict[str, Tensor]:
             converted[ours] = rule.reshaped(tensor)
         except EinopsError:
             found = tuple(tensor.shape)
-            mis_shaped.append(f"{name}: found {found}, expected {rule.shapes.split(' -> ')[0]}")
+            mis_shaped.append(f"{name}: found {found}, expected {rule.shapes[0].split(' -> ')[0]}")
     if unexpected or mis_shaped:
         raise CheckpointError(
             f"This is not a {kind} of a kind known here: {len(unexpected)} unexpected tensors, "

@@ -17,12 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy._core.multiarray import scalar
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from infinity.errors import CheckpointError
 
+_NUMPY_NUMBERS: list[Any] = [
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("bool", "int32", "int64", "float32", "float64")),
+    *((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
+"""Upstream's trainer leaves numpy's numbers among its settings: plain values, which run nothing."""
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 INDEX_SUFFIX = ".index.json"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -90,7 +98,8 @@ def read_pickle(path: Path) -> tuple[Any, bool]:
     if not mapped and path.open("rb").read(len(_ZIP_MAGIC)) == _ZIP_MAGIC:
         raise CheckpointError(f"{path} is truncated; fetch it again.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped), mapped
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped), mapped
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "Unsupported class" in str(error):
             raise CheckpointError(
@@ -104,9 +113,9 @@ def read_pickle(path: Path) -> tuple[Any, bool]:
 
 def read_file(path: Path) -> tuple[Any, bool]:
     """A weights file of either format: what it holds, and whether it is mapped."""
-    if path.suffix in PICKLE_SUFFIXES:
+    if path.suffix.lower() in PICKLE_SUFFIXES:
         return read_pickle(path)
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         return read_safetensors([path], path).tensors, True
     _require_file(path)
     raise CheckpointError(
@@ -122,6 +131,8 @@ def read_shards(folder: Path) -> Weights:
         CheckpointError: no index, a shard missing or damaged, tensors the index does not name.
     """
     indexes = sorted(folder.glob(f"*{INDEX_SUFFIX}"))
+    if len(safe := [index for index in indexes if ".safetensors." in index.name]) == 1:
+        indexes = safe  # the same weights in both formats, as the hub keeps them
     if len(indexes) != 1:
         raise CheckpointError(
             f"{folder} should have one {INDEX_SUFFIX} file, it has {len(indexes)}; "

@@ -246,7 +246,9 @@ def _text_encoder_beside(path: Path) -> Path | None:
 
 def _weight_files(folder: Path) -> list[Path]:
     suffixes = (*PICKLE_SUFFIXES, ".safetensors")
-    return sorted(file for file in folder.iterdir() if file.suffix in suffixes and file.is_file())
+    return sorted(
+        file for file in folder.iterdir() if file.suffix.lower() in suffixes and file.is_file()
+    )
 
 
 def _is_tokenizer_name(file: Path) -> bool:
