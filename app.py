@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+import infinity
 from infinity.checkpoints.adapter import read_adapter
 from infinity.checkpoints.load import adapted_name
 from infinity.console import bypass_proxies, tolerate_any_text
@@ -35,6 +36,7 @@ MOST_OF_MEMORY = 0.8
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--version", action="version", version=f"infinity {infinity.__version__}")
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,

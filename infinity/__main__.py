@@ -1,8 +1,13 @@
-"""``python -m infinity``."""
+"""``python -m infinity``, and the command ``infinity`` where the package is installed."""
 
 import sys
 
 from infinity.cli import main
 
-if __name__ == "__main__":
+
+def run() -> None:
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

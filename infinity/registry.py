@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import RequestError
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
+from infinity.shipped import shipped
 from infinity.spec import HubFiles, ModelSpec, read_spec
 
 DEFAULT_MODEL = "default"
-DEFAULT_MODEL_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "default_model"
+DEFAULT_MODEL_FOLDER = shipped("assets/default_model")
 """The shipped model: a folder of the own format, its spec in its config.json."""
 
 HUB_REPOSITORY = "FoundationVision/Infinity"

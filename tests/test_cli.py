@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import infinity
 from infinity import GenerationRequest
 from infinity.cli import main
 from infinity.grid.plan import read_plan
@@ -407,3 +408,12 @@ def test_terminal_that_cannot_show_a_name_is_no_error(tmp_path, encoding):
     )  # fmt: skip
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
     assert (tmp_path / "りんご.png").is_file()
+
+
+@pytest.mark.parametrize("program", [["-m", "infinity"], ["app.py"]])
+def test_version_is_told_by_every_entry_point(program):
+    done = subprocess.run(
+        [sys.executable, *program, "--version"], cwd=ROOT, capture_output=True, text=True, check=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.stdout == f"infinity {infinity.__version__}\n"

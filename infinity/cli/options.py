@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import infinity
 from infinity.cli import commands
 from infinity.errors import RequestError
 from infinity.presets import PRESET_NAMES
@@ -25,6 +26,7 @@ class _Parser(argparse.ArgumentParser):
 
 def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m infinity", description="Pictures from text, bit by bit.")
+    parser.add_argument("--version", action="version", version=f"infinity {infinity.__version__}")
     group = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
 
     command = _command(group, "generate", commands.generate, "draw a prompt")

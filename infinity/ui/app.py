@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
+from infinity.shipped import shipped
 from infinity.ui.api import build_api
 from infinity.ui.gate import Gate
 from infinity.ui.generate_tab import build_generate_tab
@@ -28,7 +29,7 @@ from infinity.ui.theme import STYLE_SHEET, theme
 
 TITLE = "Infinity"
 HOUR, DAY = 3600, 86400
-API_PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+API_PAGE = shipped("docs/api.md")
 MORE_STYLE_SHEET = Path(__file__).with_name("more_tabs.css")
 
 HEADER = """

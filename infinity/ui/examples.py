@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from infinity.registry import DEFAULT_MODEL_FOLDER
+from infinity.shipped import shipped
 
-EXAMPLES_FOLDER = DEFAULT_MODEL_FOLDER.parent / "examples"
+EXAMPLES_FOLDER = shipped("assets/examples")
 """Written by ``python -m training.examples``."""
 INDEX = "examples.json"
 

@@ -10,10 +10,11 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 
-from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER
+from infinity.registry import DEFAULT_MODEL
+from infinity.shipped import shipped
 from infinity.spec import ModelSpec
 
-THUMBNAILS = DEFAULT_MODEL_FOLDER.parent / "world"
+THUMBNAILS = shipped("assets/world")
 """Written by ``python -m training.world_page``."""
 SHOWN = 36
 """Side of a tile in CSS pixels."""
