@@ -235,6 +235,11 @@ def read_own_part(folder: Path, part: str) -> Weights:
 def _text_encoder_folder(spec: ModelSpec, beside: Path | None, progress: Progress | None) -> Path:
     """Where a model's text encoder is: beside its weights, else on the hub."""
     if beside is not None and (beside / CONFIG_FILE).is_file():
+        for pattern in ("model*.safetensors", "tokenizer.json"):
+            if not any(beside.glob(pattern)):
+                raise CheckpointError(
+                    f"The text encoder's folder {beside} has no {pattern}; fetch the folder again."
+                )
         return beside
     source = spec.text_encoder.source
     if "/" in source:

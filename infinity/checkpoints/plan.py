@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from infinity.checkpoints.download import (
     NEWEST,
@@ -21,6 +21,7 @@ from infinity.checkpoints.download import (
     plain_errors,
 )
 from infinity.checkpoints.transfer import free_bytes, require_space
+from infinity.errors import CheckpointError
 from infinity.registry import DEFAULT_MODEL_FOLDER, TEXT_ENCODER_PARAMETERS
 from infinity.spec import CONFIG_FILE, ModelSpec
 
@@ -43,14 +44,22 @@ def text_parameters(spec: ModelSpec, folder: Path | None = None) -> int:
 
     Args:
         folder: as in :func:`plan_download`.
+
+    Raises:
+        CheckpointError: a file is damaged.
     """
     beside = (folder or DEFAULT_MODEL_FOLDER) / spec.text_encoder.source
     if "/" in spec.text_encoder.source and not (beside / CONFIG_FILE).is_file():
         return TEXT_ENCODER_PARAMETERS.get(spec.text_encoder.source, 0)
     count = 0
     for path in sorted(beside.glob("model*.safetensors")):
-        with safe_open(path, "pt") as file:
-            count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+        try:
+            with safe_open(path, "pt") as file:
+                count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"The text encoder's file {path} is damaged ({error}); fetch it again."
+            ) from error
     return count
 
 

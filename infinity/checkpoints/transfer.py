@@ -89,7 +89,7 @@ def download(storage: Path, file: RepoFile, url: str, report: FileProgress) -> N
                 displayed_filename=file.path,
                 tqdm_class=None if report.progress is None else SilentBar,
             )
-        if _hash(partial, file) != checksum:
+        if _hash(partial, file, report) != checksum:
             partial.unlink()
             raise CheckpointError(
                 f"{file.path} was damaged on the way (its checksum differs from the hub's) and has "
@@ -103,7 +103,7 @@ def checksum_of(file: RepoFile) -> str:
     return file.lfs.sha256 if file.lfs is not None else file.blob_id
 
 
-def _hash(path: Path, file: RepoFile) -> str:
+def _hash(path: Path, file: RepoFile, report: FileProgress) -> str:
     if file.lfs is not None:
         digest = hashlib.sha256()
     else:
@@ -112,6 +112,7 @@ def _hash(path: Path, file: RepoFile) -> str:
     with path.open("rb") as stream:
         while block := stream.read(HASH_BLOCK):
             digest.update(block)
+            report(file.size)  # which may raise to stop
     return digest.hexdigest()
 
 

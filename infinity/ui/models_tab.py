@@ -21,7 +21,7 @@ from infinity.ui.loading import Loading, load
 from infinity.ui.present import View, status_html
 from infinity.ui.problems import UNEXPECTED, problem_html
 from infinity.ui.runs import Runs
-from infinity.ui.wiring import LOAD_ONE, PRIVATE
+from infinity.ui.wiring import PRIVATE
 
 GB = 1e9
 
@@ -116,7 +116,7 @@ def _wire(
         make_load(manager, runs, models, len(chosen)),
         [parts.choice, parts.saving, controls.aspect_ratio, controls.style],
         [parts.status, parts.load, *chosen],
-        **LOAD_ONE,
+        concurrency_limit=None,
         **PRIVATE,
     ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
     parts.stop.click(make_stop_load(runs), None, parts.status, queue=False, **PRIVATE)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-LOAD_ONE: dict[str, Any] = {"concurrency_id": "load", "concurrency_limit": 1}
-"""For every handler that loads a model."""
 HELP_TWO: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
 """For every handler that asks the prompt's helper."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

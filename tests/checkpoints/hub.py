@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -25,6 +26,7 @@ class StandIn:
         corrupt: paths whose content arrives with one byte changed.
         ignore_range: answer range requests with the whole file.
         status: answer everything with this status instead.
+        held: paths whose body stops in the middle until ``released`` is set.
         gets: (path, first byte) of every file download begun.
     """
 
@@ -34,6 +36,8 @@ class StandIn:
     corrupt: set[str] = field(default_factory=set)
     ignore_range: bool = False
     status: int = 0
+    held: set[str] = field(default_factory=set)
+    released: threading.Event = field(default_factory=threading.Event)
     gets: list[tuple[str, int]] = field(default_factory=list)
     requests: int = 0
     url: str = ""
@@ -142,7 +146,13 @@ def serve(hub: StandIn) -> ThreadingHTTPServer:
                 self.close_connection = True
                 self.connection.close()
                 return None
-            self.wfile.write(sent)
+            if path in hub.held:
+                self.wfile.write(sent[: len(sent) // 2])
+                self.wfile.flush()
+                hub.released.wait(60)
+                sent = sent[len(sent) // 2 :]
+            with suppress(ConnectionError):  # whoever asked may have left
+                self.wfile.write(sent)
             return None
 
         def _json(self, data: object) -> None:

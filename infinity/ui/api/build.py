@@ -15,7 +15,7 @@ from infinity.ui.api.models import make_load_named, make_models, make_plan, make
 from infinity.ui.api.rewrite import make_rewrite
 from infinity.ui.drawn import Drawn
 from infinity.ui.runs import Runs
-from infinity.ui.wiring import DRAWING, HELP_TWO, LOAD_ONE
+from infinity.ui.wiring import DRAWING, HELP_TWO
 
 FILES_AT_ONCE = 4
 BESIDE: dict[str, Any] = {"concurrency_limit": None}
@@ -55,6 +55,6 @@ def build_api(
     api(make_rewrite(runs.allowance), api_name="rewrite", **HELP_TWO)
     if not hosting.public:
         api(make_plan(manager, models), api_name="plan", **BESIDE)
-        api(make_load_named(manager, runs, models), api_name="load", **LOAD_ONE)
+        api(make_load_named(manager, runs, models), api_name="load", **BESIDE)
         api(make_unload_named(manager, models), api_name="unload", **BESIDE)
     return drawn
