@@ -1,0 +1,151 @@
+"""A stop, and a browser that leaves, end a load as they end a drawing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from infinity.manager import ModelManager
+from infinity.request import GenerationRequest
+from infinity.ui.api.draw import make_generate, make_grid, make_stop_mine
+from infinity.ui.api.models import make_load_named
+from infinity.ui.drawn import Drawn
+from infinity.ui.grid_run import grid_session, make_plan
+from infinity.ui.grid_run import views as grid_views
+from infinity.ui.handlers import make_paint, make_stop
+from infinity.ui.models_tab import make_load, make_stop_load
+from infinity.ui.runs import Run, Runs
+from tests.tiny import SPEC, tiny_pipeline
+from tests.ui.test_controls import VALUES
+
+WHO: Any = SimpleNamespace(session_hash="one")
+STATUS = 1
+
+
+class Page:
+    """A model whose load goes on until it is stopped, at every way in."""
+
+    def __init__(self, folder: Any) -> None:
+        (folder / "config.json").write_text(json.dumps(SPEC.to_dict()))
+        self.begun, self.ended, self.goes_on = (threading.Event() for _ in range(3))
+        self.manager = ModelManager(device="cpu", models={"tiny": folder}, loader=self._load)
+        self.runs = Runs()
+        self.specs = {"tiny": SPEC}
+        options = (self.manager, self.runs, self.specs, "tiny", str, Drawn(keeps=True))
+        self.generate, self.grid = make_generate(*options), make_grid(*options)
+        self.load = make_load_named(self.manager, self.runs, self.specs)
+        self.stop = make_stop_mine(self.runs)
+
+    def _load(self, name: str, device: Any, dtype: Any, progress: Any, **_: Any) -> Any:
+        self.begun.set()
+        try:
+            while not self.goes_on.wait(0.01):
+                progress("Reading", 0.5)
+        finally:
+            self.ended.set()
+        return tiny_pipeline()
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch) -> Page:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    return Page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda page: page.generate(WHO, "x", model="tiny"),
+        lambda page: page.grid(WHO, "x", "seed", "1-3", model="tiny"),
+        lambda page: page.load(WHO, "tiny"),
+    ],
+    ids=["generate", "grid", "load"],
+)
+def test_stop_of_the_api_ends_a_load(page, call):
+    told: list[str] = []
+
+    def run() -> None:
+        with pytest.raises(gr.Error) as caught:
+            call(page)
+        told.append(str(caught.value))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert page.begun.wait(60)
+    assert not page.stop(SimpleNamespace(session_hash="another"))
+    assert not page.ended.is_set()
+    assert page.stop(WHO)
+    thread.join(60)
+    assert page.ended.wait(60)
+    assert "stopped before its pictures were finished" in told[0]
+    assert page.manager.loaded() == ()
+    assert len(page.runs) == 0
+    page.goes_on.set()
+    assert page.generate(WHO, "x", model="tiny")
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_stop_of_the_page_ends_a_load_and_so_does_leaving(page, leaves):
+    page.runs.begin("one", Run("tiny", GenerationRequest(prompt="x")))
+    painting: Any = make_paint(page.manager, page.runs, str)(WHO)
+    assert "Reading · 50%" in next(painting)[STATUS]
+    if leaves:
+        painting.close()
+    else:
+        make_stop(page.runs)(WHO)
+        assert "Stopped." in [update[STATUS] for update in painting][-1]
+    assert page.ended.wait(60)
+    assert page.manager.loaded() == ()
+    assert len(page.runs) == 0
+
+
+def test_stop_of_a_grid_ends_a_load(page):
+    plan = make_plan(("seed", "1-2"), None, VALUES | {"model": "tiny"}, page.specs)
+    run = Run("tiny", plan.request)
+    with page.runs.running(grid_session("one"), run):
+        views = grid_views(page.manager, run, plan, page.runs.turns, str)
+        assert "Reading" in next(views).message
+        page.runs.stop(grid_session("one"))
+        assert [view.phase for view in views][-1] == "stopped"
+    assert page.ended.wait(60)
+    assert page.manager.loaded() == ()
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_stop_of_the_models_tab_ends_a_load(page, leaves):
+    loading: Any = make_load(page.manager, page.runs, page.specs, 3)(WHO, "tiny", "none", "1:1", "")
+    next(loading)
+    assert "Reading" in next(loading)[0]
+    if leaves:
+        loading.close()
+    else:
+        make_stop_load(page.runs)(WHO)
+        *_, last = loading
+        assert "Stopped" in last[0]
+        assert last[1]["interactive"]
+    assert page.ended.wait(60)
+    assert page.manager.loaded() == ()
+    assert "Nothing is being loaded" in make_stop_load(page.runs)(WHO)
+
+
+def test_load_that_another_caller_waits_for_goes_on_after_one_stops(page):
+    pictures: list[Any] = []
+    other: Any = SimpleNamespace(session_hash="two")
+    threads = [
+        threading.Thread(target=lambda: pictures.append(page.generate(other, "x", model="tiny")))
+    ]
+    threads[0].start()
+    assert page.begun.wait(60)
+    page.runs.begin("one", Run("tiny", GenerationRequest(prompt="x")))
+    painting = make_paint(page.manager, page.runs, str)(WHO)
+    next(painting)
+    make_stop(page.runs)(WHO)
+    list(painting)
+    page.goes_on.set()
+    threads[0].join(60)
+    assert len(pictures) == 1
