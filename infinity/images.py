@@ -5,28 +5,31 @@ Legend: B pictures, H W pixels.
 
 from __future__ import annotations
 
-import io
 import logging
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
+from infinity.colors import eight_bits, srgb
 from infinity.errors import RequestError
 
 logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 100_000_000
 MAX_PIXELS_FOR_NOTES = 2**22
+MOST_CUT = 16
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 """What is read: formats whose readers run no other program."""
+_SEVERAL = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")
 
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError,
@@ -36,7 +39,7 @@ _BROKEN = (
 
 
 def open_image(path: str | Path | BinaryIO, name: str | None = None) -> Image.Image:
-    """Read a picture file.
+    """Read a picture file, of an animation or a file of several pages the first picture.
 
     Args:
         path: of the file, or the file itself, open for reading.
@@ -46,8 +49,16 @@ def open_image(path: str | Path | BinaryIO, name: str | None = None) -> Image.Im
         RequestError: no such file, not a picture, or too large a one.
     """
     with _opened(path, name) as image:
+        if image.format in _SEVERAL and getattr(image, "is_animated", False):
+            _say_first(image.format)
         image.load()
         return image
+
+
+@cache
+def _say_first(format: str) -> None:
+    """Once a format: a set may have a million of them."""
+    logger.warning("of %s files that hold several pictures, the first is used", format)
 
 
 def image_notes(path: str | Path | BinaryIO, name: str | None = None) -> Image.Image:
@@ -81,14 +92,19 @@ def _opened(path: str | Path | BinaryIO, name: str | None) -> Iterator[Image.Ima
     name = str(path) if name is None else name
     if isinstance(path, str | Path) and (special := _special(Path(path))):
         raise RequestError(f"{name} is a {special}, not a file; name a picture.")
+    with _plain_errors(name), Image.open(path, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise RequestError(
+                f"{name} has {image.width}x{image.height} pixels; scale it down to at most "
+                f"{MAX_PIXELS // 1_000_000} megapixels."
+            )
+        yield image
+
+
+@contextmanager
+def _plain_errors(name: str) -> Iterator[None]:
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise RequestError(
-                    f"{name} has {image.width}x{image.height} pixels; scale it down to at most "
-                    f"{MAX_PIXELS // 1_000_000} megapixels."
-                )
-            yield image
+        yield
     except FileNotFoundError as error:
         raise RequestError(f"There is no picture at {name}; check the path.") from error
     except IsADirectoryError as error:
@@ -110,81 +126,29 @@ def rgb(image: Image.Image) -> Image.Image:
     white. 16 bits are scaled to 8, floating-point values from [0, 1].
 
     Raises:
-        RequestError: values whose range cannot be known, or a mode that has no colors.
+        RequestError: values whose range cannot be known, or notes or a mode that cannot be read.
     """
-    image = _eight_bits(ImageOps.exif_transpose(image))
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    if "icc_profile" in image.info:
-        image = _srgb(image, image.info["icc_profile"])
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    if image.mode == "LAB":
-        return _converted(image, ImageCms.createProfile("LAB"), "RGB")
-    return image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Deep greyscale -> L; anything else as it is."""
-    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
-        return image
-    values = np.asarray(image)
-    low, high = values.min(), values.max()
-    most = 1 if image.mode == "F" else 65535
-    if not (low >= 0 and high <= most):  # false for not-a-number too
-        raise RequestError(
-            f"The picture's values go from {low:g} to {high:g}; save it with 8 or 16 bits a channel, or "
-            "as floating-point values from 0 to 1."
-        )
-    grey = Image.fromarray(np.round(values.astype(np.float64) * (255 / most)).astype(np.uint8))
-    if "icc_profile" in image.info:
-        grey.info["icc_profile"] = image.info["icc_profile"]
-    return grey
-
-
-def _srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Colors of a profile -> sRGB. A profile that is damaged or of another kind of picture is left out,
-    and said in the log."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return image
-        has_alpha = image.has_transparency_data
-        if image.mode == "LA":
-            grey, alpha = image.split()
-            image = _converted(grey, source, "RGB")
-            image.putalpha(alpha)
-            return image
-        if has_alpha and image.mode != "RGBA":
-            image = image.convert("RGBA")
-        return _converted(image, source, "RGBA" if image.mode == "RGBA" else "RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-        logger.warning("a picture's color profile is left out: %s", error)
-        return image
-
-
-def _converted(image: Image.Image, source: Any, mode: str) -> Image.Image:
-    result = ImageCms.profileToProfile(
-        image, source, ImageCms.createProfile("sRGB"), outputMode=mode
-    )
-    assert result is not None, "only a conversion in place returns nothing"
-    result.info.pop("icc_profile", None)
-    return result
+    with _plain_errors("The picture"):
+        tags = getattr(image, "tag_v2", {})
+        image = srgb(eight_bits(ImageOps.exif_transpose(image), tags))
+        if image.mode == "RGBA":
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
 
 
 def covering(image: Image.Image, height: int, width: int) -> Image.Image:
     """The centre of a picture, scaled (Lanczos) until it just covers height x width.
 
     Upstream's preprocessing: the longer side after scaling is cut down to a whole number. Of a picture
-    so long that it would have more than ``MAX_PIXELS`` then, only the centre is scaled.
+    so long that ``MOST_CUT`` times that many pixels would come of it, only the centre is scaled, which
+    rounds differently.
     """
     if image.width / image.height <= width / height:
         size = width, max(height, int(width / (image.width / image.height)))
     else:
         size = max(width, int(image.width / image.height * height)), height
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    if size[0] * size[1] > MAX_PIXELS:
+    if size[0] * size[1] > MOST_CUT * width * height:
         across, down = image.width / size[0], image.height / size[1]
         box = (left * across, top * down, (left + width) * across, (top + height) * down)
         return image.resize((width, height), Image.Resampling.LANCZOS, box)

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "infinity"
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "console", "shipped"),
-    ("schedule", "devices", "wildcards", "shared_work"),
+    ("schedule", "devices", "wildcards", "colors", "shared_work"),
     ("config", "request", "images", "vocabulary", "saving"),
     ("events", "metadata"),
     ("spec",),

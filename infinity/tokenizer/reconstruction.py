@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from infinity.images import images_from_tensor, preprocess
+from infinity.images import images_from_tensor, preprocess, rgb
 from infinity.schedule import HEIGHT_OVER_WIDTH, ScaleSchedule
 from infinity.spec import ModelSpec
 from infinity.tokenizer.tokenizer import Tokenizer
@@ -54,6 +54,7 @@ def reconstruct(
     Raises:
         RequestError: an aspect ratio the model does not have.
     """
+    image = rgb(image)
     name = aspect_ratio or nearest_schedule(spec, image.height, image.width)
     schedule = spec.schedule(name)
     pixels_3HW = preprocess(image, *schedule.image_size(spec.tokenizer.token_pixels))
