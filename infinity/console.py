@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import io
 import logging
 import os
 import sys
+from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +24,29 @@ def tolerate_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def bypass_proxies() -> None:
+def expand_home(text: str) -> str:
+    """A name or path as it was given, with ~ for the home folder where no shell has put it in.
+
+    Raises:
+        argparse.ArgumentTypeError: nobody is called that.
+    """
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} names nobody's home folder") from error
+
+
+def bypass_proxies(host: str | None = None) -> None:
     """This machine's own addresses are asked directly, whatever proxies the environment names; one
-    that cannot be used is named and left out."""
+    that cannot be used is named and left out. Call it before Gradio is imported.
+
+    Args:
+        host: another address of this machine, where the page is served.
+    """
+    own = dict.fromkeys((*LOOPBACK, *((host.strip("[]"),) if host else ())))
     for name in ("no_proxy", "NO_PROXY"):
         known = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
-        os.environ[name] = ",".join([*known, *(host for host in LOOPBACK if host not in known)])
+        os.environ[name] = ",".join([*known, *(host for host in own if host not in known)])
     if importlib.util.find_spec("socksio") is not None:
         return
     for name in (*PROXIES, *map(str.upper, PROXIES)):

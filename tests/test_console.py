@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import app
 from infinity.console import bypass_proxies
+from infinity.ui.serve import bracketed
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = ("all_proxy", "http_proxy", "https_proxy", "no_proxy")
@@ -42,7 +42,7 @@ def test_proxy_that_cannot_be_used_is_named_and_others_stay(environment, caplog)
 
 
 def test_address_of_version_six_stands_in_brackets():
-    assert [app.bracketed(host) for host in ("::1", "[::1]", "127.0.0.1", None)] == [
+    assert [bracketed(host) for host in ("::1", "[::1]", "127.0.0.1", None)] == [
         "[::1]", "[::1]", "127.0.0.1", None,
     ]  # fmt: skip
 

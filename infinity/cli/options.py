@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import infinity
 from infinity.cli import commands
+from infinity.console import expand_home
 from infinity.errors import RequestError
 from infinity.presets import PRESET_NAMES
 from infinity.registry import DEFAULT_MODEL
@@ -68,7 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = _command(group, "convert", commands.convert, "upstream's checkpoint to our format")
     command.add_argument(
-        "upstream", type=_name, help="a released model's name, or upstream's file or folder"
+        "upstream", type=expand_home, help="a released model's name, or upstream's file or folder"
     )
     command.add_argument("-o", "--output", type=_path, required=True, help="new folder")
     command.add_argument("--tokenizer", type=_path, help="upstream's tokenizer, if elsewhere")
@@ -129,10 +130,13 @@ def _add_model(
 ) -> None:
     group = command.add_argument_group("model")
     group.add_argument(
-        "--model", type=_name, default=default, help=f"name or folder (default: {shown or default})"
+        "--model",
+        type=expand_home,
+        default=default,
+        help=f"name or folder (default: {shown or default})",
     )
     group.add_argument(
-        "--adapter", type=_name, metavar="FOLDER", help="a fine-tuned adapter for the model"
+        "--adapter", type=expand_home, metavar="FOLDER", help="a fine-tuned adapter for the model"
     )
     group.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     group.add_argument("--dtype", help="float32 or bfloat16 (default: bfloat16 on cuda)")
@@ -140,16 +144,7 @@ def _add_model(
 
 
 def _path(text: str) -> Path:
-    """A path, with ~ for the home folder where no shell has put it in."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} names nobody's home folder") from error
-
-
-def _name(text: str) -> str:
-    """A model's name or folder."""
-    return str(_path(text)) if text.startswith("~") else text
+    return Path(expand_home(text))
 
 
 def _per_scale(text: str) -> float | tuple[float, ...]:

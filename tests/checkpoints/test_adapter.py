@@ -186,6 +186,7 @@ def test_load_model_refuses_a_wrong_adapter_before_reading_the_model(tmp_path):
 
 def test_page_starts_with_the_adapted_model(folder, tmp_path, monkeypatch, capsys):
     import app
+    from infinity.ui import serve
 
     model = tiny_folder(tmp_path / "model")
     started = []
@@ -200,7 +201,7 @@ def test_page_starts_with_the_adapted_model(folder, tmp_path, monkeypatch, capsy
         started.append(manager.get(name))
         return Page()
 
-    monkeypatch.setattr(app, "build_app", build)
+    monkeypatch.setattr(serve, "build_app", build)
     words = ["--model", str(model), "--device", "cpu", "--adapter"]
     assert app.main([*words, str(folder)]) == 0
     assert started[0].spec.name == "tiny_toon"

@@ -20,6 +20,7 @@ from infinity.metadata import read_record
 from infinity.pipeline import InfinityPipeline
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.runs import Runs
+from infinity.ui.serve import bracketed
 from tests.ui.fakes import Gate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,18 +51,18 @@ def wait_for_server(url: str, process: subprocess.Popen[bytes], log: Path) -> No
 
 
 @contextmanager
-def served(model: Path, log: Path, **variables: str) -> Iterator[str]:
+def served(model: Path, log: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[str]:
     """The address of ``python app.py --model MODEL``, started and stopped as a user does."""
     port = free_port()
     fixed = {"GRADIO_SERVER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **fixed, **variables}
-    command = [sys.executable, "app.py", "--model", str(model), "--device", "cpu"]
+    command = [sys.executable, "app.py", "--model", str(model), "--device", "cpu", "--host", host]
     with log.open("w") as stream:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
         )
     try:
-        url = f"http://127.0.0.1:{port}/"
+        url = f"http://{bracketed(host)}:{port}/"
         wait_for_server(url, process, log)
         yield url
     finally:

@@ -8,7 +8,7 @@ import pytest
 
 import app as entry
 from infinity.errors import CheckpointError, RequestError
-from infinity.ui import theme
+from infinity.ui import serve, theme
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.files import address, file_name
 from infinity.ui.offer import offered_models
@@ -73,7 +73,7 @@ def test_start_on_a_device_that_is_not_there_ends_with_one_line(capsys):
 
 
 def test_start_on_a_taken_port_ends_with_one_line(monkeypatch, capsys):
-    monkeypatch.setattr(entry, "build_app", lambda *_: build_app(FakeManager()))
+    monkeypatch.setattr(serve, "build_app", lambda *_: build_app(FakeManager()))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -14,7 +14,6 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from app import SPACE_SETTINGS
 from infinity.errors import RequestError
 from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
@@ -23,6 +22,7 @@ from infinity.ui.app import build_app, launch_options
 from infinity.ui.controls import RequestControls
 from infinity.ui.offer import offered_models
 from infinity.ui.runs import Runs
+from infinity.ui.serve import SPACE_SETTINGS
 from tests.tiny import SPEC, tiny_pipeline
 from tests.ui.test_controls import VALUES
 

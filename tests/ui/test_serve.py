@@ -1,0 +1,62 @@
+"""The page as a program of its own, on a machine as people have them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.steps import served
+from tests.tiny import tiny_folder
+
+# Python runs a file of this name first: every way out of the machine is noted and shut.
+NO_NETWORK = """
+import sys
+def hook(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    elif event == "socket.getaddrinfo":
+        host = arguments[0]
+    else:
+        return
+    host = host.decode() if isinstance(host, bytes) else host
+    if host not in ("localhost", "127.0.0.1", "::1", "", None):
+        sys.stderr.write(f"LEFT THE MACHINE: {host}\\n")
+        raise OSError(f"no network: {host}")
+sys.addaudithook(hook)
+"""
+PROXIES = {
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+}
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not _has_ipv6(), reason="needs IPv6")
+def test_page_starts_behind_proxies_on_ipv6_without_any_network(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
+    model, log = tiny_folder(tmp_path / "model"), tmp_path / "log.txt"
+    with served(model, log, host="::1", PYTHONPATH=str(tmp_path), **PROXIES) as url:
+        assert url.startswith("http://[::1]:")
+        body = json.dumps({"prompt": "a red apple"}).encode()
+        headers = {"Content-Type": "application/json"}
+        call = urllib.request.Request(f"{url}gradio_api/call/v2/generate", body, headers)
+        event = json.load(urllib.request.urlopen(call))["event_id"]
+        answer = urllib.request.urlopen(f"{url}gradio_api/call/v2/generate/{event}").read()
+        assert b"event: complete" in answer, answer
+    said = log.read_text(encoding="utf-8")
+    assert f"Running on local URL:  {url.rstrip('/')}" in said
+    assert "$ALL_PROXY is not used" in said
+    assert "LEFT THE MACHINE" not in said
