@@ -11,6 +11,7 @@ import pytest
 
 from infinity.console import bypass_proxies
 from infinity.ui.serve import bracketed
+from tests.ui.test_serve import NO_NETWORK
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = ("all_proxy", "http_proxy", "https_proxy", "no_proxy")
@@ -59,3 +60,17 @@ def test_client_of_the_page_reaches_it_past_proxies(environment, proxy):
         "assert httpx.get(f'http://127.0.0.1:{server.server_port}/').status_code == 200\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+
+
+def test_download_behind_socks_is_one_sentence(environment, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
+    done = subprocess.run(
+        [sys.executable, "-m", "infinity", "generate", "x", "--model", "infinity-125m"],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "ALL_PROXY": "socks5://127.0.0.1:9", "HF_HOME": str(tmp_path),
+             "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "$ALL_PROXY is not used: SOCKS needs the package socksio" in done.stderr
+    assert "cannot be downloaded" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

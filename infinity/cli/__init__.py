@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from infinity.cli.options import BAD_USAGE, make_parser
-from infinity.console import tolerate_any_text
+from infinity.console import bypass_proxies, tolerate_any_text
 from infinity.errors import InfinityError, RequestError
 
 DONE, FAILED = 0, 1
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(levelname)s: %(message)s",
         stream=sys.stderr,
     )
+    bypass_proxies()
     try:
         options.run(options)
     except RequestError as error:
