@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "source", nargs="*", help="folders, files, patterns, URLs or names; none: those of --config"
     )
     add("--format", default="auto", help="how to read them, where that is not evident")
-    add("--split", default="train", help="of a Hugging Face dataset")
+    add("--split", default="train", help="of a Hugging Face dataset or a folder; all: everything")
     add("--image-field", help="column or key of the picture")
     add("--caption-field", help="column or key of the caption")
     add("--short-caption-field", help="column or key of the short caption")

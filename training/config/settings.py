@@ -83,7 +83,8 @@ class DataSettings(Settings):
 
     Attributes:
         sources: folders, files, patterns, URLs or names, read as ``format`` says.
-        split: of a Hugging Face dataset.
+        split: of a Hugging Face dataset, or of a folder whose names tell splits apart; "all": all.
+        folder_repeats: pictures of folders all named like 10_cats come up 10 times a pass (kohya's).
         image_field, caption_field, short_caption_field: columns or keys; None: the usual names.
         resolution: "256", "512", "768" or "1024": the released models' schedules of that size.
         aspect_ratios: of those schedules, "width:height"; empty: all fifteen.
@@ -103,6 +104,7 @@ class DataSettings(Settings):
         "huggingface", "world", "prepared",
     ] = "auto"  # fmt: skip
     split: str = "train"
+    folder_repeats: bool = True
     image_field: str | None = None
     caption_field: str | None = None
     short_caption_field: str | None = None

@@ -53,6 +53,7 @@ def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
     source, endless = _opened(config, config.data)
     if config.data.held_out and not endless:
         source = replace(source, buckets=split(source.buckets, config.data.held_out)[0])
+    source = source.repeated()
     shuffle = config.data.shuffle and not endless
     plan = BatchPlan(source.sizes, config.optimisation.batch_size, config.seed, shuffle=shuffle)
     return source, plan

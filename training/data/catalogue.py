@@ -26,23 +26,25 @@ from training.data.captions import Captions
 from training.data.records import Entry, Skip
 from training.data.remote import cache_folder
 from training.data.report import SkipReport
+from training.data.text import printable
 
 logger = logging.getLogger(__name__)
 
 KEPT_FROM = 10_000
 """Records from which on a list is written to disk; shorter ones are read again in seconds."""
 
-_VERSION = 1
+_VERSION = 2
 _CHUNK, _PART, _THREADS = 4096, 64, 8
 _SCHEMA = pa.schema(
     [
         ("key", pa.large_string()),
-        ("place", pa.large_string()),
+        ("place", pa.large_binary()),
         ("offset", pa.int64()),
         ("length", pa.int64()),
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("ratio", pa.float64()),
+        ("repeats", pa.int32()),
         ("long", pa.large_list(pa.large_string())),
         ("short", pa.large_list(pa.large_string())),
         ("by_sentences", pa.bool_()),
@@ -58,6 +60,8 @@ class Catalogue:
         self.report = report
         self.ratios: np.ndarray = table["ratio"].to_numpy()
         """(records,) float64: height over width."""
+        self.repeats: np.ndarray = table["repeats"].to_numpy()
+        """(records,) int32: times each comes up in a pass."""
 
     def __len__(self) -> int:
         return self._table.num_rows
@@ -77,7 +81,7 @@ class Catalogue:
             short=tuple(row.pop("short")),
             by_sentences=row.pop("by_sentences"),
         )
-        return Entry(captions=captions, **row)
+        return Entry(captions=captions, place=os.fsdecode(row.pop("place")), **row)
 
 
 def open_catalogue(
@@ -98,7 +102,7 @@ def open_catalogue(
         pictures_apart: but not when its pictures do, so that a list is only kept where none is
             missing or broken.
     """
-    tag = hashlib.sha256(f"{_VERSION}\n{fingerprint}".encode()).hexdigest()
+    tag = hashlib.sha256(f"{_VERSION}\n{printable(fingerprint)}".encode()).hexdigest()
     path = cache_folder() / "catalogues" / f"{tag}.arrow"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +126,7 @@ def _build(
     tables = [_SCHEMA.empty_table()]
     with (
         ThreadPoolExecutor(_THREADS) as pool,
-        tqdm(desc=f"listing {name}", unit=" records", delay=2) as bar,
+        tqdm(desc=f"listing {printable(name)}", unit=" records", delay=2) as bar,
     ):
         for chunk in _chunks(entries):
             parts = (chunk[start : start + _PART] for start in range(0, len(chunk), _PART))
@@ -153,7 +157,7 @@ def _measured(item: Entry | Skip, measure: Callable[[Entry], Entry | Skip]) -> E
 def _row(entry: Entry) -> dict[str, Any]:
     row = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
     captions: Captions = row.pop("captions")
-    return {**row, **dataclasses.asdict(captions)}
+    return {**row, **dataclasses.asdict(captions), "place": os.fsencode(entry.place)}
 
 
 def _write(catalogue: Catalogue, path: Path) -> None:

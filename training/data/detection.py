@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from training.data.coco import is_coco
 from training.data.errors import DataError
-from training.data.folders import is_coco, picture_files
+from training.data.folders import METADATA
 from training.data.huggingface import is_saved_dataset, table_files
 from training.data.manifests import INFINITY_NAME, infinity_files, read_json
 from training.data.remote import is_url
 from training.data.shards import is_prepared
+from training.data.walk import files_below, is_picture
 from training.data.world import is_world
 
-MANIFESTS = ("metadata.jsonl", "metadata.csv")
-"""Names that a folder of pictures has its captions under (Hugging Face's image folders)."""
+KOHYA_LISTS = (
+    "meta_lat.json",
+    "meta_clean.json",
+    "meta_cap_dd.json",
+    "meta_cap.json",
+    "meta_dd.json",
+)
+"""Names of the lists of kohya's trainer, the one that was made last first."""
 
+_STATISTICS = "_stats.json"  # of img2dataset, beside its pictures
 _BY_SUFFIX = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -45,8 +54,9 @@ def detect(source: str) -> str:
     raise DataError(f"There is no data at {source}; check the path.")
 
 
-def manifest_of(source: str, format: str) -> list[Path]:
-    """The manifest files that a source of a manifest format stands for.
+def manifest_of(source: str, format: str, split: str) -> list[Path]:
+    """The manifest files that a source of a manifest format stands for, COCO's those of a split where
+    there are any of it.
 
     Raises:
         DataError: none are there.
@@ -58,6 +68,7 @@ def manifest_of(source: str, format: str) -> list[Path]:
         found = infinity_files(path)
     elif format == "coco":
         found = _coco_files(path)
+        found = [file for file in found if split in file.stem] or found
     else:
         found = [file for file in _manifests(path) if _of_file(file) == format]
     if not found:
@@ -88,8 +99,11 @@ def _of_folder(path: Path) -> str:
         return "world"
     if infinity_files(path):
         return "infinity"
-    if any(path.glob("*.tar")):
+    own = sorted(file for file in path.iterdir() if file.is_file())
+    if any(file.suffix.lower() == ".tar" for file in own):
         return "webdataset"
+    if any(file.name.lower() in METADATA for file in own):
+        return "folder"
     manifests = list(_manifests(path))
     if len(manifests) == 1:
         return _of_file(manifests[0])
@@ -98,20 +112,29 @@ def _of_folder(path: Path) -> str:
         raise DataError(f"{path} holds several lists of pictures ({names}); name the one to use.")
     if _coco_files(path):
         return "coco"
+    if any(file.name.lower() in METADATA for file in files_below(path)):
+        return "folder"
     if table_files(path):
         return "huggingface"
-    if next(picture_files(path), None) is not None:
+    if any(map(is_picture, files_below(path))):
         return "folder"
     raise DataError(f"{path} holds neither pictures nor lists of them; check the path.")
 
 
 def _manifests(path: Path) -> Iterator[Path]:
-    named = [path / name for name in MANIFESTS if (path / name).is_file()]
+    """Lists of pictures in a folder, not the records of single pictures beside them."""
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    names = {file.name.lower(): file for file in files}
+    named = [names[name] for name in (*METADATA, *KOHYA_LISTS) if name in names]
     if named:
-        yield from named[:1]
+        yield named[0]
         return
-    for file in sorted(path.iterdir()):
-        if file.is_file() and file.suffix.lower() in (".jsonl", ".csv", ".tsv", ".json"):
+    pictures = {file.stem for file in files if is_picture(file)}
+    for file in files:
+        suffix = file.suffix.lower()
+        record = suffix == ".json" and file.stem in pictures
+        listing = suffix in (".jsonl", ".csv", ".tsv", ".json") and not record
+        if listing and not file.name.lower().endswith(_STATISTICS):
             yield file
 
 

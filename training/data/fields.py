@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from training.config.settings import DataSettings
 from training.data.captions import NO_CAPTION, Captions
 from training.data.errors import DataError
+from training.data.text import decoded, printable, readable
 
 PICTURE_FIELDS = (
     "image_path", "image", "file_name", "filename", "file", "path", "img_path", "img", "filepath",
@@ -17,6 +19,12 @@ PICTURE_FIELDS = (
 )  # fmt: skip
 LONG_FIELDS = ("long_caption", "caption", "captions", "prompt", "description", "text", "txt")
 SHORT_FIELDS = ("short_caption", "text", "short_text")
+TEXT_SUFFIXES = (".txt", ".caption", ".text", ".cls")
+"""Of files that hold a picture's caption, the first that says something first."""
+SHORT_SUFFIX = ".short.txt"
+RECORD_SUFFIX = ".json"
+LONGEST_TEXT = 1_000_000
+"""Bytes that are read of a caption or a record."""
 
 _LONGEST_CAPTION = 100_000
 
@@ -30,15 +38,18 @@ class Fields:
     short: str | None
     needed: bool = True
 
-    def captions(self, record: Mapping[str, Any]) -> Captions | None:
+    def captions(self, record: Mapping[str, Any], where: str) -> Captions | None:
         """A record's captions, upstream's kind if it says who wrote them.
 
         None where all are empty, but they are needed.
+
+        Raises:
+            TextError: bytes that are no text, ``where`` says of which record.
         """
         kind = record.get("long_caption_type")
         by_sentences = isinstance(kind, str) and kind != "user_prompt"
-        long = texts_of(record.get(self.long))
-        short = texts_of(record.get(self.short)) if self.short is not None else ()
+        long = texts_of(record.get(self.long), where)
+        short = texts_of(record.get(self.short), where) if self.short is not None else ()
         if long or short:
             return Captions(long=long, short=short, by_sentences=by_sentences)
         return None if self.needed else NO_CAPTION
@@ -76,14 +87,62 @@ def _field(
     for name in usual:
         if name in known:
             return name
+    named = [name for name in known if what == "image" and name.endswith("_file_name")]
+    if len(named) == 1:  # as Hugging Face's picture folders may call it
+        return named[0]
     raise DataError(
         f"{source} has no field that looks like the {what}; name it with data.{what}_field: it has "
         f"{', '.join(map(repr, known[:20])) or 'none'}."
     )
 
 
-def texts_of(value: Any) -> tuple[str, ...]:
-    """One caption or a list of them -> those with something in them, without outer blanks."""
+def texts_of(value: Any, where: str) -> tuple[str, ...]:
+    """One caption or a list of them -> those with something in them, without outer blanks.
+
+    Raises:
+        TextError: bytes that are no text.
+    """
     values = value if isinstance(value, list | tuple) else (value,)
     texts = (text.strip()[:_LONGEST_CAPTION] for text in values if isinstance(text, str))
-    return tuple(text for text in texts if text)
+    return tuple(readable(text, where) for text in texts if text)
+
+
+def captions_beside(
+    files: Mapping[str, bytes], settings: DataSettings, name: str
+) -> Captions | None:
+    """A picture's captions from the files of its name: suffix -> content. The text files count, else
+    the fields of the JSON file; None where all are empty, but they are needed.
+
+    Raises:
+        TextError: a file that is needed is in no encoding that can be told.
+        DataError: the JSON file lacks a field that settings name.
+    """
+    long: tuple[str, ...] = ()
+    for suffix in TEXT_SUFFIXES:
+        long = long or _line(files, suffix, name)
+    short = _line(files, SHORT_SUFFIX, name)
+    wanted = settings.caption_field
+    if (not long or wanted is not None) and RECORD_SUFFIX in files:
+        record = _object(decoded(files[RECORD_SUFFIX], f"{name}{RECORD_SUFFIX}", LONGEST_TEXT))
+        if wanted is not None or set(record) & set(LONG_FIELDS):
+            names: Iterable[str] = ("jpg", *record)
+            settings = settings.model_copy(update={"image_field": None})
+            where = f"{printable(name)}{RECORD_SUFFIX}"
+            return find_fields(names, settings, where).captions(record, where)
+    if long or short:
+        return Captions(long=long, short=short)
+    return None if settings.captions else NO_CAPTION
+
+
+def _line(files: Mapping[str, bytes], suffix: str, name: str) -> tuple[str, ...]:
+    """A text file's lines, joined."""
+    text = decoded(files.get(suffix, b""), f"{name}{suffix}", LONGEST_TEXT)
+    return texts_of(" ".join(text.split()), f"{name}{suffix}")
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}

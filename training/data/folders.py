@@ -1,121 +1,166 @@
-"""Folders of pictures: captions in ``.txt`` files beside them or in folder names; COCO captions."""
+"""Folders of pictures: captions in files beside them, in Hugging Face's metadata files, or in the names
+of folders; the layouts of img2dataset and of kohya's trainer among them."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from training.config.settings import DataSettings
 from training.data.captions import NO_CAPTION, Captions
 from training.data.errors import DataError
-from training.data.fields import texts_of
-from training.data.manifests import read_json
-from training.data.paths import PictureFolders
-from training.data.records import Entry, Skip
-
-PICTURE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm"}
+from training.data.fields import (
+    LONGEST_TEXT,
+    RECORD_SUFFIX,
+    SHORT_SUFFIX,
+    TEXT_SUFFIXES,
+    captions_beside,
+    texts_of,
 )
-_LONGEST_TEXT = 100_000  # bytes of a caption file
+from training.data.manifests import manifest_entries
+from training.data.records import Entry, Skip
+from training.data.splits import of_split
+from training.data.text import TextError, printable
+from training.data.walk import files_below, is_picture
 
+logger = logging.getLogger(__name__)
 
-def picture_files(folder: Path) -> Iterator[Path]:
-    """Pictures below a folder in the order of their paths; hidden folders are left out."""
-    for parent, names, files in os.walk(folder):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith("."):
-                yield Path(parent) / name
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+"""Files that list the pictures below their folder (Hugging Face's picture folders)."""
+
+_REPEATED = re.compile(r"([1-9]\d*)_(.+)", re.DOTALL)
+"""kohya's folders: how often their pictures come up, and what they show."""
+_BESIDE = (*TEXT_SUFFIXES, SHORT_SUFFIX, RECORD_SUFFIX)
 
 
 def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Skip]:
-    """Pictures below ``folder``: with ``name.txt`` (and ``name.short.txt``) beside them.
+    """Pictures below ``folder`` of the split ``data.split``, in the order of their paths.
 
-    Where no picture has a ``.txt``, the name of its folder is the caption.
+    Where a metadata file lies, those that it lists, with its captions. Else the captions lie beside the
+    pictures: ``name.txt`` or ``name.caption``, ``name.short.txt``, the fields of ``name.json``; where
+    none has such a file, the name of its folder is the caption.
 
     Raises:
-        DataError: no pictures, or nothing to caption them with.
+        DataError: no pictures, nothing to caption them with, or no such split.
     """
-    files = list(picture_files(folder))
-    if not files:
+    files = list(files_below(folder))
+    pictures = [path for path in files if is_picture(path)]
+    if not pictures:
         raise DataError(f"{folder} holds no pictures; check the path.")
-    by_text = any(path.with_suffix(".txt").is_file() for path in files)
-    if settings.captions and not by_text and all(path.parent == folder for path in files):
+    for path in files:
+        if path.suffix.lower() == ".zip":
+            logger.warning("%s is not unpacked; what it holds is left out", printable(str(path)))
+    lists = [path for path in files if path.name.lower() in METADATA]
+    beside = {} if lists else _beside(files)
+    by_text = _captioned(
+        [beside[stem] for path in pictures if (stem := path.with_suffix("")) in beside]
+    )
+    chosen = of_split(pictures, folder, settings.split, by_name=not by_text)
+    if lists:
+        yield from _listed(lists, folder, settings, set(pictures) - set(chosen))
+        return
+    if settings.captions and not by_text and all(path.parent == folder for path in chosen):
         raise DataError(
             f"The pictures in {folder} have no captions; put a .txt file beside each, or sort them "
             "into folders named after what they show."
         )
-    for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
+    repeats = _repeats(folder, chosen) if settings.folder_repeats else {}
+    for path in sorted(chosen, key=lambda path: path.relative_to(folder).as_posix()):
         key = path.relative_to(folder).as_posix()
-        if by_text:
-            long = _text_file(path.with_suffix(".txt"))
-            short = _text_file(path.with_suffix(".short.txt"))
-            missing = "its .txt file is missing or empty"
-        else:
-            named = path.parent.name.replace("_", " ").replace("-", " ")
-            long, short = texts_of(named if path.parent != folder else ""), ()
-            missing = "it lies in no folder that names it"
-        if long or short:
-            yield Entry(key=key, place=str(path), captions=Captions(long=long, short=short))
+        try:
+            if by_text:
+                captions = _captions_of(beside.get(path.with_suffix(""), {}), settings, path.stem)
+            else:
+                captions = _folder_name(path.parent, folder, repeated=bool(repeats))
+        except TextError as error:
+            yield Skip(reason="unreadable text", key=key, detail=str(error))
+            continue
+        if captions is not None:
+            times = repeats.get(path.relative_to(folder).parts[0], 1)
+            yield Entry(key=key, place=str(path), captions=captions, repeats=times)
         elif not settings.captions:
             yield Entry(key=key, place=str(path), captions=NO_CAPTION)
         else:
-            yield Skip(reason="empty caption", key=key, detail=missing)
+            missing = "the file with its caption is missing or empty"
+            nameless = "it lies in no folder that names it"
+            yield Skip(reason="empty caption", key=key, detail=missing if by_text else nameless)
 
 
-def coco_entries(path: Path, settings: DataSettings) -> Iterator[Entry | Skip]:
-    """COCO captions: an annotation file whose pictures lie in the folders COCO comes with.
-
-    The captions of a picture are alternatives; pictures are in the order of the file.
-
-    Raises:
-        DataError: not a COCO caption file.
-    """
-    content = read_json(path)
-    if not is_coco(content):
-        raise DataError(f"{path} is not a COCO caption file: it lacks images or annotations.")
-    captions: dict[Any, list[str]] = {}
-    for annotation in content["annotations"]:
-        if isinstance(annotation, dict) and isinstance(annotation.get("image_id"), int | str):
-            captions.setdefault(annotation["image_id"], []).extend(
-                texts_of(annotation.get("caption"))
-            )
-    part = path.stem.removeprefix("captions_")
-    folders = PictureFolders(path, settings.picture_folders)
-    places = ("", f"{part}/", "images/", f"images/{part}/")
-    for number, image in enumerate(content["images"], 1):
-        name = image.get("file_name") if isinstance(image, dict) else None
-        if not isinstance(name, str) or not name:
-            yield Skip(reason="broken record", key=f"image {number}", detail="no file_name")
-            continue
-        texts = tuple(captions.get(image.get("id"), ()))
-        if not texts and settings.captions:
-            yield Skip(reason="empty caption", key=name, detail=f"{path.name}, image {number}")
-            continue
-        found = [folders.find(place + name, f"image {number}") for place in places]
-        place = next((file for file in found if file.is_file()), None)
-        if place is None:
-            yield Skip(reason="missing file", key=name, detail=f"not in {folders.bases[0]}")
-            continue
-        yield Entry(key=name, place=str(place), captions=Captions(long=texts or NO_CAPTION.long))
+def _listed(
+    lists: Sequence[Path], folder: Path, settings: DataSettings, left_out: set[Path]
+) -> Iterator[Entry | Skip]:
+    """What metadata files list, but for pictures of other splits."""
+    apart = {os.path.realpath(path) for path in left_out}
+    for path in lists:
+        for item in manifest_entries(path, settings, root=folder):
+            if not (isinstance(item, Entry) and apart and os.path.realpath(item.place) in apart):
+                yield item
 
 
-def is_coco(content: Any) -> bool:
-    """Whether a JSON file's content is laid out like COCO's annotations."""
-    return isinstance(content, dict) and all(
-        isinstance(content.get(name), list) for name in ("images", "annotations")
-    )
+def _beside(files: Sequence[Path]) -> dict[Path, dict[str, Path]]:
+    """Path without suffix -> suffix in lower case -> the file that may hold a caption."""
+    found: dict[Path, dict[str, Path]] = {}
+    for path in files:
+        name = path.name.lower()
+        suffix = next((suffix for suffix in _BESIDE[::-1] if name.endswith(suffix)), None)
+        if suffix is not None:
+            stem = path.with_name(path.name[: -len(suffix)])
+            found.setdefault(stem, {})[suffix] = path
+    return found
 
 
-def _text_file(path: Path) -> tuple[str, ...]:
-    """The caption in a text file, lines joined; empty where there is none."""
+def _captioned(beside: Sequence[Mapping[str, Path]]) -> bool:
+    """Whether files beside pictures hold captions: any text file, or the first JSON file."""
+    if any(files.keys() - {RECORD_SUFFIX} for files in beside):
+        return True
     try:
-        with path.open("rb") as file:
-            text = file.read(_LONGEST_TEXT).decode("utf-8-sig", errors="replace")
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its rights.") from error
-    return texts_of(" ".join(text.split()))
+        return bool(beside) and _captions_of(beside[0], DataSettings(), "") is not None
+    except TextError:
+        return True
+
+
+def _captions_of(files: Mapping[str, Path], settings: DataSettings, name: str) -> Captions | None:
+    contents = {}
+    for suffix, path in files.items():
+        try:
+            with path.open("rb") as file:
+                contents[suffix] = file.read(LONGEST_TEXT + 1)
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be read ({error.strerror}); check its rights."
+            ) from error
+    captions = captions_beside(contents, settings, name)
+    return None if captions is NO_CAPTION else captions
+
+
+def _folder_name(parent: Path, folder: Path, *, repeated: bool) -> Captions | None:
+    if parent == folder:
+        return None
+    name = parent.name
+    if repeated and (match := _REPEATED.fullmatch(name)):
+        name = match[2]
+    texts = texts_of(
+        name.replace("_", " ").replace("-", " "), f"the name of {printable(str(parent))}"
+    )
+    return Captions(long=texts) if texts else None
+
+
+def _repeats(folder: Path, pictures: Sequence[Path]) -> dict[str, int]:
+    """Folder -> how often its pictures come up, where all folders are named as kohya's are."""
+    names = {path.relative_to(folder).parts[0] for path in pictures if path.parent != folder}
+    matches = {name: match for name in names if (match := _REPEATED.fullmatch(name))}
+    if not names or len(matches) < len(names) or any(path.parent == folder for path in pictures):
+        return {}
+    repeats = {name: int(match[1]) for name, match in matches.items()}
+    logger.warning(
+        "%s: pictures come up as often as their folders say, as in kohya's trainer (%s); "
+        "data.folder_repeats false takes each once",
+        printable(str(folder)),
+        ", ".join(
+            f"{times} times {printable(name)}" for name, times in sorted(repeats.items())[:5]
+        ),
+    )
+    return repeats

@@ -11,6 +11,9 @@ from training.data.errors import DataError
 from training.data.fields import Fields, find_fields
 from training.data.paths import PictureFolders
 from training.data.records import Entry, Skip
+from training.data.splits import of_split
+from training.data.text import TextError
+from training.data.walk import files_below
 
 _SAVED = ("dataset_info.json", "dataset_dict.json")
 _BUILDERS = {".parquet": "parquet", ".arrow": "arrow"}
@@ -22,8 +25,16 @@ def is_saved_dataset(folder: Path) -> bool:
 
 
 def table_files(folder: Path) -> list[Path]:
-    """Parquet files below a folder."""
-    return sorted(folder.rglob("*.parquet"))
+    """Parquet files below a folder, but for the lists that other tools put beside its pictures:
+    metadata.parquet, and img2dataset's of a shard that is a folder beside it.
+    """
+    return [
+        path
+        for path in files_below(folder)
+        if path.suffix.lower() == ".parquet"
+        and path.name.lower() != "metadata.parquet"
+        and not path.with_suffix("").is_dir()
+    ]
 
 
 class Table:
@@ -55,7 +66,11 @@ class Table:
     def entries(self) -> Iterator[Entry | Skip]:
         """Rows in their order, not measured yet."""
         for number, row in enumerate(self._texts):
-            captions = self.fields.captions(row)  # type: ignore[arg-type]
+            try:
+                captions = self.fields.captions(row, f"row {number}")  # type: ignore[arg-type]
+            except TextError as error:
+                yield Skip(reason="unreadable text", key=f"row {number}", detail=str(error))
+                continue
             if captions is None:
                 yield Skip(reason="empty caption", key=f"row {number}", detail=self.source)
             else:
@@ -86,12 +101,12 @@ def _load(source: str, split: str) -> Any:
     try:
         if is_saved_dataset(path):
             rows = datasets.load_from_disk(source)
-        elif path.suffix in _BUILDERS and path.is_file():
-            rows = datasets.load_dataset(_BUILDERS[path.suffix], data_files=source, split="train")
+        elif path.suffix.lower() in _BUILDERS and path.is_file():
+            builder = _BUILDERS[path.suffix.lower()]
+            rows = datasets.load_dataset(builder, data_files=source, split="train")
         elif path.is_dir() and (files := table_files(path)):
-            rows = datasets.load_dataset(
-                "parquet", data_files=_of_split(files, split), split="train"
-            )
+            chosen = [str(file) for file in sorted(of_split(files, path, split))]
+            rows = datasets.load_dataset("parquet", data_files=chosen, split="train")
         else:
             rows = datasets.load_dataset(source, split=split)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
@@ -107,9 +122,3 @@ def _load(source: str, split: str) -> Any:
             )
         rows = rows[split]
     return rows
-
-
-def _of_split(files: list[Path], split: str) -> list[str]:
-    """The files named after the split, all of them where none is."""
-    named = [path for path in files if path.name.split("-")[0].split(".")[0] == split]
-    return [str(path) for path in named or files]

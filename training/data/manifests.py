@@ -1,4 +1,5 @@
-"""JSON, JSONL and CSV files that name pictures and captions, upstream's layout among them."""
+"""JSON, JSONL, CSV and Parquet files that name pictures and captions, upstream's and kohya's among
+them."""
 
 from __future__ import annotations
 
@@ -11,14 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from training.config.settings import DataSettings
 from training.data.captions import Captions
 from training.data.errors import DataError
 from training.data.fields import Fields, find_fields
 from training.data.paths import PictureFolders
 from training.data.records import Entry, Skip
+from training.data.text import TextError, encoding_of
+from training.data.walk import PICTURE_SUFFIXES
 
-INFINITY_NAME = re.compile(r"(?P<ratio>\d+(\.\d+)?)_(?P<count>\d+)\.jsonl")
+INFINITY_NAME = re.compile(r"(?P<ratio>\d+(\.\d+)?)_(?P<count>\d+)\.jsonl", re.IGNORECASE)
 """Upstream's ``[height over width]_[number of lines].jsonl``."""
 
 _DELIMITERS = {".tsv": "\t"}
@@ -28,7 +34,7 @@ _SHOWN = 60  # characters of a wrong line in a message
 def manifest_entries(
     path: Path, settings: DataSettings, root: Path | None = None
 ) -> Iterator[Entry | Skip]:
-    """Records of one JSON, JSONL, CSV or TSV file, in the file's order.
+    """Records of one JSON, JSONL, CSV, TSV or Parquet file, in the file's order.
 
     Args:
         root: the source the file was found in; paths may lead there too.
@@ -50,11 +56,17 @@ def manifest_entries(
         if not isinstance(name, str) or not name:
             yield Skip(reason="broken record", key=where, detail=f"no {fields.picture}")
             continue
-        captions = fields.captions(record)
+        try:
+            captions = fields.captions(record, f"{path.name}, {where}")
+        except TextError as error:
+            yield Skip(reason="unreadable text", key=name, detail=str(error))
+            continue
         if captions is None:
             yield Skip(reason="empty caption", key=name, detail=f"{path.name}, {where}")
             continue
         place = folders.find(name, where)
+        if not place.suffix and not place.is_file():
+            place = _with_suffix(place)
         if not place.is_file():
             yield Skip(reason="missing file", key=name, detail=f"{path.name}, {where}: no {place}")
             continue
@@ -69,7 +81,7 @@ def manifest_entries(
 def infinity_files(folder: Path) -> list[Path]:
     """Upstream's files in a folder, or in its ``splits``; empty where there are none."""
     for place in (folder, folder / "splits"):
-        files = sorted(p for p in place.glob("*.jsonl") if INFINITY_NAME.fullmatch(p.name))
+        files = sorted(p for p in place.glob("*") if INFINITY_NAME.fullmatch(p.name))
         if files:
             return files
     return []
@@ -82,21 +94,36 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding=_encoding(path)))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a JSON file ({error}); correct or remove it.") from error
 
 
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        return encoding_of(file.read(4))
+
+
+def _with_suffix(place: Path) -> Path:
+    """kohya's lists may leave out the suffix of a picture."""
+    return next(
+        (path for suffix in PICTURE_SUFFIXES if (path := Path(f"{place}{suffix}")).is_file()), place
+    )
+
+
 def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
     """(where it stands, record) of any of the formats."""
+    suffix = path.suffix.lower()
     try:
-        if path.suffix == ".json":
+        if suffix == ".json":
             yield from _json_records(path)
-        elif path.suffix == ".jsonl":
+        elif suffix == ".jsonl":
             yield from _jsonl_records(path)
+        elif suffix == ".parquet":
+            yield from _parquet_records(path)
         else:
             yield from _csv_records(path)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeError, csv.Error, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as text ({error}); save it as UTF-8.") from error
 
 
@@ -109,7 +136,9 @@ def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
             yield where, record if isinstance(record, dict) else _not_an_object(where, record)
     elif isinstance(content, dict):
         for name, value in content.items():
-            record = value if isinstance(value, dict) else {"caption": value}
+            record = dict(value) if isinstance(value, dict) else {"caption": value}
+            if isinstance(record.get("tags"), str):  # kohya's lists: tags follow the caption
+                record["caption"] = ", ".join(filter(None, (record.get("caption"), record["tags"])))
             yield f"entry {name!r}", {"image_path": name, **record}
     else:
         raise DataError(
@@ -118,7 +147,7 @@ def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
 
 
 def _jsonl_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open(encoding=_encoding(path), errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
@@ -131,10 +160,17 @@ def _jsonl_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]
 
 
 def _csv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, delimiter=_DELIMITERS.get(path.suffix, ","))
+    with path.open(encoding=_encoding(path), errors="surrogateescape", newline="") as file:
+        rows = csv.DictReader(file, delimiter=_DELIMITERS.get(path.suffix.lower(), ","))
         for row in rows:
             yield f"line {rows.line_num}", row
+
+
+def _parquet_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    with pq.ParquetFile(path) as file:
+        rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
+        for number, row in enumerate(rows, 1):
+            yield f"row {number}", row
 
 
 def _not_an_object(where: str, record: Any) -> Skip:

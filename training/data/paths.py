@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -52,6 +53,13 @@ class PictureFolders:
                 f"{self.manifest.name}, {where} names a picture with a zero byte in its path; "
                 "correct the manifest."
             )
+        try:
+            text = os.fsdecode(text.encode("utf-8", "surrogateescape"))  # whatever the locale says
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{self.manifest.name}, {where} names a picture in characters that no file is named "
+                "in; correct the manifest."
+            ) from error
         text = text.replace("\\", "/") if not Path(text).is_absolute() else text
         first: Path | None = None
         leads_out = False

@@ -103,6 +103,10 @@ def prepare(source: Source, recipe: Recipe, folder: Path) -> SkipReport:
         raise DataError(
             "The emoji world is endless and drawn as fast as it is read; train from it."
         )
+    if source.repeats is not None:
+        logger.warning(
+            "prepared data holds every picture once; how often folders say that it comes up is not kept"
+        )
     report = SkipReport()
     try:
         index = _begin(source, recipe, folder)

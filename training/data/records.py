@@ -15,8 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from training.data.captions import Captions
+from training.data.text import printable
 
-SkipReason = Literal["missing file", "broken picture", "empty caption", "broken record"]
+SkipReason = Literal[
+    "missing file", "broken picture", "empty caption", "unreadable text", "broken record"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,10 @@ class Skip:
     reason: SkipReason
     key: str
     detail: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", printable(self.key))
+        object.__setattr__(self, "detail", printable(self.detail))
 
     def __str__(self) -> str:
         told = self.detail.startswith(self.key)
@@ -37,11 +44,12 @@ class Entry:
     """A line of a catalogue: where a picture lies and what it shows.
 
     Attributes:
-        key: names it in reports.
+        key: names it in reports, in characters that can be written anywhere.
         place: path or URL of the file that holds the picture, or the row of a table.
         offset, length: of the picture's bytes in that file; -1: the whole file.
         height, width: in pixels, standing upright; 0: not known yet.
         ratio: height over width; 0: not known yet.
+        repeats: times it comes up in a pass.
     """
 
     key: str
@@ -52,6 +60,10 @@ class Entry:
     height: int = 0
     width: int = 0
     ratio: float = 0.0
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", printable(self.key))
 
 
 @dataclass(frozen=True, kw_only=True)

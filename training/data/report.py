@@ -74,10 +74,14 @@ class SkipReport:
         """
         if self.skipped <= tolerance * self.seen or not (complete or self.seen >= _ENOUGH):
             return
+        raise DataError(
+            f"{self.skipped} of {self.seen} records cannot be used ({self.counted()}), more than the "
+            f"{tolerance:.0%} of data.skip_tolerance; look at them with python -m training.prepare, or "
+            "raise the tolerance."
+        )
+
+    def counted(self) -> str:
+        """How many of each kind, and the first; there must be one."""
         first = next(iter(self.examples.values()))[0]
         counts = ", ".join(f"{count} {reason}" for reason, count in self.counts.items())
-        raise DataError(
-            f"{self.skipped} of {self.seen} records cannot be used ({counts}; first: "
-            f"{first}), more than the {tolerance:.0%} of data.skip_tolerance; look at them "
-            "with python -m training.prepare, or raise the tolerance."
-        )
+        return f"{counts}; first: {first}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,9 +20,10 @@ from infinity.images import image_size, open_image
 from infinity.schedule import HEIGHT_OVER_WIDTH, ScaleSchedule
 from training.config.settings import DataSettings
 from training.data.catalogue import Catalogue, open_catalogue
+from training.data.coco import coco_entries
 from training.data.detection import detect, manifest_of
 from training.data.errors import DataError
-from training.data.folders import coco_entries, folder_entries, picture_files
+from training.data.folders import folder_entries
 from training.data.held_out import Buckets
 from training.data.huggingface import Table
 from training.data.manifests import manifest_entries
@@ -29,6 +31,7 @@ from training.data.records import Entry, Record, Skip
 from training.data.remote import fetched, file_tag, is_url
 from training.data.report import SkipReport
 from training.data.shards import PreparedSource
+from training.data.walk import files_below
 from training.data.webdataset import shard_entries, shard_names
 from training.data.world import WorldSource
 
@@ -54,6 +57,7 @@ class Source:
     Attributes:
         parts: one a source, in the order of the settings.
         buckets: the numbers of each aspect ratio's records.
+        repeats: (records,) times each record comes up in a pass; None: once.
         report: what was skipped while the sources were listed.
         formats: of each part.
     """
@@ -62,6 +66,7 @@ class Source:
     buckets: Buckets
     report: SkipReport
     formats: tuple[str, ...]
+    repeats: np.ndarray | None = None
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
@@ -79,6 +84,16 @@ class Source:
     def fingerprint(self) -> str:
         """Changes when a record is added, removed or captioned anew."""
         return hashlib.sha256("".join(part.fingerprint for part in self.parts).encode()).hexdigest()
+
+    def repeated(self) -> Source:
+        """The same records, in the buckets as often as they come up."""
+        if self.repeats is None:
+            return self
+        buckets: Buckets = {
+            ratio: np.repeat(np.asarray(members), self.repeats[np.asarray(members)])
+            for ratio, members in self.buckets.items()
+        }
+        return replace(self, buckets=buckets)
 
     def record(self, index: int) -> Record:
         """The record with this number, 0 to ``len``."""
@@ -149,24 +164,31 @@ def open_source(
         raise DataError("Prepared data cannot be mixed with pictures; prepare all of it.")
     parts: list[Part] = []
     ratios: list[np.ndarray] = []
+    repeats: list[np.ndarray] = []
     report = SkipReport()
     for source, format in zip(settings.sources, formats, strict=True):
         if format == "prepared":
             prepared = PreparedSource(Path(source))
             parts.append(prepared)
             ratios.append(prepared.aspect_ratios)
+            repeats.append(np.ones(len(prepared), np.int32))
             report.add(len(prepared), ())
         else:
             part = _listed(source, format, settings)
             parts.append(part)
             ratios.append(_nearest(part.catalogue.ratios, schedules))
+            repeats.append(part.catalogue.repeats)
             report.merge(part.catalogue.report)
     report.require(settings.skip_tolerance, complete=True)
     if not any(len(part) for part in parts):
-        raise DataError(f"There are no pictures in {', '.join(settings.sources)}.")
+        told = f": {report.counted()}" if report.skipped else ""
+        raise DataError(
+            f"{', '.join(settings.sources)} lists {report.seen} pictures, none of which can be used{told}."
+        )
     names = np.concatenate(ratios)
     buckets = {ratio: np.flatnonzero(names == ratio) for ratio in schedules}
-    return Source(tuple(parts), buckets, report, formats)
+    times = np.concatenate(repeats)
+    return Source(tuple(parts), buckets, report, formats, times if times.max() > 1 else None)
 
 
 def heights_over_widths(schedules: Mapping[str, ScaleSchedule]) -> dict[str, float]:
@@ -188,11 +210,12 @@ def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
     entries: Callable[[], Iterator[Entry | Skip]]
     opener: Opener = _file
     manifest = False
+    split = settings.split
     if format == "folder":
         entries = partial(folder_entries, Path(source), settings)
         fingerprint = _folder_fingerprint(Path(source))
     elif format == "webdataset":
-        shards = shard_names(source)
+        shards = shard_names(source, split)
         entries = partial(_each, shards, partial(shard_entries, settings=settings))
         opener = _member
         fingerprint = "\n".join(map(_file_fingerprint, shards))
@@ -203,13 +226,14 @@ def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
     else:
         root = Path(source) if Path(source).is_dir() else None
         read = coco_entries if format == "coco" else partial(manifest_entries, root=root)
-        files = manifest_of(source, format)
+        files = manifest_of(source, format, split)
         entries = partial(_each, files, partial(read, settings=settings))
         fingerprint = "\n".join(_file_fingerprint(str(file)) for file in files)
         manifest = True
     chosen = (
         format, source, settings.image_field, settings.caption_field,
-        settings.short_caption_field, settings.captions, settings.picture_folders, str(Path.cwd()) if manifest else "",
+        settings.short_caption_field, settings.captions, settings.picture_folders, str(Path.cwd()),
+        split, settings.folder_repeats,
     )  # fmt: skip
     catalogue = open_catalogue(
         source,
@@ -268,15 +292,14 @@ def skip_of(key: str, error: InfinityError) -> Skip:
 
 
 def _folder_fingerprint(folder: Path) -> str:
-    """Names, sizes and times of all pictures and captions."""
-    digest = hashlib.sha256(str(folder.resolve()).encode())
-    for path in picture_files(folder):
-        for file in (path, path.with_suffix(".txt"), path.with_suffix(".short.txt")):
-            try:
-                state = file.stat()
-            except OSError:
-                continue
-            digest.update(f"{file} {state.st_size} {state.st_mtime_ns}\n".encode())
+    """Names, sizes and times of all files."""
+    digest = hashlib.sha256(os.fsencode(folder.resolve()))
+    for path in files_below(folder):
+        try:
+            state = path.stat()
+        except OSError:
+            continue  # reading it will tell
+        digest.update(os.fsencode(path) + f" {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

@@ -7,30 +7,33 @@ that they can come in any order without anything being unpacked.
 from __future__ import annotations
 
 import io
-import json
 import math
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from braceexpand import braceexpand
 
 from infinity.errors import InfinityError, RequestError
 from infinity.images import image_size
 from training.config.settings import DataSettings
-from training.data.captions import NO_CAPTION, Captions
 from training.data.errors import DataError
-from training.data.fields import LONG_FIELDS, find_fields, texts_of
-from training.data.folders import PICTURE_SUFFIXES
+from training.data.fields import (
+    LONGEST_TEXT,
+    RECORD_SUFFIX,
+    SHORT_SUFFIX,
+    TEXT_SUFFIXES,
+    captions_beside,
+)
 from training.data.records import Entry, Skip
 from training.data.remote import is_url, streamed
+from training.data.splits import of_split
+from training.data.text import TextError
+from training.data.walk import PICTURE_SUFFIXES
 
-_TEXT_SUFFIXES = (".txt", ".caption", ".cls", ".text")
-_LONGEST_TEXT = 1_000_000  # bytes of a caption or JSON member
 _LARGEST_PICTURE = 1 << 29  # bytes
 _MOST_SHARDS = 1_000_000
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)")
@@ -46,11 +49,14 @@ class _Sample:
     texts: dict[str, bytes] = field(default_factory=dict)
 
 
-def shard_names(source: str) -> list[str]:
+def shard_names(source: str, split: str = "all") -> list[str]:
     """The shards of a folder, a file, a pattern with * or {000..099}, or a URL with {}.
 
+    Args:
+        split: of a folder, the shards of which split by their names.
+
     Raises:
-        DataError: none, or commands in place of files.
+        DataError: none, not that split, or commands in place of files.
     """
     if source.startswith("pipe:") or source.strip().endswith("|"):
         raise DataError(
@@ -63,7 +69,7 @@ def shard_names(source: str) -> list[str]:
     try:
         for part in source.split("::"):
             for name in braceexpand(part):
-                names += _files(name)
+                names += _files(name, split)
     except ValueError as error:
         raise DataError(f"{source} is not a pattern of shards ({error}); correct it.") from error
     if not names:
@@ -95,11 +101,12 @@ def shard_entries(shard: str, settings: DataSettings) -> Iterator[Entry | Skip]:
         ) from error
 
 
-def _files(name: str) -> list[str]:
+def _files(name: str, split: str) -> list[str]:
     if is_url(name):
         return [name]
     if Path(name).is_dir():
-        return sorted(str(path) for path in Path(name).glob("*.tar"))
+        found = sorted(path for path in Path(name).iterdir() if path.suffix.lower() == ".tar")
+        return [str(path) for path in of_split(found, Path(name), split)]
     if not any(sign in name for sign in "*?["):
         return [name]
     path = Path(name)
@@ -133,8 +140,8 @@ def _samples(tar: tarfile.TarFile) -> Iterator[_Sample]:
         extension = f".{extension.lower()}"
         if extension in PICTURE_SUFFIXES and sample.picture is None:
             sample.picture, sample.size = member, _picture_size(tar, member)
-        elif extension in (*_TEXT_SUFFIXES, ".json", ".short.txt"):
-            sample.texts[extension] = _content(tar, member, _LONGEST_TEXT)
+        elif extension in (*TEXT_SUFFIXES, RECORD_SUFFIX, SHORT_SUFFIX):
+            sample.texts[extension] = _content(tar, member, LONGEST_TEXT + 1)
     if sample is not None:
         yield sample
 
@@ -165,7 +172,10 @@ def _entry(sample: _Sample, shard: str, settings: DataSettings) -> Entry | Skip:
     if isinstance(sample.size, InfinityError):
         return Skip(reason="broken picture", key=sample.key, detail=str(sample.size))
     height, width = sample.size
-    captions = _captions(sample, settings)
+    try:
+        captions = captions_beside(sample.texts, settings, sample.key)
+    except TextError as error:
+        return Skip(reason="unreadable text", key=sample.key, detail=f"in {shard}: {error}")
     if captions is None:
         return Skip(reason="empty caption", key=sample.key, detail=f"in {shard}")
     return Entry(
@@ -178,39 +188,6 @@ def _entry(sample: _Sample, shard: str, settings: DataSettings) -> Entry | Skip:
         width=width,
         ratio=height / width,
     )
-
-
-def _captions(sample: _Sample, settings: DataSettings) -> Captions | None:
-    """From the text members, else from the JSON one's fields."""
-    decoded = {
-        name: data.decode("utf-8-sig", errors="replace") for name, data in sample.texts.items()
-    }
-    wanted = settings.caption_field
-    long = next(
-        (found for name in _TEXT_SUFFIXES if (found := texts_of(_line(decoded.get(name, ""))))), ()
-    )
-    short = texts_of(_line(decoded.get(".short.txt", "")))
-    if (not long or wanted is not None) and ".json" in decoded:
-        record = _object(decoded[".json"])
-        if wanted is not None or set(record) & set(LONG_FIELDS):
-            names: Iterable[str] = ("jpg", *record)
-            settings = settings.model_copy(update={"image_field": None})
-            return find_fields(names, settings, f"{sample.key}.json").captions(record)
-    if long or short:
-        return Captions(long=long, short=short)
-    return None if settings.captions else NO_CAPTION
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _is_compressed(shard: str) -> bool:

@@ -1,0 +1,56 @@
+"""Text that others wrote: encodings told by their byte-order mark, and what no text can hold."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from training.data.errors import DataError
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+"""UTF-32's begins with UTF-16's, so it comes first."""
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+class TextError(DataError):
+    """A text is not in an encoding that can be told, or holds what no text holds."""
+
+
+def encoding_of(head: bytes) -> str:
+    """The encoding that the first bytes of a file name; UTF-8 without a mark."""
+    return next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
+
+
+def decoded(data: bytes, name: str, limit: int) -> str:
+    """The first ``limit`` bytes of a file's content as text.
+
+    Raises:
+        TextError: not in the encoding of its byte-order mark, without one not in UTF-8.
+    """
+    encoding = encoding_of(data)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        return readable(decoder.decode(data[:limit], final=len(data) <= limit), name)
+    except UnicodeDecodeError as error:
+        told = encoding.removesuffix("-sig").upper()
+        raise TextError(f"{name} is not text in {told}; save it as UTF-8.") from error
+
+
+def readable(text: str, name: str) -> str:
+    """A text as it is.
+
+    Raises:
+        TextError: it holds zero bytes, or surrogates, which stand for bytes that are no UTF-8.
+    """
+    if _NO_TEXT.search(text):
+        raise TextError(f"{name} holds bytes that are no text; save it as UTF-8.")
+    return text
+
+
+def printable(text: str) -> str:
+    """A name as it can be written anywhere: bytes that are no UTF-8 as ``\\udc..``."""
+    return text.encode("utf-8", "backslashreplace").decode()
