@@ -48,7 +48,9 @@ def contact_sheet(
 
 
 def read_prompts(path: Path = PROMPTS) -> list[str]:
-    return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    return [
+        line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+    ]
 
 
 def main() -> None:

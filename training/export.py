@@ -105,7 +105,7 @@ def export(
     try:
         if not is_adapter:
             copy_notices(config, folder)
-        (folder / CARD).write_text(card, encoding="utf-8")
+        (folder / CARD).write_text(card, encoding="utf-8", errors="backslashreplace")
         if (run / CURVES).is_file():
             shutil.copyfile(run / CURVES, folder / CURVES)
     except OSError as error:

@@ -40,7 +40,8 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         SettingsError: an unknown option, or one without a value.
     """
-    words = _normalised(arguments)
+    held: dict[str, str] = {}
+    words = _normalised(arguments, held)
     try:
         source = CliSettingsSource(
             _optional_model(),
@@ -50,14 +51,27 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
             cli_hide_none_type=True,
             cli_use_class_docs_for_groups=True,
         )
-        return source()
+        return _restored(source(), held)
     except ParserError as error:
         message = str(error).removeprefix("error parsing CLI: ")
         raise SettingsError(f"The command line is wrong: {message}.") from error
 
 
-def _normalised(arguments: Sequence[str]) -> list[str]:
-    """Words after an option that takes a list become one JSON list; a bare claim is true."""
+def _restored(value: Any, held: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _restored(each, held) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_restored(each, held) for each in value]
+    return held.get(value, value) if isinstance(value, str) else value
+
+
+def _normalised(arguments: Sequence[str], held: dict[str, str]) -> list[str]:
+    """Words after an option that takes a list become one JSON list; a bare claim is true.
+
+    Args:
+        held: filled with names in the list -> the words they stand for, since the parser reads quotes,
+            escapes and characters beyond ASCII in lists otherwise than JSON does.
+    """
     words: list[str] = []
     rest = list(arguments)
     while rest:
@@ -76,15 +90,20 @@ def _normalised(arguments: Sequence[str]) -> list[str]:
         values = [attached] if attached else []
         while not attached and rest and not rest[0].startswith("--"):
             values.append(rest.pop(0))
-        words += [f"--{name}", *_value(known[name], values)]
+        words += [f"--{name}", *_value(known[name], values, held)]
     return words
 
 
-def _value(kind: Any, values: list[str]) -> list[str]:
+_HELD = "@word-"
+
+
+def _value(kind: Any, values: list[str], held: dict[str, str]) -> list[str]:
     is_list = get_origin(kind) is tuple and not (len(values) == 1 and values[0].startswith("["))
     may_be_list = any(get_origin(part) is tuple for part in get_args(kind)) and len(values) > 1
     if is_list or may_be_list:
-        return [json.dumps(values)]
+        names = [f"{_HELD}{len(held) + number}" for number in range(len(values))]
+        held.update(zip(names, values, strict=True))
+        return [json.dumps(names)]
     if kind is bool and not values:
         return ["true"]
     return values

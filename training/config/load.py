@@ -58,20 +58,22 @@ def save_config(config: TrainingConfig, path: str | Path) -> None:
     """
     text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        # Bytes of a path that are no UTF-8 become JSON's own escapes.
+        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ResourceError(f"Cannot write {path}: {error.strerror}.") from error
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     """A file's settings; in YAML, every value is text until it is checked against its type."""
-    if path.suffix not in (".json", ".yaml", ".yml"):
+    suffix = path.suffix.lower()
+    if suffix not in (".json", ".yaml", ".yml"):
         raise SettingsError(f"{path} is not a configuration; its name must end in .json or .yaml.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         content = (
             json.loads(text, object_pairs_hook=_once)
-            if path.suffix == ".json"
+            if suffix == ".json"
             else _nulls(yaml.load(text, _Yaml))
         )
     except (OSError, ValueError, yaml.YAMLError) as error:

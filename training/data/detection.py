@@ -12,7 +12,7 @@ from training.data.huggingface import is_saved_dataset, table_files
 from training.data.manifests import INFINITY_NAME, infinity_files, read_json
 from training.data.remote import is_url
 from training.data.shards import is_prepared
-from training.data.walk import files_below, is_picture
+from training.data.walk import files_below, is_picture, own_files
 from training.data.world import is_world
 
 KOHYA_LISTS = (
@@ -99,7 +99,7 @@ def _of_folder(path: Path) -> str:
         return "world"
     if infinity_files(path):
         return "infinity"
-    own = sorted(file for file in path.iterdir() if file.is_file())
+    own = own_files(path)
     if any(file.suffix.lower() == ".tar" for file in own):
         return "webdataset"
     if any(file.name.lower() in METADATA for file in own):
@@ -123,7 +123,7 @@ def _of_folder(path: Path) -> str:
 
 def _manifests(path: Path) -> Iterator[Path]:
     """Lists of pictures in a folder, not the records of single pictures beside them."""
-    files = sorted(file for file in path.iterdir() if file.is_file())
+    files = own_files(path)
     names = {file.name.lower(): file for file in files}
     named = [names[name] for name in (*METADATA, *KOHYA_LISTS) if name in names]
     if named:

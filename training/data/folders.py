@@ -142,9 +142,10 @@ def _folder_name(parent: Path, folder: Path, *, repeated: bool) -> Captions | No
     name = parent.name
     if repeated and (match := _REPEATED.fullmatch(name)):
         name = match[2]
-    texts = texts_of(
-        name.replace("_", " ").replace("-", " "), f"the name of {printable(str(parent))}"
-    )
+    name = printable(name)
+    if "\\x" in name:
+        raise TextError(f"the name of its folder is no UTF-8; rename {printable(str(parent))}.")
+    texts = texts_of(name.replace("_", " ").replace("-", " "), name)
     return Captions(long=texts) if texts else None
 
 

@@ -84,4 +84,4 @@ class SkipReport:
         """How many of each kind, and the first; there must be one."""
         first = next(iter(self.examples.values()))[0]
         counts = ", ".join(f"{count} {reason}" for reason, count in self.counts.items())
-        return f"{counts}; first: {first}"
+        return f"{counts}; first: {str(first).rstrip('.')}"

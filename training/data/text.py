@@ -52,5 +52,9 @@ def readable(text: str, name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A name as it can be written anywhere: bytes that are no UTF-8 as ``\\udc..``."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """A name as it can be written anywhere: bytes that are no UTF-8 as ``\\x..``, whatever the locale."""
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        data = text.encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")

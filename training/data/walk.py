@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from training.data.errors import DataError
 from training.data.text import printable
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,18 @@ def files_below(folder: Path) -> Iterator[Path]:
         for name in sorted(files):
             if not name.startswith("."):
                 yield Path(parent) / name
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Files in a folder itself.
+
+    Raises:
+        DataError: there is no such folder, or it cannot be read.
+    """
+    try:
+        return sorted(file for file in folder.iterdir() if file.is_file())
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({error.strerror}); check the path.") from error
 
 
 def is_picture(path: Path) -> bool:

@@ -32,7 +32,7 @@ from training.data.records import Entry, Skip
 from training.data.remote import is_url, streamed
 from training.data.splits import of_split
 from training.data.text import TextError
-from training.data.walk import PICTURE_SUFFIXES
+from training.data.walk import PICTURE_SUFFIXES, own_files
 
 _LARGEST_PICTURE = 1 << 29  # bytes
 _MOST_SHARDS = 1_000_000
@@ -105,7 +105,7 @@ def _files(name: str, split: str) -> list[str]:
     if is_url(name):
         return [name]
     if Path(name).is_dir():
-        found = sorted(path for path in Path(name).iterdir() if path.suffix.lower() == ".tar")
+        found = [path for path in own_files(Path(name)) if path.suffix.lower() == ".tar"]
         return [str(path) for path in of_split(found, Path(name), split)]
     if not any(sign in name for sign in "*?["):
         return [name]

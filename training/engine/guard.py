@@ -92,4 +92,5 @@ def save_inputs(folder: Path, rank: int, batch: Batch, facts: Mapping[str, objec
         "keys": batch.keys,
         "positions": batch.positions,
     }
-    (folder / f"rank_{rank}.json").write_text(json.dumps(told, indent=2, ensure_ascii=False))
+    text = json.dumps(told, indent=2, ensure_ascii=False)
+    (folder / f"rank_{rank}.json").write_text(text, encoding="utf-8", errors="backslashreplace")

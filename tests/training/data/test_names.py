@@ -1,0 +1,177 @@
+"""Names of files and folders in any bytes: read, reported, written and named in messages."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.tiny import tiny_folder
+from tests.training.data.make import SCHEDULES, config_for
+from training.config import load_config
+from training.config.load import save_config
+from training.config.settings import DataSettings
+from training.data import catalogue
+from training.data.batches import batches
+from training.data.errors import DataError
+from training.data.source import open_source
+from training.prepare import main
+
+BAD = os.fsdecode(b"caf\xe9 \xe7\x8c\xab")
+"""A byte that is no UTF-8, and a character beyond ASCII."""
+
+pytestmark = pytest.mark.skipif(
+    sys.platform in ("win32", "darwin"), reason="names are Unicode on this system"
+)
+
+
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        Image.new("RGB", (48, 48), "red").save(file, "PNG")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures in a folder of such a name, one of them broken."""
+    folder = tmp_path / BAD / "set"
+    for name in ("a", "b" + BAD, BAD):
+        picture(folder / f"{name}.png")
+        (folder / f"{name}.txt").write_text("a picture")
+    (folder / f"{BAD}.png").write_bytes(b"broken")
+    return folder
+
+
+def opened(source, **settings):
+    chosen = {"skip_tolerance": 1.0, "schedules": SCHEDULES, **settings}
+    return open_source(DataSettings(sources=(str(source),), **chosen))
+
+
+@pytest.mark.parametrize("kept_from", [1, 10_000])
+def test_pictures_of_any_name_are_read_and_reported(folder, monkeypatch, kept_from):
+    monkeypatch.setattr(catalogue, "KEPT_FROM", kept_from)
+    for _ in range(2):
+        source = opened(folder)
+        assert [source.record(index).key for index in range(2)] == ["a.png", "bcaf\\xe9 猫.png"]
+        assert source.record(1).load().size == (48, 48)
+        "\n".join(source.report.lines()).encode()
+        assert "caf\\xe9 猫.png cannot be read" in source.report.lines()[2]
+
+
+def test_batches_of_pictures_of_any_name(folder):
+    batch = next(batches(config_for(folder, skip_tolerance=1.0)))
+    assert set(batch.keys) == {"a.png", "bcaf\\xe9 猫.png"}
+
+
+def test_folders_of_any_name_are_captions_or_named(tmp_path):
+    for name in (BAD, "猫"):
+        picture(tmp_path / "set" / name / "a.png")
+    source = opened(tmp_path / "set")
+    assert source.record(0).captions.long == ("猫",)
+    assert source.report.counts == {"unreadable text": 1}
+    assert "rename" in source.report.lines()[2]
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_lists_name_pictures_of_any_name(folder, suffix, escaped):
+    names = ["a.png", f"b{BAD}.png", f"gone{BAD}.png"]
+    if suffix == "csv":
+        lines = ["image,caption", *(f"{name},x" for name in names)]
+    else:
+        lines = [json.dumps({"image": n, "caption": "x"}, ensure_ascii=escaped) for n in names]
+    path = folder / f"list{BAD}.{suffix}"
+    path.write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+    source = opened(path)
+    assert [source.record(index).load().size for index in range(len(source))] == [(48, 48)] * 2
+    assert "gonecaf\\xe9 猫.png" in source.report.lines()[2]
+
+
+def test_members_of_shards_of_any_name(folder):
+    path = folder / f"shard{BAD}.tar"
+    data = io.BytesIO()
+    Image.new("RGB", (48, 48)).save(data, "PNG")
+    with tarfile.open(path, "w", errors="surrogateescape") as tar:
+        for name, content in ((f"{BAD}.png", data.getvalue()), (f"{BAD}.txt", b"x")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    for source in (path, path.parent):
+        assert opened(source).record(0).key == "caf\\xe9 猫"
+
+
+@pytest.mark.parametrize("format", ["json", "jsonl", "csv", "coco", "webdataset", "huggingface"])
+def test_what_is_wrong_in_a_folder_of_any_name_is_a_sentence(folder, format):
+    with pytest.raises(DataError):
+        opened(folder.parent / "gone", format=format)
+
+
+def test_prepared_data_in_a_folder_of_any_name(folder, tmp_path):
+    model = tiny_folder(tmp_path / "tiny")
+    target = folder.parent / "prepared"
+    main([str(folder), "--model", str(model), "--output", str(target), "--tokenize"])
+    assert len(opened(target, format="prepared")) == 2
+
+
+def test_settings_with_paths_of_any_name_are_read_and_saved(tmp_path):
+    words = ["--preset", "125m-256", "--data.sources", BAD, "猫", 'a "b", c', "--output", BAD]
+    config = load_config(None, words)
+    assert config.data.sources == (BAD, "猫", 'a "b", c')
+    assert str(config.output) == BAD
+    save_config(config, tmp_path / "config.JSON")
+    assert load_config(tmp_path / "config.JSON") == config
+
+
+def test_model_card_in_a_folder_of_any_name(tmp_path):
+    from training.config import TrainingConfig
+    from training.model_card import model_card
+
+    config = config_for(BAD)
+    assert isinstance(config, TrainingConfig)
+    card = model_card(config, BAD, 1, [], f"use {BAD}", None)
+    (tmp_path / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace")
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C.UTF-8"},
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LC_ALL": "C", "PYTHONIOENCODING": "cp1252"},
+    ],
+    ids=["UTF-8", "C", "ASCII", "cp1252"],
+)
+def test_command_reads_the_same_under_every_locale(folder, tmp_path, locale):
+    picture(folder / "猫.png")
+    (folder / "猫.txt").write_text("一只猫", encoding="utf-8")
+    plain = tmp_path / BAD / "list.jsonl"
+    plain.write_bytes('{"image": "set/猫.png", "caption": "猫"}'.encode())
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))
+    }
+    command = """
+import sys
+from training.prepare import main
+for source in sys.argv[1:-1]:
+    main([source, "--output", sys.argv[-1]])
+main([sys.argv[1] + "gone", "--output", sys.argv[-1]])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", command, *map(os.fsencode, (folder, plain, tmp_path / BAD / "out"))],
+        env={**kept, **locale},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    told = done.stderr.decode("utf-8", "replace")
+    assert "Traceback" not in told
+    assert "3 usable records (folder)" in told
+    assert "1 usable records (jsonl)" in told
+    assert "There is no data at" in told
+    assert done.returncode == 1
