@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -104,19 +105,35 @@ def open_catalogue(
     """
     tag = hashlib.sha256(f"{_VERSION}\n{printable(fingerprint)}".encode()).hexdigest()
     path = cache_folder() / "catalogues" / f"{tag}.arrow"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+    with _alone(path):
+        try:
             if path.is_file():
                 return _read(path)
-            catalogue = _build(name, entries(), measure)
-            faulty = {"missing file", "broken picture"} & set(catalogue.report.counts)
-            if catalogue.report.seen >= KEPT_FROM and not (pictures_apart and faulty):
+        except (OSError, pa.ArrowException) as error:
+            logger.warning("the list of %s is made anew: %s (%s)", printable(name), path, error)
+        catalogue = _build(name, entries(), measure)
+        faulty = {"missing file", "broken picture"} & set(catalogue.report.counts)
+        if catalogue.report.seen >= KEPT_FROM and not (pictures_apart and faulty):
+            try:
                 _write(catalogue, path)
-            return catalogue
-    except (PermissionError, pa.ArrowInvalid) as error:
-        logger.warning("the list of %s is not kept in %s (%s)", name, path.parent, error)
-        return _build(name, entries(), measure)
+            except (OSError, pa.ArrowException) as error:
+                logger.warning("the list of %s is not kept: %s (%s)", printable(name), path, error)
+        return catalogue
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time, where the disk lets them know of each other."""
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        logger.warning("lists are not kept in %s (%s)", path.parent, error)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _build(
@@ -164,9 +181,12 @@ def _write(catalogue: Catalogue, path: Path) -> None:
     report = json.dumps(dataclasses.asdict(catalogue.report))
     table = catalogue._table.replace_schema_metadata({"report": report})
     draft = path.with_suffix(f".{os.getpid()}.writing")
-    with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-    draft.replace(path)
+    try:
+        with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Catalogue:

@@ -60,7 +60,7 @@ def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Ski
     )
     chosen = of_split(pictures, folder, settings.split, by_name=not by_text)
     if lists:
-        yield from _listed(lists, folder, settings, set(pictures) - set(chosen))
+        yield from _listed(lists, folder, settings, chosen, set(pictures) - set(chosen))
         return
     if settings.captions and not by_text and all(path.parent == folder for path in chosen):
         raise DataError(
@@ -90,14 +90,26 @@ def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Ski
 
 
 def _listed(
-    lists: Sequence[Path], folder: Path, settings: DataSettings, left_out: set[Path]
+    lists: Sequence[Path],
+    folder: Path,
+    settings: DataSettings,
+    chosen: Sequence[Path],
+    left_out: set[Path],
 ) -> Iterator[Entry | Skip]:
     """What metadata files list, but for pictures of other splits."""
+    listed = 0
     apart = {os.path.realpath(path) for path in left_out}
     for path in lists:
         for item in manifest_entries(path, settings, root=folder):
             if not (isinstance(item, Entry) and apart and os.path.realpath(item.place) in apart):
+                listed += 1
                 yield item
+    if listed < len(chosen):
+        logger.warning(
+            "%s: at least %d pictures are in no metadata file and are left out",
+            printable(str(folder)),
+            len(chosen) - listed,
+        )
 
 
 def _beside(files: Sequence[Path]) -> dict[Path, dict[str, Path]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx2
 from filelock import FileLock
 
+from infinity.devices import disk_errors
 from infinity.errors import ResourceError
 from training.data.errors import DataError
 
@@ -116,15 +117,16 @@ def _piece(url: str, offset: int, length: int) -> bytes | None:
 
 def _keep(url: str, copy: Path) -> None:
     """Downloads a file once, whoever asks first; the others wait."""
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(copy.with_suffix(".lock")):
-        if copy.is_file():
-            return
-        draft = copy.with_suffix(".writing")
-        with streamed(url) as stream, draft.open("wb") as file:
-            while data := stream.read(_CHUNK):
-                file.write(data)
-        draft.replace(copy)
+    with disk_errors(copy):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(copy.with_suffix(".lock")):
+            if copy.is_file():
+                return
+            draft = copy.with_suffix(".writing")
+            with streamed(url) as stream, draft.open("wb") as file:
+                while data := stream.read(_CHUNK):
+                    file.write(data)
+            draft.replace(copy)
 
 
 def _copy_of(url: str) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from training.data.errors import DataError
@@ -76,9 +77,14 @@ def _sorted_out(named: Sequence[tuple[Path, Sequence[str]]]) -> dict[str, list[P
     found: dict[str, list[Path]] = {name: [] for name in KEYWORDS}
     for file, names in named:
         for name in reversed(names):
-            splits = [split for split, pattern in _PATTERNS.items() if pattern.fullmatch(name)]
+            splits = _splits_of(name)
             for split in splits:
                 found[split].append(file)
             if splits:
                 break
     return {split: files for split, files in found.items() if files}
+
+
+@lru_cache(4096)
+def _splits_of(name: str) -> tuple[str, ...]:
+    return tuple(split for split, pattern in _PATTERNS.items() if pattern.fullmatch(name))

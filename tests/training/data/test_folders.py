@@ -181,13 +181,24 @@ def test_metadata_in_every_split_is_read(tmp_path, suffix, field):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_metadata_above_the_splits_is_read_without_the_test_pictures(tmp_path, suffix):
+def test_metadata_above_the_splits_is_read_without_the_test_pictures(tmp_path, suffix, caplog):
     lines = []
+    picture(tmp_path / "train" / "cat" / "unlisted.png")
     for name in ("train/cat/a.png", "test/cat/b.png"):
         picture(tmp_path / name)
         lines.append({"file_name": name, "text": f"a caption of {name}"})
     (tmp_path / f"metadata.{suffix}").write_bytes(rows(suffix, lines))
     assert found(opened(tmp_path)) == {"train/cat/a.png": "a caption of train/cat/a.png"}
+    assert "at least 1 pictures are in no metadata file" in caplog.text
+
+
+def test_metadata_without_captions_is_a_sentence_and_not_the_folders_name(tmp_path):
+    picture(tmp_path / "cat" / "a.png")
+    (tmp_path / "metadata.csv").write_text("file_name,label\ncat/a.png,3\n")
+    with pytest.raises(
+        DataError, match=r"looks like the caption; name it with data\.caption_field"
+    ):
+        opened(tmp_path)
 
 
 def test_shards_and_tables_and_annotations_of_other_splits_are_left_out(tmp_path):

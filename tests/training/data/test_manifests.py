@@ -1,5 +1,6 @@
 """Manifests: fields, upstream's layout, what is skipped, and paths that lead outside."""
 
+import errno
 import json
 
 import pytest
@@ -263,3 +264,35 @@ def test_list_of_a_manifest_is_kept_only_where_no_picture_is_missing(pictures, m
     assert len(opened(manifest)) == 3, "the list is kept; loading will tell"
     write_lines(manifest, *lines[:1])
     assert len(opened(manifest)) == 1
+
+
+@pytest.mark.parametrize("wrong", ["no folder", "full disk", "damaged list"])
+def test_lists_that_cannot_be_kept_are_read_anew(pictures, monkeypatch, tmp_path, wrong, caplog):
+    from training.data import catalogue
+
+    for path in pictures.glob("*.png"):
+        path.with_suffix(".txt").write_text(path.stem)
+    monkeypatch.setattr(catalogue, "KEPT_FROM", 2)
+    if wrong == "no folder":
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    elif wrong == "full disk":
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(catalogue.pa, "OSFile", full)
+    else:
+        opened(pictures)
+        (kept,) = (tmp_path / "cache").rglob("*.arrow")
+        kept.write_bytes(b"damaged")
+    assert len(opened(pictures)) == 3
+    assert any(word in caplog.text for word in ("not kept", "made anew"))
+    if wrong == "damaged list":
+        assert kept.stat().st_size > 1000
+
+
+def test_explicit_format_of_a_source_that_is_not_there_is_a_sentence(tmp_path):
+    for format in ("json", "jsonl", "csv", "coco", "infinity", "folder", "webdataset"):
+        with pytest.raises(DataError, match=r"gone"):
+            opened(tmp_path / "gone", format=format)

@@ -193,3 +193,18 @@ def test_patterns_stand_for_shards(tmp_path):
         shard_names("http://host/{0..99999999}.tar")
     with pytest.raises(DataError, match="There is no shard at"):
         opened(tmp_path / "none.tar")
+
+
+def test_full_disk_while_a_shard_is_kept_is_a_sentence(tmp_path, monkeypatch):
+    as_webdataset(tmp_path / "served", small_set(2), shards=1)
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Whole, directory=str(tmp_path / "served"))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    source = opened(f"http://127.0.0.1:{server.server_port}/data-000.tar")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ResourceError, match="could not be saved"):
+        source.record(0).load()
+    server.shutdown()
+    server.server_close()
