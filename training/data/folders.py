@@ -97,6 +97,12 @@ def _listed(
     left_out: set[Path],
 ) -> Iterator[Entry | Skip]:
     """What metadata files list, but for pictures of other splits."""
+    kinds = {path.suffix.lower(): path for path in lists}
+    if len(kinds) > 1:
+        names = " and ".join(printable(str(path.relative_to(folder))) for path in kinds.values())
+        raise DataError(
+            f"{folder} holds metadata of several kinds, {names}; leave one of them there."
+        )
     listed = 0
     apart = {os.path.realpath(path) for path in left_out}
     for path in lists:

@@ -22,7 +22,7 @@ from training.data.fields import Fields, find_fields
 from training.data.paths import PictureFolders
 from training.data.records import Entry, Skip
 from training.data.text import TextError, encoding_of
-from training.data.walk import PICTURE_SUFFIXES
+from training.data.walk import PICTURE_SUFFIXES, is_picture
 
 INFINITY_NAME = re.compile(r"(?P<ratio>\d+(\.\d+)?)_(?P<count>\d+)\.jsonl", re.IGNORECASE)
 """Upstream's ``[height over width]_[number of lines].jsonl``."""
@@ -65,7 +65,7 @@ def manifest_entries(
             yield Skip(reason="empty caption", key=name, detail=f"{path.name}, {where}")
             continue
         place = folders.find(name, where)
-        if not place.suffix and not place.is_file():
+        if not is_picture(place) and not place.is_file():
             place = _with_suffix(place)
         if not place.is_file():
             yield Skip(reason="missing file", key=name, detail=f"{path.name}, {where}: no {place}")

@@ -68,7 +68,7 @@ def of_split(
         parts = {name: len(members) for name, members in found.items() if name != wanted}
         parts |= {"none": len(outside)} if outside else {}
         told = ", ".join(f"{count} of the split {name}" for name, count in parts.items())
-        logger.warning("%s: %s are left out", printable(str(folder)), told)
+        logger.warning("%s: left out: %s", printable(str(folder)), told)
     return found[wanted]
 
 

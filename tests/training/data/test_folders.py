@@ -115,7 +115,7 @@ def test_only_pictures_of_the_split_are_trained_on(tmp_path, caplog):
         for label in ("cat", "dog"):
             picture(tmp_path / split / label / f"{split}.png")
     assert set(found(opened(tmp_path))) == {"train/cat/train.png", "train/dog/train.png"}
-    assert "2 of the split validation, 2 of the split test are left out" in caplog.text
+    assert "left out: 2 of the split validation, 2 of the split test" in caplog.text
     assert set(found(opened(tmp_path, split="val"))) == {
         "validation/cat/validation.png", "validation/dog/validation.png",
     }  # fmt: skip
@@ -190,6 +190,14 @@ def test_metadata_above_the_splits_is_read_without_the_test_pictures(tmp_path, s
     (tmp_path / f"metadata.{suffix}").write_bytes(rows(suffix, lines))
     assert found(opened(tmp_path)) == {"train/cat/a.png": "a caption of train/cat/a.png"}
     assert "at least 1 pictures are in no metadata file" in caplog.text
+
+
+def test_metadata_of_several_kinds_is_a_sentence(tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,one\n")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png", "text": "two"}\n')
+    with pytest.raises(DataError, match=r"several kinds, metadata\.csv and metadata\.jsonl"):
+        opened(tmp_path)
 
 
 def test_metadata_without_captions_is_a_sentence_and_not_the_folders_name(tmp_path):
@@ -327,13 +335,13 @@ def test_names_of_kohyas_folders_are_captions_without_their_number(kohya):
 
 @pytest.mark.parametrize("names", [("meta_cap.json",), ("meta_cap.json", "meta_lat.json")])
 def test_lists_of_kohya_are_read(tmp_path, names):
-    for name in ("a.png", "b.png", "c.png"):
+    for name in ("a.png", "b.png", "v1.5 c.png"):
         picture(tmp_path / name)
     for list_name in names:
         content = {
             "a": {"caption": f"one of {list_name}", "train_resolution": [512, 512]},
             str(tmp_path / "b.png"): {"caption": "two", "tags": "red, blue"},
-            "c": {"tags": "green"},
+            "v1.5 c": {"tags": "green"},
         }
         (tmp_path / list_name).write_text(json.dumps(content))
     captions = list(found(opened(tmp_path)).values())
