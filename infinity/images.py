@@ -33,7 +33,7 @@ _SEVERAL = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")
 
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError,
-    struct.error, zlib.error, Image.DecompressionBombError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 """What pillow's readers raise on damaged files."""
 

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,24 @@ def test_cut_before_scaling_shows_the_same_part(monkeypatch):
     whole = np.asarray(covering(image, 32, 32)).astype(int)
     monkeypatch.setattr("infinity.images.MOST_CUT", 1)
     assert np.abs(np.asarray(covering(image, 32, 32)).astype(int) - whole).max() <= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "suffix", ["png", "jpg", "webp", "gif", "bmp", "tiff", "avif", "jp2", "ppm"]
+)
+def test_damaged_files_are_read_or_refused_with_a_sentence(tmp_path, suffix):
+    noise(24, 20).save(tmp_path / f"whole.{suffix}")
+    whole = (tmp_path / f"whole.{suffix}").read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        damaged = bytearray(whole)
+        for place in random.integers(0, len(damaged), 4):
+            damaged[place] = random.integers(0, 256)
+        try:
+            rgb(open_image(io.BytesIO(damaged), "it"))
+        except RequestError as error:
+            assert str(error).startswith(("it ", "The picture"))
 
 
 def test_damaged_notes_of_a_camera_are_a_sentence(tmp_path):

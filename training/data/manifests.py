@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ INFINITY_NAME = re.compile(r"(?P<ratio>\d+(\.\d+)?)_(?P<count>\d+)\.jsonl", re.I
 """Upstream's ``[height over width]_[number of lines].jsonl``."""
 
 _DELIMITERS = {".tsv": "\t"}
+_TALLEST = 1e8  # height over width that a picture can have
 _SHOWN = 60  # characters of a wrong line in a message
 
 
@@ -138,7 +138,10 @@ def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
         for name, value in content.items():
             record = dict(value) if isinstance(value, dict) else {"caption": value}
             if isinstance(record.get("tags"), str):  # kohya's lists: tags follow the caption
-                record["caption"] = ", ".join(filter(None, (record.get("caption"), record["tags"])))
+                parts = (record.get("caption"), record["tags"])
+                record["caption"] = ", ".join(
+                    text for text in parts if text and isinstance(text, str)
+                )
             yield f"entry {name!r}", {"image_path": name, **record}
     else:
         raise DataError(
@@ -197,5 +200,4 @@ def _without_flags(captions: Captions) -> Captions:
 
 def _ratio(value: Any) -> float:
     """A trustworthy height over width, else 0: measured then."""
-    good = isinstance(value, int | float) and math.isfinite(value) and value > 0
-    return float(value) if good else 0.0
+    return float(value) if isinstance(value, int | float) and 0 < value < _TALLEST else 0.0

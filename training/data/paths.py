@@ -8,11 +8,14 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from training.data.errors import DataError
+from training.data.text import printable
 
 _ASIDE = frozenset({"splits", "annotations", "jsonls", "manifests"})
 """Folders that hold manifests beside the pictures' folder: paths may start one level above."""
 
 _JUDGED_FOLDERS = 4096
+_LONGEST_NAME, _LONGEST_PATH = 255, 3000  # bytes
+_SHOWN = 200  # characters of a wrong path in a message
 
 
 class PictureFolders:
@@ -43,9 +46,10 @@ class PictureFolders:
         Raises:
             DataError: it lies outside of the data's folders, or is a URL.
         """
+        shown = printable(text)[:_SHOWN]
         if "://" in text:
             raise DataError(
-                f"{self.manifest.name}, {where} names the URL {text}; download the pictures first, "
+                f"{self.manifest.name}, {where} names the URL {shown}; download the pictures first, "
                 "or give WebDataset shards, which may be streamed."
             )
         if "\0" in text:
@@ -63,6 +67,12 @@ class PictureFolders:
         text = text.replace("\\", "/") if not Path(text).is_absolute() else text
         first: Path | None = None
         leads_out = False
+        longest = max((len(os.fsencode(part)) for part in Path(text).parts), default=0)
+        if longest > _LONGEST_NAME or len(os.fsencode(text)) > _LONGEST_PATH:
+            raise DataError(
+                f"{self.manifest.name}, {where} names a picture longer than files are named ({shown}); "
+                "correct the manifest."
+            )
         for base in self.bases:
             path = base / text
             if not self._is_inside(path, text):
@@ -73,7 +83,7 @@ class PictureFolders:
                 first = first or path
         if first is None or leads_out:
             raise DataError(
-                f"{self.manifest.name}, {where} names {text}, which lies outside of "
+                f"{self.manifest.name}, {where} names {shown}, which lies outside of "
                 f"{self.bases[0]}; correct the path, or allow its folder with "
                 "data.picture_folders."
             )
@@ -82,7 +92,7 @@ class PictureFolders:
     def _is_inside(self, path: Path, text: str) -> bool:
         climbs = ".." in PurePosixPath(text).parts
         if path.is_symlink() or path.name == "..":
-            return self._holds(path.resolve(), climbs)
+            return self._holds(Path(os.path.realpath(path)), climbs)
         return self._holds_parent(path.parent, climbs)
 
     def _holds(self, resolved: Path, climbs: bool) -> bool:
@@ -90,4 +100,4 @@ class PictureFolders:
         return any(resolved.is_relative_to(base) for base in allowed)
 
     def _judge_parent(self, parent: Path, climbs: bool) -> bool:
-        return self._holds(parent.resolve(), climbs)
+        return self._holds(Path(os.path.realpath(parent)), climbs)

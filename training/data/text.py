@@ -13,6 +13,7 @@ _MARKS = (
 )  # fmt: skip
 """UTF-32's begins with UTF-16's, so it comes first."""
 
+_CONTROLS = re.compile("[\0-\x1f\x7f\u2028\u2029]")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
@@ -52,9 +53,11 @@ def readable(text: str, name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A name as it can be written anywhere: bytes that are no UTF-8 as ``\\x..``, whatever the locale."""
+    """A name as it can be written anywhere, on one line: bytes that are no UTF-8 as ``\\x..``, whatever
+    the locale."""
     try:
         data = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # surrogates that stand for no byte
         data = text.encode("utf-8", "backslashreplace")
-    return data.decode("utf-8", "backslashreplace")
+    shown = data.decode("utf-8", "backslashreplace")
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), shown)

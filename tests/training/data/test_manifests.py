@@ -89,6 +89,37 @@ def test_folders_that_settings_allow_may_be_named(pictures, tmp_path):
     assert records(allowed)[0].load().size == (48, 48)
 
 
+@pytest.mark.parametrize("path", ["a" * 300 + ".png", "a/" * 3000 + "b.png", "x" * 5000])
+def test_paths_longer_than_files_are_named_are_a_sentence(pictures, path):
+    manifest = write_lines(pictures / "list.jsonl", {"image": path, "caption": "long"})
+    with pytest.raises(
+        DataError, match="line 1 names a picture longer than files are named"
+    ) as told:
+        opened(manifest)
+    assert len(str(told.value)) < 400
+
+
+def test_links_in_a_circle_are_missing_pictures(pictures):
+    (pictures / "one.png").symlink_to("two.png")
+    (pictures / "two.png").symlink_to("one.png")
+    manifest = write_lines(
+        pictures / "list.jsonl",
+        {"image": "one.png", "caption": "lost"},
+        {"image": "0000.png", "caption": "good"},
+    )
+    assert opened(manifest).report.counts == {"missing file": 1}
+
+
+def test_numbers_and_names_of_any_kind_in_lists_are_read_or_counted(pictures):
+    path = pictures / "1.000_000000003.jsonl"
+    huge = '{"image_path": "0000.png", "long_caption": "x", "h_div_w": 1' + "0" * 400 + "}"
+    nan = '{"image_path": "0001.png", "long_caption": "x", "h_div_w": NaN}'
+    odd = {"image_path": "go\nne.png", "long_caption": "x", "h_div_w": -1}
+    source = opened(write_lines(path, huge, nan, odd))
+    assert len(source) == 2
+    assert all("\n" not in line for line in source.report.lines())
+
+
 @pytest.mark.parametrize("url", ["https://example.org/a.png", "file:///etc/passwd"])
 def test_urls_in_manifests_are_refused(pictures, url):
     manifest = write_lines(pictures / "list.jsonl", {"image": url, "caption": "far"})
