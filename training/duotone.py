@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tqdm import tqdm
 
+from infinity.console import tolerate_any_text
 from infinity.errors import InfinityError
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shown", type=int, default=SHOWN, help=f"prompts drawn ({SHOWN})")
     parser.add_argument("--sheet", type=Path, help="where the pictures before and after go")
     options, settings = parser.parse_known_args(arguments)
+    tolerate_any_text()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         config = load_config(SETTINGS, settings)

@@ -24,6 +24,7 @@ from infinity.checkpoints.adapter import merge_adapter, read_adapter
 from infinity.checkpoints.fit import check_fit
 from infinity.checkpoints.load import own_folder
 from infinity.checkpoints.save import save_model, save_tokenizer
+from infinity.console import tolerate_any_text
 from infinity.devices import DTYPES
 from infinity.errors import CheckpointError, InfinityError, ResourceError
 from infinity.model.transformer import InfinityTransformer
@@ -213,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--merge", action="store_true", help="of a lora run: a whole model")
     parser.add_argument("--dtype", choices=sorted(DTYPES), help="default: the run's precision")
     options = parser.parse_args(arguments)
+    tolerate_any_text()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         folder = export(

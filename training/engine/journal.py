@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from torch.utils.tensorboard import SummaryWriter
 from infinity.errors import ResourceError
 from training.config.settings import TrainingConfig
 from training.engine.curves import GOOD_BIT_ACCURACY, plot_run
+
+logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 CURVES = "curves.png"
@@ -60,8 +63,7 @@ class Journal:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
             temporary.replace(self.folder / METRICS)
             if config.logging.tensorboard:
-                self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
-                self._board.add_custom_scalars(_CHARTS)
+                self._board = self._opened_board(step)
         except OSError as error:
             raise ResourceError(f"Cannot write to {self.folder}: {error.strerror}.") from error
         if config.logging.trackio:
@@ -72,6 +74,15 @@ class Journal:
                 config=config.model_dump(mode="json"),
                 resume="allow",
             )
+
+    def _opened_board(self, step: int) -> SummaryWriter | None:
+        try:
+            board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+        except UnicodeEncodeError:
+            logger.warning("TensorBoard has no files: it knows no folder whose name is not UTF-8")
+            return None
+        board.add_custom_scalars(_CHARTS)
+        return board
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of metrics of a finished step (from 1)."""

@@ -137,15 +137,34 @@ def test_model_card_in_a_folder_of_any_name(tmp_path):
     (tmp_path / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace")
 
 
+def test_training_and_export_in_a_folder_of_any_name(folder, tmp_path, monkeypatch):
+    from training import export, train
+
+    settings = {
+        "task": "tokenizer",
+        "tokenizer": {"model": config_for("x").tokenizer.model.to_dict()},
+        "optimisation": {"steps": 1, "batch_size": 1},
+        "data": {"schedules": {"1:1": [[1, 1], [2, 2], [4, 4]]}, "workers": 0, "skip_tolerance": 1},
+    }
+    (tmp_path / "run.json").write_text(json.dumps(settings))
+    run = folder.parent / "run"
+    words = [str(tmp_path / "run.json"), "--data.sources", str(folder), "--output", str(run)]
+    assert train.main(words) == 0
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, "utf-8"))
+    assert export.main([str(run)]) == 0
+    sys.stdout.flush()
+    assert "exported" in printed.getvalue().decode()
+    assert (run / "exported" / "tokenizer.safetensors").is_file()
+
+
 @pytest.mark.parametrize(
     "locale",
     [
-        {"LC_ALL": "C.UTF-8"},
-        {"LC_ALL": "C"},
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         {"LC_ALL": "C", "PYTHONIOENCODING": "cp1252"},
     ],
-    ids=["UTF-8", "C", "ASCII", "cp1252"],
+    ids=["ASCII", "cp1252"],
 )
 def test_command_reads_the_same_under_every_locale(folder, tmp_path, locale):
     picture(folder / "猫.png")
