@@ -112,11 +112,12 @@ def _of_folder(path: Path) -> str:
         raise DataError(f"{path} holds several lists of pictures ({names}); name the one to use.")
     if _coco_files(path):
         return "coco"
-    if any(file.name.lower() in METADATA for file in files_below(path)):
+    below = list(files_below(path))
+    if any(file.name.lower() in METADATA for file in below):
         return "folder"
-    if table_files(path):
+    if table_files(below):
         return "huggingface"
-    if any(map(is_picture, files_below(path))):
+    if any(map(is_picture, below)):
         return "folder"
     raise DataError(f"{path} holds neither pictures nor lists of them; check the path.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ def is_saved_dataset(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _SAVED)
 
 
-def table_files(folder: Path) -> list[Path]:
-    """Parquet files below a folder, but for the lists that other tools put beside its pictures:
+def table_files(files: Iterable[Path]) -> list[Path]:
+    """The Parquet files among the files of a folder, but for the lists that other tools put beside its pictures:
     metadata.parquet, and img2dataset's of a shard that is a folder beside it.
     """
     return [
         path
-        for path in files_below(folder)
+        for path in files
         if path.suffix.lower() == ".parquet"
         and path.name.lower() != "metadata.parquet"
         and not path.with_suffix("").is_dir()
@@ -104,7 +104,7 @@ def _load(source: str, split: str) -> Any:
         elif path.suffix.lower() in _BUILDERS and path.is_file():
             builder = _BUILDERS[path.suffix.lower()]
             rows = datasets.load_dataset(builder, data_files=source, split="train")
-        elif path.is_dir() and (files := table_files(path)):
+        elif path.is_dir() and (files := table_files(files_below(path))):
             chosen = [str(file) for file in sorted(of_split(files, path, split))]
             rows = datasets.load_dataset("parquet", data_files=chosen, split="train")
         else:

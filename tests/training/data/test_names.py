@@ -127,16 +127,6 @@ def test_settings_with_paths_of_any_name_are_read_and_saved(tmp_path):
     assert load_config(tmp_path / "config.JSON") == config
 
 
-def test_model_card_in_a_folder_of_any_name(tmp_path):
-    from training.config import TrainingConfig
-    from training.model_card import model_card
-
-    config = config_for(BAD)
-    assert isinstance(config, TrainingConfig)
-    card = model_card(config, BAD, 1, [], f"use {BAD}", None)
-    (tmp_path / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace")
-
-
 def test_training_and_export_in_a_folder_of_any_name(folder, tmp_path, monkeypatch):
     from training import export, train
 
