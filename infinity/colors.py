@@ -72,7 +72,7 @@ def srgb(image: Image.Image) -> Image.Image:
     the log.
     """
     mode = "RGBA" if image.has_transparency_data else "RGB"
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile") if image.mode != "LAB" else None
     space, transform = _transform(profile) if profile else ("", None)
     if transform is not None and _fits(image.mode, space):
         colors = image if image.mode == space else image.convert(_MODES[space])
