@@ -30,7 +30,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--adapter",
         type=expand_home,
-        metavar="FOLDER",
+        metavar="PATH",
         help="a fine-tuned adapter for the model to begin with",
     )
     parser.add_argument("--host", help="address to listen on (else $GRADIO_SERVER_NAME, 127.0.0.1)")

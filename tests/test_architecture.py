@@ -16,7 +16,7 @@ PACKAGE = ROOT / "infinity"
 # From the ground up: a room may import rooms of earlier lines, never of its own or later ones
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "console", "shipped"),
+    ("errors", "console", "files", "shipped"),
     ("schedule", "devices", "wildcards", "colors", "shared_work"),
     ("config", "request", "images", "vocabulary", "saving"),
     ("events", "metadata"),

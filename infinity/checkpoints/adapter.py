@@ -1,11 +1,12 @@
-"""Low-rank adapters: folders in peft's format, merged into a transformer's weights when it loads.
+"""Low-rank adapters, merged into a transformer's weights when it loads.
 
-Neither peft nor a slower forward pass is needed: W becomes W + B A x alpha / rank.
+Neither peft nor a slower forward pass is needed: W becomes W + B A x scaling (LoRA, Hu et al., 2021),
+and with a magnitude m of its rows m (W + B A x scaling) / |W + B A x scaling| (DoRA, Liu et al., 2024).
+Read are peft's folders and files of kohya's layout, whose layers are named with underscores.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,17 +15,72 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from infinity.checkpoints.files import read_safetensors
+from infinity.checkpoints.files import (
+    PICKLE_SUFFIXES,
+    WEIGHT_SUFFIXES,
+    flat_tensors,
+    read_file,
+    read_notes,
+)
 from infinity.checkpoints.fit import LISTED
+from infinity.checkpoints.peft import LoraRule, lora_rule
 from infinity.errors import CheckpointError
+from infinity.files import parse_json, read_json
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 """peft's, before every name of the adapted model."""
 
-_NAME = re.compile(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.weight")
-_UNSUPPORTED = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out")
+NOTED = "lora_adapter_metadata"
+"""Where diffusers keeps the configuration, inside the file of weights."""
+
+_PREFIXES = re.compile(r"((base_model|transformer|diffusion_model|module|model|_orig_mod)\.)+")
+_PEFT = re.compile(
+    r"(?P<layer>.+)\.(?P<part>alpha|lora_A|lora_B|lora_magnitude_vector)(\.default)?"
+    r"(?P<of>\.weight|\.bias)?"
+)
+_KOHYA = re.compile(
+    r"lora_(?:unet|transformer)_(?P<layer>\w+)\.(?P<part>lora_down|lora_up|alpha)(\.weight)?"
+)
+_PARTS = {
+    "lora_A": "down",
+    "lora_B": "up",
+    "lora_magnitude_vector": "magnitude",
+    "lora_down": "down",
+    "lora_up": "up",
+    "alpha": "alpha",
+}
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """The change of one linear layer (in -> out), of rank r.
+
+    Attributes:
+        down: A, (r, in).
+        up: B, (out, r).
+        scaling: of the change.
+        magnitude: (out,), of the changed weight's rows; None leaves them as they come.
+        bias: (out,), added to the layer's, times the scaling.
+    """
+
+    down: Tensor
+    up: Tensor
+    scaling: float
+    magnitude: Tensor | None = None
+    bias: Tensor | None = None
+
+    def merge(self, layer: nn.Linear) -> None:
+        """Change a layer's weights in place; summed in float32."""
+        place = layer.weight.device
+        up, down = self.up.to(place, torch.float32), self.down.to(place, torch.float32)
+        weight = layer.weight.float() + up @ down * self.scaling
+        if self.magnitude is not None:
+            weight *= (self.magnitude.to(place).float() / weight.norm(dim=1))[:, None]
+        layer.weight.copy_(weight)
+        if self.bias is not None:
+            layer.bias.add_(self.bias.to(place, torch.float32) * self.scaling)
 
 
 @dataclass(frozen=True)
@@ -32,63 +88,60 @@ class Adapter:
     """A low-rank change of some linear layers.
 
     Attributes:
-        folder: where it is from, for messages.
+        folder: where it is from: a folder, or a file of its own; for names and messages.
         base: what it was trained on, as the training named it; "" where unknown.
-        scaling: alpha / rank.
-        pairs: layer name -> A (rank, in), B (out, rank).
+        layers: name -> change. Names have underscores for dots where ``is_flat``.
     """
 
     folder: Path
     base: str
-    scaling: float
-    pairs: Mapping[str, tuple[Tensor, Tensor]]
+    layers: Mapping[str, LowRank]
+    is_flat: bool = False
 
 
-def read_adapter(folder: str | Path) -> Adapter:
-    """An adapter's folder.
+def read_adapter(path: str | Path) -> Adapter:
+    """An adapter's folder, or its file of weights.
 
     Raises:
         CheckpointError: missing, damaged, or of a kind that cannot be merged.
     """
-    folder = Path(folder)
-    path = folder / ADAPTER_CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        rank, alpha = int(config["r"]), float(config["lora_alpha"])
-    except FileNotFoundError as error:
+    path = Path(path)
+    if path.name == ADAPTER_CONFIG:
+        path = path.parent
+    if not path.exists():
         raise CheckpointError(
             f"{path} does not exist; give the folder of an adapter, as export writes it."
-        ) from error
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is not an adapter's configuration ({error!r}).") from error
-    kind = str(config.get("peft_type"))
-    unsupported = [name for name in _UNSUPPORTED if config.get(name)]
-    if kind != "LORA" or unsupported or rank < 1:
-        what = ", ".join(unsupported) or f"type {kind}, rank {rank}"
-        raise CheckpointError(f"{folder} is no plain low-rank adapter ({what}); train one without.")
-    scaling = alpha / (rank**0.5 if config.get("use_rslora") else rank)
-    tensors = read_safetensors([folder / ADAPTER_WEIGHTS], folder).tensors
-    return Adapter(
-        folder, str(config.get("base_model_name_or_path") or ""), scaling, _pairs(folder, tensors)
-    )
+        )
+    weights = _weights_file(path) if path.is_dir() else path
+    tensors = flat_tensors(read_file(weights)[0], weights)
+    halves, is_flat = _halves(weights, tensors)
+    base, rule = ("", LoraRule()) if is_flat else _settings(weights, tensors)
+    layers = {layer: _low_rank(layer, parts, rule) for layer, parts in halves.items()}
+    return Adapter(path, base, layers, is_flat)
 
 
 def merge_adapter(transformer: nn.Module, adapter: Adapter) -> None:
-    """Add an adapter to a transformer's weights, in place; summed in float32.
+    """Add an adapter to a transformer's weights, in place.
 
     Raises:
         CheckpointError: it names layers that the transformer lacks, or of other shapes.
     """
-    layers = dict(transformer.named_modules())
-    unexpected = tuple(
-        name for name in adapter.pairs if not isinstance(layers.get(name), nn.Linear)
-    )
+    layers = {
+        name.replace(".", "_") if adapter.is_flat else name: module
+        for name, module in transformer.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    unexpected = tuple(name for name in adapter.layers if name not in layers)
     mis_shaped = []
-    for name, (down, up) in adapter.pairs.items():
+    for name, change in adapter.layers.items():
         layer = layers.get(name)
-        if isinstance(layer, nn.Linear) and (len(up), down.shape[1]) != tuple(layer.weight.shape):
-            found, expected = (len(up), down.shape[1]), tuple(layer.weight.shape)
+        if layer is None:
+            continue
+        found, expected = (len(change.up), change.down.shape[1]), tuple(layer.weight.shape)
+        if found != expected:
             mis_shaped.append(f"{name}: found {found}, expected {expected}")
+        elif change.bias is not None and layer.bias is None:
+            mis_shaped.append(f"{name}: found a bias, expected none")
     if unexpected or mis_shaped:
         listed = [*unexpected, *mis_shaped]
         trained = f", which was trained on {adapter.base}" if adapter.base else ""
@@ -100,29 +153,107 @@ def merge_adapter(transformer: nn.Module, adapter: Adapter) -> None:
             mis_shaped=tuple(mis_shaped),
         )
     with torch.no_grad():
-        for name, (down, up) in adapter.pairs.items():
-            weight = transformer.get_parameter(f"{name}.weight")
-            change = up.to(weight.device, torch.float32) @ down.to(weight.device, torch.float32)
-            weight.copy_(weight.float() + change * adapter.scaling)
+        for name, change in adapter.layers.items():
+            change.merge(layers[name])
 
 
-def _pairs(folder: Path, tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-    halves: dict[str, dict[str, Tensor]] = {}
-    unexpected = []
-    for name, tensor in tensors.items():
-        match = _NAME.fullmatch(name)
-        if match is None or tensor.dim() != 2 or not tensor.is_floating_point():
-            unexpected.append(name)
+def _weights_file(folder: Path) -> Path:
+    """The file of weights in an adapter's folder."""
+    named = [folder / ADAPTER_WEIGHTS, *(folder / f"adapter_model{s}" for s in PICKLE_SUFFIXES)]
+    found = [path for path in named if path.exists()]
+    if not found:
+        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in WEIGHT_SUFFIXES)
+        if len(found) != 1 or (folder / ADAPTER_CONFIG).exists():
+            raise CheckpointError(
+                f"{folder / ADAPTER_WEIGHTS} does not exist; give the folder of an adapter, as export "
+                "writes it, or its file of weights."
+            )
+    return found[0]
+
+
+def _settings(weights: Path, tensors: Mapping[str, Tensor]) -> tuple[str, LoraRule]:
+    """(what it was trained on, the rule) of the configuration beside the weights, or in them.
+
+    The file of one that diffusers saved may have none at all: every change counts once then.
+    """
+    path = weights.with_name(ADAPTER_CONFIG)
+    noted = read_notes(weights).get(NOTED)
+    try:
+        if noted is not None:
+            config = {_PREFIXES.sub("", k, count=1): v for k, v in parse_json(noted).items()}
+            config = {"peft_type": "LORA", **config}
+        elif not path.exists() and not any(name.startswith(PREFIX) for name in tensors):
+            return "", LoraRule()
         else:
-            halves.setdefault(match[1], {})[match[2]] = tensor
-    alone = [name for name, half in halves.items() if len(half) != 2]
-    unequal = [n for n, h in halves.items() if len(h) == 2 and len(h["A"]) != h["B"].shape[1]]
-    if unexpected or alone or unequal or not halves:
-        first = ", ".join([*unexpected, *alone, *unequal][:LISTED]) or "it is empty"
+            config = read_json(path)
+    except FileNotFoundError as error:
         raise CheckpointError(
-            f"{folder / ADAPTER_WEIGHTS} is not a low-rank adapter's ({first}); export it again.",
+            f"{path} does not exist; give the folder of an adapter, as export writes it."
+        ) from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} is not an adapter's configuration: {error}.") from error
+    rule = lora_rule(config, str(path))
+    return str(config.get("base_model_name_or_path") or ""), rule
+
+
+def _halves(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], bool]:
+    """Layer -> its tensors by what they are; and whether layers are named with underscores."""
+    halves: dict[str, dict[str, Tensor]] = {}
+    unexpected, flat = [], 0
+    for name, tensor in tensors.items():
+        kohya = _KOHYA.fullmatch(name)
+        match = kohya or _PEFT.fullmatch(_PREFIXES.sub("", name, count=1))
+        part = None if match is None else _PARTS[match["part"]]
+        if match is not None and kohya is None and match["of"] == ".bias":
+            part = "bias" if part == "up" else None
+        dims = 2 if part in ("down", "up") else 0 if part == "alpha" else 1
+        if match is None or part is None or tensor.dim() != dims or not tensor.is_floating_point():
+            unexpected.append(name)
+            continue
+        flat += kohya is not None
+        halves.setdefault(match["layer"], {})[part] = tensor
+    alone = [name for name, half in halves.items() if not {"down", "up"} <= half.keys()]
+    unequal = [
+        name
+        for name, half in halves.items()
+        if name not in alone
+        and (
+            len(half["down"]) != half["up"].shape[1]
+            or any(len(half["up"]) != len(half[p]) for p in ("magnitude", "bias") if p in half)
+        )
+    ]
+    is_mixed = flat not in (0, len(tensors))
+    if unexpected or alone or unequal or is_mixed or not halves:
+        first = ", ".join([*unexpected, *alone, *unequal][:LISTED])
+        raise CheckpointError(
+            f"{path} is not a low-rank adapter of a transformer ({first or 'it is empty'}); only "
+            "changes of its linear layers can be merged.",
             missing=tuple(alone),
             unexpected=tuple(unexpected),
             mis_shaped=tuple(unequal),
         )
-    return {name: (half["A"], half["B"]) for name, half in halves.items()}
+    broken = [name for name, half in halves.items() if not _is_finite(half)]
+    if broken:
+        raise CheckpointError(
+            f"{path} holds infinite values or none (first: {broken[0]}); its training failed or the "
+            "file is damaged: take an earlier checkpoint, or fetch it again."
+        )
+    return halves, flat > 0
+
+
+def _is_finite(parts: Mapping[str, Tensor]) -> bool:
+    return all(bool(tensor.float().isfinite().all()) for tensor in parts.values())
+
+
+def _low_rank(layer: str, parts: Mapping[str, Tensor], rule: LoraRule) -> LowRank:
+    """Raises CheckpointError where the tensors are not those that the settings tell of."""
+    for part, is_told in (("magnitude", rule.has_magnitude), ("bias", rule.has_bias)):
+        if (part in parts) != is_told:
+            raise CheckpointError(
+                f"The adapter's settings and its weights differ: {layer} has "
+                f"{'a' if part in parts else 'no'} {part}; export it again."
+            )
+    scaling = rule.scaling(layer, len(parts["down"]))
+    if "alpha" in parts:
+        scaling = float(parts["alpha"]) / len(parts["down"])
+    return LowRank(parts["down"], parts["up"], scaling, parts.get("magnitude"), parts.get("bias"))

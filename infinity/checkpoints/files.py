@@ -7,12 +7,12 @@ dtype changes on the way never has its siblings in memory beside it.
 from __future__ import annotations
 
 import ctypes
-import json
 import mmap
 import pickle
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from infinity.errors import CheckpointError
+from infinity.files import read_json, special
 
 _NUMPY_NUMBERS: list[Any] = [
     np.dtype,
@@ -32,6 +33,7 @@ _NUMPY_NUMBERS: list[Any] = [
 ]
 """Upstream's trainer leaves numpy's numbers among its settings: plain values, which run nothing."""
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
+WEIGHT_SUFFIXES = (*PICKLE_SUFFIXES, ".safetensors")
 INDEX_SUFFIX = ".index.json"
 _ZIP_MAGIC = b"PK\x03\x04"
 
@@ -69,22 +71,40 @@ def read_safetensors(paths: Iterable[Path], source: Path) -> Weights:
     """
     tensors: dict[str, Tensor] = {}
     for path in paths:
-        _require_file(path)
-        try:
-            with safe_open(path, framework="pt") as file:
-                names = list(file.keys())
-                repeated = [name for name in names if name in tensors]
-                tensors.update({name: file.get_tensor(name) for name in names})
-        except (SafetensorError, OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} is damaged or not a safetensors file ({error}); fetch or save it again."
-            ) from error
+        with _opened(path) as file:
+            names = list(file.keys())
+            repeated = [name for name in names if name in tensors]
+            tensors.update({name: file.get_tensor(name) for name in names})
         if repeated:
             raise CheckpointError(
                 f"{path} repeats tensors of another file ({repeated[0]}); remove the stray file.",
                 unexpected=tuple(repeated),
             )
     return Weights(tensors, source)
+
+
+def read_notes(path: Path) -> dict[str, str]:
+    """What a file of weights says of itself; nothing but safetensors files do.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    if path.suffix.lower() != ".safetensors":
+        return {}
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    _require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or not a safetensors file ({error}); fetch or save it again."
+        ) from error
 
 
 def read_pickle(path: Path) -> tuple[Any, bool]:
@@ -158,8 +178,8 @@ def read_shards(folder: Path) -> Weights:
 def shard_names(index: Path) -> dict[str, str]:
     """The index of a sharded checkpoint: tensor name -> file name, in the index's own folder."""
     try:
-        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        names = read_json(index)["weight_map"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{index} is not an index of shards; fetch it again.") from error
     if not isinstance(names, dict) or any(
         not isinstance(shard, str) or Path(shard).name != shard for shard in names.values()
@@ -184,7 +204,9 @@ def flat_tensors(content: Any, path: Path) -> dict[str, Tensor]:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; check the path, or fetch the file again.")
+        kind = special(path) or ("folder" if path.is_dir() else "")
+        state = f"is a {kind}, not a file" if kind else "does not exist"
+        raise CheckpointError(f"{path} {state}; check the path, or fetch the file again.")
 
 
 def _forget_pages(tensor: Tensor) -> None:

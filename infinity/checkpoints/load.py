@@ -13,9 +13,20 @@ from pathlib import Path
 
 import torch
 
-from infinity.checkpoints.adapter import merge_adapter, read_adapter
+from infinity.checkpoints.adapter import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    merge_adapter,
+    read_adapter,
+)
 from infinity.checkpoints.download import fetch_model, fetch_text_encoder, fetch_tokenizer
-from infinity.checkpoints.files import INDEX_SUFFIX, Weights, read_safetensors, shard_names
+from infinity.checkpoints.files import (
+    INDEX_SUFFIX,
+    WEIGHT_SUFFIXES,
+    Weights,
+    read_safetensors,
+    shard_names,
+)
 from infinity.checkpoints.fit import check_fit, infer_tokenizer, make_tokenizer, make_transformer
 from infinity.checkpoints.save import SHARD_BYTES, save_model
 from infinity.checkpoints.transfer import Progress
@@ -62,8 +73,8 @@ def load_model(
         tokenizer: upstream's tokenizer file, where it is not beside the transformer.
         text_device, text_dtype: of the text encoder; None is as the rest.
         ema: take a training checkpoint's averaged weights.
-        adapter: folder of a low-rank adapter to merge into the transformer; the model's name then
-            ends in "_" and the folder's name.
+        adapter: folder or file of a low-rank adapter to merge into the transformer; the model's
+            name then ends in "_" and the adapter's.
         make_room: called once all files are found to be there and to fit, before they are read into
             memory.
 
@@ -91,9 +102,9 @@ def load_model(
     transformer = make_transformer(
         spec.transformer, transformer_weights, device, dtype, progress, make_room
     )
-    if change is not None:
+    if change is not None and adapter is not None:
         merge_adapter(transformer, change)
-        spec = replace(spec, name=adapted_name(spec.name, change.folder))
+        spec = replace(spec, name=adapted_name(spec.name, adapter))
     pictures = make_tokenizer(spec.tokenizer, tokenizer_weights, device, dtype, progress)
     check_finite(transformer, "transformer" if change is None else "transformer with its adapter")
     check_finite(pictures, "tokenizer")
@@ -120,9 +131,13 @@ def check_finite(module: torch.nn.Module, what: str) -> None:
 
 
 def adapted_name(model: str, adapter: str | Path) -> str:
-    """What a model is called with an adapter's folder merged into it."""
-    folder = re.sub(r"[^\w.-]+", "-", Path(adapter).resolve().name)
-    return f"{model}_{folder}"
+    """What a model is called with an adapter merged into it: after its folder, or its own file."""
+    path = Path(adapter).resolve()
+    is_file = path.suffix.lower() in (*WEIGHT_SUFFIXES, ".json")
+    if is_file and path.stem in (Path(ADAPTER_CONFIG).stem, Path(ADAPTER_WEIGHTS).stem):
+        path, is_file = path.parent, False
+    name = re.sub(r"[^\w.-]+", "-", path.stem if is_file else path.name)
+    return f"{model}_{name}"
 
 
 def load_tokenizer(

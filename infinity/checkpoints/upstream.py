@@ -20,7 +20,7 @@ from infinity.checkpoints.convert import (
 )
 from infinity.checkpoints.files import (
     INDEX_SUFFIX,
-    PICKLE_SUFFIXES,
+    WEIGHT_SUFFIXES,
     Weights,
     flat_tensors,
     read_file,
@@ -245,10 +245,8 @@ def _text_encoder_beside(path: Path) -> Path | None:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    suffixes = (*PICKLE_SUFFIXES, ".safetensors")
-    return sorted(
-        file for file in folder.iterdir() if file.suffix.lower() in suffixes and file.is_file()
-    )
+    files = (file for file in folder.iterdir() if file.suffix.lower() in WEIGHT_SUFFIXES)
+    return sorted(file for file in files if file.is_file())
 
 
 def _is_tokenizer_name(file: Path) -> bool:

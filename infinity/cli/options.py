@@ -136,7 +136,7 @@ def _add_model(
         help=f"name or folder (default: {shown or default})",
     )
     group.add_argument(
-        "--adapter", type=expand_home, metavar="FOLDER", help="a fine-tuned adapter for the model"
+        "--adapter", type=expand_home, metavar="PATH", help="a fine-tuned adapter for the model"
     )
     group.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     group.add_argument("--dtype", help="float32 or bfloat16 (default: bfloat16 on cuda)")

@@ -150,9 +150,9 @@ def test_adapter_of_another_width_is_refused(folder):
 @pytest.mark.parametrize(
     ("change", "hint"),
     [
-        ({"peft_type": "LOHA"}, "no plain low-rank adapter"),
-        ({"use_dora": True}, "use_dora"),
-        ({"r": None}, "not an adapter's configuration"),
+        ({"peft_type": "LOHA"}, "only low-rank ones"),
+        ({"modules_to_save": ["head"]}, "modules_to_save"),
+        ({"r": None}, "a rank must be a whole number"),
     ],
 )
 def test_other_kinds_of_adapters_are_refused(folder, change, hint):

@@ -1,0 +1,59 @@
+"""Files that others made, read so that none of them is waited for or fills the memory.
+
+Opening a pipe waits for its writer and a device never ends, so only files are opened.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+MOST_BYTES = 2**26
+"""No settings, index or vocabulary is as large."""
+
+
+def special(path: Path) -> str:
+    """What a path is that would be waited for or never end, when read; "" for files and folders."""
+    kinds = (
+        (Path.is_fifo, "pipe"),
+        (Path.is_socket, "socket"),
+        (Path.is_char_device, "device"),
+        (Path.is_block_device, "device"),
+    )
+    return next((kind for is_kind, kind in kinds if is_kind(path)), "")
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """A text file in UTF-8.
+
+    Raises:
+        OSError: it is not there, no file, or may not be read.
+        ValueError: it is too large, or no text.
+    """
+    if kind := special(path):
+        raise OSError(f"it is a {kind}, not a file")
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"it has {size:,} bytes, more than {most:,}")
+    return path.read_text(encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises as :func:`read_text`, and ValueError where it is no JSON."""
+    return parse_json(read_text(path))
+
+
+def parse_json(text: str) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: it is no JSON, nested too deeply, or has numbers that are infinite or none.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no number")
