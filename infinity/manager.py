@@ -18,9 +18,10 @@ from typing import Any, Protocol
 
 import torch
 
+from infinity.checkpoints.load import fingerprint_of
 from infinity.checkpoints.plan import plan_download, text_parameters
 from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtype
-from infinity.errors import InfinityError, ResourceError
+from infinity.errors import CheckpointError, InfinityError, ResourceError
 from infinity.estimate import MemoryNeed, memory_need
 from infinity.kept_models import Evicted, KeptModels, free_cached_memory
 from infinity.pipeline import InfinityPipeline
@@ -147,6 +148,19 @@ class ModelManager:
         if name in self._folders:
             return read_spec(self._folders[name])
         return get_spec(name)
+
+    def fingerprint(self, name: str) -> str:
+        """Of a model's weights, without loading it; "" where only loading tells, where they are
+        missing, and for unknown names."""
+        if name not in self.names():
+            return ""
+        if (kept := self._kept.get(name)) is not None:
+            return kept.fingerprint
+        base, adapter = self._adapted.get(name, (name, None))
+        try:
+            return fingerprint_of(self._folders.get(base, base), adapter)
+        except CheckpointError:
+            return ""  # loading it says what is wrong
 
     def get(
         self,

@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from infinity.devices import disk_errors
-from infinity.errors import RequestError
+from infinity.errors import RequestError, quoted
 from infinity.images import open_image
 from infinity.request import MAX_PROMPT_CHARACTERS, GenerationRequest
 
@@ -33,6 +33,7 @@ class PictureRecord:
         request: asks for exactly this picture: every setting spelled out, this picture's own seed,
             one picture.
         model: name of the model.
+        weights: their fingerprint (``infinity.checkpoints.fingerprint``); "" in older pictures.
         template: the prompt as it was written, where it had wildcards; the request's has none.
         device, dtype, threads: where and how it was computed; another device, precision or number
             of CPU threads may round differently and so flip bits.
@@ -41,6 +42,7 @@ class PictureRecord:
 
     request: GenerationRequest
     model: str
+    weights: str = ""
     device: str = ""
     dtype: str = ""
     threads: int = 0
@@ -77,12 +79,27 @@ class PictureRecord:
         return cls(
             request=request,
             model=data["model"],
+            weights=_text(data.get("weights")),
             device=_text(data.get("device")),
             dtype=_text(data.get("dtype")),
             threads=threads,
             versions=_texts(versions) if isinstance(versions, dict) else {},
             template=_text(data.get("template"), MAX_PROMPT_CHARACTERS),
         )
+
+
+def weights_note(weights: str, here: str) -> str:
+    """What to say before a picture is drawn again with other weights than it was; "" for the same.
+
+    Args:
+        weights, here: fingerprints, of what drew it and of what would; "" where unknown.
+    """
+    if not weights or not here or weights == here:
+        return ""
+    return (
+        f"It was drawn with other weights ({quoted(weights)}) than the model has here ({here}), so it "
+        "will come out differently."
+    )
 
 
 def _text(value: object, most: int = 100) -> str:

@@ -51,6 +51,7 @@ class InfinityPipeline:
         text_encoder: may be on another device.
         release_text_encoder: free the text encoder's weights once a request's prompts are encoded;
             it is read from disk again for the next new prompt.
+        fingerprint: of the weights, for the pictures' records; "" where they are of no files.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class InfinityPipeline:
         text_encoder: TextEncoder,
         *,
         release_text_encoder: bool = False,
+        fingerprint: str = "",
     ) -> None:
         self.spec = spec
+        self.fingerprint = fingerprint
         self.transformer = transformer
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
@@ -120,6 +123,7 @@ class InfinityPipeline:
             loaded.tokenizer,
             loaded.text_encoder,
             release_text_encoder=release_text_encoder,
+            fingerprint=loaded.fingerprint,
         )
 
     @property
@@ -298,6 +302,7 @@ class InfinityPipeline:
         record = PictureRecord(
             request=request,
             model=self.spec.name,
+            weights=self.fingerprint,
             device=describe_device(self.device),
             dtype=dtype_name(self.dtype),
             threads=torch.get_num_threads(),

@@ -98,6 +98,15 @@ class Adapter:
     layers: Mapping[str, LowRank]
     is_flat: bool = False
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it changes a model by, by name."""
+        return {
+            f"{layer}.{part}": value if isinstance(value, Tensor) else torch.tensor(value)
+            for layer, change in self.layers.items()
+            for part, value in vars(change).items()
+            if value is not None
+        }
+
 
 def read_adapter(path: str | Path) -> Adapter:
     """An adapter's folder, or its file of weights.

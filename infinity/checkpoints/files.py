@@ -175,6 +175,28 @@ def read_shards(folder: Path) -> Weights:
     return Weights(tensors, folder, mapped)
 
 
+def read_own_part(folder: Path, part: str) -> Weights:
+    """One part's weights in a folder of safetensors files: "transformer" or "tokenizer" of the own
+    format, "model" of transformers'.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or lacks what the index names.
+    """
+    index = folder / f"{part}.safetensors{INDEX_SUFFIX}"
+    if not index.is_file():
+        return read_safetensors([folder / f"{part}.safetensors"], folder)
+    names = shard_names(index)
+    weights = read_safetensors((folder / file for file in sorted(set(names.values()))), folder)
+    missing = tuple(name for name in names if name not in weights.tensors)
+    if missing:
+        raise CheckpointError(
+            f"The {part} shards in {folder} lack {len(missing)} tensors (first: {missing[0]}); "
+            "fetch or save the model again.",
+            missing=missing,
+        )
+    return weights
+
+
 def shard_names(index: Path) -> dict[str, str]:
     """The index of a sharded checkpoint: tensor name -> file name, in the index's own folder."""
     try:

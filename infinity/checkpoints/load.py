@@ -21,12 +21,10 @@ from infinity.checkpoints.adapter import (
 )
 from infinity.checkpoints.download import fetch_model, fetch_text_encoder, fetch_tokenizer
 from infinity.checkpoints.files import (
-    INDEX_SUFFIX,
     WEIGHT_SUFFIXES,
-    Weights,
-    read_safetensors,
-    shard_names,
+    read_own_part,
 )
+from infinity.checkpoints.fingerprint import fingerprint
 from infinity.checkpoints.fit import check_fit, infer_tokenizer, make_tokenizer, make_transformer
 from infinity.checkpoints.save import SHARD_BYTES, save_model
 from infinity.checkpoints.transfer import Progress
@@ -43,12 +41,17 @@ __all__ = ["LoadedModel", "convert", "load_model", "load_tokenizer", "save_model
 
 @dataclass
 class LoadedModel:
-    """A model in memory; the text encoder loads itself at the first prompt."""
+    """A model in memory; the text encoder loads itself at the first prompt.
+
+    Attributes:
+        fingerprint: of all its weights, the adapter's too.
+    """
 
     spec: ModelSpec
     transformer: InfinityTransformer
     tokenizer: Tokenizer
     text_encoder: TextEncoder
+    fingerprint: str
 
 
 def load_model(
@@ -96,6 +99,9 @@ def load_model(
         spec, beside = found.spec, found.text_encoder
         transformer_weights, tokenizer_weights = found.transformer, found.tokenizer
     encoder_folder = _text_encoder_folder(spec, beside, progress)
+    mark = fingerprint(
+        transformer_weights.tensors, tokenizer_weights.tensors, encoder_folder, change
+    )
     with torch.device("meta"):
         empty = Tokenizer(spec.tokenizer)
     check_fit(empty, "tokenizer", tokenizer_weights.tensors, tokenizer_weights.source)
@@ -113,6 +119,26 @@ def load_model(
         transformer,
         pictures,
         TextEncoder(encoder_folder, spec.text_encoder, text_device or device, text_dtype or dtype),
+        mark,
+    )
+
+
+def fingerprint_of(name_or_path: str | Path, adapter: str | Path | None = None) -> str:
+    """What ``load_model`` would give as fingerprint, by a look at the files; "" where only loading
+    tells, as for models of the hub.
+
+    Raises:
+        CheckpointError: files are missing or damaged.
+    """
+    folder = own_folder(name_or_path)
+    encoder = None if folder is None else folder / read_spec(folder).text_encoder.source
+    if folder is None or encoder is None or not encoder.is_dir():
+        return ""
+    return fingerprint(
+        read_own_part(folder, "transformer").tensors,
+        read_own_part(folder, "tokenizer").tensors,
+        encoder,
+        None if adapter is None else read_adapter(adapter),
     )
 
 
@@ -224,27 +250,6 @@ def own_folder(name_or_path: str | Path) -> Path | None:
     if str(name_or_path) in model_names() or not path.is_dir():
         return None
     return path if any(path.glob("transformer*.safetensors")) or is_spec_folder(path) else None
-
-
-def read_own_part(folder: Path, part: str) -> Weights:
-    """The transformer's or tokenizer's weights of an own-format folder.
-
-    Raises:
-        CheckpointError: a file is missing, damaged, or lacks what the index names.
-    """
-    index = folder / f"{part}.safetensors{INDEX_SUFFIX}"
-    if not index.is_file():
-        return read_safetensors([folder / f"{part}.safetensors"], folder)
-    names = shard_names(index)
-    weights = read_safetensors((folder / file for file in sorted(set(names.values()))), folder)
-    missing = tuple(name for name in names if name not in weights.tensors)
-    if missing:
-        raise CheckpointError(
-            f"The {part} shards in {folder} lack {len(missing)} tensors (first: {missing[0]}); "
-            "fetch or save the model again.",
-            missing=missing,
-        )
-    return weights
 
 
 def _text_encoder_folder(spec: ModelSpec, beside: Path | None, progress: Progress | None) -> Path:

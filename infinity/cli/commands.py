@@ -80,7 +80,7 @@ def replay(options: argparse.Namespace) -> None:
     import torch
 
     from infinity.images import open_image
-    from infinity.metadata import read_record
+    from infinity.metadata import read_record, weights_note
 
     output = _output(options)
     original, record = open_image(options.picture), read_record(options.picture)
@@ -98,6 +98,8 @@ def replay(options: argparse.Namespace) -> None:
             "ones; say where it is with --model FOLDER."
         )
     pipeline = _load(options, options.model or record.model)
+    if note := weights_note(record.weights, pipeline.fingerprint):
+        _say(note)
     done = _draw(pipeline, record.request, None)
     _save(done, output)
     (image,) = done.images

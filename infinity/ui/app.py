@@ -79,7 +79,7 @@ def build_app(
                     written.add,
                     below_prompt=lambda prompt: build_prompt_help(prompt, runs.allowance),
                 )
-            replay = Replay(generate.controls, tabs, note, models)
+            replay = Replay(generate.controls, tabs, note, models, manager.fingerprint)
             with gr.Tab("Grid", id="grid"):
                 grid = build_grid_tab(manager, runs, models, generate.controls, written.add)
             if hosting.history:

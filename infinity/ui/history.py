@@ -24,6 +24,7 @@ from infinity.devices import disk_errors
 from infinity.errors import RequestError
 from infinity.grid.axes import show
 from infinity.images import open_image
+from infinity.metadata import KEY, read_record, weights_note
 from infinity.request import GenerationRequest
 from infinity.ui.files import address, new_folder
 from infinity.ui.finished import FinishedRun
@@ -34,6 +35,7 @@ MOST_IN_A_ZIP = 500
 ZIP_NAME = "infinity-pictures.zip"
 
 _FILE = re.compile(r"[0-9a-f]{32}/infinity-[a-z0-9-]{1,80}\.png")
+_WEIGHTS = re.compile(r"[0-9a-f]{0,64}")
 _THUMBNAIL = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+")
 
 
@@ -46,6 +48,7 @@ class Entry:
         file: below the folder the page's files are in; gone after a day.
         thumbnail: a small WebP inside its own address.
         when: its end, in seconds since 1970.
+        weights: fingerprint of those that drew it; "" where it is not known.
     """
 
     model: str
@@ -53,6 +56,7 @@ class Entry:
     file: str
     thumbnail: str
     when: float
+    weights: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; ``id`` and ``words`` are for the list in the browser."""
@@ -64,6 +68,7 @@ class Entry:
             "file": self.file,
             "thumbnail": self.thumbnail,
             "when": self.when,
+            "weights": self.weights,
         }
 
     @classmethod
@@ -72,13 +77,14 @@ class Entry:
         if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
             raise RequestError("This entry of the history is damaged; remove it.")
         texts = {name: data.get(name) for name in ("model", "file", "thumbnail")}
-        when = data.get("when")
+        when, weights = data.get("when"), data.get("weights", "")
         if (
             not all(isinstance(text, str) for text in texts.values())
             or not isinstance(when, int | float)
             or not _FILE.fullmatch(str(texts["file"]))
             or len(str(texts["thumbnail"])) > MOST_THUMBNAIL_CHARACTERS
             or not _THUMBNAIL.fullmatch(str(texts["thumbnail"]))
+            or not (isinstance(weights, str) and _WEIGHTS.fullmatch(weights))
         ):
             raise RequestError("This entry of the history is damaged; remove it.")
         return cls(
@@ -87,6 +93,7 @@ class Entry:
             file=str(texts["file"]),
             thumbnail=str(texts["thumbnail"]),
             when=float(when),
+            weights=weights,
         )
 
     @property
@@ -97,16 +104,19 @@ class Entry:
 
 def entries(run: FinishedRun) -> list[Entry]:
     """One entry a picture, the last one first. Raises RequestError when a file is gone already."""
-    return [
-        Entry(
+    found = []
+    for request, path in zip(run.request.pictures(), run.files, strict=True):
+        image = open_image(path, "The picture")
+        entry = Entry(
             model=run.model,
             request=request,
             file=f"{path.parent.name}/{path.name}",
-            thumbnail=_thumbnail(open_image(path, "The picture")),
+            thumbnail=_thumbnail(image),
             when=run.when,
+            weights=read_record(image).weights if KEY in image.info else "",
         )
-        for request, path in zip(run.request.pictures(), run.files, strict=True)
-    ][::-1]
+        found.append(entry)
+    return found[::-1]
 
 
 def find(file: str, folder: Path) -> Path | None:
@@ -117,12 +127,13 @@ def find(file: str, folder: Path) -> Path | None:
     return path if path.is_file() and not path.is_symlink() else None
 
 
-def details_html(entry: Entry, path: Path | None, title: str) -> str:
+def details_html(entry: Entry, path: Path | None, title: str, here: str = "") -> str:
     """The chosen picture, as large as it is still there, and what made it.
 
     Args:
         path: its file, None when that is gone.
         title: the model's.
+        here: fingerprint of the weights that the model has here.
     """
     source = address(path) if path is not None else entry.thumbnail
     words = escape(entry.words)
@@ -135,7 +146,7 @@ def details_html(entry: Entry, path: Path | None, title: str) -> str:
     )
     facts = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in _facts(entry, title)
+        for name, value in _facts(entry, title, here)
     )
     return (
         f'<article class="picture-details"><img src="{escape(source, quote=True)}" alt="{words}">'
@@ -158,7 +169,7 @@ def zip_pictures(paths: Sequence[Path]) -> Path:
     return target
 
 
-def _facts(entry: Entry, title: str) -> list[tuple[str, str]]:
+def _facts(entry: Entry, title: str, here: str) -> list[tuple[str, str]]:
     request = entry.request.to_dict()
     named: Mapping[str, str] = {
         "negative_prompt": "Negative prompt",
@@ -175,6 +186,8 @@ def _facts(entry: Entry, title: str) -> list[tuple[str, str]]:
         value = request.get(name)
         if value is not None and value != "":
             facts.append((label, show(tuple(value) if isinstance(value, list) else value)))
+    if entry.weights:
+        facts.append(("Weights", f"{entry.weights} {weights_note(entry.weights, here)}".rstrip()))
     drawn = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(entry.when))
     return [*facts, ("Drawn", drawn)]
 

@@ -189,14 +189,15 @@ def _folder() -> Path:
 def _details(replay: Replay, entry: Entry) -> str:
     spec = replay.specs.get(entry.model)
     title = spec.title if spec is not None else entry.model
-    return history.details_html(entry, history.find(entry.file, _folder()), title)
+    here = replay.fingerprint(entry.model) if entry.weights and spec is not None else ""
+    return history.details_html(entry, history.find(entry.file, _folder()), title, here)
 
 
 def _put_back(replay: Replay, entry: Entry | None, said: str) -> tuple[Any, ...]:
     if entry is None:
         return replay.say("Choose a picture first.", is_problem=True)
     try:
-        return replay.show(entry.model, entry.request, said)
+        return replay.show(entry.model, entry.request, said, weights=entry.weights)
     except RequestError as error:
         return replay.say(str(error), is_problem=True)
 

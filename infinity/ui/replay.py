@@ -5,7 +5,7 @@ All three end here, in updates that set every control of the Generate tab to exa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +16,7 @@ import gradio as gr
 from infinity.errors import RequestError
 from infinity.grid.plan import GridPlan, read_plan
 from infinity.images import image_notes
-from infinity.metadata import PictureRecord, read_record
+from infinity.metadata import PictureRecord, read_record, weights_note
 from infinity.request import GenerationRequest
 from infinity.spec import ModelSpec
 from infinity.ui.controls import MAX_PICTURES, RequestControls, control_updates
@@ -42,21 +42,32 @@ class Replay:
         tabs: all tabs of the page.
         note: the line above them that says what happened.
         specs: every model on offer, by name.
+        fingerprint: of the weights a model has here, by its name; "" where it is not known.
     """
 
     controls: RequestControls
     tabs: gr.Tabs
     note: gr.HTML
     specs: Mapping[str, ModelSpec]
+    fingerprint: Callable[[str], str]
 
     def outputs(self) -> list[Any]:
         """What :meth:`show` and :meth:`say` update."""
         return [self.note, self.tabs, *self.controls.inputs()]
 
     def show(
-        self, model: str, request: GenerationRequest, said: str, tab: str = "generate"
+        self,
+        model: str,
+        request: GenerationRequest,
+        said: str,
+        tab: str = "generate",
+        *,
+        weights: str = "",
     ) -> tuple[Any, ...]:
         """All controls set to ``request``, and the tab that uses them opened.
+
+        Args:
+            weights: fingerprint of those that drew it, so that others are told of.
 
         Raises:
             RequestError: the page cannot ask for exactly this.
@@ -72,7 +83,8 @@ class Replay:
             )
         updates = control_updates(model, request, self.specs[model])
         controls = (updates[name] for name in self.controls.names())
-        return note_html(said), gr.update(selected=tab), *controls
+        other = weights_note(weights, self.fingerprint(model)) if weights else ""
+        return note_html(f"{said} {other}".rstrip()), gr.update(selected=tab), *controls
 
     def open_file(self, path: str | None) -> tuple[Any, ...]:
         """What a dropped or chosen file brings back: :meth:`outputs`, then the Grid tab's axes."""
@@ -85,7 +97,8 @@ class Replay:
                 shown = self.show(found.model, found.request, said, tab="grid")
                 return *shown, *axis_values(found)
             said = "These are the settings of that picture; press Enter to draw it again."
-            return *self.show(found.model, found.request, said), *axis_values(None)
+            shown = self.show(found.model, found.request, said, weights=found.weights)
+            return *shown, *axis_values(None)
         except RequestError as error:
             return *self.say(str(error), is_problem=True), *axis_values(None)
 

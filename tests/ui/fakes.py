@@ -153,6 +153,7 @@ class FakeManager:
         self.load_seconds = 0.0
         self.load_error: Exception | None = None
         self.in_memory: list[str] = []
+        self.fingerprints: dict[str, str] = {}
         self.savings: dict[str, str] = {}
         self.memory_budget: int | None = None
         self.free = 8 * 10**9
@@ -169,6 +170,9 @@ class FakeManager:
 
     def saving_of(self, name: str) -> str:
         return self.savings.get(name, "none")
+
+    def fingerprint(self, name: str) -> str:
+        return self.fingerprints.get(name, "")
 
     def unload(self, name: str) -> bool:
         was = name in self.in_memory
@@ -234,6 +238,9 @@ class GatedManager:
 
     def spec(self, name: str) -> ModelSpec:
         return self.pipeline.spec
+
+    def fingerprint(self, name: str) -> str:
+        return self.pipeline.fingerprint
 
     def get(self, name: str, *_: Any, **__: Any) -> Any:
         return self

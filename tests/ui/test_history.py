@@ -206,9 +206,10 @@ def test_prompt_too_long_for_a_link_gets_a_sentence():
         link_query("default", GenerationRequest(prompt="é" * 5000))
 
 
-def make_replay() -> Replay:
+def make_replay(weights: str = "") -> Replay:
     with gr.Blocks():
-        return Replay(build_controls(SPECS, "default"), gr.Tabs(), gr.HTML(), SPECS)
+        controls = build_controls(SPECS, "default")
+        return Replay(controls, gr.Tabs(), gr.HTML(), SPECS, lambda model: weights)
 
 
 def opened(replay: Replay, query: str) -> tuple[Any, ...]:

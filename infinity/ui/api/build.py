@@ -47,7 +47,7 @@ def build_api(
     grid = make_grid(manager, runs, models, default_model, keep_track, drawn)
     api(grid, api_name="grid", **DRAWING)
     api(make_stop_mine(runs), api_name="stop", **BESIDE)
-    api(make_settings(), api_name="settings", concurrency_limit=FILES_AT_ONCE)
+    api(make_settings(manager.fingerprint), api_name="settings", concurrency_limit=FILES_AT_ONCE)
     if hosting.history:
         api(make_history(drawn), api_name="history", **BESIDE)
         api(make_zip(drawn, keep_track), api_name="zip", **BESIDE)

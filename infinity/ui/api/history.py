@@ -13,6 +13,7 @@ from gradio.utils import get_upload_folder
 
 from infinity.errors import RequestError
 from infinity.grid.plan import GridPlan
+from infinity.metadata import weights_note
 from infinity.request import GenerationRequest
 from infinity.ui.api.common import file_data, own_session, told_plainly
 from infinity.ui.drawn import Drawn
@@ -72,8 +73,12 @@ def make_zip(drawn: Drawn, keep_track: Callable[[str], None]) -> Callable[..., g
     return zip_history
 
 
-def make_settings() -> Callable[..., dict[str, Any]]:
-    """The function behind ``/settings``."""
+def make_settings(fingerprint: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
+    """The function behind ``/settings``.
+
+    Args:
+        fingerprint: of the weights that a model on offer has here, by its name; "" for any other.
+    """
 
     def settings(picture: gr.FileData) -> dict[str, Any]:
         """Read the settings out of a PNG that was drawn here: a picture's, or a whole grid's.
@@ -84,13 +89,14 @@ def make_settings() -> Callable[..., dict[str, Any]]:
         Returns:
             The name of the endpoint and the arguments that draw it again (change one, the prompt
             say, and send them), and for a picture a link that, put behind the page's address, opens
-            the page with these settings.
+            the page with these settings; a note where the model has other weights here than drew it.
         """
         with told_plainly():
             found = read_drop(_uploaded(picture))
         if isinstance(found, GridPlan):
             return _grid_settings(found)
-        return _settings(found.model, found.request)
+        note = weights_note(found.weights, fingerprint(found.model) if found.weights else "")
+        return {**_settings(found.model, found.request), "note": note}
 
     return settings
 
@@ -111,7 +117,8 @@ def _grid_settings(plan: GridPlan) -> dict[str, Any]:
     y = (plan.y.parameter, plan.y.text) if plan.y is not None else ("", "")
     axes = {"x": plan.x.parameter, "x_values": plan.x.text, "y": y[0], "y_values": y[1]}
     request = {name: v for name, v in plan.request.to_dict().items() if name != "num_images"}
-    return {"endpoint": "/grid", "arguments": {"model": plan.model, **request, **axes}, "link": ""}
+    arguments = {"model": plan.model, **request, **axes}
+    return {"endpoint": "/grid", "arguments": arguments, "link": "", "note": ""}
 
 
 def _uploaded(picture: object) -> Path:
