@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
@@ -32,7 +31,7 @@ class Config:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}."
-                raise CheckpointError(f"{cls.__name__} has no setting {key!r}{hint}")
+                raise CheckpointError(f"{cls.__name__} has no setting {quoted(key)}{hint}")
         try:
             return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in data.items()})
         except TypeError as error:
@@ -45,6 +44,14 @@ class Config:
                 f"{type(self).__name__}: {name} must be a whole number of at least {low} (and at most "
                 f"{high:,}), not {quoted(value)}."
             )
+
+    def _require_type(self, kind: type, *names: str) -> None:
+        for name in names:
+            if not isinstance(value := getattr(self, name), kind):
+                words = {bool: "true or false", str: "a text"}
+                raise CheckpointError(
+                    f"{type(self).__name__}: {name} must be {words[kind]}, not {quoted(value)}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +84,7 @@ class TokenizerConfig(Config):
             self._require(name)
         self._require("num_res_blocks", 1, MOST_BLOCKS)
         self._require("refine_blocks", 0, MOST_BLOCKS)
+        self._require_type(bool, "patchify")
         if self.refine_blocks and self.stem_patch % REFINE_PATCH:
             raise CheckpointError(
                 f"TokenizerConfig: refine_blocks need a stem_patch that is a multiple of "
@@ -89,7 +97,7 @@ class TokenizerConfig(Config):
         ):
             raise CheckpointError(
                 "TokenizerConfig: channel_multipliers needs one whole number of at least 1 a level, "
-                f"not {self.channel_multipliers!r}."
+                f"not {quoted(self.channel_multipliers)}."
             )
         for multiplier in self.channel_multipliers:
             self.norm_groups(self.base_channels * multiplier)
@@ -167,6 +175,7 @@ class TransformerConfig(Config):
         self._require("depth", 1, MOST_BLOCKS)
         self._require("text_width", 128)
         self._require("level_embedding_interval", 0)
+        self._require_type(bool, "bf16_cross_attention")
         if self.width % (4 * self.num_heads):
             raise CheckpointError(
                 f"TransformerConfig: width {self.width} must be a multiple of 4 x num_heads "
@@ -179,15 +188,11 @@ class TransformerConfig(Config):
             )
         if self.rope not in ("nearest", "bilinear", "corner"):
             raise CheckpointError(
-                f"TransformerConfig: rope must be nearest, bilinear or corner, not {self.rope!r}."
+                f"TransformerConfig: rope must be nearest, bilinear or corner, not {quoted(self.rope)}."
             )
-        if not (
-            isinstance(self.mlp_ratio, int | float)
-            and math.isfinite(self.mlp_ratio)
-            and 0 < self.mlp_ratio <= MOST_BLOCKS
-        ):
+        if not (isinstance(self.mlp_ratio, int | float) and 0 < self.mlp_ratio <= MOST_BLOCKS):
             raise CheckpointError(
-                f"TransformerConfig: mlp_ratio must be positive, not {self.mlp_ratio!r}."
+                f"TransformerConfig: mlp_ratio must be positive, not {quoted(self.mlp_ratio)}."
             )
 
     @property
@@ -223,7 +228,8 @@ class TextEncoderConfig(Config):
     def __post_init__(self) -> None:
         self._require("width")
         self._require("max_length", 2)
-        if not isinstance(self.source, str) or not self.source:
+        self._require_type(str, "source", "revision")
+        if not self.source:
             raise CheckpointError(
                 "TextEncoderConfig: source must name a folder or a hub repository."
             )

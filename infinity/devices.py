@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from infinity.errors import InfinityError, RequestError, ResourceError
+from infinity.errors import InfinityError, RequestError, ResourceError, quoted
 
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """Precisions by the name a user gives."""
@@ -44,13 +44,13 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
         resolved = torch.device(device)
     except RuntimeError as error:
         raise ResourceError(
-            f"{device!r} is not a device; use one of {', '.join(available)}."
+            f"{quoted(device)} is not a device; use one of {', '.join(available)}."
         ) from error
     if resolved.type not in available or (
         resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count()
     ):
         raise ResourceError(
-            f"This machine has no device {str(device)!r}; use one of {', '.join(available)}."
+            f"This machine has no device {quoted(str(device))}; use one of {', '.join(available)}."
         )
     return resolved
 
@@ -65,7 +65,7 @@ def resolve_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torc
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     resolved = DTYPES.get(dtype.removeprefix("torch.")) if isinstance(dtype, str) else dtype
     if resolved is None or resolved not in DTYPES.values():
-        raise RequestError(f"Unknown precision {dtype!r}; use one of {', '.join(DTYPES)}.")
+        raise RequestError(f"Unknown precision {quoted(dtype)}; use one of {', '.join(DTYPES)}.")
     return resolved
 
 

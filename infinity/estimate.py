@@ -154,3 +154,31 @@ def _token_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:
     config = spec.transformer
     hidden = ROWS_WIDE * config.width + 2 * config.feed_forward_width
     return hidden * dtype.itemsize + 4 * config.bits_per_token * PRECISE_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadPlan:
+    """What loading a model would take, and what stands against it.
+
+    Attributes:
+        saving: name of the memory setting it is for.
+        free, total: bytes of the device's memory, what keeping other models takes counted as free;
+            None where the system does not tell.
+        download: bytes to fetch first.
+        obstacle: why it cannot be loaded now, in one sentence; empty if it can.
+    """
+
+    name: str
+    saving: str
+    device: str
+    dtype: str
+    need: MemoryNeed
+    free: int | None
+    total: int | None
+    download: int
+    obstacle: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memory is enough, as far as one can tell."""
+        return self.free is None or self.need.device <= self.free

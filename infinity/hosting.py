@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from infinity.config import Config
-from infinity.errors import CheckpointError, RequestError
+from infinity.errors import CheckpointError, RequestError, quoted
+from infinity.files import read_text
 from infinity.request import MAX_IMAGES, MAX_PROMPT_CHARACTERS, GenerationRequest
 from infinity.rewriter import RewriterSettings
 
@@ -84,13 +85,13 @@ class Hosting(Config):
                 raise CheckpointError(f"{name} must be true or false.")
         if self.login not in ("none", "password", "huggingface"):
             raise CheckpointError(
-                f"login must be none, password or huggingface, not {self.login!r}."
+                f"login must be none, password or huggingface, not {quoted(self.login)}."
             )
         gigabytes = self.memory_gigabytes
         if (
             isinstance(gigabytes, bool)
             or not isinstance(gigabytes, int | float)
-            or not (math.isfinite(gigabytes) and gigabytes >= 0)
+            or not 0 <= gigabytes < math.inf
         ):
             raise CheckpointError("memory_gigabytes must be a number of at least 0.")
         if not isinstance(self.rewriter, RewriterSettings):
@@ -116,8 +117,8 @@ class Hosting(Config):
             RequestError: no such file, not TOML, or a setting that is unknown or out of range.
         """
         try:
-            return cls.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            return cls.from_dict(tomllib.loads(read_text(Path(path))))
+        except (OSError, ValueError, RecursionError) as error:
             raise RequestError(f"The settings file {path} cannot be read: {error}.") from error
         except CheckpointError as error:
             raise RequestError(f"In the settings file {path}: {error}") from error

@@ -21,8 +21,8 @@ import torch
 from infinity.checkpoints.load import fingerprint_of
 from infinity.checkpoints.plan import plan_download, text_parameters
 from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtype
-from infinity.errors import CheckpointError, InfinityError, ResourceError
-from infinity.estimate import MemoryNeed, memory_need
+from infinity.errors import InfinityError, ResourceError
+from infinity.estimate import LoadPlan, MemoryNeed, memory_need
 from infinity.kept_models import Evicted, KeptModels, free_cached_memory
 from infinity.pipeline import InfinityPipeline
 from infinity.registry import MODEL_SPECS, get_spec, model_names
@@ -59,34 +59,6 @@ class Loaded:
     dtype: str
     text_place: str
     saving: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadPlan:
-    """What loading a model would take, and what stands against it.
-
-    Attributes:
-        saving: name of the memory setting it is for.
-        free, total: bytes of the device's memory, what keeping other models takes counted as free;
-            None where the system does not tell.
-        download: bytes to fetch first.
-        obstacle: why it cannot be loaded now, in one sentence; empty if it can.
-    """
-
-    name: str
-    saving: str
-    device: str
-    dtype: str
-    need: MemoryNeed
-    free: int | None
-    total: int | None
-    download: int
-    obstacle: str
-
-    @property
-    def fits(self) -> bool:
-        """Whether the memory is enough, as far as one can tell."""
-        return self.free is None or self.need.device <= self.free
 
 
 class ModelManager:
@@ -157,10 +129,7 @@ class ModelManager:
         if (kept := self._kept.get(name)) is not None:
             return kept.fingerprint
         base, adapter = self._adapted.get(name, (name, None))
-        try:
-            return fingerprint_of(self._folders.get(base, base), adapter)
-        except CheckpointError:
-            return ""  # loading it says what is wrong
+        return fingerprint_of(self._folders.get(base, base), adapter)
 
     def get(
         self,

@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from infinity.devices import disk_errors
 from infinity.errors import RequestError, quoted
+from infinity.files import parse_json
 from infinity.images import open_image
 from infinity.request import MAX_PROMPT_CHARACTERS, GenerationRequest
 
@@ -57,8 +58,8 @@ class PictureRecord:
     def from_json(cls, text: str) -> PictureRecord:
         """Raises RequestError, saying what is wrong with the record."""
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            data = parse_json(text)
+        except ValueError as error:
             raise RequestError(f"The picture's record is damaged: {error}.") from error
         if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
             raise RequestError("The picture's record is damaged: it holds no request.")

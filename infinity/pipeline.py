@@ -180,7 +180,8 @@ class InfinityPipeline:
 
     def generate(self, request: GenerationRequest) -> Done:
         """Draw a request's pictures without previews. Raises as ``stream``."""
-        return _result(self.stream(request, previews="off"))
+        events = self.stream(request, previews="off")
+        return next(event for event in events if isinstance(event, Done))
 
     def generate_batch(self, requests: Sequence[GenerationRequest]) -> tuple[Done, ...]:
         """Draw many prompts in one pass; results in the same order.
@@ -325,10 +326,3 @@ class InfinityPipeline:
             preview_seconds=drawn.preview_seconds,
             notes=notes,
         )
-
-
-def _result(events: Iterator[Event]) -> Done:
-    for event in events:
-        if isinstance(event, Done):
-            return event
-    raise AssertionError("a stream that nobody cancels ends with its pictures")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
-from infinity.errors import RequestError
+from infinity.errors import RequestError, quoted
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from infinity.shipped import shipped
@@ -48,7 +48,7 @@ def get_spec(name: str) -> ModelSpec:
         near = difflib.get_close_matches(name, model_names(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise RequestError(
-            f"Unknown model {name!r}{hint or '.'} Known: {', '.join(model_names())}, "
+            f"Unknown model {quoted(name)}{hint or '.'} Known: {', '.join(model_names())}, "
             "or the path of a model's folder."
         )
     return MODEL_SPECS[name]

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from infinity.errors import RequestError, is_unicode, quoted
+from infinity.files import parse_json
 from infinity.wildcards import escape, expand
 
 MAX_SEED = 2**32 - 1
@@ -182,7 +183,7 @@ class GenerationRequest:
     @classmethod
     def from_json(cls, text: str) -> Self:
         try:
-            data = json.loads(text)
+            data = parse_json(text)
         except ValueError as error:
             raise RequestError(f"This is not a request: {error}.") from error
         if not isinstance(data, dict):
@@ -219,7 +220,7 @@ def _at(value: float | Sequence[float], index: int) -> float:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def _tuples(owner: object, names: tuple[str, ...]) -> None:

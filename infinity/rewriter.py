@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from infinity.config import Config
-from infinity.errors import CheckpointError, RequestError, ResourceError
+from infinity.errors import CheckpointError, RequestError, ResourceError, quoted
 from infinity.request import MAX_PROMPT_CHARACTERS
 
 MAX_ANSWER_BYTES = 256 * 1024
@@ -83,7 +83,9 @@ class RewriterSettings(Config):
     def __post_init__(self) -> None:
         self._require("timeout_seconds")
         if self.kind not in ("off", "endpoint", "local"):
-            raise CheckpointError(f"Prompt help must be off, endpoint or local, not {self.kind!r}.")
+            raise CheckpointError(
+                f"Prompt help must be off, endpoint or local, not {quoted(self.kind)}."
+            )
         if self.kind != "off" and not self.model.strip():
             raise CheckpointError("Prompt help needs the name of a model.")
         if self.kind == "endpoint":

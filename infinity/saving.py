@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infinity.errors import RequestError
+from infinity.errors import RequestError, quoted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,5 +58,7 @@ SAVINGS: dict[str, Saving] = {
 def get_saving(name: str) -> Saving:
     """Raises RequestError for an unknown name."""
     if name not in SAVINGS:
-        raise RequestError(f"Unknown memory setting {name!r}; choose one of {', '.join(SAVINGS)}.")
+        raise RequestError(
+            f"Unknown memory setting {quoted(name)}; choose one of {', '.join(SAVINGS)}."
+        )
     return SAVINGS[name]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from infinity.errors import RequestError
+from infinity.errors import RequestError, quoted
 
 PIXEL_BUDGETS: dict[str, int] = {"0.06M": 7, "0.25M": 10, "0.60M": 12, "1M": 13}
 """Pixel budget -> number of scales; a smaller budget is a prefix of a larger one (upstream table)."""
@@ -33,6 +33,10 @@ _TALL_SCALES: dict[tuple[str, float, str, float], str] = {
     ("2:5", 2.5, "5:2", 0.4): "1 2 5 10 15 20 25 30 40 50 65 80 100 / 1 2 2 4 6 8 10 12 16 20 26 32 40",
     ("1:3", 3.0, "3:1", 0.333): "1 2 6 9 15 21 27 36 45 54 72 90 111 / 1 2 2 3 5 7 9 12 15 18 24 30 37",
 }  # fmt: skip
+
+
+MOST_TOKENS = 10_000
+"""A side; no schedule ever has as many."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +139,13 @@ class ScaleSchedule:
 
 
 def _scale(level: Scale | tuple[int, int]) -> Scale:
-    scale = level if isinstance(level, Scale) else Scale(int(level[0]), int(level[1]))
-    if scale.height < 1 or scale.width < 1:
+    sides = (level.height, level.width) if isinstance(level, Scale) else tuple(level)
+    if len(sides) != 2 or not all(isinstance(n, int) and 0 < n <= MOST_TOKENS for n in sides):
+        shown = "x".join(map(str, sides)) if len(sides) == 2 else quoted(sides)
         raise RequestError(
-            f"A scale needs at least one token a side, not {scale.height}x{scale.width}."
+            f"A scale needs at least one token a side and at most {MOST_TOKENS}, not {shown[:80]}."
         )
-    return scale
+    return Scale(int(sides[0]), int(sides[1]))
 
 
 def _build_table() -> tuple[dict[str, tuple[Scale, ...]], dict[str, float]]:
@@ -170,11 +175,11 @@ def schedule_for(aspect_ratio: str, pixel_budget: str) -> ScaleSchedule:
     """
     if aspect_ratio not in _SCALES:
         raise RequestError(
-            f"Unknown aspect ratio {aspect_ratio!r}; choose one of {', '.join(ASPECT_RATIOS)}."
+            f"Unknown aspect ratio {quoted(aspect_ratio)}; choose one of {', '.join(ASPECT_RATIOS)}."
         )
     if pixel_budget not in PIXEL_BUDGETS:
         raise RequestError(
-            f"Unknown pixel budget {pixel_budget!r}; choose one of {', '.join(PIXEL_BUDGETS)}."
+            f"Unknown pixel budget {quoted(pixel_budget)}; choose one of {', '.join(PIXEL_BUDGETS)}."
         )
     return ScaleSchedule(_SCALES[aspect_ratio], _SCALES[aspect_ratio][-1]).prefix(
         PIXEL_BUDGETS[pixel_budget]

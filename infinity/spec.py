@@ -7,20 +7,21 @@ made, with a sentence that names both sides.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 from infinity.config import Config, TextEncoderConfig, TokenizerConfig, TransformerConfig
-from infinity.errors import CheckpointError, RequestError
+from infinity.errors import CheckpointError, RequestError, quoted
+from infinity.files import read_json
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS, ScaleSchedule, schedule_for
 from infinity.vocabulary import Vocabulary, read_vocabulary
 
 CONFIG_FILE = "config.json"
 FORMAT_VERSION = 1
+MOST_NAMED = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,11 @@ class HubFiles(Config):
     revision: str
     transformer: str
     tokenizer: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        self._require_type(str, "repository", "revision", "transformer")
+        if not all(isinstance(name, str) for name in self.tokenizer):
+            raise CheckpointError("HubFiles: tokenizer must list names of files.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +74,16 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedules", dict(self.schedules))
-        if not self.name or not all(c.isalnum() or c in "._-" for c in self.name):
+        if not isinstance(self.title, str) or len(self.title) > MOST_NAMED:
+            raise CheckpointError(
+                f"A model's title must be a line of text, not {quoted(self.title)}."
+            )
+        if not 0 < len(self.name) <= MOST_NAMED or not all(
+            c.isalnum() or c in "._-" for c in self.name
+        ):
             raise CheckpointError(
                 f"A model's name has letters, digits, dots, dashes and underscores only; "
-                f"{self.name!r} has not."
+                f"{quoted(self.name)} has not."
             )
         if not self.schedules:
             raise CheckpointError(f"{self.name}: at least one aspect ratio needs a schedule.")
@@ -87,7 +99,7 @@ class ModelSpec:
         """Raises RequestError for an aspect ratio the model was not trained on."""
         if aspect_ratio not in self.schedules:
             raise RequestError(
-                f"{self.name} makes no pictures of aspect ratio {aspect_ratio!r}; "
+                f"{self.name} makes no pictures of aspect ratio {quoted(aspect_ratio)}; "
                 f"choose one of {', '.join(self.schedules)}."
             )
         return self.schedules[aspect_ratio]
@@ -119,7 +131,7 @@ class ModelSpec:
         data = _known(dict(data), names, "config.json")
         if (version := data.pop("format", None)) != FORMAT_VERSION:
             raise CheckpointError(
-                f"config.json is of format {version!r}, this version reads {FORMAT_VERSION}; "
+                f"config.json is of format {quoted(version)}, this version reads {FORMAT_VERSION}; "
                 "save the model again, or update this package."
             )
         try:
@@ -220,13 +232,13 @@ def read_tokenizer_config(folder: str | Path) -> TokenizerConfig:
 def _read_config(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / CONFIG_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path} does not exist; give the folder of a model in this package's format, "
             "or convert a checkpoint first."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} is not a model's configuration: a JSON object is needed.")
@@ -236,8 +248,8 @@ def _read_config(folder: str | Path) -> dict[str, Any]:
 def is_spec_folder(folder: str | Path) -> bool:
     """Whether a folder has a config.json of the own format (of any version), rather than another's."""
     try:
-        data = json.loads((Path(folder) / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        data = read_json(Path(folder) / CONFIG_FILE)
+    except (OSError, ValueError):
         return False
     return isinstance(data, dict) and "format" in data
 
@@ -248,7 +260,7 @@ def _aspect(label: str) -> float:
         return width / height
     except (ValueError, ZeroDivisionError) as error:
         raise CheckpointError(
-            f"An aspect ratio is written width:height, such as 3:2, not {label!r}."
+            f"An aspect ratio is written width:height, such as 3:2, not {quoted(label)}."
         ) from error
 
 
@@ -264,7 +276,7 @@ def _known(data: dict[str, Any], names: list[str], place: str) -> dict[str, Any]
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}."
-            raise CheckpointError(f"{place} has no setting {key!r}{hint}")
+            raise CheckpointError(f"{place} has no setting {quoted(key)}{hint}")
     return data
 
 

@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from infinity.errors import CheckpointError
+from infinity.errors import CheckpointError, quoted
+from infinity.files import read_json
 
 VOCABULARY_FILE = "world.json"
 
@@ -157,11 +158,11 @@ def read_vocabulary(folder: str | Path) -> Vocabulary | None:
         CheckpointError: a damaged file.
     """
     path = Path(folder) / VOCABULARY_FILE
-    if not path.is_file():
-        return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        data = read_json(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} is no vocabulary: a JSON object is needed.")
@@ -180,13 +181,13 @@ def _groups(data: Any) -> dict[str, tuple[str, ...]]:
 
 def _texts(data: Any) -> tuple[str, ...]:
     if not isinstance(data, list | tuple):
-        raise TypeError(f"a list of texts is needed, not {data!r}")
+        raise TypeError(f"a list of texts is needed, not {quoted(data)}")
     return tuple(map(_text, data))
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a text is needed, not {value!r}")
+        raise TypeError(f"a text is needed, not {quoted(value)}")
     return value
 
 

@@ -18,7 +18,7 @@ import torch
 from einops import EinopsError, rearrange
 from torch import Tensor
 
-from infinity.errors import CheckpointError
+from infinity.errors import CheckpointError, quoted
 
 Kind = Literal["transformer", "tokenizer"]
 
@@ -254,7 +254,7 @@ def flags_from_args(args: Mapping[str, Any], depth: int, chunks: int) -> dict[st
         raise CheckpointError("The checkpoint uses no rotary positions; that is not supported.")
     mode = args.get("rope2d_normalized_by_hw", 2)
     if mode not in ROPE_MODES:
-        raise CheckpointError(f"The checkpoint's rotary mode {mode!r} is not 0, 1 or 2.")
+        raise CheckpointError(f"The checkpoint's rotary mode {quoted(mode)} is not 0, 1 or 2.")
     interval = 0
     if not args.get("add_lvl_embeding_only_first_block", 1):
         interval = depth // chunks if chunks > 1 else 1

@@ -125,21 +125,20 @@ def load_model(
 
 def fingerprint_of(name_or_path: str | Path, adapter: str | Path | None = None) -> str:
     """What ``load_model`` would give as fingerprint, by a look at the files; "" where only loading
-    tells, as for models of the hub.
-
-    Raises:
-        CheckpointError: files are missing or damaged.
-    """
+    tells, as for models of the hub, or tells what is wrong with them."""
     folder = own_folder(name_or_path)
-    encoder = None if folder is None else folder / read_spec(folder).text_encoder.source
-    if folder is None or encoder is None or not encoder.is_dir():
+    try:
+        encoder = None if folder is None else folder / read_spec(folder).text_encoder.source
+        if folder is None or encoder is None or not encoder.is_dir():
+            return ""
+        return fingerprint(
+            read_own_part(folder, "transformer").tensors,
+            read_own_part(folder, "tokenizer").tensors,
+            encoder,
+            None if adapter is None else read_adapter(adapter),
+        )
+    except CheckpointError:
         return ""
-    return fingerprint(
-        read_own_part(folder, "transformer").tensors,
-        read_own_part(folder, "tokenizer").tensors,
-        encoder,
-        None if adapter is None else read_adapter(adapter),
-    )
 
 
 def check_finite(module: torch.nn.Module, what: str) -> None:

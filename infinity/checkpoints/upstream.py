@@ -28,7 +28,7 @@ from infinity.checkpoints.files import (
 )
 from infinity.checkpoints.fit import infer_tokenizer, infer_transformer
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
-from infinity.errors import CheckpointError
+from infinity.errors import CheckpointError, quoted
 from infinity.registry import MODEL_SPECS, released_schedules
 from infinity.request import SamplingParams
 from infinity.schedule import PIXEL_BUDGETS
@@ -230,7 +230,7 @@ def _spec_for(
 def _schedules(budget: Any) -> dict[str, Any]:
     if budget not in PIXEL_BUDGETS:
         raise CheckpointError(
-            f"The checkpoint was trained at the unknown pixel budget {budget!r}; known are "
+            f"The checkpoint was trained at the unknown pixel budget {quoted(budget)}; known are "
             f"{', '.join(PIXEL_BUDGETS)}."
         )
     return released_schedules(budget)

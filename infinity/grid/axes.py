@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
-from infinity.errors import RequestError
+from infinity.errors import RequestError, quoted
 from infinity.request import MAX_IMAGES, parse_per_scale
 
 MAX_CELLS = MAX_IMAGES
@@ -91,7 +91,7 @@ class Axis:
     def __post_init__(self) -> None:
         if self.parameter not in PARAMETERS:
             raise RequestError(
-                f"A grid cannot vary {self.parameter!r}; choose one of {', '.join(PARAMETERS)}."
+                f"A grid cannot vary {quoted(self.parameter)}; choose one of {', '.join(PARAMETERS)}."
             )
         if not self.values:
             raise RequestError(f"{self.title}: the list is empty; for example {self.example}.")

@@ -19,6 +19,7 @@ from PIL import Image
 import infinity
 from infinity.errors import RequestError
 from infinity.events import Cancelled, Event
+from infinity.files import parse_json
 from infinity.generation.guidance import check_layers
 from infinity.grid.axes import MAX_CELLS, MODEL, STYLE, WORDS, Axis, Value
 from infinity.pipeline import InfinityPipeline
@@ -114,8 +115,8 @@ class GridPlan:
     def from_json(cls, text: str) -> Self:
         """Raises RequestError, saying what is wrong with the recipe."""
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            data = parse_json(text)
+        except ValueError as error:
             raise RequestError(f"The grid's recipe is damaged: {error}.") from error
         if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
             raise RequestError("The grid's recipe is damaged: it holds no request.")

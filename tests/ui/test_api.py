@@ -23,7 +23,7 @@ from PIL import Image
 from infinity.grid.plan import read_plan
 from infinity.images import open_image
 from infinity.manager import ModelManager
-from infinity.metadata import read_record
+from infinity.metadata import attach, read_record, save_png
 from infinity.pipeline import InfinityPipeline
 from infinity.presets import PRESET_NAMES, ramp
 from infinity.request import GenerationRequest
@@ -352,6 +352,19 @@ def test_settings_of_a_picture_are_the_arguments_that_draw_it_again(client):
     assert pixels(again) == pixels(path)
     (other,) = client.predict(**{**found["arguments"], "prompt": "a fox"}, api_name="/generate")
     assert read_record(other).request == replace(read_record(path).request, prompt="a fox")
+
+
+@pytest.mark.parametrize(("weights", "told"), [("0abc", True), ("", False)])
+def test_settings_of_other_weights_say_so(client, tmp_path, monkeypatch, weights, told):
+    monkeypatch.setattr(PIPELINE, "fingerprint", "0def")
+    (path,) = client.predict("two penguins", seed=9, api_name="/generate")
+    assert read_record(path).weights == "0def"
+    assert client.predict(handle_file(path), api_name="/settings")["note"] == ""
+    image = open_image(path)
+    attach(image, replace(read_record(image), weights=weights))
+    other = save_png(image, tmp_path / "other.png")
+    note = client.predict(handle_file(other), api_name="/settings")["note"]
+    assert ("other weights" in note) == told
 
 
 @pytest.mark.parametrize(

@@ -304,3 +304,46 @@ def test_no_handler_of_the_history_is_an_endpoint_and_no_state_is_shared():
     app = build_app(FakeManager())  # type: ignore[arg-type]
     public = {fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"}
     assert not {name for name in public if name and ("choose" in name or "pack" in name)}
+
+
+# --- other weights than drew it
+
+
+def drawn_with(weights: str, path: Path) -> Path:
+    record = PictureRecord(request=REQUEST.pictures()[0], model="default", weights=weights)
+    return save_png(attach(Image.new("RGB", (64, 32), "red"), record), path)
+
+
+@pytest.mark.parametrize(
+    ("weights", "here", "told"),
+    [("abc", "def", True), ("abc", "abc", False), ("", "def", False), ("abc", "", False)],
+)
+def test_dropped_picture_of_other_weights_is_told_before_it_is_drawn(weights, here, told, tmp_path):
+    note, *_ = make_replay(here).open_file(str(drawn_with(weights, tmp_path / "x.png")))
+    assert "settings of that picture" in note
+    assert ("other weights" in note) == told
+
+
+@pytest.mark.parametrize(("here", "told"), [("def0", True), ("abc0", False), ("", False)])
+def test_history_tells_of_other_weights(here, told, run, tmp_path):
+    drawn_with("abc0", run.files[0])
+    drawn_with("abc0", run.files[1])
+    entry = Entry.from_dict(json.loads(json.dumps(entries(run)[0].to_dict())))
+    assert entry.weights == "abc0"
+    shown = details_html(entry, None, "Infinity emoji", here)
+    assert "abc0" in shown
+    assert ("other weights" in shown) == told
+    note, *_ = make_replay(here).show(entry.model, entry.request, "Set.", weights=entry.weights)
+    assert ("other weights" in note) == told
+
+
+@pytest.mark.parametrize("weights", ["<b>", 5, None, "f" * 65, "ABC"])
+def test_entry_with_strange_weights_is_refused(weights, run):
+    with pytest.raises(RequestError, match="damaged"):
+        Entry.from_dict({**entries(run)[0].to_dict(), "weights": weights})
+
+
+def test_entry_from_before_there_were_fingerprints_is_read(run):
+    data = entries(run)[0].to_dict()
+    del data["weights"]
+    assert Entry.from_dict(data).weights == ""
