@@ -1,4 +1,4 @@
-"""Prompts -> text features. The only importer of transformers, and it imports them when first used.
+"""Prompts -> text features.
 
 A prompt runs at its own length: T5's relative positions make that equal to the padded run on the
 real tokens (tests/test_text.py), at a fraction of the cost.
@@ -8,22 +8,19 @@ Shapes: T tokens of the prompt, W text width.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError
+from infinity.t5 import TextTokenizer, load_encoder, read_sizes
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
@@ -59,47 +56,6 @@ class EncodedPrompt:
     @property
     def truncated(self) -> bool:
         return self.dropped_tokens > 0
-
-
-class TextTokenizer:
-    """Prompt -> token ids, by the ``tokenizers`` library alone: no class that a folder names is looked
-    up, so nothing in the folder can be run.
-
-    Args:
-        folder: with tokenizer.json.
-
-    Raises:
-        CheckpointError: a file is missing or damaged.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise CheckpointError(
-                f"The text tokenizer in {folder} has no tokenizer.json; fetch the folder again."
-            )
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-            model = json.loads(path.read_text(encoding="utf-8"))["model"]
-        except Exception as error:  # the library raises plain Exception
-            raise CheckpointError(
-                f"The text tokenizer in {folder} cannot be read ({_first_line(error)}); "
-                "fetch the folder again."
-            ) from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        number = model.get("unk_id")
-        named = self._tokenizer.token_to_id(model.get("unk_token") or "<unk>")
-        self.unknown: int | None = named if number is None else number
-
-    def __call__(self, prompt: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """(ids with the end token, where each stands in the prompt)."""
-        encoded = self._tokenizer.encode(prompt)
-        return encoded.ids, encoded.offsets
-
-    def decode(self, ids: list[int]) -> str:
-        """The text of ids, without special tokens."""
-        return self._tokenizer.decode(ids, skip_special_tokens=True)
 
 
 class TextEncoder:
@@ -201,8 +157,22 @@ class TextEncoder:
         if self._tokenizer is None:
             self._tokenizer = TextTokenizer(self.folder)
         if self._model is None:
-            self._model = _load_model(self.folder, self.config, self.device, self.dtype)
+            self._model = self._load_encoder(len(self._tokenizer))
         return self._tokenizer, self._model
+
+    def _load_encoder(self, pieces: int) -> T5EncoderModel:
+        sizes = read_sizes(self.folder)
+        if sizes.d_model != self.config.width:
+            raise CheckpointError(
+                f"The text encoder in {self.folder} has width {sizes.d_model}, but the model expects "
+                f"{self.config.width}; use the text encoder the model was trained with."
+            )
+        if pieces > sizes.vocab_size:
+            raise CheckpointError(
+                f"The text tokenizer in {self.folder} has {pieces} pieces, but the encoder beside it "
+                f"knows {sizes.vocab_size}; fetch the folder again."
+            )
+        return load_encoder(self.folder, self.device, self.dtype)
 
 
 @torch.inference_mode()
@@ -211,64 +181,3 @@ def _run(model: T5EncoderModel, ids_1T: Tensor) -> Tensor:
     hidden_TW = model(input_ids=ids_1T).last_hidden_state[0].float().cpu()
     with torch.inference_mode(False):
         return hidden_TW.clone()
-
-
-def _load_model(
-    folder: Path, config: TextEncoderConfig, device: torch.device, dtype: torch.dtype
-) -> T5EncoderModel:
-    from transformers import T5EncoderModel
-
-    try:
-        with _no_progress_bar():
-            loaded: Any = T5EncoderModel.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-    except Exception as error:
-        raise CheckpointError(
-            f"The text encoder in {folder} cannot be read ({_first_line(error)}); "
-            "fetch the folder again."
-        ) from error
-    model, info = loaded
-    missing = _names(info.get("missing_keys"))
-    mis_shaped = _names(info.get("mismatched_keys"))
-    if missing or mis_shaped:
-        raise CheckpointError(
-            f"The text encoder in {folder} does not fit its config.json: "
-            f"{len(missing)} tensors missing, {len(mis_shaped)} of another shape.",
-            missing=missing,
-            mis_shaped=mis_shaped,
-        )
-    width = model.config.d_model
-    if width != config.width:
-        raise CheckpointError(
-            f"The text encoder in {folder} has width {width}, but the model expects "
-            f"{config.width}; use the text encoder the model was trained with."
-        )
-    return model.eval().requires_grad_(False).to(device)
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keeps transformers' bar out of the terminal: who asks for the model shows the progress."""
-    from transformers.utils import logging as transformers_logging
-
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
-
-
-def _names(keys: Any) -> tuple[str, ...]:
-    return tuple(sorted(key if isinstance(key, str) else str(key[0]) for key in keys or ()))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0].rstrip(".") or type(error).__name__

@@ -17,13 +17,14 @@ PACKAGE = ROOT / "infinity"
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "console", "files", "shipped"),
-    ("schedule", "devices", "wildcards", "colors", "shared_work"),
+    ("schedule", "devices", "wildcards", "colors", "shared_work", "weights"),
     ("config", "request", "images", "vocabulary", "saving"),
     ("events", "metadata"),
     ("spec",),
     ("registry", "presets"),
     ("rewriter",),
     ("hosting",),
+    ("t5",),
     ("text", "tokenizer", "model"),
     ("generation",),
     ("drawing", "reconstruction"),
@@ -37,10 +38,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 
 OWNERS: dict[str, frozenset[str]] = {
-    "transformers": frozenset({"text", "rewriter"}),
-    "tokenizers": frozenset({"text"}),
+    "transformers": frozenset({"t5", "text", "rewriter"}),
+    "tokenizers": frozenset({"t5"}),
     "huggingface_hub": frozenset({"checkpoints"}),
-    "safetensors": frozenset({"checkpoints"}),
+    "safetensors": frozenset({"checkpoints", "weights"}),
     "gradio": frozenset({"ui", "app"}),
 }
 WITHOUT_TORCH = frozenset(

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from infinity.checkpoints.files import Weights
 from infinity.checkpoints.fit import make_tokenizer, make_transformer
 from infinity.config import TokenizerConfig
 from infinity.errors import RequestError
@@ -19,6 +18,7 @@ from infinity.model.cache import KVCache
 from infinity.registry import TEXT_ENCODER_PARAMETERS, TEXT_ENCODER_REPOSITORY, get_spec
 from infinity.request import GenerationRequest
 from infinity.saving import SAVINGS, get_saving
+from infinity.weights import Weights
 from tests.tiny import SPEC, tiny_tokenizer, tiny_transformer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from infinity.checkpoints.files import Weights
 from infinity.errors import CheckpointError, RequestError, ResourceError, StoppedError
 from infinity.estimate import memory_need
 from infinity.manager import ModelManager
@@ -20,6 +19,7 @@ from infinity.saving import SAVINGS
 from infinity.shared_work import SharedWork
 from infinity.spec import CONFIG_FILE
 from infinity.tokenizer.strips import STRIP_ELEMENTS
+from infinity.weights import Weights
 from tests.tiny import SPEC, tiny_folder
 
 FOLDERS: dict[str, Path] = {}

@@ -102,7 +102,7 @@ def text_step() -> PreTrainedTokenizerFast:
     """Train the text tokenizer on captions of the whole world, also what is not drawn yet."""
     folder = RUNS / "text_tokenizer"
     if folder.exists():
-        return PreTrainedTokenizerFast.from_pretrained(folder)
+        return text_encoder.read_tokenizer(folder)
     captions = []
     for index in tqdm(range(CAPTIONS), desc="captions"):
         rng = np.random.default_rng((TRAIN_SEED, index))

@@ -26,6 +26,7 @@ from infinity.errors import InfinityError, ResourceError
 from infinity.registry import get_spec
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from infinity.spec import read_spec
+from infinity.t5 import TextTokenizer
 from infinity.text import TextEncoder
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config import TrainingConfig, load_config
@@ -270,12 +271,8 @@ def _token_counter(model: Model | None) -> Callable[[list[str]], list[int]] | No
     """Captions -> their tokens, where the model's text tokenizer is at hand."""
     if model is None or model.text_folder is None:
         return None
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(
-        model.text_folder, local_files_only=True, trust_remote_code=False
-    )
-    return lambda captions: [len(ids) for ids in tokenizer(captions, verbose=False)["input_ids"]]
+    tokenizer = TextTokenizer(model.text_folder)
+    return lambda captions: [len(tokenizer(caption)[0]) for caption in captions]
 
 
 if __name__ == "__main__":

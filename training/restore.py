@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerFast, T5EncoderModel
+import torch
 
 from infinity.checkpoints.save import save_tokenizer
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.pipeline import InfinityPipeline
+from infinity.t5 import load_encoder
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.run import CHECKPOINT, Run
 from training.sharpen import start_of
+from training.text_encoder import read_tokenizer
 from training.train_tokenizer import TokenizerTraining
 from training.train_tokenizer import build_optimizers as tokenizer_optimizers
 from training.train_transformer import TransformerTraining
@@ -45,10 +47,10 @@ def restore(
             raise CheckpointError(f"{folder} has a checkpoint already; move it away to start anew.")
     _restore_tokenizer(pipeline.tokenizer, runs, tokenizer_training)
     texts = pipeline.text_encoder.folder
-    PreTrainedTokenizerFast.from_pretrained(texts).save_pretrained(runs / "text_tokenizer")
+    read_tokenizer(texts).save_pretrained(runs / "text_tokenizer")
     transformer = InfinityTransformer(transformer_training.model)
     transformer.load_state_dict(pipeline.transformer.state_dict())
-    text_model = T5EncoderModel.from_pretrained(texts, dtype="float32", use_safetensors=True)
+    text_model = load_encoder(texts, torch.device("cpu"), torch.float32).requires_grad_(True)
     optimizers = transformer_optimizers(transformer_training, transformer, text_model)
     weights = [transformer.state_dict(), text_model.state_dict()]
     Run(runs / "transformer", transformer_training).save(

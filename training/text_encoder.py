@@ -14,6 +14,8 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
+from infinity.t5 import PIECES, TextTokenizer
+
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
@@ -46,6 +48,18 @@ def train_tokenizer(
         eos_token=END,
         unk_token=UNKNOWN,
         model_max_length=max_length,
+    )
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The text tokenizer in a folder, by its tokenizer.json alone: nothing in the folder is run.
+
+    Raises:
+        CheckpointError: missing, damaged, or of pieces that T5 does not read.
+    """
+    TextTokenizer(folder)
+    return PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / PIECES), pad_token=PAD, eos_token=END, unk_token=UNKNOWN
     )
 
 

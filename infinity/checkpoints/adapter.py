@@ -15,17 +15,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from infinity.checkpoints.files import (
+from infinity.checkpoints.fit import LISTED
+from infinity.checkpoints.peft import LoraRule, lora_rule
+from infinity.errors import CheckpointError
+from infinity.files import parse_json, read_json
+from infinity.weights import (
     PICKLE_SUFFIXES,
     WEIGHT_SUFFIXES,
     flat_tensors,
     read_file,
     read_notes,
 )
-from infinity.checkpoints.fit import LISTED
-from infinity.checkpoints.peft import LoraRule, lora_rule
-from infinity.errors import CheckpointError
-from infinity.files import parse_json, read_json
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

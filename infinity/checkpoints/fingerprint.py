@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 
 from infinity.checkpoints.adapter import Adapter
-from infinity.checkpoints.files import read_own_part
+from infinity.t5 import DECODER, PIECES
+from infinity.weights import read_own_part
 
 BLOCK_BYTES = 4096
 BLOCKS = 4
 DIGITS = 16
-_DECODER = ("decoder.", "lm_head.")
-"""Of a whole T5, whose encoder alone reads prompts."""
 
 
 def fingerprint(
@@ -45,7 +44,7 @@ def fingerprint(
     parts: dict[str, Mapping[str, Tensor]] = {
         "transformer": transformer,
         "tokenizer": tokenizer,
-        "text": {n: tensor for n, tensor in encoder.items() if not n.startswith(_DECODER)},
+        "text": {n: tensor for n, tensor in encoder.items() if not n.startswith(DECODER)},
         "adapter": {} if adapter is None else adapter.tensors(),
     }
     digest = hashlib.sha256()
@@ -54,7 +53,7 @@ def fingerprint(
             digest.update(f"{part}.{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
             for block in _blocks(tensor):
                 digest.update(block)
-    pieces = text_encoder / "tokenizer.json"
+    pieces = text_encoder / PIECES
     if pieces.is_file():
         digest.update(pieces.read_bytes())
     return digest.hexdigest()[:DIGITS]

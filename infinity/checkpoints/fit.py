@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from infinity.checkpoints.convert import count_blocks
-from infinity.checkpoints.files import Weights
 from infinity.checkpoints.transfer import Progress
 from infinity.config import TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.tokenizer.tokenizer import Tokenizer
+from infinity.weights import Weights
 
 LISTED = 3
 """Names spelled out in a message; the error's attributes have them all."""

@@ -20,10 +20,6 @@ from infinity.checkpoints.adapter import (
     read_adapter,
 )
 from infinity.checkpoints.download import fetch_model, fetch_text_encoder, fetch_tokenizer
-from infinity.checkpoints.files import (
-    WEIGHT_SUFFIXES,
-    read_own_part,
-)
 from infinity.checkpoints.fingerprint import fingerprint
 from infinity.checkpoints.fit import check_fit, infer_tokenizer, make_tokenizer, make_transformer
 from infinity.checkpoints.save import SHARD_BYTES, save_model
@@ -35,6 +31,11 @@ from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER, get_spec, mod
 from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder, read_spec, read_tokenizer_config
 from infinity.text import TextEncoder
 from infinity.tokenizer.tokenizer import Tokenizer
+from infinity.weights import (
+    WEIGHT_SUFFIXES,
+    read_own_part,
+    require_finite,
+)
 
 __all__ = ["LoadedModel", "convert", "load_model", "load_tokenizer", "save_model"]
 
@@ -112,8 +113,8 @@ def load_model(
         merge_adapter(transformer, change)
         spec = replace(spec, name=adapted_name(spec.name, adapter))
     pictures = make_tokenizer(spec.tokenizer, tokenizer_weights, device, dtype, progress)
-    check_finite(transformer, "transformer" if change is None else "transformer with its adapter")
-    check_finite(pictures, "tokenizer")
+    require_finite(transformer, "transformer" if change is None else "transformer with its adapter")
+    require_finite(pictures, "tokenizer")
     return LoadedModel(
         spec,
         transformer,
@@ -139,20 +140,6 @@ def fingerprint_of(name_or_path: str | Path, adapter: str | Path | None = None) 
         )
     except CheckpointError:
         return ""
-
-
-def check_finite(module: torch.nn.Module, what: str) -> None:
-    """Raises CheckpointError for weights that are infinite or not numbers: all pictures would be."""
-    names = [name for name, _ in module.named_parameters()]
-    with torch.inference_mode():
-        sums = [part.sum(dtype=torch.float32) for part in module.parameters()]
-        is_finite = torch.stack(sums).isfinite().tolist() if sums else []
-    bad = tuple(name for name, good in zip(names, is_finite, strict=True) if not good)
-    if bad:
-        raise CheckpointError(
-            f"{len(bad)} tensors of the {what} hold infinite values or none (first: {bad[0]}); its "
-            "training failed or the file is damaged: take an earlier checkpoint, or fetch it again."
-        )
 
 
 def adapted_name(model: str, adapter: str | Path) -> str:

@@ -21,11 +21,11 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from infinity.checkpoints.files import INDEX_SUFFIX
 from infinity.config import TokenizerConfig
 from infinity.errors import CheckpointError, ResourceError
 from infinity.spec import CONFIG_FILE, FORMAT_VERSION, ModelSpec, is_spec_folder
 from infinity.vocabulary import VOCABULARY_FILE, write_vocabulary
+from infinity.weights import INDEX_SUFFIX
 
 logger = logging.getLogger(__name__)
 

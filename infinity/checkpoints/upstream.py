@@ -18,14 +18,6 @@ from infinity.checkpoints.convert import (
     from_upstream,
     kind_of,
 )
-from infinity.checkpoints.files import (
-    INDEX_SUFFIX,
-    WEIGHT_SUFFIXES,
-    Weights,
-    flat_tensors,
-    read_file,
-    read_shards,
-)
 from infinity.checkpoints.fit import infer_tokenizer, infer_transformer
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError, quoted
@@ -33,6 +25,14 @@ from infinity.registry import MODEL_SPECS, released_schedules
 from infinity.request import SamplingParams
 from infinity.schedule import PIXEL_BUDGETS
 from infinity.spec import ModelSpec
+from infinity.weights import (
+    INDEX_SUFFIX,
+    WEIGHT_SUFFIXES,
+    Weights,
+    flat_tensors,
+    read_file,
+    read_shards,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -167,7 +167,7 @@ class Lab:
     def text_tokenizer(self) -> PreTrainedTokenizerFast:
         folder = self.runs / "text_tokenizer"
         if folder.exists():
-            return PreTrainedTokenizerFast.from_pretrained(folder)
+            return text_encoder.read_tokenizer(folder)
         captions = []
         for index in range(CAPTIONS):
             rng = np.random.default_rng((TRAIN_SEED, index))

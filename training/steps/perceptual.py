@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infinity.checkpoints.files import flat_tensors, read_file
 from infinity.errors import CheckpointError
+from infinity.weights import flat_tensors, read_file
 
 VGG_WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512)
 """VGG-16's convolutions; 0 halves the size. Features are compared at the end of each run."""

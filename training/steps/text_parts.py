@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel
+from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
 from infinity.checkpoints.download import fetch_text_encoder
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError
+from infinity.t5 import load_encoder, read_sizes
 from training import text_encoder
 from training.config.settings import TrainingConfig
 from training.data.detection import detect
@@ -61,7 +62,7 @@ def _has_text(source: str, format: str) -> bool:
     return PreparedSource(Path(source)).index.recipe["text"] is not None
 
 
-def text_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerBase:
+def text_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerFast:
     """Of a text encoder from scratch: learned from the captions once, kept in the run's folder.
 
     The first process learns it, the others wait for it.
@@ -72,7 +73,7 @@ def text_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerBase:
         _learn_tokenizer(config, folder)
     if together:
         dist.barrier()
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return text_encoder.read_tokenizer(folder)
 
 
 def _learn_tokenizer(config: TrainingConfig, folder: Path) -> None:
@@ -119,28 +120,14 @@ def _folder(config: TrainingConfig) -> Path:
     )
 
 
-def _read(folder: Path, config: TrainingConfig) -> tuple[PreTrainedTokenizerBase, T5EncoderModel]:
+def _read(folder: Path, config: TrainingConfig) -> tuple[PreTrainedTokenizerFast, T5EncoderModel]:
     """A frozen encoder of a reduced run is kept in bfloat16; a trained one in float32."""
     reduced = not config.text_encoder.train and config.optimisation.dtype != "float32"
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        model = T5EncoderModel.from_pretrained(
-            folder,
-            dtype=torch.bfloat16 if reduced else torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-        )
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"The text encoder in {folder} cannot be read; fetch it again, or correct "
-            "text_encoder.source."
-        ) from error
-    width = model.config.d_model
+    width = read_sizes(folder).d_model
     if width != config.transformer.text_width:
         raise CheckpointError(
             f"The text encoder in {folder} gives text of width {width}, but model.text_width is "
             f"{config.transformer.text_width}; use the encoder the model is made for."
         )
-    return tokenizer, model
+    dtype = torch.bfloat16 if reduced else torch.float32
+    return text_encoder.read_tokenizer(folder), load_encoder(folder, torch.device("cpu"), dtype)

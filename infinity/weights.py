@@ -210,6 +210,20 @@ def shard_names(index: Path) -> dict[str, str]:
     return names
 
 
+def require_finite(module: torch.nn.Module, what: str) -> None:
+    """Raises CheckpointError for weights that are infinite or not numbers: all pictures would be."""
+    names = [name for name, _ in module.named_parameters()]
+    with torch.inference_mode():
+        sums = [part.sum(dtype=torch.float32) for part in module.parameters()]
+        is_finite = torch.stack(sums).isfinite().tolist() if sums else []
+    bad = tuple(name for name, good in zip(names, is_finite, strict=True) if not good)
+    if bad:
+        raise CheckpointError(
+            f"{len(bad)} tensors of the {what} hold infinite values or none (first: {bad[0]}); its "
+            "training failed or the file is damaged: take an earlier checkpoint, or fetch it again."
+        )
+
+
 def flat_tensors(content: Any, path: Path) -> dict[str, Tensor]:
     """A state dict as it is. Raises CheckpointError where it is anything else."""
     if (

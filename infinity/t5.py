@@ -1,0 +1,190 @@
+"""A T5 encoder and its tokenizer from a folder in transformers' format, nothing of which is run.
+
+Only sizes are taken from its config.json, tensors from safetensors files and pieces from tokenizer.json:
+no class, kernel, adapter or code that the folder names is ever looked up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tokenizers import Tokenizer
+
+from infinity.config import Config
+from infinity.errors import CheckpointError, quoted
+from infinity.files import read_json, read_text
+from infinity.weights import read_own_part, require_finite
+
+if TYPE_CHECKING:
+    from transformers import T5EncoderModel
+
+PIECES = "tokenizer.json"
+END = "</s>"
+DECODER = ("decoder.", "lm_head.")
+"""Of a whole T5, whose encoder alone reads prompts."""
+
+_EMBEDDING, _TIED = "shared.weight", "encoder.embed_tokens.weight"
+_ACTIVATION = re.compile(r"(gated-)?(relu|gelu|gelu_new|silu)")
+_MODEL_TYPES = ("t5", "mt5")
+_WIDEST = 2**17
+
+
+@dataclass(frozen=True, kw_only=True)
+class T5Sizes(Config):
+    """What a T5's config.json says of its encoder; transformers' names and defaults."""
+
+    vocab_size: int = 32128
+    d_model: int = 512
+    d_kv: int = 64
+    d_ff: int = 2048
+    num_layers: int = 6
+    num_heads: int = 8
+    relative_attention_num_buckets: int = 32
+    relative_attention_max_distance: int = 128
+    layer_norm_epsilon: float = 1e-6
+    feed_forward_proj: str = "relu"
+
+    def __post_init__(self) -> None:
+        for name in ("d_model", "d_kv", "d_ff", "num_heads"):
+            self._require(name, 1, _WIDEST)
+        for name in ("relative_attention_num_buckets", "relative_attention_max_distance"):
+            self._require(name, 4, _WIDEST)
+        self._require("vocab_size", 1, 10**7)
+        self._require("num_layers", 1, 1000)
+        epsilon = self.layer_norm_epsilon
+        if not isinstance(epsilon, int | float) or not 0 <= epsilon <= 1:
+            raise CheckpointError(
+                f"T5Sizes: layer_norm_epsilon must be from 0 to 1, not {quoted(epsilon)}."
+            )
+        self._require_type(str, "feed_forward_proj")
+        if not _ACTIVATION.fullmatch(self.feed_forward_proj):
+            raise CheckpointError(
+                f"T5Sizes: feed_forward_proj is {quoted(self.feed_forward_proj)}, which no T5 has."
+            )
+
+
+class TextTokenizer:
+    """Prompt -> token ids, by the ``tokenizers`` library alone.
+
+    Args:
+        folder: with tokenizer.json.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or of pieces that T5 does not read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / PIECES
+        if not path.is_file():
+            raise CheckpointError(
+                f"The text tokenizer in {folder} has no {PIECES} (a spiece.model alone is not read); "
+                "fetch the folder again."
+            )
+        try:
+            text = read_text(path)
+            self._tokenizer = Tokenizer.from_str(text)
+            model = json.loads(text)["model"]
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            ends = self._tokenizer.encode("").ids
+            self._tokenizer.encode("\U0010fffd 0")  # which fails without an unknown piece
+        except Exception as error:  # the library raises plain Exception
+            raise CheckpointError(
+                f"The text tokenizer in {folder} cannot be read ({first_line(error)}); "
+                "fetch the folder again."
+            ) from error
+        if ends != [self._tokenizer.token_to_id(END)]:
+            raise CheckpointError(
+                f"The text tokenizer in {folder} does not end prompts with {END}, as T5's does; "
+                "fetch the folder again."
+            )
+        number = model.get("unk_id")
+        named = self._tokenizer.token_to_id(model.get("unk_token") or "<unk>")
+        self.unknown: int | None = named if number is None else number
+
+    def __len__(self) -> int:
+        """Pieces, and so rows that the encoder needs."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+    def __call__(self, prompt: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """(ids with the end token, where each stands in the prompt)."""
+        encoded = self._tokenizer.encode(prompt)
+        return encoded.ids, encoded.offsets
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of ids, without special tokens."""
+        return self._tokenizer.decode(ids, skip_special_tokens=True)
+
+
+def read_sizes(folder: Path) -> T5Sizes:
+    """Raises CheckpointError where config.json is missing, damaged or no T5's."""
+    path = folder / "config.json"
+    try:
+        data = read_json(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"The text encoder in {folder} cannot be read ({first_line(error)}); fetch the folder "
+            "again."
+        ) from error
+    if not isinstance(data, dict) or data.get("model_type") not in _MODEL_TYPES:
+        kind = data.get("model_type") if isinstance(data, dict) else None
+        raise CheckpointError(
+            f"The text encoder in {folder} is no T5 but {quoted(kind)}; use the one the model was "
+            "trained with."
+        )
+    known = {field.name for field in fields(T5Sizes)}
+    try:
+        return T5Sizes.from_dict({name: data[name] for name in known & data.keys()})
+    except CheckpointError as error:
+        raise CheckpointError(f"The text encoder in {folder}: {error}") from error
+
+
+def load_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> T5EncoderModel:
+    """A T5 encoder in evaluation mode, without gradients. As upstream's, a float16 one keeps the
+    outputs of its feed-forward layers in float32, which float16 does not hold.
+
+    Raises:
+        CheckpointError: files are missing, damaged, or do not fit each other.
+    """
+    from transformers import T5Config, T5EncoderModel
+
+    sizes = read_sizes(folder)
+    weights = read_own_part(folder, "model")
+    tensors = weights.tensors
+    if _EMBEDDING not in tensors and _TIED in tensors:
+        tensors[_EMBEDDING] = tensors[_TIED]
+    with torch.device("meta"):
+        model = T5EncoderModel(T5Config(**sizes.to_dict()))
+    expected = {name: part.shape for name, part in model.named_parameters() if name != _TIED}
+    missing = tuple(name for name in expected if name not in tensors)
+    mis_shaped = tuple(
+        f"{name}: found {tuple(tensors[name].shape)} {tensors[name].dtype}, expected {tuple(shape)}"
+        for name, shape in expected.items()
+        if name in tensors
+        and (tensors[name].shape != shape or not tensors[name].is_floating_point())
+    )
+    if missing or mis_shaped:
+        raise CheckpointError(
+            f"The text encoder in {folder} does not fit its config.json: "
+            f"{len(missing)} tensors missing, {len(mis_shaped)} of another shape.",
+            missing=missing,
+            mis_shaped=mis_shaped,
+        )
+    state: dict[str, Any] = {}
+    for name in expected:
+        precise = dtype == torch.float16 and name.endswith(".wo.weight")
+        state[name] = weights.take(name, device, torch.float32 if precise else dtype)
+    state[_TIED] = state[_EMBEDDING]
+    model.load_state_dict(state, assign=True)
+    model.set_input_embeddings(model.shared)
+    require_finite(model, "text encoder")
+    return model.eval().requires_grad_(False)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0].rstrip(".")[:300] or type(error).__name__
