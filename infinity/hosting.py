@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from infinity.config import Config
+from infinity.config import MOST, Config
 from infinity.errors import CheckpointError, RequestError, quoted
 from infinity.files import read_text
 from infinity.request import MAX_IMAGES, MAX_PROMPT_CHARACTERS, GenerationRequest
@@ -91,9 +91,9 @@ class Hosting(Config):
         if (
             isinstance(gigabytes, bool)
             or not isinstance(gigabytes, int | float)
-            or not 0 <= gigabytes < math.inf
+            or not 0 <= gigabytes <= MOST
         ):
-            raise CheckpointError("memory_gigabytes must be a number of at least 0.")
+            raise CheckpointError("memory_gigabytes must be a number from 0 to a million.")
         if not isinstance(self.rewriter, RewriterSettings):
             raise CheckpointError("rewriter must be a table of settings.")
         for name in ("models", "upload_types"):

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from infinity.colors import eight_bits, srgb
 from infinity.errors import RequestError
+from infinity.files import special
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +91,8 @@ def image_size(path: str | Path | BinaryIO, name: str | None = None) -> tuple[in
 @contextmanager
 def _opened(path: str | Path | BinaryIO, name: str | None) -> Iterator[Image.Image]:
     name = str(path) if name is None else name
-    if isinstance(path, str | Path) and (special := _special(Path(path))):
-        raise RequestError(f"{name} is a {special}, not a file; name a picture.")
+    if isinstance(path, str | Path) and (kind := special(Path(path))):
+        raise RequestError(f"{name} is a {kind}, not a file; name a picture.")
     with _plain_errors(name), Image.open(path, formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise RequestError(
@@ -113,12 +114,6 @@ def _plain_errors(name: str) -> Iterator[None]:
         raise RequestError(
             f"{name} cannot be read as a picture ({error}); use a PNG, JPEG or WebP file."
         ) from error
-
-
-def _special(path: Path) -> str:
-    """What a path is that would be waited for or never end, when read; "" for files and folders."""
-    kinds = (Path.is_fifo, "pipe"), (Path.is_socket, "socket"), (Path.is_char_device, "device")
-    return next((kind for is_kind, kind in kinds if is_kind(path)), "")
 
 
 def rgb(image: Image.Image) -> Image.Image:

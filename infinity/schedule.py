@@ -139,13 +139,21 @@ class ScaleSchedule:
 
 
 def _scale(level: Scale | tuple[int, int]) -> Scale:
-    sides = (level.height, level.width) if isinstance(level, Scale) else tuple(level)
-    if len(sides) != 2 or not all(isinstance(n, int) and 0 < n <= MOST_TOKENS for n in sides):
-        shown = "x".join(map(str, sides)) if len(sides) == 2 else quoted(sides)
+    height, width = (level.height, level.width) if isinstance(level, Scale) else level
+    scale = Scale(_side(height), _side(width))
+    if not (0 < scale.height <= MOST_TOKENS and 0 < scale.width <= MOST_TOKENS):
         raise RequestError(
-            f"A scale needs at least one token a side and at most {MOST_TOKENS}, not {shown[:80]}."
+            f"A scale needs at least one token a side and at most {MOST_TOKENS}, not "
+            f"{quoted((scale.height, scale.width))}."
         )
-    return Scale(int(sides[0]), int(sides[1]))
+    return scale
+
+
+def _side(value: int | str) -> int:
+    """A whole number; as text too, which YAML gives. Raises TypeError or ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError(f"a side is a whole number, not {quoted(value)}")
+    return int(value)
 
 
 def _build_table() -> tuple[dict[str, tuple[Scale, ...]], dict[str, float]]:

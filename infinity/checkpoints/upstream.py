@@ -21,6 +21,7 @@ from infinity.checkpoints.convert import (
 from infinity.checkpoints.fit import infer_tokenizer, infer_transformer
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError, quoted
+from infinity.files import special
 from infinity.registry import MODEL_SPECS, released_schedules
 from infinity.request import SamplingParams
 from infinity.schedule import PIXEL_BUDGETS
@@ -136,6 +137,8 @@ def _transformer_path(path: Path) -> Path:
     """The file or folder of shards that a path means."""
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; check the path.")
+    if kind := special(path):
+        raise CheckpointError(f"{path} is a {kind}, not a file; give the checkpoint itself.")
     if path.is_file() or any(path.glob(f"*{INDEX_SUFFIX}")):
         return path
     inside = [file for file in _weight_files(path) if not _is_tokenizer_name(file)]

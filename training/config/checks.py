@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from infinity.checkpoints.upstream import TEXT_ENCODERS
 from infinity.config import TextEncoderConfig, TokenizerConfig
 from infinity.errors import InfinityError
+from infinity.files import read_json
 from infinity.schedule import ASPECT_RATIOS, HEIGHT_OVER_WIDTH, TOKEN_PIXELS
 from infinity.spec import CONFIG_FILE, ModelSpec
 from training.config.errors import SettingsError
@@ -213,8 +213,7 @@ def _encoder_width(source: str) -> int | None:
         if source == repository:
             return width
     try:
-        found = json.loads((Path(source) / CONFIG_FILE).read_text(encoding="utf-8"))
-        return int(found["d_model"])
+        return int(read_json(Path(source) / CONFIG_FILE)["d_model"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from infinity.errors import InfinityError, ResourceError
+from infinity.files import read_text
 from training.config.checks import check_width
 from training.config.command_line import parse, setting_types
 from training.config.errors import SettingsError, sentence
@@ -70,14 +71,14 @@ def _read(path: Path) -> Mapping[str, Any]:
     if suffix not in (".json", ".yaml", ".yml"):
         raise SettingsError(f"{path} is not a configuration; its name must end in .json or .yaml.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path).removeprefix("\ufeff")
         content = (
             json.loads(text, object_pairs_hook=_once)
             if suffix == ".json"
             else _nulls(yaml.load(text, _Yaml))
         )
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        what = error.strerror if isinstance(error, OSError) else str(error).replace("\n", " ")
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        what = getattr(error, "strerror", None) or str(error).replace("\n", " ")
         raise SettingsError(f"{path} cannot be read: {what}.") from error
     if not isinstance(content, Mapping):
         raise SettingsError(f"{path} holds no settings; write names and values.")
