@@ -14,7 +14,6 @@ from infinity.shipped import shipped
 from infinity.ui.api import build_api
 from infinity.ui.gate import Gate
 from infinity.ui.generate_tab import build_generate_tab
-from infinity.ui.grid_run import grid_session
 from infinity.ui.grid_tab import build_grid_tab
 from infinity.ui.history_tab import build_history_tab, build_keeper
 from infinity.ui.hosted import Health, build_login, hosted_options
@@ -69,6 +68,7 @@ def build_app(
             )
             build_login(hosting)
         note = gr.HTML("", elem_id="note")
+        back = gr.State(None)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate"):
                 generate = build_generate_tab(
@@ -77,11 +77,12 @@ def build_app(
                     models,
                     model,
                     written.add,
+                    back,
                     below_prompt=lambda prompt: build_prompt_help(prompt, runs.allowance),
                 )
             replay = Replay(generate.controls, tabs, note, models, manager.fingerprint)
             with gr.Tab("Grid", id="grid"):
-                grid = build_grid_tab(manager, runs, models, generate.controls, written.add)
+                grid = build_grid_tab(manager, runs, models, generate.controls, written.add, back)
             if hosting.history:
                 with gr.Tab("History", id="history"):
                     build_history_tab(replay, written.add)
@@ -94,8 +95,7 @@ def build_app(
         wire_replay(app, replay, grid.axes, opened)
 
         def leave(request: gr.Request) -> None:
-            runs.stop(request.session_hash or "")
-            runs.stop(grid_session(request.session_hash))
+            runs.pages.leave(request.session_hash or "")
             runs.stop(load_session(request.session_hash))
             runs.stop(caller_of(request))
             drawn.forget(caller_of(request))

@@ -52,6 +52,7 @@ def build_generate_tab(
     models: Mapping[str, ModelSpec],
     chosen: str,
     keep_track: Callable[[str], None],
+    back: gr.State,
     below_prompt: Callable[[gr.Textbox], None] | None = None,
 ) -> GenerateTab:
     """Lay out the tab inside the current Blocks and wire its events.
@@ -59,6 +60,7 @@ def build_generate_tab(
     Args:
         models: every model on offer, by name; ``chosen`` is the one to begin with.
         keep_track: told the path of every file written, so that old ones are cleaned up.
+        back: changes when a page that was here before is loaded again.
         below_prompt: lays out more below the prompt, which it is given.
     """
 
@@ -78,6 +80,9 @@ def build_generate_tab(
         make_stop(runs),
         make_paint(manager, runs, keep_track),
         DRAWING,
+    )
+    back.change(
+        make_paint(manager, runs, keep_track, is_back=True), None, outputs.all(), **DRAWING, **PRIVATE
     )
     outputs.clock.tick(make_tick(runs), None, outputs.status, queue=False, **PRIVATE)
     wire_settings(controls, panel, spec_of)

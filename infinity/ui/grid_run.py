@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from infinity.ui.finished import finish
 from infinity.ui.grid_view import GridView, plot_html, progress
 from infinity.ui.loading import Loading, load
 from infinity.ui.offer import known_spec
+from infinity.ui.pages import GRID
 from infinity.ui.present import View
 from infinity.ui.problems import UNEXPECTED, for_visitors
 from infinity.ui.runs import Run, Runs, visitor_of
@@ -39,13 +40,15 @@ NUM_OUTPUTS = 5
 """What :func:`show` updates: plot, status, Draw button, Stop button, finished runs."""
 
 
-def grid_session(session: str | None) -> str:
-    """Under which name a session's grid is kept, beside its run of the Generate tab."""
-    return f"{session or ''}/grid"
+@dataclass(eq=False, kw_only=True)
+class GridRun(Run):
+    """A run that draws a plan."""
+
+    plan: GridPlan
 
 
 def make_start_grid(runs: Runs, specs: Mapping[str, ModelSpec]) -> Callable[..., tuple[Any, ...]]:
-    """The handler that checks a grid and puts it in line; its outputs: plan, seed, then the page.
+    """The handler that checks a grid and puts it in line; its outputs: the seed, then the page.
 
     Its inputs: the parameter and the list of both axes, then the request controls.
 
@@ -60,19 +63,14 @@ def make_start_grid(runs: Runs, specs: Mapping[str, ModelSpec]) -> Callable[...,
             read = dict(zip(RequestControls.names(), values, strict=True))
             plan = make_plan((x, xs), (y, ys) if y else None, read, specs)
             cells = plan.shape[0] * plan.shape[1]
-            run = Run(plan.model, replace(plan.request, num_images=cells), visitor_of(request))
-            if not runs.begin(grid_session(request.session_hash), run):
-                return (gr.skip(),) * (2 + NUM_OUTPUTS)
+            counted = replace(plan.request, num_images=cells)
+            run = GridRun(plan.model, counted, visitor_of(request), plan=plan)
+            if not runs.begin(_runs_of(runs, request), run):
+                return (gr.skip(),) * (1 + NUM_OUTPUTS)
         except InfinityError as error:
-            return (
-                gr.skip(),
-                gr.skip(),
-                gr.skip(),
-                _status("failed", for_visitors(error)),
-                *_buttons(False),
-                gr.skip(),
-            )
-        return plan, plan.request.seed, *show(GridView(plan))
+            said = _status("failed", for_visitors(error))
+            return gr.skip(), gr.skip(), said, *_buttons(False), gr.skip()
+        return plan.request.seed, *show(GridView(plan))
 
     return start
 
@@ -102,37 +100,54 @@ def make_plan(
 
 
 def make_paint_grid(
-    manager: ModelManager, runs: Runs, keep_track: Callable[[str], None]
-) -> Callable[..., Iterator[tuple[Any, ...]]]:
-    """The handler that draws the session's waiting grid and shows every cell as it is finished.
+    manager: ModelManager,
+    runs: Runs,
+    keep_track: Callable[[str], None],
+    *,
+    is_back: bool = False,
+) -> Callable[[gr.Request], Iterator[tuple[Any, ...]]]:
+    """The handler that draws the page's waiting grid and shows every cell as it is finished.
 
     Args:
         keep_track: told the path of every file written, so that old ones are cleaned up.
+        is_back: for a page that was loaded again: shows its newest grid, and goes on with it.
     """
 
-    def paint(request: gr.Request, plan: GridPlan | None) -> Iterator[tuple[Any, ...]]:
-        with runs.taken(grid_session(request.session_hash)) as run:
-            if run is None or plan is None:
-                yield (gr.skip(),) * NUM_OUTPUTS
+    def draw(name: str) -> Iterator[GridView]:
+        with runs.taken(name) as run:
+            if not isinstance(run, GridRun):
                 return
-            view = GridView(plan)
+            view = GridView(run.plan)
             try:
-                for view in views(manager, run, plan, runs.turns, keep_track):
-                    yield show(view)
+                for view in views(manager, run, run.plan, runs.turns, keep_track):
+                    yield view
             except InfinityError as error:
-                yield show(replace(view, phase="failed", message=for_visitors(error)))
+                yield replace(view, phase="failed", message=for_visitors(error))
             except Exception:
                 logger.exception("A grid failed")
-                yield show(replace(view, phase="failed", message=UNEXPECTED))
+                yield replace(view, phase="failed", message=UNEXPECTED)
+
+    def paint(request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        session = request.session_hash or ""
+        relay = runs.relay(session, GRID, draw, is_back=is_back)
+        if relay is None:
+            yield (gr.skip(),) * NUM_OUTPUTS
+            return
+        is_new = is_back
+        for view in runs.pages.follow(session, relay):
+            *shown, finished = show(view, is_new=is_new)
+            yield *shown, gr.skip() if relay.is_told else finished
+            is_new = False
+            relay.is_told = relay.is_told or not view.is_busy
 
     return paint
 
 
 def make_stop_grid(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
-    """The handler that ends the session's grid within a scale, or before its turn came."""
+    """The handler that ends the page's grid within a scale, or before its turn came."""
 
     def stop(request: gr.Request) -> tuple[Any, ...]:
-        if runs.stop(grid_session(request.session_hash)):
+        if runs.stop(_runs_of(runs, request)):
             stopping = gr.update(value="Stopping …", interactive=False)
             return gr.skip(), gr.skip(), gr.skip(), stopping, gr.skip()
         return gr.skip(), _status("stopped", "Stopped."), *_buttons(False), gr.skip()
@@ -190,19 +205,26 @@ def views(
     )
 
 
-def show(view: GridView) -> tuple[Any, ...]:
-    """The updates of the page."""
-    is_busy = view.phase in ("waiting", "loading", "painting")
-    buttons = (
-        _buttons(is_busy) if view.phase == "waiting" or not is_busy else (gr.skip(), gr.skip())
-    )
-    new_cell = view.phase != "painting" or view.scale == 0.0
+def show(view: GridView, *, is_new: bool = False) -> tuple[Any, ...]:
+    """The updates of the page.
+
+    Args:
+        is_new: for a page that has not shown this grid yet.
+    """
+    is_busy = view.is_busy
+    all_buttons = is_new or view.phase == "waiting" or not is_busy
+    buttons = _buttons(is_busy) if all_buttons else (gr.skip(), gr.skip())
+    new_cell = is_new or view.phase != "painting" or view.scale == 0.0
     return (
         plot_html(view) if new_cell else gr.skip(),
         _status(view.phase, view.message, view.fraction),
         *buttons,
         gr.skip() if is_busy else tuple(view.drawn.values()),
     )
+
+
+def _runs_of(runs: Runs, request: gr.Request) -> str:
+    return runs.pages.of(request.session_hash or "").runs_of(GRID)
 
 
 def _buttons(is_busy: bool) -> tuple[Any, Any]:

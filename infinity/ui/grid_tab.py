@@ -94,6 +94,7 @@ def build_grid_tab(
     models: Mapping[str, ModelSpec],
     controls: RequestControls,
     keep_track: Callable[[str], None],
+    back: gr.State,
 ) -> GridTab:
     """Lay out the tab inside the current Blocks and wire its events.
 
@@ -101,6 +102,7 @@ def build_grid_tab(
         models: every model on offer, by name.
         controls: of the Generate tab; they say all that no axis does.
         keep_track: told the path of every file written, so that old ones are cleaned up.
+        back: changes when a page that was here before is loaded again.
     """
     gr.HTML(f'<p class="about">{ABOUT}</p>')
     prompt = gr.HTML(NO_PROMPT, elem_id="grid-prompt")
@@ -116,7 +118,7 @@ def build_grid_tab(
         stop = gr.Button("Stop", variant="secondary", visible=False, elem_id="stop-grid")
     status = gr.HTML(present.status_html(IDLE), elem_id="grid-status")
     plot = gr.HTML(EMPTY, elem_id="grid-plot")
-    plan, finished = gr.State(None), gr.State(None)
+    finished = gr.State(None)
     axes = Axes(x, x_values, y, y_values)
 
     def suggest(parameter: str, model: str) -> Any:
@@ -129,16 +131,19 @@ def build_grid_tab(
         [draw.click, x_values.submit, y_values.submit],
         make_start_grid(runs, models),
         [*axes.inputs(), *controls.inputs()],
-        [plan, controls.seed, *outputs],
+        [controls.seed, *outputs],
         queue=False,
         **PRIVATE,
     ).then(
         make_paint_grid(manager, runs, keep_track),
-        plan,
+        None,
         outputs,
         trigger_mode="multiple",
         **DRAWING,
         **PRIVATE,
+    )
+    back.change(
+        make_paint_grid(manager, runs, keep_track, is_back=True), None, outputs, **DRAWING, **PRIVATE
     )
     stop.click(make_stop_grid(runs), None, outputs, queue=False, **PRIVATE)
     return GridTab(axes, finished)

@@ -36,6 +36,10 @@ class GridView:
     scale: float = 0.0
 
     @property
+    def is_busy(self) -> bool:
+        return self.phase in ("waiting", "loading", "painting")
+
+    @property
     def fraction(self) -> float:
         rows, columns = self.plan.shape
         return min(1.0, (len(self.drawn) + self.scale) / (rows * columns))

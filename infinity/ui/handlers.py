@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -20,6 +21,7 @@ from infinity.ui import present
 from infinity.ui.controls import RequestControls, request_from
 from infinity.ui.finished import finish
 from infinity.ui.loading import Loading, load
+from infinity.ui.pages import GENERATE
 from infinity.ui.present import View
 from infinity.ui.problems import UNEXPECTED, for_visitors
 from infinity.ui.runs import Run, Runs, visitor_of
@@ -47,21 +49,22 @@ def make_start(runs: Runs, spec_of: Callable[[str], ModelSpec]) -> Callable[...,
             read = dict(zip(RequestControls.names(), values, strict=True))
             model, wanted = request_from(read, spec_of)
             run = Run(model, wanted, visitor_of(request))
-            if not runs.begin(_session(request), run):
+            name = _runs_of(runs, request)
+            if not runs.begin(name, run):
                 return (gr.skip(), *NOTHING)
         except InfinityError as error:
             return (gr.skip(), *show(present.failed(View(), for_visitors(error))))
-        before = runs.before(_session(request)) or 0
+        before = runs.before(name) or 0
         return (wanted.seed, *show(present.waiting(wanted.prompts, before, run.name)))
 
     return start
 
 
 def make_stop(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
-    """The handler that ends the session's run within a scale, or before its turn came."""
+    """The handler that ends the page's run within a scale, or before its turn came."""
 
     def stop(request: gr.Request) -> tuple[Any, ...]:
-        if runs.stop(_session(request)):
+        if runs.stop(_runs_of(runs, request)):
             stopping = gr.update(value="Stopping …", interactive=False)
             return (*NOTHING[:3], stopping, *NOTHING[4:])
         return show(present.stopped(View(), 0))
@@ -70,33 +73,55 @@ def make_stop(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
 
 
 def make_paint(
-    manager: ModelManager, runs: Runs, keep_track: Callable[[str], None]
+    manager: ModelManager,
+    runs: Runs,
+    keep_track: Callable[[str], None],
+    *,
+    is_back: bool = False,
 ) -> Callable[[gr.Request], Iterator[tuple[Any, ...]]]:
-    """The handler that carries out the session's waiting run and shows it as it grows.
+    """The handler that carries out the page's waiting run and shows it as it grows.
 
     Args:
         keep_track: told the path of every file written, so that old ones are cleaned up.
+        is_back: for a page that was loaded again: shows its newest run, and goes on with it.
     """
 
-    def paint(request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        with runs.taken(_session(request)) as run:
+    def draw(name: str) -> Iterator[View]:
+        with runs.taken(name) as run:
             if run is None:
-                yield NOTHING
                 return
             view, refined_until_s = View(), 0.0
             try:
                 for view in views(manager, run, runs.turns, keep_track):
-                    yield show(view) if not refined_until_s else show_timeline(view)
+                    yield view
                     if run.is_drawn:
                         now_s = time.monotonic()
                         refined_until_s = refined_until_s or now_s + REFINE_SECONDS
                         if now_s > refined_until_s or runs.is_anyone_waiting:
                             return
             except InfinityError as error:
-                yield show(present.failed(view, for_visitors(error)))
+                yield present.failed(view, for_visitors(error))
             except Exception:
                 logger.exception("A run failed")
-                yield show(present.failed(view, UNEXPECTED))
+                yield present.failed(view, UNEXPECTED)
+
+    def paint(request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        session = request.session_hash or ""
+        relay = runs.relay(session, GENERATE, draw, is_back=is_back)
+        if relay is None:
+            yield NOTHING
+            return
+        is_new, is_done = is_back, False
+        for view in runs.pages.follow(session, relay):
+            if is_done:
+                yield show_timeline(view)
+                continue
+            if view.finished is not None and not all(path.exists() for path in view.finished.files):
+                view = replace(view, pictures=())  # the timeline is all that is left of them
+            yield show(replace(view, finished=None) if relay.is_told else view, is_new=is_new)
+            is_new = False
+            if view.phase == "done":
+                is_done = relay.is_told = True
 
     return paint
 
@@ -105,7 +130,7 @@ def make_tick(runs: Runs) -> Callable[[gr.Request], str | dict[str, Any]]:
     """The handler of the clock that runs while a page waits: its place in the line."""
 
     def tick(request: gr.Request) -> str | dict[str, Any]:
-        before = runs.before(_session(request))
+        before = runs.before(_runs_of(runs, request))
         return gr.skip() if before is None else present.status_html(present.waiting(before=before))
 
     return tick
@@ -147,10 +172,14 @@ def views(
             yield (view := present.after(view, event, finished))
 
 
-def show(view: View) -> tuple[Any, ...]:
-    """The updates of the page. What a view knows nothing of, or leaves be, is skipped."""
+def show(view: View, *, is_new: bool = False) -> tuple[Any, ...]:
+    """The updates of the page. What a view knows nothing of, or leaves be, is skipped.
+
+    Args:
+        is_new: for a page that has not shown this run yet.
+    """
     generate, stop, clock = gr.skip(), gr.skip(), gr.skip()
-    if view.phase == "waiting" or not view.is_busy:
+    if is_new or view.phase == "waiting" or not view.is_busy:
         generate = gr.update(visible=not view.is_busy)
         stop = gr.update(visible=view.is_busy, value="Stop", interactive=True)
     if view.fraction in (0.0, 1.0):
@@ -170,5 +199,5 @@ def show_timeline(view: View) -> tuple[Any, ...]:
     return (viewer_value(view), *NOTHING[1:])
 
 
-def _session(request: gr.Request) -> str:
-    return request.session_hash or ""
+def _runs_of(runs: Runs, request: gr.Request) -> str:
+    return runs.pages.of(request.session_hash or "").runs_of(GENERATE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ import gradio as gr
 
 from infinity.hosting import SPACE_USER, Allowance, address_of
 from infinity.request import GenerationRequest
+from infinity.ui.pages import Pages, Relay, View
 from infinity.ui.turns import Turns
 
 
@@ -46,11 +47,13 @@ class Runs:
 
     Attributes:
         turns: whose turn it is to draw.
+        pages: whose runs are whose, over reloads; a page's runs go by its name.
     """
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self.allowance = allowance if allowance is not None else Allowance()
         self.turns = Turns()
+        self.pages = Pages(self.stop)
         self._lock = threading.Lock()
         self._waiting: dict[str, Run] = {}
         self._running: dict[str, list[Run]] = {}
@@ -99,6 +102,28 @@ class Runs:
         finally:
             if run is not None:
                 self._finish(session, run)
+
+    def relay(
+        self,
+        session: str,
+        kind: str,
+        draw: Callable[[str], Iterator[View]],
+        *,
+        is_back: bool = False,
+    ) -> Relay[View] | None:
+        """A session's waiting run, now under way, to be followed; None when there is none.
+
+        Args:
+            draw: the views of the run that waits under a name.
+            is_back: also what the page ran last.
+        """
+        page = self.pages.of(session)
+        name = page.runs_of(kind)
+        if self.before(name) is not None:
+            page.relays[kind] = Relay(draw(name))
+        elif not is_back:
+            return None
+        return page.relays.get(kind)
 
     @contextmanager
     def running(self, session: str, run: Run) -> Iterator[Run]:

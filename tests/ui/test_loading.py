@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,10 +16,11 @@ from infinity.request import GenerationRequest
 from infinity.ui.api.draw import make_generate, make_grid, make_stop_mine
 from infinity.ui.api.models import make_load_named
 from infinity.ui.drawn import Drawn
-from infinity.ui.grid_run import grid_session, make_plan
+from infinity.ui.grid_run import make_plan
 from infinity.ui.grid_run import views as grid_views
 from infinity.ui.handlers import make_paint, make_stop
 from infinity.ui.models_tab import make_load, make_stop_load
+from infinity.ui.pages import GENERATE
 from infinity.ui.runs import Run, Runs
 from tests.tiny import SPEC, tiny_pipeline
 from tests.ui.test_controls import VALUES
@@ -91,26 +93,29 @@ def test_stop_of_the_api_ends_a_load(page, call):
 
 @pytest.mark.parametrize("leaves", [False, True])
 def test_stop_of_the_page_ends_a_load_and_so_does_leaving(page, leaves):
-    page.runs.begin("one", Run("tiny", GenerationRequest(prompt="x")))
+    name = page.runs.pages.of("one").runs_of(GENERATE)
+    page.runs.begin(name, Run("tiny", GenerationRequest(prompt="x")))
     painting: Any = make_paint(page.manager, page.runs, str)(WHO)
     assert "Reading · 50%" in next(painting)[STATUS]
     if leaves:
+        page.runs.pages.grace_s = 0.0
         painting.close()
     else:
         make_stop(page.runs)(WHO)
         assert "Stopped." in [update[STATUS] for update in painting][-1]
     assert page.ended.wait(60)
     assert page.manager.loaded() == ()
-    assert len(page.runs) == 0
+    while len(page.runs):
+        time.sleep(0.01)
 
 
 def test_stop_of_a_grid_ends_a_load(page):
     plan = make_plan(("seed", "1-2"), None, VALUES | {"model": "tiny"}, page.specs)
     run = Run("tiny", plan.request)
-    with page.runs.running(grid_session("one"), run):
+    with page.runs.running("one", run):
         views = grid_views(page.manager, run, plan, page.runs.turns, str)
         assert "Reading" in next(views).message
-        page.runs.stop(grid_session("one"))
+        page.runs.stop("one")
         assert [view.phase for view in views][-1] == "stopped"
     assert page.ended.wait(60)
     assert page.manager.loaded() == ()
@@ -141,7 +146,8 @@ def test_load_that_another_caller_waits_for_goes_on_after_one_stops(page):
     ]
     threads[0].start()
     assert page.begun.wait(60)
-    page.runs.begin("one", Run("tiny", GenerationRequest(prompt="x")))
+    name = page.runs.pages.of("one").runs_of(GENERATE)
+    page.runs.begin(name, Run("tiny", GenerationRequest(prompt="x")))
     painting = make_paint(page.manager, page.runs, str)(WHO)
     next(painting)
     make_stop(page.runs)(WHO)

@@ -1,0 +1,108 @@
+"""What a reload keeps: the settings in the tab's own storage, the page's runs by its key.
+
+The browser keeps every setting as it changes and puts it back as the page opens, without a word to the
+server. Only what the server knows is asked of it, once: the lists of a model that is not the page's
+first one, settings that came with a link, and whose page this is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from infinity.hosting import SPACE_USER
+from infinity.ui.controls import MODEL_CONTROLS
+from infinity.ui.controls.follow import model_updates
+from infinity.ui.pages import Pages
+from infinity.ui.replay import Replay
+from infinity.ui.runs import visitor_of
+from infinity.ui.wiring import PRIVATE
+
+SCRIPT = Path(__file__).with_name("kept.js")
+
+
+def wire_kept(
+    app: gr.Blocks,
+    pages: Pages,
+    replay: Replay,
+    settings: Mapping[str, Component],
+    back: gr.State,
+) -> None:
+    """Everything that happens as the page loads, and the keeping of what changes after it.
+
+    Args:
+        settings: what is kept, by name; the request controls by theirs.
+        back: changed when a page that was here before is loaded again.
+    """
+    quick: dict[str, Any] = {"queue": False, **PRIVATE}
+    components = list(settings.values())
+    told = gr.JSON(visible=False)
+    rules = json.dumps({name: _rule(component) for name, component in settings.items()})
+    script = SCRIPT.read_text(encoding="utf-8").replace("RULES", rules.replace("</", "<\\/"))
+    app.load(
+        None, components, [*components, replay.note], js=f"(...now) => {{{script}}}", **quick
+    ).then(
+        make_open(pages, replay),
+        told,
+        [*replay.outputs(), told, back],
+        js="() => [window.infinityKept.told()]",
+        **quick,
+    ).then(None, told, None, js="told => { window.infinityKept.begin(told) }", **quick)
+    gr.on(
+        [component.change for component in components],
+        None,
+        components,
+        None,
+        js="(...now) => { window.infinityKept?.keep(now) }",
+        **quick,
+    )
+
+
+def make_open(pages: Pages, replay: Replay) -> Callable[..., tuple[Any, ...]]:
+    """The handler of a page that opens: what its link says, else its kept model; then its key."""
+
+    def open_page(request: gr.Request, told: object) -> tuple[Any, ...]:
+        said = told if isinstance(told, dict) else {}
+        session = request.session_hash or ""
+        page = pages.claim(
+            session, said.get("key"), _login_of(request), left=said.get("left") is True
+        )
+        updates = replay.open_link(request) if said.get("link", True) else replay.nothing()
+        if said.get("link") is False or updates == replay.nothing():
+            updates = _kept_model(replay, said.get("model"))
+        is_back = page.key == said.get("key")
+        return *updates, {"key": page.key}, session if is_back else gr.skip()
+
+    return open_page
+
+
+def _kept_model(replay: Replay, kept: object) -> tuple[Any, ...]:
+    """Another model than the page's first one, with its lists; the sampling is the browser's."""
+    values = kept if isinstance(kept, dict) else {}
+    spec = replay.specs.get(str(values.get("model")))
+    if spec is None:
+        return replay.nothing()
+    model, *others = model_updates(
+        spec, str(values.get("aspect_ratio")), str(values.get("style"))
+    )[: len(MODEL_CONTROLS)]
+    updates = dict(zip(MODEL_CONTROLS, [model | {"value": spec.name}, *others], strict=True))
+    return gr.skip(), gr.skip(), *(updates.get(n, gr.skip()) for n in replay.controls.names())
+
+
+def _rule(component: Component) -> dict[str, Any]:
+    """What the browser checks a kept value by: it may be from an older page, or no value at all."""
+    if isinstance(component, gr.Radio | gr.Dropdown):
+        return {"choices": [value for _, value in component.choices]}
+    if isinstance(component, gr.Slider):
+        return {"least": component.minimum, "most": component.maximum}
+    return {}
+
+
+def _login_of(request: gr.Request) -> str:
+    visitor = visitor_of(request)
+    return visitor if visitor.startswith(("user:", SPACE_USER)) else ""

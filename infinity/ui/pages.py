@@ -1,0 +1,198 @@
+"""Pages that outlive a reload: whose run is whose, and what a run has to show to whoever comes back.
+
+A browser's tab has a page here, known by a secret key that only this tab keeps. Gradio's session is new
+after every reload; the key brings the page back to it, and with the page its runs. A page that nobody
+comes back to has its runs stopped after ``GRACE_SECONDS``.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+GRACE_SECONDS = 10.0
+"""How long a page that went away may take to come back before its runs are stopped."""
+MOST_PAGES = 256
+"""Pages remembered; the one used longest ago is forgotten first, but none in the middle of a run."""
+POLL_SECONDS = 0.2
+"""How soon a follower notices that another has taken its place."""
+
+GENERATE, GRID = KINDS = ("generate", "grid")
+"""What a page runs: one of each at a time."""
+
+View = TypeVar("View")
+
+
+class Relay(Generic[View]):
+    """The views of one run. Whoever follows it makes the next one; while nobody does, it pauses.
+
+    Attributes:
+        newest: what the run has to show now.
+        has_ended: nothing follows ``newest``.
+        is_told: a page was given the finished pictures, so that no other adds them to its history.
+    """
+
+    def __init__(self, views: Iterator[View]) -> None:
+        self._views = views
+        self._lock = threading.Lock()  # held while a view is made
+        self._follower: object = None
+        self.newest: View | None = None
+        self.has_ended = False
+        self.is_told = False
+
+    def follow(self) -> Iterator[View]:
+        """The newest view, then every one that follows, until the end or until another follows."""
+        me = self._follower = object()
+        seen: View | None = None
+        while self._follower is me:
+            if self.newest is not seen:
+                seen = self.newest
+                yield seen
+            elif self.has_ended:
+                return
+            elif self._lock.acquire(timeout=POLL_SECONDS):
+                try:
+                    if self.newest is seen:
+                        self._advance()
+                finally:
+                    self._lock.release()
+
+    def finish(self) -> None:
+        """Make the last views for nobody; of a run that was cancelled, there are few."""
+        self._follower = None
+        with self._lock:
+            while not self.has_ended:
+                self._advance()
+
+    def _advance(self) -> None:
+        view = next(self._views, None)
+        if view is None:
+            self.has_ended = True
+        else:
+            self.newest = view
+
+
+@dataclass(eq=False)
+class Page:
+    """A tab of a browser. ``key`` is its secret, ``name`` what its runs are called by.
+
+    ``owner`` is who was logged in, empty where nobody logs in; ``heard`` counts the page's acts.
+    """
+
+    session: str
+    owner: str = ""
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    name: str = field(default_factory=lambda: secrets.token_hex(16))
+    relays: dict[str, Relay[Any]] = field(default_factory=dict)
+    is_left: bool = False
+    heard: int = 0
+
+    def runs_of(self, kind: str) -> str:
+        """By what name the page's runs of one kind are known."""
+        return f"{self.name}/{kind}"
+
+
+class Pages:
+    """All pages. Safe to use from any thread.
+
+    Args:
+        stop: ends the runs that go by a name.
+        grace_s: seconds; see ``GRACE_SECONDS``.
+    """
+
+    def __init__(self, stop: Callable[[str], Any], grace_s: float = GRACE_SECONDS) -> None:
+        self.grace_s = grace_s
+        self._stop = stop
+        self._lock = threading.RLock()  # a generator may be closed wherever memory is tidied
+        self._pages: OrderedDict[str, Page] = OrderedDict()
+        self._by_session: dict[str, Page] = {}
+
+    def claim(self, session: str, key: object = None, owner: str = "", *, left: bool = False) -> Page:
+        """The page of a tab that was loaded (again), now the session's: that of ``key``, or a new one.
+
+        Args:
+            key: what the tab has kept, if anything.
+            owner: who is logged in; a page of somebody else is not given.
+            left: the tab says that it was left before, so that a copy of a tab that is still open
+                gets a page of its own.
+        """
+        with self._lock:
+            page = self._pages.get(key) if isinstance(key, str) else None
+            if page is None or page.owner != owner or not (left or page.is_left):
+                return self._add(session, owner)
+            self._by_session.pop(page.session, None)
+            page.session = session
+            self._by_session[session] = self._hear(page)
+        self._watch(page)  # what it runs is paused until the tab follows it
+        return page
+
+    def of(self, session: str) -> Page:
+        """The session's page, which acts now. One that was never claimed is given up sooner."""
+        with self._lock:
+            if (page := self._by_session.get(session)) is not None:
+                return self._hear(page)
+            page = self._hear(self._add(session))
+        self._watch(page)
+        return page
+
+    def follow(self, session: str, relay: Relay[View]) -> Iterator[View]:
+        """As :meth:`Relay.follow`; a follower that is closed has left."""
+        try:
+            yield from relay.follow()
+        except GeneratorExit:
+            self.leave(session)
+            raise
+
+    def leave(self, session: str) -> None:
+        """The session's browser went away, perhaps to come back with the page's key."""
+        with self._lock:
+            page = self._by_session.get(session)
+            if page is None:
+                return
+            page.is_left = True
+            if not page.heard:
+                self._forget(page)
+                return
+        self._watch(page)
+
+    def _watch(self, page: Page) -> None:
+        """Stop what the page runs unless it is heard of in time."""
+        timer = threading.Timer(self.grace_s, self._give_up, (page, page.heard))
+        timer.daemon = True
+        timer.start()
+
+    def _give_up(self, page: Page, heard: int) -> None:
+        with self._lock:
+            if page.heard != heard:
+                return
+            page.is_left = True
+            if not page.relays:
+                self._forget(page)
+        for kind in KINDS:
+            self._stop(page.runs_of(kind))
+        for relay in list(page.relays.values()):
+            relay.finish()
+
+    def _hear(self, page: Page) -> Page:
+        page.heard += 1
+        page.is_left = False
+        if page.key in self._pages:
+            self._pages.move_to_end(page.key)
+        return page
+
+    def _add(self, session: str, owner: str = "") -> Page:
+        page = self._by_session[session] = Page(session, owner)
+        self._pages[page.key] = page
+        idle = [p for p in self._pages.values() if all(r.has_ended for r in p.relays.values())]
+        for oldest in idle[: max(0, len(self._pages) - MOST_PAGES)]:
+            self._forget(oldest)
+        return page
+
+    def _forget(self, page: Page) -> None:
+        self._pages.pop(page.key, None)
+        if self._by_session.get(page.session) is page:
+            del self._by_session[page.session]
