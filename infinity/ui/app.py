@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 from starlette.middleware import Middleware
 
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
 from infinity.shipped import shipped
+from infinity.ui.addresses import wire_addresses
 from infinity.ui.api import build_api
 from infinity.ui.gate import Gate
 from infinity.ui.generate_tab import build_generate_tab
 from infinity.ui.grid_tab import build_grid_tab
 from infinity.ui.history_tab import build_history_tab, build_keeper
 from infinity.ui.hosted import Health, build_login, hosted_options
+from infinity.ui.kept import wire_kept
 from infinity.ui.models_tab import build_models_tab, load_session
 from infinity.ui.offer import offered_models
 from infinity.ui.prompt_help import build_prompt_help
@@ -69,6 +72,7 @@ def build_app(
             build_login(hosting)
         note = gr.HTML("", elem_id="note")
         back = gr.State(None)
+        helped: dict[str, Component] = {}
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate"):
                 generate = build_generate_tab(
@@ -78,7 +82,9 @@ def build_app(
                     model,
                     written.add,
                     back,
-                    below_prompt=lambda prompt: build_prompt_help(prompt, runs.allowance),
+                    below_prompt=lambda prompt: helped.update(
+                        build_prompt_help(prompt, runs.allowance)
+                    ),
                 )
             replay = Replay(generate.controls, tabs, note, models, manager.fingerprint)
             with gr.Tab("Grid", id="grid"):
@@ -93,6 +99,9 @@ def build_app(
         if hosting.history:
             build_keeper(generate.finished, grid.finished)
         wire_replay(app, replay, grid.axes, opened)
+        wire_addresses(tabs)
+        kept = generate.controls.by_name() | grid.axes.by_name() | helped
+        wire_kept(app, runs.pages, replay, kept, back)
 
         def leave(request: gr.Request) -> None:
             runs.pages.leave(request.session_hash or "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from infinity.grid.axes import MAX_CELLS, MODEL, PARAMETERS, STYLE, WORDS, Axis
 from infinity.grid.plan import GridPlan
@@ -53,7 +54,12 @@ class Axes:
     y_values: gr.Textbox
 
     def inputs(self) -> list[Any]:
-        return [self.x, self.x_values, self.y, self.y_values]
+        return list(self.by_name().values())
+
+    def by_name(self) -> dict[str, Component]:
+        return {
+            "x": self.x, "x_values": self.x_values, "y": self.y, "y_values": self.y_values
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a reload keeps: the settings in the tab's own storage, the page's runs by its key.
 
-The browser keeps every setting as it changes and puts it back as the page opens, without a word to the
-server. Only what the server knows is asked of it, once: the lists of a model that is not the page's
-first one, settings that came with a link, and whose page this is.
+The browser keeps every setting as it changes and puts it back as the page opens. Only what the server
+alone knows is asked of it, once: settings that came with a link, the lists of a model that is not the
+page's first one, and whose page this is.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import gradio as gr
 from gradio.components import Component
 
 from infinity.hosting import SPACE_USER
-from infinity.ui.controls import MODEL_CONTROLS
 from infinity.ui.controls.follow import model_updates
+from infinity.ui.controls.request import SAMPLING
 from infinity.ui.pages import Pages
 from infinity.ui.replay import Replay
 from infinity.ui.runs import visitor_of
 from infinity.ui.wiring import PRIVATE
 
 SCRIPT = Path(__file__).with_name("kept.js")
+MODEL_CONTROLS = ("model", "aspect_ratio", "style")
+"""The controls whose lists depend on the model."""
 
 
 def wire_kept(
@@ -33,7 +35,7 @@ def wire_kept(
     settings: Mapping[str, Component],
     back: gr.State,
 ) -> None:
-    """Everything that happens as the page loads, and the keeping of what changes after it.
+    """Everything that happens as the page opens, and the keeping of what changes after it.
 
     Args:
         settings: what is kept, by name; the request controls by theirs.
@@ -42,17 +44,24 @@ def wire_kept(
     quick: dict[str, Any] = {"queue": False, **PRIVATE}
     components = list(settings.values())
     told = gr.JSON(visible=False)
-    rules = json.dumps({name: _rule(component) for name, component in settings.items()})
-    script = SCRIPT.read_text(encoding="utf-8").replace("RULES", rules.replace("</", "<\\/"))
+    rules = json.dumps({name: _rule(name, component) for name, component in settings.items()})
+    script = SCRIPT.read_text(encoding="utf-8").replace("RULES", rules)
     app.load(
         None, components, [*components, replay.note], js=f"(...now) => {{{script}}}", **quick
     ).then(
         make_open(pages, replay),
         told,
         [*replay.outputs(), told, back],
-        js="() => [window.infinityKept.told()]",
+        js="() => window.infinityKept.told()",
+        concurrency_limit=None,  # in the queue, for only there a changed state is noticed
+        **PRIVATE,
+    ).then(
+        None,
+        [told, *components],
+        None,
+        js="(...all) => { window.infinityKept.begin(...all) }",
         **quick,
-    ).then(None, told, None, js="told => { window.infinityKept.begin(told) }", **quick)
+    )
     gr.on(
         [component.change for component in components],
         None,
@@ -72,9 +81,8 @@ def make_open(pages: Pages, replay: Replay) -> Callable[..., tuple[Any, ...]]:
         page = pages.claim(
             session, said.get("key"), _login_of(request), left=said.get("left") is True
         )
-        updates = replay.open_link(request) if said.get("link", True) else replay.nothing()
-        if said.get("link") is False or updates == replay.nothing():
-            updates = _kept_model(replay, said.get("model"))
+        linked = replay.open_link(request) if said.get("link", True) else None
+        updates = linked or _kept_model(replay, said.get("model"))
         is_back = page.key == said.get("key")
         return *updates, {"key": page.key}, session if is_back else gr.skip()
 
@@ -82,25 +90,30 @@ def make_open(pages: Pages, replay: Replay) -> Callable[..., tuple[Any, ...]]:
 
 
 def _kept_model(replay: Replay, kept: object) -> tuple[Any, ...]:
-    """Another model than the page's first one, with its lists; the sampling is the browser's."""
+    """Another model than the page's first one, with its lists; the sampling is put back already."""
+    updates: dict[str, Any] = {}
     values = kept if isinstance(kept, dict) else {}
     spec = replay.specs.get(str(values.get("model")))
-    if spec is None:
-        return replay.nothing()
-    model, *others = model_updates(
-        spec, str(values.get("aspect_ratio")), str(values.get("style"))
-    )[: len(MODEL_CONTROLS)]
-    updates = dict(zip(MODEL_CONTROLS, [model | {"value": spec.name}, *others], strict=True))
-    return gr.skip(), gr.skip(), *(updates.get(n, gr.skip()) for n in replay.controls.names())
+    if spec is not None:
+        ratio, style = str(values.get("aspect_ratio")), str(values.get("style"))
+        updates = dict(zip(MODEL_CONTROLS, model_updates(spec, ratio, style), strict=False))
+        updates["model"] |= {"value": values["model"]}
+    controls = (updates.get(name, gr.skip()) for name in replay.controls.names())
+    return gr.skip(), gr.skip(), *controls
 
 
-def _rule(component: Component) -> dict[str, Any]:
-    """What the browser checks a kept value by: it may be from an older page, or no value at all."""
+def _rule(name: str, component: Component) -> dict[str, Any]:
+    """What the browser checks a kept value by: it may be an older page's, or no value at all."""
+    is_number = isinstance(component, gr.Slider | gr.Number)
+    rule: dict[str, Any] = {
+        "type": "number" if is_number else "string",
+        "of_model": name in (*MODEL_CONTROLS, *SAMPLING),
+    }
     if isinstance(component, gr.Radio | gr.Dropdown):
-        return {"choices": [value for _, value in component.choices]}
+        rule["choices"] = [value for _, value in component.choices]
     if isinstance(component, gr.Slider):
-        return {"least": component.minimum, "most": component.maximum}
-    return {}
+        rule |= {"least": component.minimum, "most": component.maximum}
+    return rule
 
 
 def _login_of(request: gr.Request) -> str:

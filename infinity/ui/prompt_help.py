@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from infinity.errors import InfinityError, RequestError
 from infinity.hosting import Allowance
@@ -22,17 +23,20 @@ OFF = "Prompt help is off on this page."
 KINDS = [("Off", "off"), ("A server", "endpoint"), ("A model on this machine", "local")]
 
 
-def build_prompt_help(prompt: gr.Textbox, allowance: Allowance) -> None:
+def build_prompt_help(prompt: gr.Textbox, allowance: Allowance) -> dict[str, Component]:
     """Lay it out in the current Blocks: nothing at all on a public page whose host has none.
 
     Args:
         prompt: what is read, and what a taken suggestion goes into.
         allowance: the host's settings and limits.
+
+    Returns:
+        The visitor's settings that a page may keep, by name: never the key.
     """
     hosting = allowance.hosting
     settings = hosting.rewriter
     if hosting.public and settings.kind == "off":
-        return
+        return {}
     with gr.Accordion("Prompt help", open=False, elem_id="prompt-help"):
         with gr.Row(visible=not hosting.public, equal_height=False):
             kind = gr.Radio(
@@ -83,6 +87,7 @@ def build_prompt_help(prompt: gr.Textbox, allowance: Allowance) -> None:
         **HELP_TWO,
     )
     take.click(lambda text: text, suggestion, prompt, queue=False, **PRIVATE)
+    return {} if hosting.public else {"help": kind, "help_model": model, "help_address": address}
 
 
 def make_suggest(allowance: Allowance) -> Callable[..., tuple[Any, ...]]:

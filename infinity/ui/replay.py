@@ -107,12 +107,12 @@ class Replay:
         skipped = (gr.skip(),) * (len(self.outputs()) - 1)
         return (problem_html if is_problem else note_html)(sentence), *skipped
 
-    def open_link(self, request: gr.Request) -> tuple[Any, ...]:
-        """What the address the page was opened with says; draws nothing. Runs as the page loads."""
+    def open_link(self, request: gr.Request) -> tuple[Any, ...] | None:
+        """What the address the page was opened with says; draws nothing. None if it says nothing."""
         try:
             found = read_link(request.query_params.multi_items())
             if found is None:
-                return (gr.skip(),) * len(self.outputs())
+                return None
             model, wanted = found
             said = "These settings came with the link; press Enter to draw them."
             return self.show(model or next(iter(self.specs)), wanted, said)
@@ -121,9 +121,8 @@ class Replay:
 
 
 def wire_replay(app: gr.Blocks, replay: Replay, axes: Axes, opened: gr.UploadButton) -> None:
-    """Links as the page loads, files from ``opened`` and from anywhere on the page."""
+    """Files from ``opened`` and from anywhere on the page."""
     quick: dict[str, Any] = {"queue": False, **PRIVATE}
-    app.load(replay.open_link, None, replay.outputs(), **quick)
     app.load(None, None, None, js=DROP_SCRIPT.read_text(encoding="utf-8"), **quick)
     opened.upload(replay.open_file, opened, [*replay.outputs(), *axes.inputs()], **quick)
 

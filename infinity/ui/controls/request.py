@@ -57,7 +57,11 @@ class RequestControls:
 
     def inputs(self) -> list[Component]:
         """The components in the order of :meth:`names`: the inputs of every handler."""
-        return [getattr(self, name) for name in self.names()]
+        return list(self.by_name().values())
+
+    def by_name(self) -> dict[str, Component]:
+        """The components by their names, in the same order."""
+        return {name: getattr(self, name) for name in self.names()}
 
     def sampling(self) -> list[Component]:
         """Those of them that presets set, in the order of :data:`SAMPLING`."""

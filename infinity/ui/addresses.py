@@ -1,0 +1,26 @@
+"""Every tab has an address (``#grid``), so that Back goes to the tab before and a link may name one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from infinity.ui.wiring import PRIVATE
+
+SCRIPT = Path(__file__).with_name("addresses.js")
+
+
+def wire_addresses(tabs: gr.Tabs) -> None:
+    """Call it inside the Blocks, after all tabs are laid out; the first of them has the bare address."""
+    quick: dict[str, Any] = {"queue": False, **PRIVATE}
+    ids = [str(tab.id) for tab in tabs.children if isinstance(tab, gr.Tab)]
+    script = SCRIPT.read_text(encoding="utf-8").replace("IDS", json.dumps(ids))
+    place = gr.HTML(None, html_template="", js_on_load=script, elem_id="addresses")
+    select = "() => ({__type__: 'update', selected: window.infinityTabs.named()})"
+    place.select(None, None, tabs, js=select, **quick)
+    for tab in tabs.children:
+        if isinstance(tab, gr.Tab):
+            tab.select(None, None, None, js=f"() => window.infinityTabs.opened({tab.id!r})", **quick)
