@@ -85,7 +85,7 @@ def build_history_tab(replay: Replay, keep_track: Callable[[str], None]) -> None
         visible=False,
         elem_id="compare-slider",
     )
-    with gr.Row(elem_id="history", equal_height=False):
+    with gr.Row(elem_id="history-panel", equal_height=False):
         with gr.Column(scale=3, min_width=300):
             listing = gr.HTML(
                 None,

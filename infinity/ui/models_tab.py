@@ -58,7 +58,7 @@ def build_models_tab(
         runs: on a public page visitors only look: nothing can be loaded, unloaded or budgeted.
     """
     public = runs.allowance.hosting.public
-    with gr.Row(elem_id="models", equal_height=False):
+    with gr.Row(elem_id="models-panel", equal_height=False):
         with gr.Column(scale=3, min_width=300):
             table = gr.HTML(loaded_html((), models), elem_id="models-table")
             budget = gr.Number(

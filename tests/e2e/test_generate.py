@@ -183,19 +183,6 @@ def test_nothing_jumps_while_the_picture_grows(viewport, server, new_page):
     assert [box(page, selector) for selector in watched] == before
 
 
-def test_reload_in_the_middle_frees_the_model(server, new_page):
-    page = new_page(server.url)
-    ask(page)
-    server.gate.let(1)
-    status(page, "Scale 1 of 7")
-    page.reload()
-    page.locator("#prompt textarea").wait_for()
-    server.gate.open()
-    ask(page, "after the reload")
-    finished(page)
-    assert page.locator("#stage img").get_attribute("alt") == "after the reload"
-
-
 def test_second_browser_waits_its_turn_and_may_give_up(server, new_page):
     first, second, third = (new_page(server.url) for _ in range(3))
     ask(first, "the first")
