@@ -23,4 +23,6 @@ def wire_addresses(tabs: gr.Tabs) -> None:
     place.select(None, None, tabs, js=select, **quick)
     for tab in tabs.children:
         if isinstance(tab, gr.Tab):
-            tab.select(None, None, None, js=f"() => window.infinityTabs.opened({tab.id!r})", **quick)
+            tab.select(
+                None, None, None, js=f"() => window.infinityTabs.opened({tab.id!r})", **quick
+            )

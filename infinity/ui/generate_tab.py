@@ -82,7 +82,11 @@ def build_generate_tab(
         DRAWING,
     )
     back.change(
-        make_paint(manager, runs, keep_track, is_back=True), None, outputs.all(), **DRAWING, **PRIVATE
+        make_paint(manager, runs, keep_track, is_back=True),
+        None,
+        outputs.all(),
+        **DRAWING,
+        **PRIVATE,
     )
     outputs.clock.tick(make_tick(runs), None, outputs.status, queue=False, **PRIVATE)
     wire_settings(controls, panel, spec_of)

@@ -149,7 +149,11 @@ def build_grid_tab(
         **PRIVATE,
     )
     back.change(
-        make_paint_grid(manager, runs, keep_track, is_back=True), None, outputs, **DRAWING, **PRIVATE
+        make_paint_grid(manager, runs, keep_track, is_back=True),
+        None,
+        outputs,
+        **DRAWING,
+        **PRIVATE,
     )
     stop.click(make_stop_grid(runs), None, outputs, queue=False, **PRIVATE)
     return GridTab(axes, finished)

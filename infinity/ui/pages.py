@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -44,14 +44,15 @@ class Relay(Generic[View]):
         self.has_ended = False
         self.is_told = False
 
-    def follow(self) -> Iterator[View]:
+    def follow(self) -> Generator[View, None, None]:
         """The newest view, then every one that follows, until the end or until another follows."""
         me = self._follower = object()
         seen: View | None = None
         while self._follower is me:
-            if self.newest is not seen:
-                seen = self.newest
-                yield seen
+            newest = self.newest
+            if newest is not None and newest is not seen:
+                seen = newest
+                yield newest
             elif self.has_ended:
                 return
             elif self._lock.acquire(timeout=POLL_SECONDS):
@@ -111,7 +112,9 @@ class Pages:
         self._pages: OrderedDict[str, Page] = OrderedDict()
         self._by_session: dict[str, Page] = {}
 
-    def claim(self, session: str, key: object = None, owner: str = "", *, left: bool = False) -> Page:
+    def claim(
+        self, session: str, key: object = None, owner: str = "", *, left: bool = False
+    ) -> Page:
         """The page of a tab that was loaded (again), now the session's: that of ``key``, or a new one.
 
         Args:
@@ -139,7 +142,7 @@ class Pages:
         self._watch(page)
         return page
 
-    def follow(self, session: str, relay: Relay[View]) -> Iterator[View]:
+    def follow(self, session: str, relay: Relay[View]) -> Generator[View, None, None]:
         """As :meth:`Relay.follow`; a follower that is closed has left."""
         try:
             yield from relay.follow()
