@@ -42,7 +42,7 @@ def wire_kept(
         back: changed when a page that was here before is loaded again.
     """
     quick: dict[str, Any] = {"queue": False, **PRIVATE}
-    components = list(settings.values())
+    components: list[Any] = list(settings.values())
     told = gr.JSON(visible=False)
     rules = json.dumps({name: _rule(name, component) for name, component in settings.items()})
     script = SCRIPT.read_text(encoding="utf-8").replace("RULES", rules)
