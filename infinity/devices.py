@@ -19,6 +19,10 @@ CONTROL_GROUP = Path("/sys/fs/cgroup")
 """Where Linux keeps the limits of a container."""
 
 
+DEVICE_VARIABLE = "INFINITY_DEVICE"
+"""The environment's word on which device is taken where none is asked for."""
+
+
 def available_devices() -> tuple[str, ...]:
     """Names a user may give, best first; every CUDA device by number if there are several."""
     names: list[str] = []
@@ -32,13 +36,15 @@ def available_devices() -> tuple[str, ...]:
 
 
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
-    """A device by name; None or "auto" takes the best there is.
+    """A device by name; None or "auto" takes that of $INFINITY_DEVICE, else the best there is.
 
     Raises:
         ResourceError: this machine has no such device.
     """
-    available = available_devices()
     if device is None or device == "auto":
+        device = os.environ.get(DEVICE_VARIABLE) or "auto"
+    available = available_devices()
+    if device == "auto":
         return torch.device(available[0])
     try:
         resolved = torch.device(device)

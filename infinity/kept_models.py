@@ -144,7 +144,7 @@ class KeptModels:
 
 def free_cached_memory() -> None:
     """What torch keeps for later allocations goes back to the device."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 

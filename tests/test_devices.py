@@ -24,6 +24,7 @@ def test_cpu_is_always_there_and_listed_last():
 
 @pytest.mark.parametrize("automatic", [None, "auto"])
 def test_no_device_asked_for_takes_the_best(monkeypatch, automatic):
+    monkeypatch.delenv("INFINITY_DEVICE")
     assert resolve_device(automatic) == torch.device(available_devices()[0])
 
 
@@ -96,3 +97,18 @@ def test_other_errors_pass_through_unchanged():
 def test_failing_write_becomes_a_sentence(error, sentence):
     with pytest.raises(ResourceError, match=sentence), disk_errors(Path("x.png")):
         raise error
+
+
+@pytest.mark.parametrize("automatic", [None, "auto"])
+def test_environment_settles_the_device_where_none_is_asked_for(monkeypatch, automatic):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("INFINITY_DEVICE", "cpu")
+    assert resolve_device(automatic) == torch.device("cpu")
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    monkeypatch.setenv("INFINITY_DEVICE", "cuda:7")
+    with pytest.raises(ResourceError, match="no device 'cuda:7'"):
+        resolve_device(automatic)
+    for unset in ("", "auto"):
+        monkeypatch.setenv("INFINITY_DEVICE", unset)
+        assert resolve_device(automatic) == torch.device("cuda")

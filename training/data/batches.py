@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from infinity.devices import resolve_device
 from infinity.errors import InfinityError, RequestError
 from infinity.images import covering, rgb
 from training.config.settings import DataSettings, TrainingConfig
@@ -142,7 +143,7 @@ def batches(
         batch_size=None,
         num_workers=config.data.workers,
         prefetch_factor=_PREFETCHED if config.data.workers else None,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=resolve_device().type == "cuda",
     )
     return _checked(loader, plan, report, config.data.skip_tolerance)
 

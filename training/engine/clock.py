@@ -12,14 +12,15 @@ import torch
 class Clock:
     """Samples a second since the last reading, and the most memory this process has used."""
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, batch_size: int, device: torch.device) -> None:
         self.batch_size = batch_size
+        self.device = device
         self._step: int | None = None
         self._time_s = 0.0
 
     def read(self, done: int) -> dict[str, float]:
         now_s = time.perf_counter()
-        told = {"memory_gb": peak_memory_bytes() / 1e9}
+        told = {"memory_gb": peak_memory_bytes(self.device) / 1e9}
         if self._step is not None:
             samples = (done - self._step) * self.batch_size
             told["samples_per_s"] = samples / (now_s - self._time_s)
@@ -27,9 +28,9 @@ class Clock:
         return told
 
 
-def peak_memory_bytes() -> int:
-    """Of the GPU where there is one, else of the process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+def peak_memory_bytes(device: torch.device) -> int:
+    """Of the GPU where the run computes on one, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

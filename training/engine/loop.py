@@ -138,7 +138,7 @@ class Trainer:
         held_out = open_held_out(self.config, **place) if self.config.validates else None
         if settings.sample_every and self.config.task == "tokenizer":
             self.shown = next(open_batches(self.config))
-        clock = Clock(self.config.optimisation.batch_size)
+        clock = Clock(self.config.optimisation.batch_size, processes.device)
         with (
             logging_redirect_tqdm(),
             tqdm(total=steps, initial=done, desc="training", disable=journal is None) as bar,

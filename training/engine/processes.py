@@ -12,7 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from infinity.errors import InfinityError
+from infinity.devices import DEVICE_VARIABLE, resolve_device
+from infinity.errors import InfinityError, ResourceError
 
 T = TypeVar("T")
 
@@ -65,11 +66,14 @@ class Processes:
 
 @contextmanager
 def open_processes() -> Iterator[Processes]:
-    """Join the processes torchrun started (its environment variables), or be the only one."""
+    """Join the processes torchrun started (its environment variables), or be the only one.
+
+    Raises:
+        ResourceError: there are fewer cards than processes on this machine.
+    """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else "cpu"
-    device = torch.device(device)
+    device = own_device(os.environ.get("LOCAL_RANK"))
+    cuda = device.type == "cuda"
     if cuda:
         torch.cuda.set_device(device)
     if world_size == 1:
@@ -82,3 +86,21 @@ def open_processes() -> Iterator[Processes]:
         yield Processes(dist.get_rank(), world_size, device, saving)
     finally:
         dist.destroy_process_group()
+
+
+def own_device(local_rank: str | None) -> torch.device:
+    """Where a process computes: on the card of its number on this machine, if cards are taken.
+
+    Raises:
+        ResourceError: there are fewer cards than processes on this machine.
+    """
+    device = resolve_device()
+    if device.type != "cuda":
+        return torch.device("cpu")
+    index = device.index or 0 if local_rank is None else int(local_rank)
+    if index >= (cards := torch.cuda.device_count()):
+        raise ResourceError(
+            f"Process {index + 1} of this machine finds only {cards} CUDA devices; start at most one "
+            f"process a device (torchrun --nproc-per-node {cards}), or set {DEVICE_VARIABLE}=cpu."
+        )
+    return torch.device("cuda", index)
