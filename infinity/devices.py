@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import torch
 
 from infinity.errors import InfinityError, RequestError, ResourceError, quoted
+from infinity.nvidia import unusable_card, usable_cards
+
+logger = logging.getLogger(__name__)
 
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """Precisions by the name a user gives."""
@@ -25,11 +30,10 @@ DEVICE_VARIABLE = "INFINITY_DEVICE"
 
 def available_devices() -> tuple[str, ...]:
     """Names a user may give, best first; every CUDA device by number if there are several."""
-    names: list[str] = []
-    if torch.cuda.is_available():
-        names.append("cuda")
-        if torch.cuda.device_count() > 1:
-            names.extend(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+    cards = usable_cards()
+    names = ["cuda"] if 0 in cards else []
+    if cards and torch.cuda.device_count() > 1:
+        names.extend(f"cuda:{i}" for i in cards)
     if torch.backends.mps.is_available():
         names.append("mps")
     return (*names, "cpu")
@@ -38,13 +42,19 @@ def available_devices() -> tuple[str, ...]:
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
     """A device by name; None or "auto" takes that of $INFINITY_DEVICE, else the best there is.
 
+    An NVIDIA card that cannot be used is told of once, or in the refusal.
+
     Raises:
         ResourceError: this machine has no such device.
     """
     if device is None or device == "auto":
         device = os.environ.get(DEVICE_VARIABLE) or "auto"
+    if device in ("cpu", torch.device("cpu")):
+        return torch.device("cpu")  # no card is asked anything
     available = available_devices()
     if device == "auto":
+        if available[0] == "cpu" and (told := unusable_card()):
+            _warn_once(told)
         return torch.device(available[0])
     try:
         resolved = torch.device(device)
@@ -52,13 +62,22 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
         raise ResourceError(
             f"{quoted(device)} is not a device; use one of {', '.join(available)}."
         ) from error
-    if resolved.type not in available or (
-        resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count()
-    ):
+    if resolved.type == "cuda":
+        found = (resolved.index or 0) in usable_cards()
+    else:
+        found = resolved.type in available
+    if not found:
+        told = unusable_card() if resolved.type == "cuda" else None
         raise ResourceError(
             f"This machine has no device {quoted(str(device))}; use one of {', '.join(available)}."
+            + (f" {told}." if told else "")
         )
     return resolved
+
+
+@cache
+def _warn_once(told: str) -> None:
+    logger.warning("%s", told)
 
 
 def resolve_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "infinity"
 # From the ground up: a room may import rooms of earlier lines, never of its own or later ones
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "console", "files", "shipped"),
+    ("errors", "console", "files", "shipped", "nvidia"),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights"),
     ("config", "request", "images", "vocabulary", "saving"),
     ("events", "metadata"),

@@ -39,6 +39,7 @@ def test_device_this_machine_lacks_is_refused_with_those_it_has(monkeypatch, dev
 def test_cuda_device_beyond_the_last_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", list)
     assert resolve_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(ResourceError, match="use one of cuda, cuda:0, cuda:1"):
         resolve_device("cuda:2")
@@ -103,6 +104,7 @@ def test_failing_write_becomes_a_sentence(error, sentence):
 def test_environment_settles_the_device_where_none_is_asked_for(monkeypatch, automatic):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", list)
     monkeypatch.setenv("INFINITY_DEVICE", "cpu")
     assert resolve_device(automatic) == torch.device("cpu")
     assert resolve_device("cuda:1") == torch.device("cuda:1")

@@ -59,6 +59,7 @@ def test_faked_card_is_taken_where_nothing_forbids_it():
 def two_cards(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", list)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     return monkeypatch
 

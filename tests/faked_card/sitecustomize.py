@@ -14,6 +14,7 @@ def fake(torch):
 
     torch.cuda.is_available = lambda: True
     torch.cuda.device_count = lambda: 1
+    torch.cuda.get_arch_list = lambda: []
     torch.cuda._lazy_init = used
     # What the compiler keeps of any card it finds, whatever it compiles for.
     torch.cuda.get_rng_state = lambda device="cuda": torch.empty(0, dtype=torch.uint8)
