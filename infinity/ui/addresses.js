@@ -7,11 +7,15 @@ let isOpening = location.hash !== '';
 window.infinityTabs = {
   named: () => ids.find(id => hashOf(id) === location.hash) ?? ids[0],
   opened: id => {
+    requestAnimationFrame(fit);
     if (isOpening && id !== window.infinityTabs.named()) return;
+    const hash = hashOf(id), change = isOpening ? 'replaceState' : 'pushState';
+    if (hash !== location.hash) history[change](null, '', location.pathname + location.search + hash);
     isOpening = false;
-    const hash = hashOf(id);
-    if (hash !== location.hash) history.pushState(null, '', location.pathname + location.search + hash);
   },
 };
+// Gradio fits a text's height as it is typed or put there, but not while its tab is hidden.
+const fit = () => document.querySelectorAll('#tabs textarea').forEach(
+  text => { if (text.offsetParent) text.dispatchEvent(new Event('input')) });
 addEventListener('popstate', () => trigger('select'));
 if (isOpening) trigger('select');

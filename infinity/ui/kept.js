@@ -31,11 +31,12 @@ const put = (name, shown) => {
 const way = performance.getEntriesByType('navigation')[0]?.type;
 const isSeen = before.search === location.search && way !== 'navigate';
 const state = {values, search: before.search, key: before.key};
-let isReady = false;
+let isBegun = false;
 const write = more => storage(s => s.setItem(NAME, JSON.stringify({...state, ...more})));
 const keep = shown => {
-  if (!isReady) return;
-  state.values = Object.fromEntries(names.map((name, i) => [name, shown[i]]));
+  const isComing = name => isOther && !isBegun && MODEL.includes(name);
+  state.values = Object.fromEntries(
+    names.map((name, i) => [name, isComing(name) ? values[name] : shown[i]]));
   write();
 };
 window.infinityKept = {
@@ -45,7 +46,7 @@ window.infinityKept = {
   }),
   begin: (told, ...shown) => {
     Object.assign(state, {key: told?.key, search: location.search});
-    isReady = true;
+    isBegun = true;
     keep(shown);
   },
   keep,

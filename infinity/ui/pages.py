@@ -16,8 +16,9 @@ from typing import Any, Generic, TypeVar
 
 GRACE_SECONDS = 10.0
 """How long a page that went away may take to come back before its runs are stopped."""
-MOST_PAGES = 256
-"""Pages remembered; the one used longest ago is forgotten first, but none in the middle of a run."""
+MOST_PAGES, MOST_DRAWN = 1000, 64
+"""Pages remembered, and those of them with pictures (some megabytes each); the one used longest ago is
+forgotten first, but none in the middle of a run."""
 POLL_SECONDS = 0.2
 """How soon a follower notices that another has taken its place."""
 
@@ -191,8 +192,10 @@ class Pages:
         page = self._by_session[session] = Page(session, owner)
         self._pages[page.key] = page
         idle = [p for p in self._pages.values() if all(r.has_ended for r in p.relays.values())]
-        for oldest in idle[: max(0, len(self._pages) - MOST_PAGES)]:
-            self._forget(oldest)
+        drawn = [p for p in idle if p.relays]
+        for pages, most in ((idle, MOST_PAGES), (drawn, MOST_DRAWN)):
+            for oldest in pages[: max(0, len(pages) - most)]:
+                self._forget(oldest)
         return page
 
     def _forget(self, page: Page) -> None:

@@ -73,9 +73,9 @@ def served(model: Path, log: Path, *, host: str = "127.0.0.1", **variables: str)
 class Server:
     """The page in this process, over a manager whose scales the test lets through one by one."""
 
-    def __init__(self, manager: Any) -> None:
+    def __init__(self, manager: Any, runs: Runs | None = None) -> None:
         self.manager = manager
-        self.runs = Runs()
+        self.runs = runs if runs is not None else Runs()
         self.app = build_app(manager, "default", self.runs)
         _, self.url, _ = self.app.launch(
             **launch_options(self.app, self.runs),

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from infinity.hosting import Allowance, Hosting
 from infinity.ui.pages import GRACE_SECONDS
+from infinity.ui.runs import Runs
 from tests.e2e.steps import (
     PROMPT,
     Server,
@@ -19,6 +21,7 @@ from tests.e2e.steps import (
     status,
 )
 from tests.e2e.test_settings import open_all, pick, type_number
+from tests.ui.fakes import FakeManager, Gate
 
 KEPT = (
     "(() => { try { return JSON.parse(sessionStorage.getItem('infinity-page:/')) || {} }"
@@ -27,6 +30,8 @@ KEPT = (
 KEPT_HISTORY = "JSON.parse(localStorage.getItem('infinity-history:/') || '[]').length"
 BLOCK_STORAGE = """for (const name of ['localStorage', 'sessionStorage'])
   Object.defineProperty(window, name, {get() { throw new DOMException('blocked', 'SecurityError') }});"""
+ALL_LINES = """(() => { const text = document.querySelector('#prompt textarea');
+  return text.offsetHeight >= text.scrollHeight })()"""
 EMPTY = "document.querySelector('#prompt textarea')?.value === ''"
 
 
@@ -101,6 +106,7 @@ def test_reload_keeps_every_setting_of_generate_and_grid(server, new_page):
     open_tab(page, "Generate")
     open_all(page)
     assert prompt_of(page) == "two owls\nin a <b>forest</b>"
+    page.wait_for_function(ALL_LINES)
     assert page.locator("#style input").input_value() == "Watercolour"
     assert page.locator("#temperature-list input, #temperature-list textarea").is_visible()
     assert page.locator("#guidance-last input[type=number]").input_value() == "7"
@@ -130,6 +136,14 @@ def test_reload_before_a_word_reaches_the_server_keeps_it(server, new_page):
     page.wait_for_function("document.querySelector('#prompt textarea')?.value === 'secret words'")
     kept(page)
     assert not [url for url in sent if "secret" in url]
+    key = page.evaluate(f"{KEPT}.key")
+    page.locator("#prompt textarea").press("Enter")
+    server.gate.open()
+    finished(page)
+    reload(page)
+    finished(page)
+    assert len(key) * 6 >= 128
+    assert not [url for url in sent if key in url]
 
 
 @pytest.mark.parametrize("scales", [0, 1, 4])
@@ -216,6 +230,85 @@ def test_waiting_run_keeps_its_place_over_a_reload(server, new_page):
     finished(first)
     finished(second)
     assert asked(server) == ["the first", "the second"]
+
+
+def test_reload_again_and_again_draws_once_and_loses_nothing(server, new_page):
+    page = new_page(server.url)
+    page.locator("#prompt textarea").fill("typed at once")
+    page.reload()  # before the page knows its key
+    page.wait_for_function("document.querySelector('#prompt textarea')?.value === 'typed at once'")
+    kept(page)
+    page.locator("#prompt textarea").press("Enter")
+    status(page, "Scale 1 of 7")
+    seed = page.locator("#seed input").input_value()
+    for _ in range(4):
+        page.reload(wait_until="commit")
+    reload(page)
+    status(page, "Scale 1 of 7")
+    page.reload(wait_until="commit")
+    server.gate.open()
+    finished(page)
+    assert page.locator("#seed input").input_value() == seed
+    (request,) = server.manager.pipelines["default"].requests
+    assert (request.prompt, str(request.seed)) == ("typed at once", seed)
+
+
+def test_reload_while_a_model_is_loaded_goes_on(server, new_page):
+    page = new_page(server.url)
+    kept(page)
+    server.manager.load_seconds = 3.0
+    ask(page)
+    status(page, "Reading the transformer")
+    reload(page)
+    page.locator("#stop").wait_for()
+    server.gate.open()
+    finished(page)
+    assert asked(server) == [PROMPT]
+
+
+def test_coming_back_late_shows_what_was_drawn_until_then(server, new_page):
+    page = new_page(server.url)
+    kept(page)
+    ask(page)
+    server.gate.let(3)
+    status(page, "Scale 3 of 7")
+    server.runs.pages.grace_s = 0.1
+    try:
+        page.goto("about:blank")
+        server.gate.open()
+        server.wait_until_idle()
+        page.go_back()
+        status(page, "Stopped after scale")
+        assert page.locator("#stage img").count() == 1
+        assert prompt_of(page) == PROMPT
+    finally:
+        server.runs.pages.grace_s = GRACE_SECONDS
+
+
+def test_public_page_without_history_keeps_its_own_tab(files_folder, new_page):
+    hosting = Hosting(public=True, history=False, warm_up=False)
+    server = Server(FakeManager(Gate()), Runs(Allowance(hosting)))
+    try:
+        page = new_page(server.url)
+        kept(page)
+        ask(page)
+        server.gate.let(2)
+        status(page, "Scale 2 of 7")
+        reload(page)
+        status(page, "Scale 2 of 7")
+        server.gate.open()
+        finished(page)
+        reload(page)
+        finished(page)
+        assert page.locator("#stage img").get_attribute("alt") == PROMPT
+        assert page.evaluate("localStorage.length") == 0
+        page.goto(server.url + "#history")
+        opened(page, "Generate")
+        other = new_page(server.url)
+        kept(other)
+        assert other.evaluate(EMPTY)
+    finally:
+        server.app.close()
 
 
 def test_grid_goes_on_over_a_reload(server, new_page):

@@ -386,3 +386,52 @@ def test_previews_are_prepared_with_the_model(page):
     page.start()
     page.texts()
     assert page.pipeline.prepared
+
+
+def rejoin(page: Page, who: Any = ALICE) -> Any:
+    return make_paint(page.manager, page.runs, page.written.append, is_back=True)(who)  # type: ignore[arg-type]
+
+
+def test_page_that_is_back_shows_the_run_as_it_is_and_goes_on_with_it(page):
+    page.start()
+    painting = page.paint(ALICE)
+    while "Scale 3 of 7" not in next(painting)[STATUS]:
+        pass
+    first, *others = rejoin(page)
+    assert "Scale 3 of 7" in first[STATUS]
+    assert sum(bool(frame["pictures"]) for frame in first[VIEWER]["frames"]) == 3
+    assert shows(first[GENERATE], False)
+    assert shows(first[STOP], True)
+    handed = [u[FINISHED] for u in others if isinstance(u[FINISHED], FinishedRun)]
+    assert len(handed) == 1
+    assert list(painting) == [], "the page before it is gone"
+    assert len(page.pipeline.requests) == 1
+
+
+def test_page_that_is_back_is_not_handed_a_finished_run_twice(page):
+    page.start()
+    page.texts()
+    (update,) = rejoin(page)
+    assert "finished" in update[STATUS]
+    assert update[VIEWER]["pictures"]
+    assert not isinstance(update[FINISHED], FinishedRun)
+
+
+def test_page_that_is_back_shows_the_timeline_where_the_files_are_gone(page):
+    page.start()
+    page.texts()
+    Path(page.written[0]).unlink()
+    (update,) = rejoin(page)
+    assert update[VIEWER]["pictures"] == []
+    assert update[VIEWER]["frames"][-1]["pictures"]
+
+
+def test_page_that_is_back_takes_up_a_run_that_still_waits(page):
+    page.start()
+    assert any("finished" in u[STATUS] for u in rejoin(page) if isinstance(u[STATUS], str))
+    assert len(page.pipeline.requests) == 1
+
+
+def test_page_that_is_back_with_nothing_drawn_changes_nothing(page):
+    (update,) = rejoin(page)
+    assert all("value" not in part for part in update)

@@ -139,12 +139,27 @@ def test_run_begun_after_its_page_went_away_is_stopped():
 def test_pages_used_longest_ago_are_forgotten_but_none_in_the_middle_of_a_run(monkeypatch):
     monkeypatch.setattr(module, "MOST_PAGES", 3)
     pages = Pages(Stopped(), LONG)
-    busy, *others = (pages.claim(str(i)) for i in range(3))
+    busy = pages.claim("0")
     busy.relays[GENERATE] = Relay(iter([1]))
-    newest = pages.claim("3")
-    assert pages.claim("4", others[0].key, left=True) is not others[0]
-    assert pages.claim("5", busy.key, left=True) is busy
-    assert pages.claim("6", newest.key, left=True) is newest
+    old, *_ = (pages.claim(str(i)) for i in range(1, 4))
+    newest = pages.claim("4")
+    pages.claim("5")
+    assert pages.claim("6", old.key, left=True) is not old
+    assert pages.claim("7", busy.key, left=True) is busy
+    assert pages.claim("8", newest.key, left=True) is newest
+
+
+def test_pictures_of_few_pages_are_remembered(monkeypatch):
+    monkeypatch.setattr(module, "MOST_DRAWN", 2)
+    pages = Pages(Stopped(), LONG)
+    untouched = pages.claim("untouched")
+    drawn = [pages.claim(str(i)) for i in range(3)]
+    for page in drawn:
+        page.relays[GENERATE] = Relay(iter([1]))
+        list(pages.follow(page.session, page.relays[GENERATE]))
+    pages.claim("another")
+    for page, is_known in zip((untouched, *drawn), (True, False, True, True), strict=True):
+        assert (pages.claim(f"{page.session} again", page.key, left=True) is page) is is_known
 
 
 def test_follower_sees_every_view_and_one_who_comes_later_the_newest():
