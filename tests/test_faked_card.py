@@ -22,6 +22,7 @@ CARD = str(ROOT / "tests" / "faked_card")
 FAST = (
     "tests/test_pipeline.py",
     "tests/test_cli.py",
+    "tests/checkpoints/test_adapter.py",
     "tests/training/engine/test_train.py",
     "tests/training/engine/test_validation.py",
 )
