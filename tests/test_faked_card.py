@@ -24,9 +24,8 @@ FAST = (
     "tests/test_cli.py",
     "tests/checkpoints/test_adapter.py",
     "tests/training/engine/test_train.py",
-    "tests/training/engine/test_validation.py",
 )
-QUICK = "not terminal and not version and not two_processes"
+QUICK = "not terminal and not version"
 
 
 def test_tests_pass_where_a_card_is_and_leave_it_alone():
