@@ -9,7 +9,7 @@ import signal
 import sys
 
 import infinity
-from infinity.console import bypass_proxies, expand_home, tolerate_any_text
+from infinity.console import bypass_proxies, expand_home, log_to_terminal
 from infinity.devices import DTYPES
 from infinity.registry import DEFAULT_MODEL
 from infinity.saving import SAVINGS
@@ -60,9 +60,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Serve until interrupted. Returns the exit status: 0, or 1 with a line on what went wrong."""
     options = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log_to_terminal(form="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    tolerate_any_text()
     # Gradio looks for a free port at the address in this variable, which it takes for one of IPv4.
     options.host = options.host or os.environ.pop(HOST_VARIABLE, None)
     bypass_proxies(options.host)

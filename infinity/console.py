@@ -24,6 +24,17 @@ def tolerate_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def log_to_terminal(level: int = logging.INFO, form: str = "%(message)s") -> None:
+    """Log lines on standard error; see :func:`tolerate_any_text`."""
+    tolerate_any_text()
+    logging.basicConfig(level=level, format=form, stream=sys.stderr)
+
+
+def home_path(text: str) -> Path:
+    """See :func:`expand_home`."""
+    return Path(expand_home(text))
+
+
 def expand_home(text: str) -> str:
     """A name or path as it was given, with ~ for the home folder where no shell has put it in.
 

@@ -154,7 +154,11 @@ def memory_of(device: torch.device) -> tuple[int, int] | None:
         page = os.sysconf("SC_PAGE_SIZE")
         total = page * os.sysconf("SC_PHYS_PAGES")
         free = page * os.sysconf("SC_AVPHYS_PAGES")
-        meminfo = Path("/proc/meminfo").read_text() if Path("/proc/meminfo").exists() else ""
+        meminfo = (
+            Path("/proc/meminfo").read_text(encoding="utf-8")
+            if Path("/proc/meminfo").exists()
+            else ""
+        )
     except (AttributeError, ValueError, OSError):
         return None
     for line in meminfo.splitlines():
@@ -169,6 +173,6 @@ def memory_of(device: torch.device) -> tuple[int, int] | None:
 def _number_in(path: Path) -> int | None:
     """The whole number a file holds; None if there is no such file or number."""
     try:
-        return int(path.read_text())
+        return int(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

@@ -84,8 +84,10 @@ def card_found() -> str | None:
     if (tool := shutil.which("nvidia-smi")) is not None:
         query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
         try:
-            asked = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-        except (OSError, subprocess.SubprocessError):
+            asked = subprocess.run(
+                query, capture_output=True, encoding="utf-8", timeout=20, check=False
+            )
+        except (OSError, ValueError, subprocess.SubprocessError):
             asked = None  # a broken tool tells nothing
         if asked is not None and asked.returncode == 0 and asked.stdout.strip():
             name, _, driver = asked.stdout.splitlines()[0].partition(",")

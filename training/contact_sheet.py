@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 import textwrap
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 
@@ -55,11 +55,13 @@ def read_prompts(path: Path = PROMPTS) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="default", help="registry name or folder")
-    parser.add_argument("--prompts", type=Path, default=PROMPTS, help="one prompt a line")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--model", type=expand_home, default="default", help="registry name or folder"
+    )
+    parser.add_argument("--prompts", type=home_path, default=PROMPTS, help="one prompt a line")
+    parser.add_argument("--output", type=home_path, required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
     pipeline = InfinityPipeline.from_pretrained(arguments.model)
     contact_sheet(pipeline, read_prompts(arguments.prompts)).save(arguments.output)
 

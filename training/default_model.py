@@ -24,6 +24,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
 from infinity.checkpoints.save import save_model
+from infinity.console import log_to_terminal
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.pipeline import InfinityPipeline
@@ -199,9 +200,9 @@ def add_learning_point(model: Path, step: int) -> None:
     apart = outcome["frechet_distance_judge_features"]
     line = {"step": step, "overall": outcome["overall"], "distance": apart, **outcome["scores"]}
     path = RUNS / "learning.jsonl"
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
-    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
     plot_curves(lines, list(line)[1:], RUNS / "learning.png")
     logger.info("%s", json.dumps(line))
 
@@ -272,7 +273,7 @@ def hours() -> dict[str, float]:
         by_run = spent_seconds(RUNS / name, batch.batch_size)
         seconds[name] = max(seconds.get(name, 0.0), by_run)
     found = {name: round(seconds[name] / 3600, 2) for name in STEPS if seconds.get(name)}
-    (RUNS / "hours.json").write_text(json.dumps(found, indent=2) + "\n")
+    (RUNS / "hours.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
 
@@ -286,7 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("step", choices=["all", *STEPS, "quiz", "status", "restore"])
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
     torch.set_flush_denormal(True)
     RUNS.mkdir(parents=True, exist_ok=True)
     if arguments.step == "restore":

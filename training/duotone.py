@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tqdm import tqdm
 
-from infinity.console import tolerate_any_text
+from infinity.console import home_path, log_to_terminal
 from infinity.errors import InfinityError
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
@@ -85,10 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.duotone")
     parser.add_argument("--pictures", type=int, default=1500, help="to learn from (default 1500)")
     parser.add_argument("--shown", type=int, default=SHOWN, help=f"prompts drawn ({SHOWN})")
-    parser.add_argument("--sheet", type=Path, help="where the pictures before and after go")
+    parser.add_argument("--sheet", type=home_path, help="where the pictures before and after go")
     options, settings = parser.parse_known_args(arguments)
-    tolerate_any_text()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    log_to_terminal(form="%(levelname)s %(message)s")
     try:
         config = load_config(SETTINGS, settings)
         assert config.start_from is not None

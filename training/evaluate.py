@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.errors import InfinityError
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
@@ -181,23 +182,25 @@ def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]
     ]
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(outcome | {"answers": marks}, indent=1)
-    (folder / "exam.json").write_text(text + "\n")
+    (folder / "exam.json").write_text(text + "\n", encoding="utf-8")
     write_report(folder, outcome, found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="default", help="registry name or folder")
-    parser.add_argument("--prompts", type=Path, default=EXAM)
+    parser.add_argument(
+        "--model", type=expand_home, default="default", help="registry name or folder"
+    )
+    parser.add_argument("--prompts", type=home_path, default=EXAM)
     parser.add_argument("--seeds", type=int, default=4, help="pictures a prompt")
     parser.add_argument("--limit", type=int, help="prompts a category, for a quick look")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--judge", type=Path, default=WEIGHTS)
+    parser.add_argument("--output", type=home_path, required=True)
+    parser.add_argument("--judge", type=home_path, default=WEIGHTS)
     parser.add_argument(
-        "--world", type=Path, default=Path("data/world"), help="its art; built if missing"
+        "--world", type=home_path, default=Path("data/world"), help="its art; built if missing"
     )
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
     if arguments.seeds < 1 or (arguments.limit is not None and arguments.limit < 1):
         parser.error("--seeds and --limit must be at least 1")
     torch.set_flush_denormal(True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 from tqdm import tqdm
 
+from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from training.contact_sheet import read_prompts
@@ -43,11 +43,13 @@ def write_examples(pipeline: InfinityPipeline, prompts: Sequence[str], folder: P
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="default", help="registry name or folder")
-    parser.add_argument("--prompts", type=Path, default=PROMPTS, help="one prompt a line")
-    parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument(
+        "--model", type=expand_home, default="default", help="registry name or folder"
+    )
+    parser.add_argument("--prompts", type=home_path, default=PROMPTS, help="one prompt a line")
+    parser.add_argument("--output", type=home_path, default=FOLDER)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
     pipeline = InfinityPipeline.from_pretrained(arguments.model)
     write_examples(pipeline, read_prompts(arguments.prompts), arguments.output)
 

@@ -24,7 +24,7 @@ from infinity.checkpoints.adapter import merge_adapter, read_adapter
 from infinity.checkpoints.fit import check_fit
 from infinity.checkpoints.load import own_folder
 from infinity.checkpoints.save import save_model, save_tokenizer
-from infinity.console import tolerate_any_text
+from infinity.console import home_path, log_to_terminal
 from infinity.devices import DTYPES
 from infinity.errors import CheckpointError, InfinityError, ResourceError
 from infinity.model.transformer import InfinityTransformer
@@ -202,8 +202,8 @@ def _tokenizer(folder: Path, config: TrainingConfig, modules: Modules) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 after an error, told in one sentence."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
-    parser.add_argument("run", type=Path, help="the output folder of a training")
-    parser.add_argument("-o", "--output", type=Path, help="new folder (default: RUN/exported)")
+    parser.add_argument("run", type=home_path, help="the output folder of a training")
+    parser.add_argument("-o", "--output", type=home_path, help="new folder (default: RUN/exported)")
     parser.add_argument("--name", help="of the model (default: the run's)")
     parser.add_argument("--step", type=int, help="of the checkpoint (default: the newest)")
     parser.add_argument(
@@ -214,8 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--merge", action="store_true", help="of a lora run: a whole model")
     parser.add_argument("--dtype", choices=sorted(DTYPES), help="default: the run's precision")
     options = parser.parse_args(arguments)
-    tolerate_any_text()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    log_to_terminal(form="%(levelname)s %(message)s")
     try:
         folder = export(
             options.run,

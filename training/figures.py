@@ -19,6 +19,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from PIL import Image
 
+from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.events import Preview
 from infinity.images import images_from_tensor, preprocess
 from infinity.pipeline import InfinityPipeline
@@ -142,10 +143,12 @@ def tokens_per_scale(pipeline: InfinityPipeline) -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="default", help="registry name or folder")
-    parser.add_argument("--output", type=Path, default=Path("docs/images"))
+    parser.add_argument(
+        "--model", type=expand_home, default="default", help="registry name or folder"
+    )
+    parser.add_argument("--output", type=home_path, default=Path("docs/images"))
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
     pipeline = InfinityPipeline.from_pretrained(arguments.model)
     finished = pipeline.generate(GenerationRequest(prompt=PROMPT, seed=SEED)).images[0]
     figures = {

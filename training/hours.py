@@ -44,7 +44,7 @@ def counted(path: Path, step: str) -> Iterator[None]:
 
 def read_seconds(path: Path) -> dict[str, float]:
     """Step -> seconds; empty before the first."""
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def spent_seconds(run: Path, batch_size: int) -> float:
@@ -72,5 +72,5 @@ def _add(path: Path, step: str, seconds: float) -> None:
         found = read_seconds(path)
         found[step] = round(found.get(step, 0.0) + seconds, 3)
         draft = path.with_suffix(".writing")
-        draft.write_text(json.dumps(found, indent=2) + "\n")
+        draft.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         draft.replace(path)

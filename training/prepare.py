@@ -22,6 +22,7 @@ from torch import Tensor
 
 from infinity.checkpoints.download import fetch_text_encoder
 from infinity.checkpoints.load import load_model, load_tokenizer, own_folder
+from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.errors import InfinityError, ResourceError
 from infinity.registry import get_spec
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
@@ -76,7 +77,7 @@ class Model:
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """The command; ends with one sentence where something is wrong."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
     logging.getLogger("training.data.report").setLevel(logging.ERROR)  # told in the summary
     try:
         _run(_parser().parse_args(command_line))
@@ -97,11 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--short-caption-field", help="column or key of the short caption")
     add("--no-captions", action="store_true", help="pictures are enough, to train a tokenizer")
     add("--picture-folder", action="append", default=[], help="where else paths may lead")
-    add("--config", type=Path, help="settings of the run the data is for")
-    add("--model", help="name or folder of the model the data is for")
+    add("--config", type=home_path, help="settings of the run the data is for")
+    add("--model", type=expand_home, help="name or folder of the model the data is for")
     add("--resolution", choices=list(RESOLUTIONS), help="of the released models' schedules")
     add("--quick", action="store_true", help="believe the heads of the picture files")
-    add("--output", type=Path, default=Path("outputs/data"), help="folder for what is written")
+    add("--output", type=home_path, default=Path("outputs/data"), help="folder for what is written")
     add("--tokenize", action="store_true", help="write bits and text features to --output")
     add("--no-text", action="store_true", help="leave captions to the training")
     add("--bits-only", action="store_true", help="smaller shards, without self-correction")

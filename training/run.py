@@ -45,7 +45,7 @@ class Run:
         now = json.loads(json.dumps(dataclasses.asdict(config)))
         path = folder / "config.json"
         if path.exists():
-            before = json.loads(path.read_text())
+            before = json.loads(path.read_text(encoding="utf-8"))
             differing = [
                 key for key in now if key not in may_change and before.get(key) != now[key]
             ]
@@ -88,7 +88,7 @@ class Run:
 
     def log(self, step: int, **metrics: float) -> None:
         """Append one line of metrics."""
-        with (self.folder / "metrics.jsonl").open("a") as file:
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
 
     @staticmethod
@@ -123,4 +123,4 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from infinity.console import log_to_terminal
 from infinity.errors import InfinityError
 from training.config.load import load_config
 from training.engine.loop import train
@@ -25,9 +26,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 when the run is complete, 2 after an error, told in one sentence, 130 after ^C."""
     first = os.environ.get("RANK", "0") == "0"
-    logging.basicConfig(
-        level=logging.INFO if first else logging.ERROR, format="%(levelname)s %(message)s"
-    )
+    log_to_terminal(logging.INFO if first else logging.ERROR, "%(levelname)s %(message)s")
     given = list(sys.argv[1:] if arguments is None else arguments)
     file = given.pop(0) if given and not given[0].startswith("-") else None
     try:

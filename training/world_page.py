@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from infinity.console import expand_home, home_path
 from infinity.errors import InfinityError, RequestError
 from infinity.pipeline import InfinityPipeline
 from infinity.vocabulary import Vocabulary
@@ -144,15 +145,17 @@ def write(pipeline: InfinityPipeline, docs: Path, assets: Path) -> None:
             small |= pictures
     tiles(list(small.values())).save(assets / "thumbnails.webp", quality=80)
     listed = {"columns": TILES_A_ROW, "words": list(small)}
-    (assets / "thumbnails.json").write_text(json.dumps(listed, indent=0) + "\n")
+    (assets / "thumbnails.json").write_text(json.dumps(listed, indent=0) + "\n", encoding="utf-8")
     (docs / "world.md").write_text(page(vocabulary, list(wanted), "images/world"), encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="default", help="registry name or folder")
-    parser.add_argument("--docs", type=Path, default=Path("docs"))
-    parser.add_argument("--assets", type=Path, default=Path("assets/world"))
+    parser.add_argument(
+        "--model", type=expand_home, default="default", help="registry name or folder"
+    )
+    parser.add_argument("--docs", type=home_path, default=Path("docs"))
+    parser.add_argument("--assets", type=home_path, default=Path("assets/world"))
     arguments = parser.parse_args()
     torch.set_flush_denormal(True)
     try:

@@ -140,7 +140,9 @@ def _write_part(
                 name: file for file, names in zip(files, shards, strict=True) for name in names
             },
         }
-        (folder / f"{part}.safetensors{INDEX_SUFFIX}").write_text(json.dumps(index, indent=1))
+        (folder / f"{part}.safetensors{INDEX_SUFFIX}").write_text(
+            json.dumps(index, indent=1), encoding="utf-8"
+        )
 
 
 def _check_target(folder: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from infinity.cli.options import BAD_USAGE, make_parser
-from infinity.console import bypass_proxies, tolerate_any_text
+from infinity.console import bypass_proxies, log_to_terminal, tolerate_any_text
 from infinity.errors import InfinityError, RequestError
 
 DONE, FAILED = 0, 1
@@ -18,13 +18,10 @@ DONE, FAILED = 0, 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; ``arguments`` default to the process's own. Returns the exit status."""
-    tolerate_any_text()
+    tolerate_any_text()  # help is text, too
     options = make_parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING,
-        format="%(levelname)s: %(message)s",
-        stream=sys.stderr,
-    )
+    level = logging.INFO if options.verbose else logging.WARNING
+    log_to_terminal(level, "%(levelname)s: %(message)s")
     bypass_proxies()
     try:
         options.run(options)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 import infinity
 from infinity.cli import commands
-from infinity.console import expand_home
+from infinity.console import expand_home, home_path
 from infinity.errors import RequestError
 from infinity.presets import PRESET_NAMES
 from infinity.registry import DEFAULT_MODEL
@@ -38,7 +37,10 @@ def make_parser() -> argparse.ArgumentParser:
     _add_sampling(command)
     _add_output(command, "infinity.png")
     command.add_argument(
-        "--scales-dir", type=_path, metavar="DIR", help="save the picture after every scale here"
+        "--scales-dir",
+        type=home_path,
+        metavar="DIR",
+        help="save the picture after every scale here",
     )
     _add_model(command, DEFAULT_MODEL)
 
@@ -57,12 +59,12 @@ def make_parser() -> argparse.ArgumentParser:
     _add_model(command, DEFAULT_MODEL)
 
     command = _command(group, "replay", commands.replay, "draw a picture again from its record")
-    command.add_argument("picture", type=_path, help="a PNG made by this package")
+    command.add_argument("picture", type=home_path, help="a PNG made by this package")
     _add_output(command, "replay.png")
     _add_model(command, None, "the model in the record")
 
     command = _command(group, "reconstruct", commands.reconstruct, "a picture to bits and back")
-    command.add_argument("picture", type=_path)
+    command.add_argument("picture", type=home_path)
     command.add_argument("--aspect-ratio", help="one of the model's; default: the nearest")
     _add_output(command, "reconstruction.png")
     _add_model(command, DEFAULT_MODEL)
@@ -71,8 +73,8 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "upstream", type=expand_home, help="a released model's name, or upstream's file or folder"
     )
-    command.add_argument("-o", "--output", type=_path, required=True, help="new folder")
-    command.add_argument("--tokenizer", type=_path, help="upstream's tokenizer, if elsewhere")
+    command.add_argument("-o", "--output", type=home_path, required=True, help="new folder")
+    command.add_argument("--tokenizer", type=home_path, help="upstream's tokenizer, if elsewhere")
     command.add_argument("--dtype", help="float32 or bfloat16 (default: as it is)")
     command.add_argument("--ema", action="store_true", help="a training checkpoint's average")
 
@@ -119,7 +121,7 @@ def _add_output(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
         "-o",
         "--output",
-        type=_path,
+        type=home_path,
         help=f"replaced if it is there; default {default}, or the next number that is free",
     )
     command.set_defaults(default_output=default)
@@ -141,10 +143,6 @@ def _add_model(
     group.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     group.add_argument("--dtype", help="float32 or bfloat16 (default: bfloat16 on cuda)")
     group.add_argument("--threads", type=_positive, help="CPU threads")
-
-
-def _path(text: str) -> Path:
-    return Path(expand_home(text))
 
 
 def _per_scale(text: str) -> float | tuple[float, ...]:

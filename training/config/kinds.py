@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
+from infinity.console import expand_home
 from infinity.schedule import ScaleSchedule
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -15,6 +18,25 @@ Texts = Annotated[
     tuple[str, ...], BeforeValidator(lambda text: (text,) if isinstance(text, str) else text)
 ]
 """A list of texts; one alone may be written without brackets."""
+
+
+def from_home(text: str) -> str:
+    """A name or path with ~ for the home folder: no shell puts it into files and lists.
+
+    Raises:
+        ValueError: nobody is called that.
+    """
+    try:
+        return expand_home(text)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(str(error)) from error
+
+
+Place = Annotated[str, AfterValidator(from_home)]
+Places = Annotated[
+    tuple[Place, ...], BeforeValidator(lambda text: (text,) if isinstance(text, str) else text)
+]
+HomePath = Annotated[Path, AfterValidator(lambda path: Path(from_home(str(path))))]
 LoraTarget = Literal[
     "attention.qkv", "attention.output", "cross_attention.query", "cross_attention.key_value",
     "cross_attention.output", "feed_forward.up", "feed_forward.down",

@@ -18,6 +18,7 @@ from infinity.files import read_text
 from training.config.checks import check_width
 from training.config.command_line import parse, setting_types
 from training.config.errors import SettingsError, sentence
+from training.config.kinds import from_home
 from training.config.presets import preset
 from training.config.settings import TrainingConfig
 from training.config.starting_model import settings_of, tokenizer_of
@@ -42,7 +43,7 @@ def load_config(
         CheckpointError, RequestError: the model to start from cannot be read.
     """
     typed = parse(command_line) if command_line else {}
-    file = typed.pop("config", None) or file
+    file = _place(typed.pop("config", None) or file)
     given: dict[str, Any] = {}
     for layer in ({} if file is None else _read(Path(file)), typed, overrides or {}):
         given = _merged(given, layer)
@@ -130,15 +131,23 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _place(given: Any) -> Any:
+    """A path before its setting is checked; see :func:`from_home`."""
+    try:
+        return from_home(given) if isinstance(given, str) else given
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from error
+
+
 def _completed(given: dict[str, Any]) -> dict[str, Any]:
     """With what the model to start from, the tokenizer's weights and the bits settle."""
-    start, data = given.get("start_from"), given.get("data") or {}
+    start, data = _place(given.get("start_from")), given.get("data") or {}
     complete = given.get("model") and given.get("text_encoder") and given.get("tokenizer")
     if start and not (complete and (data.get("schedules") or data.get("resolution"))):
         given = _merged(settings_of(start), given)
     tokenizer = given.get("tokenizer")
     if isinstance(tokenizer, Mapping) and tokenizer.get("weights") and not tokenizer.get("model"):
-        shape = tokenizer_of(tokenizer["weights"]).to_dict()
+        shape = tokenizer_of(_place(tokenizer["weights"])).to_dict()
         given = _merged({"tokenizer": {"model": shape}}, given)
     return given
 

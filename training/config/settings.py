@@ -6,7 +6,6 @@ Each class checks its own values; what has to fit between them is in ``checks.py
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
@@ -26,7 +25,9 @@ from infinity.registry import TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from training.config.checks import check
-from training.config.kinds import Below1, LoraTarget, Schedule, Share, Texts
+from training.config.kinds import (
+    Below1, HomePath, LoraTarget, Place, Places, Schedule, Share, Texts,
+)  # fmt: skip
 
 RESOLUTIONS = {"256": "0.06M", "512": "0.25M", "768": "0.60M", "1024": "1M"}
 """Side in pixels of the square picture -> pixel budget of the released models' schedules."""
@@ -54,7 +55,7 @@ class TokenizerSettings(Settings):
     """
 
     model: TokenizerConfig
-    weights: str | None = None
+    weights: Place | None = None
 
 
 class TextEncoderSettings(Settings):
@@ -69,7 +70,7 @@ class TextEncoderSettings(Settings):
         layers, heads, vocabulary: of one from scratch; its width is ``model.text_width``.
     """
 
-    source: str | None = TEXT_ENCODER_REPOSITORY
+    source: Place | None = TEXT_ENCODER_REPOSITORY
     revision: str = TEXT_ENCODER_REVISION
     max_length: Annotated[int, Field(ge=2)] = 512
     train: bool = False
@@ -98,7 +99,7 @@ class DataSettings(Settings):
         skip_tolerance: share of unusable records beyond which the run stops.
     """
 
-    sources: Texts = ()
+    sources: Places = ()
     format: Literal[
         "auto", "folder", "json", "jsonl", "csv", "coco", "infinity", "webdataset",
         "huggingface", "world", "prepared",
@@ -116,9 +117,9 @@ class DataSettings(Settings):
     schedules: dict[str, Schedule] | None = None
     short_caption_probability: Share = 0.2
     captions: bool = True
-    picture_folders: Texts = ()
+    picture_folders: Places = ()
     held_out: Below1 = 0.0
-    held_out_sources: Texts = ()
+    held_out_sources: Places = ()
     workers: NonNegativeInt = 2
     shuffle: bool = True
     skip_tolerance: Share = 0.1
@@ -209,7 +210,7 @@ class TokenizerLossSettings(Settings):
     l2: NonNegativeFloat = 0.5
     gradient: NonNegativeFloat = 0.0
     perceptual: NonNegativeFloat = 0.0
-    perceptual_weights: Texts = ()
+    perceptual_weights: Places = ()
     adversarial: NonNegativeFloat = 0.0
     adversarial_start: NonNegativeInt = 0
     discriminator_learning_rate: PositiveFloat | None = None
@@ -285,9 +286,9 @@ class TrainingConfig(Settings):
     """
 
     task: Literal["transformer", "tokenizer"] = "transformer"
-    output: Path
+    output: HomePath
     seed: NonNegativeInt = 0
-    start_from: str | None = None
+    start_from: Place | None = None
     model: TransformerConfig | None = None
     tokenizer: TokenizerSettings
     text_encoder: TextEncoderSettings = TextEncoderSettings()

@@ -84,7 +84,7 @@ class Checkpoints:
                 storage_reader=FileSystemReader(path),
                 no_dist=self.processes.world_size == 1,
             )
-            return json.loads((path / FACTS).read_text())
+            return json.loads((path / FACTS).read_text(encoding="utf-8"))
         except (CheckpointException, OSError, ValueError, RuntimeError, EOFError) as error:
             raise _unreadable(path, error) from error
 
@@ -239,7 +239,7 @@ def read_facts(run_folder: Path | str, step: int | None = None) -> dict[str, Any
     """
     path = _checkpoint(Path(run_folder), step)
     try:
-        return json.loads((path / FACTS).read_text())
+        return json.loads((path / FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
@@ -265,7 +265,7 @@ def _begin(path: Path, facts: Mapping[str, Any]) -> None:
     try:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()
-        with (path / FACTS).open("w") as file:
+        with (path / FACTS).open("w", encoding="utf-8") as file:
             json.dump(dict(facts), file, indent=2)
             file.flush()
             os.fsync(file.fileno())

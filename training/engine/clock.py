@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 
@@ -20,7 +19,8 @@ class Clock:
 
     def read(self, done: int) -> dict[str, float]:
         now_s = time.perf_counter()
-        told = {"memory_gb": peak_memory_bytes(self.device) / 1e9}
+        peak = peak_memory_bytes(self.device)
+        told = {} if peak is None else {"memory_gb": peak / 1e9}
         if self._step is not None:
             samples = (done - self._step) * self.batch_size
             told["samples_per_s"] = samples / (now_s - self._time_s)
@@ -28,9 +28,14 @@ class Clock:
         return told
 
 
-def peak_memory_bytes(device: torch.device) -> int:
-    """Of the GPU where the run computes on one, else of the process."""
+def peak_memory_bytes(device: torch.device) -> int | None:
+    """Of the GPU where the run computes on one, else of the process; None where the system (Windows)
+    does not tell."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -60,7 +60,9 @@ class Journal:
         kept = [line for line in read_metrics(self.folder) if line["step"] <= step]
         temporary = self.folder / f"{METRICS}.writing"
         try:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            temporary.write_text(
+                "".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8"
+            )
             temporary.replace(self.folder / METRICS)
             if config.logging.tensorboard:
                 self._board = self._opened_board(step)
@@ -86,7 +88,7 @@ class Journal:
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of metrics of a finished step (from 1)."""
-        with self._writing(), (self.folder / METRICS).open("a") as file:
+        with self._writing(), (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
         good = {"bit_accuracy/good": GOOD_BIT_ACCURACY} if "bit_accuracy" in metrics else {}
         named = {**{_tag(name): value for name, value in metrics.items()}, **good}
@@ -144,7 +146,7 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
     path = folder / METRICS
     if not path.exists():
         return []
-    whole, _, _ = path.read_text().rpartition("\n")
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
     return [json.loads(line) for line in whole.splitlines() if line]
 
 

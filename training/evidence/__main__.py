@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.errors import InfinityError
 from training.evidence.experiments import EXPERIMENTS
 from training.evidence.lab import CONCEPTS, STYLE, Lab
@@ -25,15 +26,17 @@ def main() -> None:
     parser.add_argument("name", choices=["all", *EXPERIMENTS])
     parser.add_argument("--tokenizer-steps", type=int, default=600, help="of each arm")
     parser.add_argument("--transformer-steps", type=int, default=500, help="of each arm")
-    parser.add_argument("--model", default="default", help="what `terms` and `decoding` examine")
-    parser.add_argument("--judge", type=Path, default=WEIGHTS)
-    parser.add_argument("--world", type=Path, default=Path("data/world"))
-    parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
-    parser.add_argument("--output", type=Path, default=Path("docs/evidence"))
+    parser.add_argument(
+        "--model", type=expand_home, default="default", help="what `terms` and `decoding` examine"
+    )
+    parser.add_argument("--judge", type=home_path, default=WEIGHTS)
+    parser.add_argument("--world", type=home_path, default=Path("data/world"))
+    parser.add_argument("--runs", type=home_path, default=Path("runs/evidence"))
+    parser.add_argument("--output", type=home_path, default=Path("docs/evidence"))
     arguments = parser.parse_args()
     if min(arguments.tokenizer_steps, arguments.transformer_steps) < 1:
         parser.error("steps must be at least 1")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
     torch.set_flush_denormal(True)
     try:
         lab = Lab(
@@ -60,7 +63,7 @@ def write_results(output: Path, name: str, rows: list[dict], lab: Lab) -> None:
         "threads": torch.get_num_threads(),
         "rows": rows,
     }
-    (output / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
+    (output / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     write_plot(EXPERIMENTS[name], rows, output / f"{name}.png")
     write_page(output, output.with_suffix(".md"))
     logging.getLogger(__name__).info("wrote %s", output / f"{name}.json")

@@ -6,7 +6,6 @@ Legend: B batch, L l tokens, D bits a token, V = 2^D codes, C width, R rows (bot
 from __future__ import annotations
 
 import gc
-import resource
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -91,11 +90,15 @@ def training_memory(
 def _measured(
     kind: str, config: TransformerConfig, schedule: ScaleSchedule, batch: int, limit_gib: float
 ) -> int | None:
+
+    import resource  # of Unix alone
+
     torch.manual_seed(0)
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
+    # The peak of the imports is forgotten.
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     before = _peak_bytes()
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
     most = pages * resource.getpagesize() + int(limit_gib * 2**30)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     try:
@@ -111,7 +114,7 @@ def _measured(
 
 def _peak_bytes() -> int:
     """The most memory this process has held so far (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
 
 

@@ -107,12 +107,12 @@ class Lab:
         path = self.runs / "rows" / f"{name}.json"
         if path.exists():
             logger.info("%s: done before", name)
-            return json.loads(path.read_text())
+            return json.loads(path.read_text(encoding="utf-8"))
         logger.info("%s", name)
         found = compute()
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".writing")
-        draft.write_text(json.dumps(found, indent=2))
+        draft.write_text(json.dumps(found, indent=2), encoding="utf-8")
         draft.replace(path)
         return found
 

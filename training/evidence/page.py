@@ -63,7 +63,7 @@ def write_page(folder: Path, page: Path) -> None:
         parts.append(f"## {experiment.title}\n\n{experiment.question}\n")
         results = folder / f"{name}.json"
         if results.exists():
-            found = json.loads(results.read_text())
+            found = json.loads(results.read_text(encoding="utf-8"))
             parts.append(f"![{experiment.title}]({folder.name}/{name}.png)\n")
             parts.append(_table(experiment, found["rows"]))
             budget = ", ".join(f"{_words(key)} {value}" for key, value in found["budget"].items())

@@ -152,7 +152,9 @@ def sort_prompts(path: Path) -> tuple[list[ExamPrompt], list[str]]:
 
 
 def write_prompts(path: Path, prompts: Iterable[ExamPrompt]) -> None:
-    path.write_text("".join(json.dumps(prompt.to_dict()) + "\n" for prompt in prompts))
+    path.write_text(
+        "".join(json.dumps(prompt.to_dict()) + "\n" for prompt in prompts), encoding="utf-8"
+    )
 
 
 def _wanted(item: Mapping[str, Any]) -> Wanted:

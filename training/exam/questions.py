@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from infinity.console import home_path
 from training.exam.prompts import POSITIONS, ExamPrompt, Wanted, write_prompts
 from training.world.captions import NUMBER_WORDS, WITHOUT_ARTICLE, article_for, misspelt
 from training.world.colour import BACKGROUNDS, HUES
@@ -226,7 +227,7 @@ def wordings(rng: np.random.Generator) -> Iterator[ExamPrompt]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=EXAM.parent, help="folder")
+    parser.add_argument("--output", type=home_path, default=EXAM.parent, help="folder")
     arguments = parser.parse_args()
     for file, made in ((EXAM, questions), (LANGUAGE, wordings)):
         write_prompts(arguments.output / file.name, made(np.random.default_rng(SEED)))

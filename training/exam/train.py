@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from infinity.console import home_path, log_to_terminal
 from training.exam.judge import WEIGHTS, Judge, Output, save_judge
 from training.exam.lessons import IGNORE, Lesson, lesson
 from training.run import Run
@@ -115,11 +116,11 @@ def train_judge(config: JudgeTraining, world: World, folder: Path) -> Judge:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--world", type=Path, default=Path("data/world"))
-    parser.add_argument("--run", type=Path, default=Path("runs/default/judge"))
-    parser.add_argument("--output", type=Path, default=WEIGHTS)
+    parser.add_argument("--world", type=home_path, default=Path("data/world"))
+    parser.add_argument("--run", type=home_path, default=Path("runs/default/judge"))
+    parser.add_argument("--output", type=home_path, default=WEIGHTS)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
     torch.set_flush_denormal(True)
     judge = train_judge(JudgeTraining(), World.load(arguments.world, styles=STYLES), arguments.run)
     save_judge(judge, arguments.output)

@@ -95,7 +95,9 @@ def save_adapter(
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
         (folder / ADAPTER_WEIGHTS).chmod(0o644)
-        (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, default=str) + "\n")
+        (folder / ADAPTER_CONFIG).write_text(
+            json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8"
+        )
     except OSError as error:
         raise ResourceError(f"Cannot write to {folder}: {error.strerror}.") from error
 

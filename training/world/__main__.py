@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from infinity.console import home_path, log_to_terminal
 from training.world.preview import contact_sheet
 from training.world.sampling import STAGES
 from training.world.sprites import STYLES, build_sprites
@@ -17,11 +18,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.world", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="fetch the art and write the sprites")
-    build.add_argument("--output", type=Path, default=Path("data/world"))
-    build.add_argument("--cache", type=Path, default=Path("data/packages"))
+    build.add_argument("--output", type=home_path, default=Path("data/world"))
+    build.add_argument("--cache", type=home_path, default=Path("data/packages"))
     preview = commands.add_parser("preview", help="draw a sheet of captioned examples")
-    preview.add_argument("--world", type=Path, default=Path("data/world"))
-    preview.add_argument("--output", type=Path, required=True, help="PNG file to write")
+    preview.add_argument("--world", type=home_path, default=Path("data/world"))
+    preview.add_argument("--output", type=home_path, required=True, help="PNG file to write")
     preview.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
     preview.add_argument("--stage", choices=STAGES, default="full")
     preview.add_argument("--split", choices=("train", "heldout"), default="train")
@@ -30,7 +31,7 @@ def main() -> None:
     preview.add_argument("--columns", type=int, default=8)
     preview.add_argument("--rows", type=int, default=6)
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal()
 
     if args.command == "build":
         build_sprites(args.output, args.cache)

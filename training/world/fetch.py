@@ -79,7 +79,12 @@ def _npm_pack(package: Package, cache: Path) -> None:
     command = [npm, "pack", f"{package.name}@{package.version}", "--silent"]
     try:
         result = subprocess.run(
-            command, cwd=cache, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S
+            command,
+            cwd=cache,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=FETCH_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as error:
         raise FetchError(

@@ -30,8 +30,8 @@ def build_sprites(output: Path, cache: Path) -> Path:
     """
     fluent = fetch(FLUENT_3D, cache)
     noto = fetch(NOTO, cache)
-    noto_names = json.loads((noto / "chars.json").read_text())
-    noto_icons = json.loads((noto / "icons.json").read_text())["icons"]
+    noto_names = json.loads((noto / "chars.json").read_text(encoding="utf-8"))
+    noto_icons = json.loads((noto / "icons.json").read_text(encoding="utf-8"))["icons"]
     arrays: dict[str, np.ndarray] = {}
     for concept in CONCEPTS.values():
         arrays[f"3d/{concept.name}"] = crop(_fluent(fluent / "assets", concept))
