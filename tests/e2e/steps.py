@@ -51,23 +51,36 @@ def wait_for_server(url: str, process: subprocess.Popen[bytes], log: Path) -> No
 
 
 @contextmanager
-def served(model: Path, log: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[str]:
-    """The address of ``python app.py --model MODEL``, started and stopped as a user does."""
+def started(
+    model: Path, log: Path, *options: str, host: str = "127.0.0.1", **variables: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """``python app.py --model MODEL OPTIONS`` as a user starts it: its address and its process, which
+    does not outlive the block."""
     port = free_port()
     fixed = {"GRADIO_SERVER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **fixed, **variables}
     command = [sys.executable, "app.py", "--model", str(model), "--device", "cpu", "--host", host]
     with log.open("w") as stream:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
+            [*command, *options], cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
         )
     try:
         url = f"http://{bracketed(host)}:{port}/"
         wait_for_server(url, process, log)
-        yield url
+        yield url, process
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+
+
+@contextmanager
+def served(model: Path, log: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[str]:
+    """The address of :func:`started`."""
+    with started(model, log, host=host, **variables) as (url, _):
+        yield url
 
 
 class Server:
