@@ -31,6 +31,9 @@ from infinity.ui.theme import STYLE_SHEET, theme
 
 TITLE = "Infinity"
 HOUR, DAY = 3600, 86400
+MOST_SESSIONS = 256
+"""Sessions that Gradio keeps the values of: half a megabyte each and more, and every call that names
+none begins another. The one used longest ago goes first."""
 API_PAGE = shipped("docs/api.md")
 MORE_STYLE_SHEET = Path(__file__).with_name("more_tabs.css")
 
@@ -145,6 +148,7 @@ def launch_options(
         "css_paths": [STYLE_SHEET, CONTROLS_STYLE_SHEET, TABS_STYLE_SHEET, MORE_STYLE_SHEET],
         "footer_links": ["api", "settings"],
         "run_history": False,
+        "state_session_capacity": MOST_SESSIONS,
         "ssr_mode": False,
         **hosted_options(runs.allowance.hosting, health, gate),
     }

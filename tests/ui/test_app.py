@@ -8,12 +8,14 @@ import pytest
 
 import app as entry
 from infinity.errors import CheckpointError, RequestError
+from infinity.ui import app as page
 from infinity.ui import serve, theme
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.files import address, file_name
 from infinity.ui.offer import offered_models
 from infinity.ui.runs import Runs
 from tests.ui.fakes import FakeManager, make_spec
+from tests.visitor import lines, post
 
 
 class RegistryManager(FakeManager):
@@ -39,6 +41,21 @@ def test_page_reports_nothing_and_keeps_no_history():
     app = build_app(FakeManager())
     assert app.analytics_enabled is False
     assert launch_options(app, Runs())["run_history"] is False
+
+
+def test_sessions_beyond_the_newest_are_forgotten(monkeypatch, tmp_path):
+    monkeypatch.setattr(page, "MOST_SESSIONS", 3, raising=False)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    app, runs = build_app(FakeManager()), Runs()
+    _, url, _ = app.launch(
+        **launch_options(app, runs), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True
+    )
+    address = f"{url}gradio_api/call/models"
+    for _ in range(6):  # each begins a session of its own
+        event = post(address, {"data": []})["event_id"]
+        assert "event: complete" in lines(f"{address}/{event}")
+    assert len(app.app.state_holder.session_data) == 3
+    app.close()
 
 
 def test_offer_leaves_out_what_has_no_weights_or_is_damaged(caplog):
