@@ -36,7 +36,7 @@ Place = Annotated[str, AfterValidator(from_home)]
 Places = Annotated[
     tuple[Place, ...], BeforeValidator(lambda text: (text,) if isinstance(text, str) else text)
 ]
-HomePath = Annotated[Path, AfterValidator(lambda path: Path(from_home(str(path))))]
+Folder = Annotated[Path, AfterValidator(lambda path: Path(from_home(str(path))))]
 LoraTarget = Literal[
     "attention.qkv", "attention.output", "cross_attention.query", "cross_attention.key_value",
     "cross_attention.output", "feed_forward.up", "feed_forward.down",

@@ -25,9 +25,7 @@ from infinity.registry import TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from training.config.checks import check
-from training.config.kinds import (
-    Below1, HomePath, LoraTarget, Place, Places, Schedule, Share, Texts,
-)  # fmt: skip
+from training.config.kinds import Below1, Folder, LoraTarget, Place, Places, Schedule, Share, Texts
 
 RESOLUTIONS = {"256": "0.06M", "512": "0.25M", "768": "0.60M", "1024": "1M"}
 """Side in pixels of the square picture -> pixel budget of the released models' schedules."""
@@ -286,7 +284,7 @@ class TrainingConfig(Settings):
     """
 
     task: Literal["transformer", "tokenizer"] = "transformer"
-    output: HomePath
+    output: Folder
     seed: NonNegativeInt = 0
     start_from: Place | None = None
     model: TransformerConfig | None = None
