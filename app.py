@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import logging
 import os
 import signal
 import sys
+from typing import NoReturn
 
 import infinity
 from infinity.console import bypass_proxies, expand_home, log_to_terminal
@@ -71,5 +73,18 @@ def main(arguments: list[str]) -> int:
     return serve(options)
 
 
+def run() -> NoReturn:
+    """:func:`main`, then the end of the process. Python's own end would unwind the threads that still
+    draw or load in the middle of native code, which aborts."""
+    try:
+        status = main(sys.argv[1:])
+    except SystemExit as end:
+        status = int(end.code or 0)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run()

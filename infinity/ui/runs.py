@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import gradio as gr
 
+from infinity.errors import RequestError
 from infinity.hosting import SPACE_USER, Allowance, address_of
 from infinity.request import GenerationRequest
 from infinity.ui.pages import Pages, Relay, View
@@ -58,6 +60,7 @@ class Runs:
         self._waiting: dict[str, Run] = {}
         self._running: dict[str, list[Run]] = {}
         self._loads: dict[str, list[threading.Event]] = {}
+        self._is_closed = False
 
     def begin(self, session: str, run: Run) -> bool:
         """Put a page's run in line; False when that page is busy already.
@@ -67,8 +70,7 @@ class Runs:
         """
         if self._is_busy(session):
             return False
-        self.allowance.check_waiting(len(self))
-        self.allowance.admit(run.visitor or f"session:{session}", run.request)
+        self._admit(session, run)
         with self._lock:
             if session in self._waiting or self._drawing(session):
                 return False
@@ -132,8 +134,7 @@ class Runs:
         Raises:
             RequestError: the host does not allow it, or not yet.
         """
-        self.allowance.check_waiting(len(self))
-        self.allowance.admit(run.visitor or f"session:{session}", run.request)
+        self._admit(session, run)
         with self._lock:
             self._running.setdefault(session, []).append(run)
         try:
@@ -168,10 +169,29 @@ class Runs:
             cancel.set()
         return bool(loads) or any(not run.is_drawn for run in running)
 
+    def close(self, patience_s: float = 3.0) -> None:
+        """Stop everybody, let nobody begin, and wait for those who draw to end, which each does
+        after its scale."""
+        self._is_closed = True
+        with self._lock:
+            sessions = {*self._waiting, *self._running, *self._loads}
+        for session in sessions:
+            self.stop(session)
+        ends = time.monotonic() + patience_s
+        while len(self) and time.monotonic() < ends:
+            time.sleep(0.05)
+
     def __len__(self) -> int:
         """Runs waiting or under way, of all sessions."""
         with self._lock:
             return len(self._waiting) + sum(len(runs) for runs in self._running.values())
+
+    def _admit(self, session: str, run: Run) -> None:
+        """Raises RequestError: the host does not allow it, or not yet."""
+        if self._is_closed:
+            raise RequestError("This page is about to end; try again in a minute.")
+        self.allowance.check_waiting(len(self))
+        self.allowance.admit(run.visitor or f"session:{session}", run.request)
 
     def _is_busy(self, session: str) -> bool:
         with self._lock:

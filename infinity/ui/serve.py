@@ -62,6 +62,7 @@ def _serve(options: argparse.Namespace, stack: ExitStack) -> int:
             loader=InfinityPipeline.from_pretrained if gpu is None else SharedGpuLoader(gpu),
         )
         runs = Runs(Allowance(hosting))
+        stack.callback(runs.close)  # before the folder goes, where they would write
         app = build_app(manager, name, runs)
         health = Health(manager, runs)
         if hosting.warm_up:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
@@ -100,6 +101,18 @@ def test_start_on_a_taken_port_ends_with_one_line(monkeypatch, capsys):
     assert error.startswith("app.py: ")
     assert port in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["--device", "cuda:99"], 1), (["--port", "x"], 2)]
+)
+def test_program_ends_with_its_status_and_no_unwinding_of_threads(monkeypatch, arguments, status):
+    statuses: list[int] = []
+    monkeypatch.setattr(sys, "argv", ["app.py", *arguments])
+    monkeypatch.setattr(entry.atexit, "_run_exitfuncs", lambda: None)
+    monkeypatch.setattr(entry.os, "_exit", statuses.append)
+    entry.run()
+    assert statuses == [status]
 
 
 @pytest.mark.parametrize("arguments", [["--port", "x"], ["--dtype", "int3"], ["--nonsense"]])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from infinity.errors import RequestError
 from infinity.request import GenerationRequest
 from infinity.ui.runs import Run, Runs
 
@@ -98,3 +101,27 @@ def test_drawn_run_lets_the_page_begin_another_and_is_before_nobody():
         assert runs.before("a") == 1
         assert runs.is_anyone_waiting
     assert runs.before("c") is None
+
+
+def test_page_that_ends_stops_everybody_and_lets_nobody_begin():
+    runs = Runs()
+    waiting, drawing = new(), new()
+    runs.begin("a", waiting)
+    with runs.loading("b") as load:
+
+        def draw() -> None:
+            with runs.running("c", drawing):
+                begun.set()
+                drawing.cancel.wait(60)
+
+        begun = threading.Event()
+        thread = threading.Thread(target=draw)
+        thread.start()
+        begun.wait(60)
+        runs.close(patience_s=60)
+        assert (len(runs), load.is_set()) == (0, True)
+        assert waiting.cancel.is_set()
+        thread.join(60)
+    for begin in (runs.begin, lambda *of: runs.running(*of).__enter__()):
+        with pytest.raises(RequestError, match="about to end"):
+            begin("d", new())

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.steps import served
+from infinity.request import MAX_IMAGES
+from infinity.ui.storage import PREFIX
+from tests.e2e.steps import served, started
 from tests.tiny import tiny_folder
+from tests.visitor import Visitor, lines, post
 
 # Python runs a file of this name first: every way out of the machine is noted and shut.
 NO_NETWORK = """
@@ -60,3 +65,38 @@ def test_page_starts_behind_proxies_on_ipv6_without_any_network(tmp_path: Path) 
     assert f"Running on local URL:  {url.rstrip('/')}" in said
     assert "$ALL_PROXY is not used" in said
     assert "LEFT THE MACHINE" not in said
+
+
+def drawing(url: str) -> None:
+    """Returns in the middle of a run, with more of them in line."""
+    visitor = Visitor(f"{url}gradio_api/", json.loads("".join(lines(f"{url}config"))))
+    for _ in range(8):
+        post(f"{visitor.url}call/v2/generate", {"prompt": "a fox", "num_images": MAX_IMAGES})
+    visitor.join(visitor.number("models"), [])
+    assert "data" in visitor.answer()  # answered meanwhile
+    assert health(url)["runs"] > 0
+
+
+def health(url: str) -> dict[str, Any]:
+    return json.loads("".join(lines(f"{url}health")))
+
+
+def folders(parent: Path) -> list[Path]:
+    return list(parent.glob(f"{PREFIX}*"))
+
+
+def test_page_ended_in_mid_run_leaves_no_files_and_no_traceback(tmp_path: Path) -> None:
+    model, log, files = tiny_folder(tmp_path / "model"), tmp_path / "log.txt", tmp_path / "files"
+    with started(model, log, GRADIO_TEMP_DIR=str(files)) as (url, process):
+        drawing(url)
+        (abandoned,) = folders(files)
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+        assert abandoned.is_dir()
+    with started(model, log, GRADIO_TEMP_DIR=str(files)) as (url, process):
+        assert not abandoned.exists()
+        drawing(url)
+        process.terminate()
+        assert process.wait(30) == 0
+    assert folders(files) == []
+    assert "Traceback" not in log.read_text(encoding="utf-8")
