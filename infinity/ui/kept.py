@@ -81,8 +81,10 @@ def make_open(pages: Pages, replay: Replay) -> Callable[..., tuple[Any, ...]]:
         page = pages.claim(
             session, said.get("key"), _login_of(request), left=said.get("left") is True
         )
+        kept = _kept_model(replay, said.get("model"))
         linked = replay.open_link(request) if said.get("link", True) else None
-        updates = linked or _kept_model(replay, said.get("model"))
+        # A link sets every control, a bad one only the note.
+        updates = [k if n == gr.skip() else n for n, k in zip(linked or kept, kept, strict=True)]
         is_back = page.key == said.get("key")
         return *updates, {"key": page.key}, session if is_back else gr.skip()
 

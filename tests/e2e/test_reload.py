@@ -454,6 +454,11 @@ def test_other_model_comes_back_with_its_own_ratios(server, new_page):
     finished(page)
     (request,) = server.manager.pipelines["other"].requests
     assert (request.prompt, request.aspect_ratio, request.guidance) == (PROMPT, "1:2", 2.5)
+    for link, model in (("?sed=1", "Another model"), ("?prompt=a+boat", "Infinity emoji")):
+        page.goto(server.url + link)
+        page.locator(".page-note").wait_for()
+        kept(page)
+        assert page.locator("#model input").input_value() == model
 
 
 def test_kept_model_that_is_gone_is_told_and_dropped(server, new_page):
