@@ -2,20 +2,21 @@
 // it sends stands in quotes: 'select', which opens the tab that the address names.
 const ids = IDS;
 const hashOf = id => id === ids[0] ? '' : `#${id.replace(/-tab$/, '')}`;
-let isOpening = location.hash !== '';
+const named = () => ids.find(id => hashOf(id) === location.hash) ?? ids[0];
+let going = location.hash ? named() : null;  // what the address opens; other tabs on the way do not count
 
 window.infinityTabs = {
-  named: () => ids.find(id => hashOf(id) === location.hash) ?? ids[0],
+  named,
   opened: id => {
     requestAnimationFrame(fit);
-    if (isOpening && id !== window.infinityTabs.named()) return;
-    const hash = hashOf(id), change = isOpening ? 'replaceState' : 'pushState';
-    if (hash !== location.hash) history[change](null, '', location.pathname + location.search + hash);
-    isOpening = false;
+    if (going !== null) { if (id === going) going = null; return; }
+    const hash = hashOf(id);
+    if (hash !== location.hash) history.pushState(null, '', location.pathname + location.search + hash);
   },
 };
 // Gradio fits a text's height as it is typed or put there, but not while its tab is hidden.
 const fit = () => document.querySelectorAll('#tabs textarea').forEach(
   text => { if (text.offsetParent) text.dispatchEvent(new Event('input')) });
-addEventListener('popstate', () => trigger('select'));
-if (isOpening) trigger('select');
+for (const press of ['pointerdown', 'keydown']) addEventListener(press, () => { going = null }, true);
+addEventListener('popstate', () => { going = named(); trigger('select') });
+if (going) trigger('select');

@@ -19,7 +19,7 @@ from infinity.ui.generate_tab import build_generate_tab
 from infinity.ui.grid_tab import build_grid_tab
 from infinity.ui.history_tab import build_history_tab, build_keeper
 from infinity.ui.hosted import Health, build_login, hosted_options
-from infinity.ui.kept import wire_kept
+from infinity.ui.kept import build_back, wire_kept
 from infinity.ui.models_tab import build_models_tab, load_session
 from infinity.ui.offer import offered_models
 from infinity.ui.prompt_help import build_prompt_help
@@ -74,7 +74,7 @@ def build_app(
             )
             build_login(hosting)
         note = gr.HTML("", elem_id="note")
-        back = gr.State(None)
+        back = build_back()
         helped: dict[str, Component] = {}
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate"):
@@ -104,7 +104,7 @@ def build_app(
         wire_replay(app, replay, grid.axes, opened)
         wire_addresses(tabs)
         kept = generate.controls.by_name() | grid.axes.by_name() | helped
-        wire_kept(app, runs.pages, replay, kept, back)
+        wire_kept(app, runs.pages, replay, kept)
 
         def leave(request: gr.Request) -> None:
             runs.pages.leave(request.session_hash or "")

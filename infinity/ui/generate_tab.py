@@ -13,8 +13,9 @@ from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import KEEP, RequestControls, build_controls
 from infinity.ui.examples import Example, read_examples
-from infinity.ui.handlers import make_paint, make_start, make_stop, make_tick
+from infinity.ui.handlers import make_paint, make_settle, make_start, make_stop, make_tick
 from infinity.ui.offer import known_spec
+from infinity.ui.pages import GENERATE
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
 from infinity.ui.settings_panel import SettingsPanel, lay_out_settings, wire_settings
@@ -52,7 +53,7 @@ def build_generate_tab(
     models: Mapping[str, ModelSpec],
     chosen: str,
     keep_track: Callable[[str], None],
-    back: gr.State,
+    back: gr.HTML,
     below_prompt: Callable[[gr.Textbox], None] | None = None,
 ) -> GenerateTab:
     """Lay out the tab inside the current Blocks and wire its events.
@@ -60,7 +61,7 @@ def build_generate_tab(
     Args:
         models: every model on offer, by name; ``chosen`` is the one to begin with.
         keep_track: told the path of every file written, so that old ones are cleaned up.
-        back: changes when a page that was here before is loaded again.
+        back: of :func:`~infinity.ui.kept.build_back`.
         below_prompt: lays out more below the prompt, which it is given.
     """
 
@@ -81,12 +82,14 @@ def build_generate_tab(
         make_paint(manager, runs, keep_track),
         DRAWING,
     )
-    back.change(
+    back.back(  # pyright: ignore[reportAttributeAccessIssue]
         make_paint(manager, runs, keep_track, is_back=True),
         None,
         outputs.all(),
         **DRAWING,
         **PRIVATE,
+    ).then(
+        make_settle(runs, GENERATE), None, [outputs.generate, outputs.stop], queue=False, **PRIVATE
     )
     outputs.clock.tick(make_tick(runs), None, outputs.status, queue=False, **PRIVATE)
     wire_settings(controls, panel, spec_of)

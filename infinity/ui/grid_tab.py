@@ -18,6 +18,8 @@ from infinity.ui.controls import RequestControls
 from infinity.ui.controls.styles import style_choices
 from infinity.ui.grid_run import make_paint_grid, make_start_grid, make_stop_grid
 from infinity.ui.grid_view import EMPTY
+from infinity.ui.handlers import make_settle
+from infinity.ui.pages import GRID
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
 from infinity.ui.wiring import DRAWING, PRIVATE
@@ -100,7 +102,7 @@ def build_grid_tab(
     models: Mapping[str, ModelSpec],
     controls: RequestControls,
     keep_track: Callable[[str], None],
-    back: gr.State,
+    back: gr.HTML,
 ) -> GridTab:
     """Lay out the tab inside the current Blocks and wire its events.
 
@@ -108,7 +110,7 @@ def build_grid_tab(
         models: every model on offer, by name.
         controls: of the Generate tab; they say all that no axis does.
         keep_track: told the path of every file written, so that old ones are cleaned up.
-        back: changes when a page that was here before is loaded again.
+        back: of :func:`~infinity.ui.kept.build_back`.
     """
     gr.HTML(f'<p class="about">{ABOUT}</p>')
     prompt = gr.HTML(NO_PROMPT, elem_id="grid-prompt")
@@ -148,13 +150,13 @@ def build_grid_tab(
         **DRAWING,
         **PRIVATE,
     )
-    back.change(
+    back.back(  # pyright: ignore[reportAttributeAccessIssue]
         make_paint_grid(manager, runs, keep_track, is_back=True),
         None,
         outputs,
         **DRAWING,
         **PRIVATE,
-    )
+    ).then(make_settle(runs, GRID), None, [draw, stop], queue=False, **PRIVATE)
     stop.click(make_stop_grid(runs), None, outputs, queue=False, **PRIVATE)
     return GridTab(axes, finished)
 

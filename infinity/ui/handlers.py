@@ -126,6 +126,21 @@ def make_paint(
     return paint
 
 
+def make_settle(runs: Runs, kind: str) -> Callable[[gr.Request], tuple[Any, Any]]:
+    """The handler that sets both buttons once a page that is back has its run's last view: a browser
+    that gets many views at once, as it does then, may end with the buttons of an earlier one."""
+
+    def settle(request: gr.Request) -> tuple[Any, Any]:
+        page = runs.pages.of(request.session_hash or "")
+        relay = page.relays.get(kind)
+        is_waiting = runs.before(page.runs_of(kind)) is not None
+        is_drawing = relay is not None and not relay.has_ended
+        is_busy = is_waiting or (is_drawing and (relay.newest is None or relay.newest.is_busy))
+        return gr.update(visible=not is_busy), gr.update(visible=is_busy)
+
+    return settle
+
+
 def make_tick(runs: Runs) -> Callable[[gr.Request], str | dict[str, Any]]:
     """The handler of the clock that runs while a page waits: its place in the line."""
 

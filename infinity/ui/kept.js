@@ -48,6 +48,7 @@ window.infinityKept = {
     Object.assign(state, {key: told?.key, search: location.search});
     isBegun = true;
     keep(shown);
+    if (told?.is_back) window.infinityBack?.();
   },
   keep,
 };

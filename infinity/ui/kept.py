@@ -33,13 +33,11 @@ def wire_kept(
     pages: Pages,
     replay: Replay,
     settings: Mapping[str, Component],
-    back: gr.State,
 ) -> None:
     """Everything that happens as the page opens, and the keeping of what changes after it.
 
     Args:
         settings: what is kept, by name; the request controls by theirs.
-        back: changed when a page that was here before is loaded again.
     """
     quick: dict[str, Any] = {"queue": False, **PRIVATE}
     components: list[Any] = list(settings.values())
@@ -51,10 +49,9 @@ def wire_kept(
     ).then(
         make_open(pages, replay),
         told,
-        [*replay.outputs(), told, back],
+        [*replay.outputs(), told],
         js="() => window.infinityKept.told()",
-        concurrency_limit=None,  # in the queue, for only there a changed state is noticed
-        **PRIVATE,
+        **quick,
     ).then(
         None,
         [told, *components],
@@ -72,6 +69,12 @@ def wire_kept(
     )
 
 
+def build_back() -> gr.HTML:
+    """What tells, by its event ``back``, that a page which was here before is loaded again."""
+    script = "window.infinityBack = () => trigger('back')"
+    return gr.HTML(None, html_template="", js_on_load=script, elem_id="back")
+
+
 def make_open(pages: Pages, replay: Replay) -> Callable[..., tuple[Any, ...]]:
     """The handler of a page that opens: what its link says, else its kept model; then its key."""
 
@@ -85,8 +88,7 @@ def make_open(pages: Pages, replay: Replay) -> Callable[..., tuple[Any, ...]]:
         linked = replay.open_link(request) if said.get("link", True) else None
         # A link sets every control, a bad one only the note.
         updates = [k if n == gr.skip() else n for n, k in zip(linked or kept, kept, strict=True)]
-        is_back = page.key == said.get("key")
-        return *updates, {"key": page.key}, session if is_back else gr.skip()
+        return *updates, {"key": page.key, "is_back": page.key == said.get("key")}
 
     return open_page
 
