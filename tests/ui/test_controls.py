@@ -195,7 +195,9 @@ def test_examples_run_with_every_control_too(app):
 
 def test_sampling_controls_are_the_last_ones_and_follow_each_other(app):
     (follow,) = [
-        fn for fn in app.fns.values() if (by_id(app, "guidance-list")._id, "change") in fn.targets
+        fn
+        for fn in app.fns.values()
+        if fn.fn is not None and (by_id(app, "guidance-list")._id, "change") in fn.targets
     ]
     handed = [component.elem_id.replace("-", "_") for component in follow.inputs]
     assert handed == ["model", "aspect_ratio", *module.SAMPLING]

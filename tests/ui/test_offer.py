@@ -102,11 +102,12 @@ def test_other_models_are_refused_by_the_page(page):
     shown = grid(who, "model", "tiny, infinity-2b", "", "", *(values[name] for name in names))
     assert "Unknown model" in str(shown)
     linked = SimpleNamespace(
+        **vars(who),
         query_params=SimpleNamespace(
             multi_items=lambda: [("prompt", "x"), ("model", "infinity-2b")]
-        )
+        ),
     )
-    assert "not on offer here" in str(page.handler("open_link", 0)(linked))
+    assert "not on offer here" in str(page.handler("open_page", 1)(linked, {"link": True}))
     assert "infinity-2b" not in page.asked
 
 

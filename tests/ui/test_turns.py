@@ -14,6 +14,7 @@ from infinity.request import GenerationRequest
 from infinity.ui.api.draw import make_generate
 from infinity.ui.drawn import Drawn
 from infinity.ui.handlers import make_paint
+from infinity.ui.pages import GENERATE
 from infinity.ui.runs import Run, Runs
 from infinity.ui.turns import Turns
 from tests.ui.fakes import FakeManager, Gate
@@ -88,7 +89,8 @@ class Page:
         return thread
 
     def begin(self, who: str) -> Any:
-        self.runs.begin(who, Run("default", GenerationRequest(prompt="x")))
+        name = self.runs.pages.claim(who).runs_of(GENERATE)
+        self.runs.begin(name, Run("default", GenerationRequest(prompt="x")))
         return SimpleNamespace(session_hash=who)
 
 
@@ -123,8 +125,9 @@ def test_page_waits_for_the_api_and_is_told_its_place():
     assert len(page.files) == 2
 
 
-def test_closed_page_leaves_the_line():
+def test_closed_page_that_nobody_comes_back_to_leaves_the_line():
     page = Page(FakeManager(gate := Gate()))
+    page.runs.pages.grace_s = 0.0
     drawing = page.in_thread()
     while not page.manager.pipelines["default"].requests:
         drawing.join(0.01)
@@ -132,7 +135,9 @@ def test_closed_page_leaves_the_line():
     while "before you" not in next(painting)[1]:
         pass
     cast(Generator[Any], painting).close()
-    assert not page.runs.is_anyone_waiting
+    while page.runs.is_anyone_waiting:
+        drawing.join(0.01)
+    assert drawing.is_alive(), "it left before its turn came"
     gate.open()
     drawing.join(60)
     assert len(page.runs) == 0
