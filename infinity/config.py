@@ -56,7 +56,7 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig(Config):
-    """The picture tokenizer: convolutional autoencoder and binary spherical quantiser.
+    """The picture tokenizer: convolutional autoencoder and binary spherical quantizer.
 
     Args:
         bits: d, bits a latent position; the vocabulary has 2^d entries and is never written out.

@@ -206,7 +206,7 @@ def read_spec(folder: str | Path) -> ModelSpec:
         CheckpointError: no such file, not JSON, not a valid spec, or a damaged vocabulary.
     """
     data = _read_config(folder)
-    if "optimisation" in data:
+    if "optimization" in data:
         raise CheckpointError(
             f"{folder} holds a training run; make a model of it: python -m training.export {folder}"
         )

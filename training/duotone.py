@@ -2,7 +2,7 @@
 
 ``python -m training.duotone`` makes the data, trains an adapter, exports it and draws the
 same prompts without and with it. Run again, it goes on where it stopped. Settings may be given as
-for training: ``--optimisation.steps 200``.
+for training: ``--optimization.steps 200``.
 """
 
 from __future__ import annotations

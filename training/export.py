@@ -82,7 +82,7 @@ def export(
         raise CheckpointError(f"{run} is not a run's folder; give the output folder of a training.")
     config = load_config(run / CONFIG, overrides={"output": str(run)})
     folder = run / "exported" if output is None else Path(output)
-    averaged = config.optimisation.ema_decay is not None if ema is None else ema
+    averaged = config.optimization.ema_decay is not None if ema is None else ema
     facts = read_facts(run, step)
     at = facts["step"]
     modules = read_state(run, ema=averaged, step=at)
@@ -130,7 +130,7 @@ def _model(
     if config.lora is not None:
         assert start is not None
         weights = start.transformer.state_dict()
-        checksum = base_checksum(weights, frozen_dtype(config.optimisation.dtype))
+        checksum = base_checksum(weights, frozen_dtype(config.optimization.dtype))
         require_base(base, {"sha256": checksum}, config)
         with tempfile.TemporaryDirectory() as place:
             save_adapter(place, config.lora, state, config.start_from or "")
@@ -139,7 +139,7 @@ def _model(
     with torch.device("meta"):
         check_fit(InfinityTransformer(config.transformer), "transformer", state, folder)
     if dtype is None:
-        dtype = DTYPES.get(config.optimisation.dtype, torch.float32)
+        dtype = DTYPES.get(config.optimization.dtype, torch.float32)
     with tempfile.TemporaryDirectory() as place:
         save_model(
             folder,

@@ -85,7 +85,7 @@ def residual_canvas(pipeline: InfinityPipeline, image: Image.Image) -> Figure:
 
 @torch.inference_mode()
 def self_correction(pipeline: InfinityPipeline, image: Image.Image) -> Figure:
-    """Bits flipped at random: later scales, quantised after the flips, repair the damage."""
+    """Bits flipped at random: later scales, quantized after the flips, repair the damage."""
     tokenizer, schedule = pipeline.tokenizer, pipeline.spec.schedule("1:1")
     height, width = pipeline.spec.image_size("1:1")
     features = tokenizer.features(preprocess(image, height, width).unsqueeze(0))

@@ -21,7 +21,7 @@ def model_card(
     """Markdown.
 
     Args:
-        step: optimiser steps of the exported weights.
+        step: optimizer steps of the exported weights.
         metrics: of the run, oldest first; those after ``step`` are left out.
         use: commands that use the exported folder.
         words: which words the model knows, in a few; empty: of all kinds.
@@ -77,7 +77,7 @@ def _what(config: TrainingConfig, words: str) -> str:
 
 
 def _training(config: TrainingConfig, step: int) -> str:
-    settings = config.optimisation
+    settings = config.optimization
     rows: dict[str, Any] = {
         "data": ", ".join(config.data.sources) or "not named",
         "steps": f"{step:,} of {settings.steps:,}",

@@ -1,6 +1,6 @@
 """Published weights back into checkpoints, so that a finished model can be trained on.
 
-A model folder has the averaged weights in half precision and no optimiser's state: the optimisers
+A model folder has the averaged weights in half precision and no optimizer's state: the optimizers
 begin anew, with a warm-up of their own.
 """
 

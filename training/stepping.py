@@ -33,6 +33,6 @@ def trapezoid(step: int, steps: int, warmup: int, cooldown: float, begun: int = 
     """Learning-rate factor: linear warm-up, flat, then linear to zero over the last ``cooldown``.
 
     Args:
-        begun: the step at which the optimisers began.
+        begun: the step at which the optimizers began.
     """
     return min(1.0, (step - begun + 1) / warmup, (steps - step) / max(1.0, cooldown * steps))

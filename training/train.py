@@ -1,6 +1,6 @@
 """Train a transformer or a tokenizer; the same command continues a run that was stopped.
 
-    python -m training.train run.json --optimisation.steps 2000
+    python -m training.train run.json --optimization.steps 2000
     python -m training.train --preset 125m-256 --data.sources pictures --output runs/first
     torchrun --nproc-per-node 8 -m training.train run.json --parallel.shard full
 

@@ -1,4 +1,4 @@
-"""Train the picture tokenizer: reconstruction through the residual quantiser, exactly resumable.
+"""Train the picture tokenizer: reconstruction through the residual quantizer, exactly resumable.
 
 Everything a step draws comes from a generator seeded with (seed, step), and pictures are addressed
 by index, so a resumed run continues as if it had never stopped.
@@ -77,7 +77,7 @@ def to_float(pictures_u8: Tensor) -> Tensor:
 def decode_straight_through(
     tokenizer: Tokenizer, features_Bdyx: Tensor, schedule: ScaleSchedule, scales: int
 ) -> tuple[Tensor, Tensor]:
-    """Quantise, decode the first ``scales`` scales; gradients pass the quantiser unchanged.
+    """Quantize, decode the first ``scales`` scales; gradients pass the quantizer unchanged.
 
     Returns:
         (picture (B, 3, H, W), commitment: mean squared distance of features to the full sum).

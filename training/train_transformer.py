@@ -63,7 +63,7 @@ class TransformerTraining:
         cooldown: share of the steps over which the learning rate falls linearly to zero at the end.
         text_dropout: share of samples trained without their caption, for guidance.
         flip_strength, flip_scales: self-correction, see :class:`RandomFlips`.
-        warmup: steps over which the learning rate grows from zero, wherever the optimisers begin.
+        warmup: steps over which the learning rate grows from zero, wherever the optimizers begin.
         averaging: decay of the moving average of the weights, which is what is validated, returned
             and exported; it grows to this from the first steps on.
         compiled: compile the blocks (needs a C++ compiler): a step takes about 3/4 of the time.
@@ -129,7 +129,7 @@ def build_text_encoder(
 def build_optimizers(
     config: TransformerTraining, transformer: InfinityTransformer, text_model: T5EncoderModel
 ) -> list[torch.optim.Optimizer]:
-    """The run's optimisers, which have seen nothing yet."""
+    """The run's optimizers, which have seen nothing yet."""
     decay = config.weight_decay
     hidden, rest = text_encoder_groups(text_model, config.text_rate, config.text_weight_decay)
     blocks = {"params": hidden_matrices([*transformer.blocks]), "weight_decay": decay}

@@ -1,1 +1,1 @@
-"""Picture <-> bits: autoencoder, binary spherical quantiser and the residual canvas."""
+"""Picture <-> bits: autoencoder, binary spherical quantizer and the residual canvas."""

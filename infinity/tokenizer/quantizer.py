@@ -1,4 +1,4 @@
-"""Multi-scale residual binary spherical quantisation (paper section 3.2), with self-correction.
+"""Multi-scale residual binary spherical quantization (paper section 3.2), with self-correction.
 
 A residual is projected onto the unit sphere and every coordinate keeps its sign: d bits, a
 vocabulary of 2^d that is never enumerated. ``encode_scales`` is also the paper's bitwise
@@ -56,7 +56,7 @@ def encode_scales(
     schedule: ScaleSchedule,
     flip: FlipRule | None = None,
 ) -> EncodedScales:
-    """Quantise encoder features scale by scale.
+    """Quantize encoder features scale by scale.
 
     Args:
         features_Bdyx: (B, d, y, x) float at the latent size of the last scale.

@@ -19,7 +19,7 @@ from infinity.tokenizer.strips import decode_in_strips
 
 
 class Tokenizer(nn.Module):
-    """Autoencoder and quantiser of one model. The quantiser itself has no weights.
+    """Autoencoder and quantizer of one model. The quantizer itself has no weights.
 
     Attributes:
         strip_elements: decode in strips of so many numbers, for less memory; None decodes whole.

@@ -1,4 +1,4 @@
-"""Memory of a quantiser's training step against d: ours, and a lookup-free one with its codebook.
+"""Memory of a quantizer's training step against d: ours, and a lookup-free one with its codebook.
 
     python -m tests.bench.quantizer_memory --bits 8 16 18 20 32 64 --limit-gib 4
 
@@ -6,12 +6,12 @@ One JSON object a line. Each case runs in a process of its own that may take ``-
 memory than it began with. ``peak_mib`` is the most that tensors held at once, forward and backward,
 and null where the process ran out of memory.
 
-- "bsq": the multi-scale quantiser of training/steps, whose entropy is a sum over bits.
+- "bsq": the multi-scale quantizer of training/steps, whose entropy is a sum over bits.
 - "lfq": the same positions with the entropy over all 2^d codes written out, as lookup-free
-  quantisation defines it (MAGVIT-v2, arXiv 2310.05737): softmax over distances to every code.
+  quantization defines it (MAGVIT-v2, arXiv 2310.05737): softmax over distances to every code.
 - "bsq step": a whole tokenizer's training step, encoder and decoder around "bsq".
 
-The quantisers get features of ``--channels`` channels through a linear layer to d and back, so that
+The quantizers get features of ``--channels`` channels through a linear layer to d and back, so that
 both ends are the same for every d.
 """
 
@@ -38,7 +38,7 @@ from infinity.config import TokenizerConfig
 from infinity.schedule import schedule_for
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.steps.entropy import INVERSE_TEMPERATURE
-from training.steps.quantise import quantise
+from training.steps.quantize import quantize
 
 SCHEDULE = schedule_for("1:1", "0.06M")
 SIDE = SCHEDULE[-1].height
@@ -109,7 +109,7 @@ def _bsq(bits: int, arguments: argparse.Namespace) -> Callable[[], Tensor]:
     config = TokenizerConfig(bits=bits)
 
     def run() -> Tensor:
-        found = quantise(inwards(features), config, SCHEDULE)
+        found = quantize(inwards(features), config, SCHEDULE)
         penalty = found.commitment_B.mean() + found.entropy_penalty_B(1.0).mean()
         return outwards(found.latent_Bdyx).square().mean() + penalty
 
@@ -148,7 +148,7 @@ def _bsq_step(bits: int, arguments: argparse.Namespace) -> Callable[[], Tensor]:
     pictures = torch.rand(arguments.batch, 3, *SCHEDULE.image_size(config.token_pixels)) * 2 - 1
 
     def run() -> Tensor:
-        found = quantise(tokenizer.features(pictures), config, SCHEDULE)
+        found = quantize(tokenizer.features(pictures), config, SCHEDULE)
         penalty = found.commitment_B.mean() + found.entropy_penalty_B(1.0).mean()
         return (tokenizer.decoder(found.latent_Bdyx) - pictures).square().mean() + penalty
 

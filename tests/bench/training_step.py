@@ -59,7 +59,7 @@ def configuration(size: str, batch_size: int, dtype: str, **changes: object) -> 
             "tokenizer": {"model": tokenizer},
             "text_encoder": {"source": "features-are-given"},
             "data": {"schedules": {"1:1": SCHEDULES[size]}},
-            "optimisation": {"steps": 1000, "batch_size": batch_size, "dtype": dtype, **changes},
+            "optimization": {"steps": 1000, "batch_size": batch_size, "dtype": dtype, **changes},
         }
     )
 
@@ -72,7 +72,7 @@ def build(config: TrainingConfig) -> TransformerStep:
 
 def batch_of(config: TrainingConfig, step: int) -> Batch:
     generator = torch.Generator().manual_seed(step)
-    count, model = config.optimisation.batch_size, config.transformer
+    count, model = config.optimization.batch_size, config.transformer
     side = config.schedules["1:1"][-1].height
     return Batch(
         step=step,
@@ -89,7 +89,7 @@ def batch_of(config: TrainingConfig, step: int) -> Batch:
 
 def plain_loop(config: TrainingConfig) -> Callable[[int], None]:
     """Loss, backward, clip, AdamW; nothing else."""
-    step_of, settings = build(config), config.optimisation
+    step_of, settings = build(config), config.optimization
     groups = [
         {key: value for key, value in group.items() if key != "names"}
         for group in step_of.parameter_groups("model")

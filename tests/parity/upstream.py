@@ -81,7 +81,7 @@ def tokenizer_config(config: Mapping[str, Any], patchify: bool) -> TokenizerConf
     return made
 
 
-def quantiser_config(bits: int, patchify: bool) -> TokenizerConfig:
+def quantizer_config(bits: int, patchify: bool) -> TokenizerConfig:
     """For cases that start from features: the convolutions do not matter."""
     levels = (1, 2, 4, 4) if patchify else (1, 2, 4, 4, 4)
     return TokenizerConfig(bits=bits, channel_multipliers=levels, patchify=patchify)

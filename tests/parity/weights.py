@@ -32,7 +32,7 @@ def uniforms(seed: int, name: str, count: int) -> np.ndarray:
 
 
 def tensor_by_rule(seed: int, name: str, spec: Mapping[str, Any]) -> Tensor:
-    """One tensor. ``constant`` marks the quantiser's bit mask, 2^(d-1) .. 1 as wrapping int64."""
+    """One tensor. ``constant`` marks the quantizer's bit mask, 2^(d-1) .. 1 as wrapping int64."""
     shape = tuple(spec["shape"])
     if spec.get("constant"):
         powers = np.arange(shape[0] - 1, -1, -1, dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""The tokenizer's algebra: bits, codes, canvas and quantiser agree with each other."""
+"""The tokenizer's algebra: bits, codes, canvas and quantizer agree with each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def config(bits: int = 16, **changes: object) -> TokenizerConfig:
 
 @given(st.integers(8, 130), st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
-def test_codes_lie_on_the_unit_sphere_and_quantise_to_their_bits(bits: int, seed: int) -> None:
+def test_codes_lie_on_the_unit_sphere_and_quantize_to_their_bits(bits: int, seed: int) -> None:
     drawn = torch.rand(2, bits, 3, 3, generator=torch.Generator().manual_seed(seed)) < 0.5
     codes = codes_from_bits(drawn, bits, torch.float32)
     torch.testing.assert_close(codes.norm(dim=1), torch.ones(2, 3, 3))

@@ -81,7 +81,7 @@ def test_sharpening_changes_the_decoder_alone_and_resumes(tmp_path):
     assert sharpened(tokenizer, run) is tokenizer
     small = {"steps": 2, "batch_size": 2, "warmup": 0}
     logging = {"log_every": 1, "save_every": 1, "tensorboard": False}
-    changes = {"optimisation": small, "logging": logging}
+    changes = {"optimization": small, "logging": logging}
     sharpen(tokenizer, SCHEDULE, world, run, **changes)
     sharpen(tokenizer, SCHEDULE, world, run, **changes, seed=0)  # done: nothing more
     found = read_state(run)["tokenizer"]

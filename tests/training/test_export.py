@@ -50,7 +50,7 @@ def trained(place: Path, name: str, **settings) -> Path:
             "schedules": {"1:1": [[1, 1], [2, 2], [3, 3], [5, 5], [8, 8]]},
             "workers": 0,
         },
-        "optimisation": {"steps": 2, "batch_size": 2, "learning_rate": 1e-2},
+        "optimization": {"steps": 2, "batch_size": 2, "learning_rate": 1e-2},
         "logging": {"log_every": 1, "tensorboard": False},
     }
     train(load_config(overrides=base | settings))
@@ -156,7 +156,7 @@ def test_adapter_and_merged_model_draw_the_same(place):
 
 def test_averaged_weights_are_exported_where_the_run_keeps_them(place):
     steps = {"steps": 2, "batch_size": 2, "learning_rate": 1e-2, "ema_decay": 0.5}
-    run = trained(place, "averaged", optimisation=steps)
+    run = trained(place, "averaged", optimization=steps)
     averaged, last = export(run, place / "ema"), export(run, place / "last", ema=False)
     one, two = load_model(averaged).transformer.head, load_model(last).transformer.head
     assert (one.weight - two.weight).abs().max() > 1e-5
@@ -174,7 +174,7 @@ def test_tokenizer_run_gives_a_folder_for_tokenizer_weights(place):
             "output": "o",
             "start_from": str(place / "model"),
             "tokenizer": {"weights": str(folder)},
-            "optimisation": {"steps": 1},
+            "optimization": {"steps": 1},
         }
     )
     assert config.tokenizer.model == replace(tokenizer.config)

@@ -41,8 +41,8 @@ def tuned(place: Path, start: Path, name: str, *words: str, schedule: str) -> Pa
     """One step from ``start`` by the command line; the run's folder."""
     arguments = [
         "--start_from", str(start), "--data.sources", str(place / "pictures"),
-        "--output", str(place / name), "--optimisation.steps", "1", "--optimisation.batch_size",
-        "2", "--optimisation.learning_rate", "0.01", "--data.workers", "0",
+        "--output", str(place / name), "--optimization.steps", "1", "--optimization.batch_size",
+        "2", "--optimization.learning_rate", "0.01", "--data.workers", "0",
         "--data.schedules", schedule, "--logging.tensorboard", "false", *words,
     ]  # fmt: skip
     assert main(arguments) == 0
@@ -91,7 +91,7 @@ def test_frozen_parts_stay_and_the_rest_moves(place):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_adapter_trains_in_every_precision(place, dtype):
-    words = ("--lora.rank", "2", "--lora.targets", "feed_forward.up", "--optimisation.dtype", dtype)
+    words = ("--lora.rank", "2", "--lora.targets", "feed_forward.up", "--optimization.dtype", dtype)
     run = tuned(place, place / "model", f"lora_{dtype}", *words, schedule=OWN)
     state = read_state(run)["transformer"]
     moved = {name for name, tensor in state.items() if ".lora_B." in name and tensor.any()}
@@ -101,10 +101,10 @@ def test_adapter_trains_in_every_precision(place, dtype):
 
 
 def test_adapter_run_saves_the_adapter_alone_and_continues_exactly(place, caplog):
-    words = ("--lora.rank", "2", "--logging.save_every", "1", "--optimisation.schedule", "constant")
-    whole = tuned(place, place / "model", "two", *words, "--optimisation.steps", "2", schedule=OWN)
+    words = ("--lora.rank", "2", "--logging.save_every", "1", "--optimization.schedule", "constant")
+    whole = tuned(place, place / "model", "two", *words, "--optimization.steps", "2", schedule=OWN)
     split = tuned(place, place / "model", "split", *words, schedule=OWN)
-    tuned(place, place / "model", "split", *words, "--optimisation.steps", "2", schedule=OWN)
+    tuned(place, place / "model", "split", *words, "--optimization.steps", "2", schedule=OWN)
     one, two = (read_state(run)["transformer"] for run in (whole, split))
     assert one and all(".lora_" in name for name in one)
     assert all(torch.equal(two[name], tensor) for name, tensor in one.items())
@@ -120,7 +120,7 @@ def test_changed_base_of_an_adapter_is_refused(place, tmp_path, caplog):
     run = tuned(place, start, "on_sand", *words, schedule=OWN)
     shutil.rmtree(start)
     tiny_folder(start, seed=5)
-    arguments = [str(run / "config.json"), "--optimisation.steps", "2"]
+    arguments = [str(run / "config.json"), "--optimization.steps", "2"]
     assert main(arguments) == 2
     assert "has other weights than when" in caplog.text
     with pytest.raises(CheckpointError, match="bring the former weights back"):

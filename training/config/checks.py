@@ -70,13 +70,13 @@ def model_spec(config: TrainingConfig, name: str, title: str) -> ModelSpec:
 
 def _complaints(config: TrainingConfig) -> Iterable[str]:
     yield from _data(config)
-    yield from _optimisation(config)
+    yield from _optimization(config)
     if config.task == "transformer":
         yield from _transformer(config)
     elif config.lora is not None:
         yield "lora adapts transformers only; set lora to null to train a tokenizer."
     yield from _parallel(config)
-    if config.optimisation.optimiser == "muon":
+    if config.optimization.optimizer == "muon":
         yield from _muon(config)
     if config.logging.sample_every and config.task == "transformer":
         if not config.logging.sample_prompts:
@@ -237,25 +237,25 @@ def _lora(config: TrainingConfig) -> Iterable[str]:
         yield "lora freezes all the rest already; leave freeze empty."
 
 
-def _optimisation(config: TrainingConfig) -> Iterable[str]:
-    settings = config.optimisation
+def _optimization(config: TrainingConfig) -> Iterable[str]:
+    settings = config.optimization
     micro, batch = settings.micro_batch_size, settings.batch_size
     if micro is not None and batch % micro:
         best = min(_divisors(batch), key=lambda n: abs(n - micro))
         yield (
-            f"optimisation.micro_batch_size {micro} does not divide optimisation.batch_size "
+            f"optimization.micro_batch_size {micro} does not divide optimization.batch_size "
             f"{batch}; the nearest that does is {best}."
         )
     name = settings.schedule
     if name not in SCHEDULES and not re.fullmatch(r"lin0?\.\d*[1-9]\d*", name):
         near = difflib.get_close_matches(name, SCHEDULES, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SCHEDULES)}, lin0.4."
-        yield f"optimisation.schedule {name!r} is not known; {hint}"
+        yield f"optimization.schedule {name!r} is not known; {hint}"
     if name == "exp" and settings.end == 0:
-        yield "optimisation.schedule exp never reaches 0; set optimisation.end above 0."
+        yield "optimization.schedule exp never reaches 0; set optimization.end above 0."
     if settings.warmup >= settings.steps:
         yield (
-            f"optimisation.warmup {settings.warmup} leaves none of the {settings.steps} steps; "
+            f"optimization.warmup {settings.warmup} leaves none of the {settings.steps} steps; "
             f"set it to {settings.steps // 10} or so."
         )
     losses = config.tokenizer_losses
@@ -272,19 +272,19 @@ def _optimisation(config: TrainingConfig) -> Iterable[str]:
 
 def _muon(config: TrainingConfig) -> Iterable[str]:
     """Its update is made of a whole matrix at once."""
-    way_out = "or optimisation.optimiser to adamw."
+    way_out = "or optimization.optimizer to adamw."
     if config.parallel.shard != "none":
         yield (
-            "optimisation.optimiser muon needs whole matrices on every process, not parallel.shard "
+            "optimization.optimizer muon needs whole matrices on every process, not parallel.shard "
             f"{config.parallel.shard}; set parallel.shard to none, {way_out}"
         )
-    if config.optimisation.dtype == "float16":
+    if config.optimization.dtype == "float16":
         yield (
-            "optimisation.optimiser muon does without the loss scaling of float16; set "
-            f"optimisation.dtype to bfloat16, {way_out}"
+            "optimization.optimizer muon does without the loss scaling of float16; set "
+            f"optimization.dtype to bfloat16, {way_out}"
         )
     if config.lora is not None:
-        yield f"optimisation.optimiser muon trains whole matrices; set lora to null, {way_out}"
+        yield f"optimization.optimizer muon trains whole matrices; set lora to null, {way_out}"
 
 
 def _parallel(config: TrainingConfig) -> Iterable[str]:

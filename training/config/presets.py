@@ -76,7 +76,7 @@ def _paper(size: str, resolution: str) -> dict[str, Any]:
             "max_length": spec.text_encoder.max_length,
         },
         "data": {"resolution": resolution, "short_caption_probability": 0.5},
-        "optimisation": {
+        "optimization": {
             **STAGES[resolution],
             "betas": (0.9, 0.97),
             "weight_decay": 0.005,
@@ -88,14 +88,14 @@ def _paper(size: str, resolution: str) -> dict[str, Any]:
             "drop_path": 0.1,
             "activation_checkpointing": size in LARGE,
         },
-        "self_correction": {"strength": 0.3, "scales": 13, "requantise": True},
+        "self_correction": {"strength": 0.3, "scales": 13, "requantize": True},
         "parallel": {"shard": "full" if size in LARGE else "none"},
         "sampling": {"guidance": 4.0, "temperature": 1.0},
     }
 
 
 def _default() -> dict[str, Any]:
-    """The shipped model's shapes; data and optimisation of the recipe."""
+    """The shipped model's shapes; data and optimization of the recipe."""
     from training.default_model import TRANSFORMER, WORLD
 
     shipped = get_spec(DEFAULT_MODEL)
@@ -112,10 +112,10 @@ def _default() -> dict[str, Any]:
             "heads": TRANSFORMER.text_heads,
         },
         "data": {"sources": (str(WORLD),), "format": "world", "schedules": _scales(shipped)},
-        "optimisation": {
+        "optimization": {
             "steps": TRANSFORMER.steps,
             "batch_size": TRANSFORMER.batch_size,
-            "optimiser": "muon",
+            "optimizer": "muon",
             "learning_rate": TRANSFORMER.learning_rate,
             "weight_decay": TRANSFORMER.weight_decay,
             "warmup": TRANSFORMER.warmup,
@@ -143,10 +143,10 @@ def _default_tokenizer() -> dict[str, Any]:
         "task": "tokenizer",
         "tokenizer": {"model": shipped.tokenizer.to_dict()},
         "data": {"sources": (str(WORLD),), "format": "world", "schedules": _scales(shipped)},
-        "optimisation": {
+        "optimization": {
             "steps": TOKENIZER.steps,
             "batch_size": TOKENIZER.batch_size,
-            "optimiser": "muon",
+            "optimizer": "muon",
             "learning_rate": TOKENIZER.learning_rate,
             "weight_decay": TOKENIZER.weight_decay,
             "warmup": TOKENIZER.warmup,

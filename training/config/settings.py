@@ -132,11 +132,11 @@ class DataSettings(Settings):
         return {ratio: schedule_for(ratio, budget) for ratio in self.aspect_ratios or ASPECT_RATIOS}
 
 
-class OptimisationSettings(Settings):
-    """The optimiser and how a step is computed.
+class OptimizationSettings(Settings):
+    """The optimizer and how a step is computed.
 
     Attributes:
-        optimiser: "muon" makes the updates of a transformer's hidden matrices or a tokenizer's
+        optimizer: "muon" makes the updates of a transformer's hidden matrices or a tokenizer's
             kernels orthogonal and leaves the rest to AdamW, at the same learning rate; small
             models learn faster with it.
         batch_size: samples a step over all processes together.
@@ -157,7 +157,7 @@ class OptimisationSettings(Settings):
     steps: PositiveInt
     batch_size: PositiveInt = 16
     micro_batch_size: PositiveInt | None = None
-    optimiser: Literal["adamw", "muon"] = "adamw"
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: PositiveFloat = 1e-4
     betas: tuple[Below1, Below1] = (0.9, 0.97)
     weight_decay: NonNegativeFloat = 0.005
@@ -183,12 +183,12 @@ class SelfCorrectionSettings(Settings):
     Attributes:
         strength: highest share of flipped bits; 0 turns it off.
         scales: how many scales, from the coarsest, are corrupted.
-        requantise: whether the flipped bits, not the right ones, make the next scale's input.
+        requantize: whether the flipped bits, not the right ones, make the next scale's input.
     """
 
     strength: Share = 0.3
     scales: NonNegativeInt = 13
-    requantise: bool = True
+    requantize: bool = True
 
 
 class TokenizerLossSettings(Settings):
@@ -291,7 +291,7 @@ class TrainingConfig(Settings):
     tokenizer: TokenizerSettings
     text_encoder: TextEncoderSettings = TextEncoderSettings()
     data: DataSettings = DataSettings()
-    optimisation: OptimisationSettings
+    optimization: OptimizationSettings
     self_correction: SelfCorrectionSettings = SelfCorrectionSettings()
     tokenizer_losses: TokenizerLossSettings = TokenizerLossSettings()
     parallel: ParallelSettings = ParallelSettings()

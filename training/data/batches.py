@@ -56,7 +56,7 @@ def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
         source = replace(source, buckets=split(source.buckets, config.data.held_out)[0])
     source = source.repeated()
     shuffle = config.data.shuffle and not endless
-    plan = BatchPlan(source.sizes, config.optimisation.batch_size, config.seed, shuffle=shuffle)
+    plan = BatchPlan(source.sizes, config.optimization.batch_size, config.seed, shuffle=shuffle)
     return source, plan
 
 
@@ -125,11 +125,11 @@ def batches(
     Raises:
         DataError: see :func:`open_source`; too many records turn out to be unusable.
     """
-    size = config.optimisation.batch_size
+    size = config.optimization.batch_size
     if size % world_size:
         raise DataError(
             f"A batch of {size} cannot be shared equally by {world_size} processes; set "
-            f"optimisation.batch_size to a multiple of {world_size}."
+            f"optimization.batch_size to a multiple of {world_size}."
         )
     source, plan = open_data(config)
     report = SkipReport() if report is None else report
@@ -139,7 +139,7 @@ def batches(
     share = size // world_size
     loader: DataLoader[Batch | InfinityError] = DataLoader(
         BatchBuilder(config, source, plan),
-        sampler=_Orders(plan, start_step, config.optimisation.steps, rank * share, share),
+        sampler=_Orders(plan, start_step, config.optimization.steps, rank * share, share),
         batch_size=None,
         num_workers=config.data.workers,
         prefetch_factor=_PREFETCHED if config.data.workers else None,

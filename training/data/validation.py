@@ -31,7 +31,7 @@ class HeldOut:
         plan = BatchPlan(source.sizes, 1, config.seed, shuffle=False)
         self._builder = BatchBuilder(config, source, plan)
         self._rank, self._world_size = rank, world_size
-        settings = config.optimisation
+        settings = config.optimization
         share = max(1, settings.batch_size // world_size)
         self._size = world_size * min(settings.micro_batch_size or share, share)
         self._report: SkipReport | None = SkipReport()

@@ -1,1 +1,1 @@
-"""The training loop of every task: processes, sharding, checkpoints, optimisers and logs."""
+"""The training loop of every task: processes, sharding, checkpoints, optimizers and logs."""

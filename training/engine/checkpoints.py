@@ -220,7 +220,7 @@ def read_state(
     averaged = [name for name in state if name.startswith("average.")]
     if ema and not averaged:
         raise CheckpointError(
-            f"{run_folder} keeps no averaged weights (optimisation.ema_decay was not set)."
+            f"{run_folder} keeps no averaged weights (optimization.ema_decay was not set)."
         )
     for name in averaged:
         state["model." + name.removeprefix("average.")] = state.pop(name)

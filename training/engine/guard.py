@@ -37,7 +37,7 @@ class Guard:
     def reason(
         self, step: int, loss: float, gradient_norm: float, *, scaled: bool, watched: bool
     ) -> str | None:
-        """Why the run must stop at ``step``, or None; call it before the optimiser's step.
+        """Why the run must stop at ``step``, or None; call it before the optimizer's step.
 
         Args:
             scaled: in float16 an infinite gradient is skipped by the loss scaler, not an error.

@@ -1,4 +1,4 @@
-"""The training loop of every task: one optimiser's step after another, until done, killed or wrong.
+"""The training loop of every task: one optimizer's step after another, until done, killed or wrong.
 
 A step's batch and all its draws are functions of (data, seed, step), so a run continued from a
 checkpoint, on as many processes as there are then, goes on as if it had never stopped.
@@ -27,7 +27,7 @@ from training.engine.checkpoints import Checkpoints
 from training.engine.clock import Clock
 from training.engine.guard import DivergenceError, Guard, save_inputs
 from training.engine.journal import Journal
-from training.engine.optimisation import Average, Optimiser
+from training.engine.optimization import Average, Optimizer
 from training.engine.parallelize import gather_anew, parallelize, set_gradient_sync
 from training.engine.processes import Processes, open_processes
 from training.engine.run_folder import prepare_run_folder
@@ -96,25 +96,25 @@ class Trainer:
     ) -> None:
         self.config, self.processes, self.step = config, processes, step
         self.on_samples = on_samples
-        optimisation = config.optimisation
-        if optimisation.batch_size % processes.world_size:
+        optimization = config.optimization
+        if optimization.batch_size % processes.world_size:
             raise RequestError(
-                f"A batch of {optimisation.batch_size} does not divide among "
-                f"{processes.world_size} processes; change optimisation.batch_size."
+                f"A batch of {optimization.batch_size} does not divide among "
+                f"{processes.world_size} processes; change optimization.batch_size."
             )
         self.base = processes.on_first(lambda: adapted_base(config, step))
-        self.whole = parallelize(step, optimisation, config.parallel, processes)
+        self.whole = parallelize(step, optimization, config.parallel, processes)
         self.scaler = torch.amp.GradScaler(
-            processes.device.type, enabled=optimisation.dtype == "float16"
+            processes.device.type, enabled=optimization.dtype == "float16"
         )
         names = parameter_names(self.whole)
-        self.optimisers = {
-            phase: Optimiser(optimisation, step, phase, names, self.scaler) for phase in step.phases
+        self.optimizers = {
+            phase: Optimizer(optimization, step, phase, names, self.scaler) for phase in step.phases
         }
         self.average = None
-        if optimisation.ema_decay is not None:
+        if optimization.ema_decay is not None:
             averaged = averaged_parameters(self.whole, step.trained)
-            self.average = Average(averaged, optimisation.ema_decay)
+            self.average = Average(averaged, optimization.ema_decay)
         self.shown: Batch | None = None
         self.guard = Guard()
         self.checkpoints = Checkpoints(config.output, processes, config.logging.keep)
@@ -128,7 +128,7 @@ class Trainer:
 
     def _run(self, open_batches: OpenBatches, open_held_out: OpenHeldOut) -> None:
         settings, processes = self.config.logging, self.processes
-        done, steps = self._resume(), self.config.optimisation.steps
+        done, steps = self._resume(), self.config.optimization.steps
         if done >= steps:
             logger.info("%s is finished: %d steps", self.config.output, done)
             return
@@ -138,7 +138,7 @@ class Trainer:
         held_out = open_held_out(self.config, **place) if self.config.validates else None
         if settings.sample_every and self.config.task == "tokenizer":
             self.shown = next(open_batches(self.config))
-        clock = Clock(self.config.optimisation.batch_size, processes.device)
+        clock = Clock(self.config.optimization.batch_size, processes.device)
         with (
             logging_redirect_tqdm(),
             tqdm(total=steps, initial=done, desc="training", disable=journal is None) as bar,
@@ -177,12 +177,12 @@ class Trainer:
         """
         parts: list[Metrics] = []
         for phase in self.step.phases_at(step):
-            optimiser = self.optimisers[phase]
+            optimizer = self.optimizers[phase]
             loss, metrics = self._accumulate(phase, batch, step)
-            norm = optimiser.clip()
+            norm = optimizer.clip()
             self._check(phase, batch, step, loss, norm)
-            rate = optimiser.step(step)
-            for each in self.optimisers.values():
+            rate = optimizer.step(step)
+            for each in self.optimizers.values():
                 each.zero_grad()
             prefix = "" if phase == MODEL else f"{phase}_"
             share = loss.new_tensor(1.0 / self.processes.world_size)
@@ -225,11 +225,11 @@ class Trainer:
 
     def _state(self) -> dict[str, object]:
         adapted = self.config.lora is not None
-        return run_state(self.whole, self.optimisers, self.average, trained_alone=adapted)
+        return run_state(self.whole, self.optimizers, self.average, trained_alone=adapted)
 
     def _accumulate(self, phase: str, batch: Batch, step: int) -> tuple[Tensor, Metrics]:
         """Gradients of the whole global batch; its loss, float64, and this process's metrics."""
-        settings, world_size = self.config.optimisation, self.processes.world_size
+        settings, world_size = self.config.optimization, self.processes.world_size
         size = settings.micro_batch_size or len(batch)
         total = torch.zeros((), dtype=torch.float64, device=self.processes.device)
         parts: list[Metrics] = []
@@ -272,7 +272,7 @@ class Trainer:
         raise DivergenceError(
             f"Stopped at step {step}: {reason}. The step's inputs {kept}; earlier "
             "checkpoints are intact. Look at those pictures and captions, or go on with a lower "
-            "optimisation.learning_rate or optimisation.clip."
+            "optimization.learning_rate or optimization.clip."
         )
 
     @contextmanager

@@ -25,7 +25,7 @@ from torch.utils.checkpoint import checkpoint
 
 from infinity.errors import RequestError
 from infinity.model.layers import Block, BlockCondition, SharedText
-from training.config.settings import OptimisationSettings, ParallelSettings
+from training.config.settings import OptimizationSettings, ParallelSettings
 from training.engine.processes import Processes
 from training.steps.step import Step
 
@@ -45,11 +45,11 @@ class Whole(nn.ModuleDict):
 
 def parallelize(
     step: Step,
-    optimisation: OptimisationSettings,
+    optimization: OptimizationSettings,
     parallel: ParallelSettings,
     processes: Processes,
 ) -> Whole:
-    """Prepare a step for training, in place; call it before optimisers are built.
+    """Prepare a step for training, in place; call it before optimizers are built.
 
     Every process must hold the same weights (same seed, same files): nothing is sent around.
 
@@ -61,17 +61,17 @@ def parallelize(
     """
     step.frozen.to(processes.device)
     units = step.blocks()
-    if optimisation.activation_checkpointing:
+    if optimization.activation_checkpointing:
         for unit in units:
             unit.forward = partial(checkpoint, unit.forward, use_reentrant=False)
-    if optimisation.compile:
+    if optimization.compile:
         for unit in units:
             unit.compile()
     if processes.world_size == 1:
         return Whole(step).to(processes.device)
     mesh = device_mesh(parallel, processes)
     blocks = MixedPrecisionPolicy(
-        param_dtype=_gathered_dtype(optimisation.dtype),
+        param_dtype=_gathered_dtype(optimization.dtype),
         reduce_dtype=torch.float32,
         cast_forward_inputs=False,
     )
@@ -108,7 +108,7 @@ def device_mesh(parallel: ParallelSettings, processes: Processes) -> DeviceMesh:
 
 
 def set_gradient_sync(whole: Whole, shard: str, last: bool) -> None:
-    """Before a micro-batch's forward: whether it is the last before the optimiser's step.
+    """Before a micro-batch's forward: whether it is the last before the optimizer's step.
 
     Copies add up their gradients once a step; shards after every micro-batch, since keeping whole
     gradients would cost the memory that sharding saves.

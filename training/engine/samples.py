@@ -42,7 +42,7 @@ def draw_samples(
     names, images = [], []
     training = step.transformer.training
     step.transformer.eval()
-    with torch.no_grad(), cast_to(config.optimisation.dtype, step.transformer.device):
+    with torch.no_grad(), cast_to(config.optimization.dtype, step.transformer.device):
         features = step.captions(prompts)
         for prompt, text in zip(prompts, features, strict=True):
             condition = text_condition(
@@ -69,7 +69,7 @@ def _reconstructions(
     pictures = pictures_as_floats(shown.pictures_u8[:MOST_SHOWN], device)
     training = step.tokenizer.training
     step.tokenizer.eval()
-    with torch.no_grad(), cast_to(config.optimisation.dtype, device):
+    with torch.no_grad(), cast_to(config.optimization.dtype, device):
         made = step.tokenizer.reconstruct(pictures, config.schedules[shown.aspect_ratio])
     step.tokenizer.train(training)
     pairs = torch.cat((pictures, made), dim=2)

@@ -9,7 +9,7 @@ from torch import nn
 
 from infinity.errors import CheckpointError
 from training.config.settings import TrainingConfig
-from training.engine.optimisation import Average, Optimiser
+from training.engine.optimization import Average, Optimizer
 from training.engine.parallelize import Whole
 from training.finetune.lora import base_checksum, frozen_dtype
 from training.steps.step import Step
@@ -38,7 +38,7 @@ def adapted_base(config: TrainingConfig, step: Step) -> dict[str, str] | None:
         return None
     assert config.start_from is not None
     state = step.trained["transformer"].state_dict()
-    checksum = base_checksum(state, frozen_dtype(config.optimisation.dtype))
+    checksum = base_checksum(state, frozen_dtype(config.optimization.dtype))
     return {"model": config.start_from, "sha256": checksum}
 
 
@@ -60,7 +60,7 @@ def require_base(
 
 def run_state(
     whole: Whole,
-    optimisers: Mapping[str, Optimiser],
+    optimizers: Mapping[str, Optimizer],
     average: Average | None,
     *,
     trained_alone: bool,
@@ -79,7 +79,7 @@ def run_state(
         model = {name: model[name] for name, parameter in named if parameter.requires_grad}
     state: dict[str, Any] = {
         "model": model,
-        "optimizer": {phase: optimiser.state() for phase, optimiser in optimisers.items()},
+        "optimizer": {phase: optimizer.state() for phase, optimizer in optimizers.items()},
     }
     if average is not None:
         first = parameter_names(whole)

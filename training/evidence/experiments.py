@@ -130,7 +130,7 @@ def terms(lab: Lab, model: str, world: Path) -> Rows:
     def trained(name: str) -> dict[str, Any]:
         run, clock = lab.runs / name, lab.runs / "seconds.json"
         length = {"steps": steps, "warmup": steps // 6}
-        changes = {"optimisation": length, "tokenizer_losses": TERMS[arm]}
+        changes = {"optimization": length, "tokenizer_losses": TERMS[arm]}
         with counted(clock, name):
             sharpen(tokenizer, schedule, world, run, **changes)
         found = measured(sharpened(tokenizer, run).eval())

@@ -75,7 +75,7 @@ def index_loss(logits_BLV: Tensor, labels_BLD: Tensor, schedule: ScaleSchedule) 
 def training_memory(
     kind: str, config: TransformerConfig, schedule: ScaleSchedule, batch: int, limit_gib: float
 ) -> int | None:
-    """Bytes one training step adds to a fresh process, the optimiser's state included.
+    """Bytes one training step adds to a fresh process, the optimizer's state included.
 
     Args:
         kind: "bits" or "index".

@@ -43,7 +43,7 @@ def _transformer_step(config: TrainingConfig) -> TransformerStep:
         transformer = start.transformer
     transformer.requires_grad_(True)
     if config.lora is not None:
-        dtype = frozen_dtype(config.optimisation.dtype)
+        dtype = frozen_dtype(config.optimization.dtype)
         add_lora(transformer, config.lora, config.seed, dtype)
     freeze(transformer, config.freeze)
     captions = load_captions(config) if needs_captions(config) else None

@@ -1,4 +1,4 @@
-"""The entropy term of binary spherical quantisation, without ever writing out the 2^d codes.
+"""The entropy term of binary spherical quantization, without ever writing out the 2^d codes.
 
 A position's code is soft: softmax over all 2^d codes c of -t |z - c|^2. On the sphere that is a
 product of d two-way choices, so its entropy is a sum of d terms (BSQ, arXiv 2406.07548, section 4).

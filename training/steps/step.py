@@ -1,6 +1,6 @@
 """What the training loop asks of a task: modules, losses by phase, and how to slice and shard them.
 
-The loop owns the order of things (accumulation, optimisers, clipping, averages, checkpoints) and
+The loop owns the order of things (accumulation, optimizers, clipping, averages, checkpoints) and
 knows nothing of pictures or bits; a step owns the losses and knows nothing of sharding or files.
 
 Legend: B samples of a slice of the global batch.

@@ -122,7 +122,7 @@ def _folder(config: TrainingConfig) -> Path:
 
 def _read(folder: Path, config: TrainingConfig) -> tuple[PreTrainedTokenizerFast, T5EncoderModel]:
     """A frozen encoder of a reduced run is kept in bfloat16; a trained one in float32."""
-    reduced = not config.text_encoder.train and config.optimisation.dtype != "float32"
+    reduced = not config.text_encoder.train and config.optimization.dtype != "float32"
     width = read_sizes(folder).d_model
     if width != config.transformer.text_width:
         raise CheckpointError(

@@ -1,7 +1,7 @@
 """The losses of the picture tokenizer, and of the discriminator that trains against it.
 
 Source: paper section 3.2 and the tokenizer's release: pictures are rebuilt from their bits and
-compared by pixels, by a feature network and by a discriminator; the quantiser adds its commitment
+compared by pixels, by a feature network and by a discriminator; the quantizer adds its commitment
 and entropy terms. Weights are plain factors; the release balances nothing adaptively.
 
 Legend: B samples of a slice, H W pixels.
@@ -24,7 +24,7 @@ from training.optimizer import parameter_groups
 from training.steps.discriminator import PatchDiscriminator, fooling_loss, telling_loss
 from training.steps.perceptual import PerceptualDistance
 from training.steps.precision import cast_to, pictures_as_floats
-from training.steps.quantise import Quantised, draw_kept_scales, quantise
+from training.steps.quantize import Quantized, draw_kept_scales, quantize
 from training.steps.step import DISCRIMINATOR, MODEL, StepBatch, StepResult, ratio
 
 SMALLEST_ERROR = 1e-10
@@ -75,14 +75,14 @@ class TokenizerStep:
         ]
 
     def parameter_groups(self, phase: str) -> list[dict[str, Any]]:
-        optimisation, rate = self.config.optimisation, 1.0
+        optimization, rate = self.config.optimization, 1.0
         module: nn.Module = self.tokenizer
         if phase == DISCRIMINATOR:
             assert self.discriminator is not None
             module = self.discriminator
             own_rate = self.config.tokenizer_losses.discriminator_learning_rate
-            rate = 1.0 if own_rate is None else own_rate / optimisation.learning_rate
-        groups = parameter_groups(module, optimisation.weight_decay)
+            rate = 1.0 if own_rate is None else own_rate / optimization.learning_rate
+        groups = parameter_groups(module, optimization.weight_decay)
         return [{**group, "rate": rate} for group in groups if group["params"]]
 
     def loss(
@@ -91,22 +91,22 @@ class TokenizerStep:
         if phase == DISCRIMINATOR:
             return self._telling(batch, generators)
         target = self._pictures(batch)
-        output, quantised = self._rebuild(target, batch, generators)
-        terms = self._terms(output, target, quantised, adversarial=self._is_adversarial(step))
+        output, quantized = self._rebuild(target, batch, generators)
+        terms = self._terms(output, target, quantized, adversarial=self._is_adversarial(step))
         weights = self.config.tokenizer_losses
         losses_B = torch.stack([getattr(weights, name) * term for name, term in terms.items()])
         losses_B = losses_B.sum(dim=0)
         metrics = {name: ratio(term) for name, term in terms.items()}
         metrics["loss"] = ratio(losses_B)
         metrics["psnr"] = ratio(psnr_of(output, target))
-        metrics["code_entropy"] = ratio(quantised.code_entropy_B)
-        metrics["mean_code_entropy"] = ratio(quantised.mean_code_entropy)
+        metrics["code_entropy"] = ratio(quantized.code_entropy_B)
+        metrics["mean_code_entropy"] = ratio(quantized.mean_code_entropy)
         return StepResult(losses_B.mean(), len(target), metrics)
 
     @torch.no_grad()
     def validation(self, batch: StepBatch) -> dict[str, Tensor]:
         target = self._pictures(batch)
-        with cast_to(self.config.optimisation.dtype, target.device):
+        with cast_to(self.config.optimization.dtype, target.device):
             output = self.tokenizer.reconstruct(target, self.schedules[batch.aspect_ratio])
         metrics = {
             "l1": ratio((output - target).abs().mean(dim=(1, 2, 3))),
@@ -117,7 +117,7 @@ class TokenizerStep:
         return metrics
 
     def _terms(
-        self, output: Tensor, target: Tensor, quantised: Quantised, *, adversarial: bool
+        self, output: Tensor, target: Tensor, quantized: Quantized, *, adversarial: bool
     ) -> dict[str, Tensor]:
         """Setting -> (B) what it weighs; terms that weigh nothing are not computed."""
         weights = self.config.tokenizer_losses
@@ -125,13 +125,13 @@ class TokenizerStep:
         terms = {
             "l1": difference.abs().mean(dim=(1, 2, 3)),
             "l2": difference.square().mean(dim=(1, 2, 3)),
-            "commitment": quantised.commitment_B,
-            "entropy": quantised.entropy_penalty_B(weights.entropy_diversity),
+            "commitment": quantized.commitment_B,
+            "entropy": quantized.entropy_penalty_B(weights.entropy_diversity),
         }
         if weights.gradient:
             terms["gradient"] = difference.diff(dim=2).abs().mean(dim=(1, 2, 3))
             terms["gradient"] = terms["gradient"] + difference.diff(dim=3).abs().mean(dim=(1, 2, 3))
-        with cast_to(self.config.optimisation.dtype, output.device):
+        with cast_to(self.config.optimization.dtype, output.device):
             if self.perceptual is not None:
                 terms["perceptual"] = self.perceptual(output, target)
             if adversarial:
@@ -143,7 +143,7 @@ class TokenizerStep:
         real = self._pictures(batch)
         with torch.no_grad():
             fake, _ = self._rebuild(real, batch, generators)
-        with cast_to(self.config.optimisation.dtype, real.device):
+        with cast_to(self.config.optimization.dtype, real.device):
             logits = self.discriminator(torch.cat((real, fake)))
         real_logits, fake_logits = logits.chunk(2)
         losses_B = telling_loss(real_logits, fake_logits)
@@ -156,7 +156,7 @@ class TokenizerStep:
 
     def _rebuild(
         self, target: Tensor, batch: StepBatch, generators: Sequence[torch.Generator]
-    ) -> tuple[Tensor, Quantised]:
+    ) -> tuple[Tensor, Quantized]:
         """Pictures (B, 3, H, W) float32 from their bits; gradients reach encoder and decoder."""
         schedule = self.schedules[batch.aspect_ratio]
         losses = self.config.tokenizer_losses
@@ -165,13 +165,13 @@ class TokenizerStep:
         )
         if kept is not None:
             kept = kept.to(target.device)
-        precision = self.config.optimisation.dtype
+        precision = self.config.optimization.dtype
         with cast_to(precision, target.device):
             features = self.tokenizer.features(target)
-        quantised = quantise(features, self.tokenizer.config, schedule, kept)
+        quantized = quantize(features, self.tokenizer.config, schedule, kept)
         with cast_to(precision, target.device):
-            output = self.tokenizer.decoder(quantised.latent_Bdyx)
-        return output.float(), quantised
+            output = self.tokenizer.decoder(quantized.latent_Bdyx)
+        return output.float(), quantized
 
     def _judged_by_fixed_weights(self, output: Tensor) -> Tensor:
         """The discriminator's logits; gradients reach the pictures, not its weights."""

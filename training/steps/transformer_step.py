@@ -73,7 +73,7 @@ class TransformerStep:
 
     def parameter_groups(self, phase: str) -> list[dict[str, Any]]:
         """Matrices of the transformer decay; nothing of the text encoder does."""
-        groups = parameter_groups(self.transformer, self.config.optimisation.weight_decay)
+        groups = parameter_groups(self.transformer, self.config.optimization.weight_decay)
         if "text_encoder" in self.modules:
             named = list(self.modules["text_encoder"].named_parameters())
             groups.append(
@@ -89,13 +89,13 @@ class TransformerStep:
     def loss(
         self, phase: str, batch: StepBatch, generators: Sequence[torch.Generator], step: int
     ) -> StepResult:
-        optimisation, correction = self.config.optimisation, self.config.self_correction
+        optimization, correction = self.config.optimization, self.config.self_correction
         draws = draw_for_transformer(
             generators,
-            text_dropout=optimisation.text_dropout,
-            drop_path=optimisation.drop_path,
+            text_dropout=optimization.text_dropout,
+            drop_path=optimization.drop_path,
             depth=self.config.transformer.depth,
-            flip_strength=correction.strength if correction.requantise else 0.0,
+            flip_strength=correction.strength if correction.requantize else 0.0,
             flip_scales=correction.scales,
         )
         if self.config.lora is not None and self.config.lora.dropout:
@@ -112,12 +112,12 @@ class TransformerStep:
 
     def bit_loss(self, batch: StepBatch, draws: TransformerDraws) -> BitLoss:
         """The loss for given draws."""
-        optimisation = self.config.optimisation
+        optimization = self.config.optimization
         schedule = self.schedules[batch.aspect_ratio]
         encoded = self._encoded(batch, schedule, draws)
         transformer, factors = self.transformer, draws.branch_factors
         device = transformer.device
-        with cast_to(optimisation.dtype, device):
+        with cast_to(optimization.dtype, device):
             # Zero times the features: a trained encoder has a backward on every process, also where
             # all captions of a slice are dropped, or sharded processes would wait for each other.
             text = [
@@ -132,8 +132,8 @@ class TransformerStep:
             logits_BLD2,
             encoded.labels_BLD,
             schedule,
-            reweight=optimisation.reweight,
-            reduction=optimisation.bit_reduction,
+            reweight=optimization.reweight,
+            reduction=optimization.bit_reduction,
         )
 
     @torch.no_grad()

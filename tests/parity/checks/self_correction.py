@@ -10,7 +10,7 @@ from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.quantizer import FlipRule, encode_scales
 from tests.parity.cases import Case
 from tests.parity.report import Report
-from tests.parity.upstream import bit_tokens, quantiser_config, schedule_of
+from tests.parity.upstream import bit_tokens, quantizer_config, schedule_of
 
 
 def given_flips(masks: Sequence[Tensor | None], patch: int) -> FlipRule:
@@ -57,7 +57,7 @@ def check_encoding(
     where: str,
 ) -> None:
     """raw_features (and flips) -> gt_bits, x_BLC_wo_prefix."""
-    config = quantiser_config(bits, patchify)
+    config = quantizer_config(bits, patchify)
     encoded = encode_scales(
         tensors["raw_features"].float(), config, schedule, given_flips(masks, config.patch)
     )

@@ -15,7 +15,7 @@ from tests.parity.checks.self_correction import check_encoding, given_flips
 from tests.parity.report import Report
 from tests.parity.upstream import (
     load_transformer,
-    quantiser_config,
+    quantizer_config,
     schedule_of,
     split_text,
     transformer_config,
@@ -83,7 +83,7 @@ def _check_training_step(
     data, tensors = case.data, case.tensors
     patchify = bool(data["config"].get("apply_spatial_patchify", 0))
     features = tensors["raw_features"].float()
-    tokenizer = quantiser_config(features.shape[1], patchify)
+    tokenizer = quantizer_config(features.shape[1], patchify)
     ratio = nearest_aspect_ratio(data["ratio"], 1.0)
     config = TrainingConfig.model_validate(
         {
@@ -92,7 +92,7 @@ def _check_training_step(
             "tokenizer": {"model": tokenizer, "weights": "unused"},
             "text_encoder": {"source": None, "train": True, "max_length": 2, "heads": 1},
             "data": {"schedules": {ratio: schedule}},
-            "optimisation": {
+            "optimization": {
                 "steps": 1,
                 "reweight": bool(data.get("reweight_loss_by_scale", 0)),
                 "bit_reduction": data.get("bitloss_type", "mean"),

@@ -29,7 +29,7 @@ TINY = {
     "tokenizer": {"model": {"bits": 8, "channel_multipliers": [1, 1]}, "weights": "some/folder"},
     "text_encoder": {"source": None, "train": True, "max_length": 24},
     "data": {"sources": ["pictures"], "schedules": {"1:1": [[1, 1], [2, 2]]}},
-    "optimisation": {"steps": 300, "batch_size": 12},
+    "optimization": {"steps": 300, "batch_size": 12},
 }  # fmt: skip
 
 
@@ -52,9 +52,9 @@ def test_file_gives_the_same_as_a_dict(tmp_path, suffix):
 
 def test_command_line_overrides_the_file_and_the_dict_overrides_both(tmp_path):
     file = written(tmp_path / "run.yaml", TINY)
-    words = ["--optimisation.steps", "7", "--seed=5", "--config", str(file)]
+    words = ["--optimization.steps", "7", "--seed=5", "--config", str(file)]
     config = load_config(None, words, {"seed": 9})
-    assert (config.optimisation.steps, config.seed, config.optimisation.batch_size) == (7, 9, 12)
+    assert (config.optimization.steps, config.seed, config.optimization.batch_size) == (7, 9, 12)
 
 
 def test_command_line_takes_lists_as_words_with_commas_in_them():
@@ -74,14 +74,14 @@ def test_command_line_reaches_every_setting():
 
 def test_command_line_reads_claims_numbers_and_nulls():
     words = [
-        "--optimisation.compile", "--optimisation.clip", "null", "--optimisation.betas", "0.8",
+        "--optimization.compile", "--optimization.clip", "null", "--optimization.betas", "0.8",
         "0.9", "--tokenizer.model.channel-multipliers", "1", "2", "--text_encoder.train=false",
         "--text_encoder.source", "folder", "--sampling.guidance", "3", "2.5",
     ]  # fmt: skip
     config = load_config(overrides=_deep(TINY, parse(words)))
-    assert config.optimisation.compile is True
-    assert config.optimisation.clip is None
-    assert config.optimisation.betas == (0.8, 0.9)
+    assert config.optimization.compile is True
+    assert config.optimization.clip is None
+    assert config.optimization.betas == (0.8, 0.9)
     assert config.tokenizer.model.channel_multipliers == (1, 2)
     assert config.text_encoder.train is False
     assert config.sampling.guidance == (3.0, 2.5)
@@ -104,13 +104,13 @@ def test_yaml_keeps_aspect_ratios_and_exponents(tmp_path):
     file.write_text(text.replace("steps: 300", "steps: 300\n  learning_rate: 1e-3"))
     config = load_config(file)
     assert config.data.aspect_ratios == ("1:1", "2:1")
-    assert config.optimisation.learning_rate == 1e-3
+    assert config.optimization.learning_rate == 1e-3
     assert config.freeze == ("blocks.0.*",)
     assert config.schedules["2:1"] == schedule_for("2:1", "0.06M")
 
 
 def test_saved_configuration_reads_back_equal(tmp_path):
-    config = tiny(["--optimisation.ema_decay", "0.99", "--logging.sample_prompts", "ein Bär"])
+    config = tiny(["--optimization.ema_decay", "0.99", "--logging.sample_prompts", "ein Bär"])
     save_config(config, tmp_path / "config.json")
     assert load_config(tmp_path / "config.json") == config
     assert isinstance(config.schedules["1:1"], ScaleSchedule)
@@ -129,10 +129,10 @@ def test_saved_configuration_reads_back_equal(tmp_path):
     st.integers(0, 2**40),
     st.lists(st.text(max_size=20), max_size=3),
 )
-def test_any_configuration_reads_back_equal(optimisation, seed, prompts):
+def test_any_configuration_reads_back_equal(optimization, seed, prompts):
     config = load_config(
         overrides=TINY
-        | {"optimisation": optimisation, "seed": seed, "logging": {"sample_prompts": prompts}}
+        | {"optimization": optimization, "seed": seed, "logging": {"sample_prompts": prompts}}
     )
     assert load_config(overrides=json.loads(config.model_dump_json())) == config
 
@@ -154,9 +154,9 @@ def test_presets_are_the_papers_sizes_and_recipe(size, resolution):
     steps, batch, rate = {
         "256": (150_000, 4096, 6e-5), "512": (110_000, 4096, 6e-5), "1024": (60_000, 2048, 2e-5),
     }[resolution]  # fmt: skip
-    optimisation = config.optimisation
-    assert (optimisation.steps, optimisation.batch_size) == (steps, batch)
-    assert optimisation.learning_rate == rate
+    optimization = config.optimization
+    assert (optimization.steps, optimization.batch_size) == (steps, batch)
+    assert optimization.learning_rate == rate
 
 
 def test_preset_yields_to_every_setting_given():
@@ -190,7 +190,7 @@ def test_resolution_replaces_schedules_and_the_other_way_round():
 
 def test_starting_model_settles_shapes_text_schedules_and_sampling(tmp_path):
     folder = tiny_folder(tmp_path / "model")
-    words = ["--start_from", str(folder), "--output", "o", "--optimisation.steps", "5"]
+    words = ["--start_from", str(folder), "--output", "o", "--optimization.steps", "5"]
     config = load_config(None, words)
     assert config.transformer.depth == 3
     assert config.tokenizer.model.bits == 8
@@ -201,7 +201,7 @@ def test_starting_model_settles_shapes_text_schedules_and_sampling(tmp_path):
 
 def test_saved_configuration_needs_no_starting_model(tmp_path):
     folder = tiny_folder(tmp_path / "model")
-    words = ["--start_from", str(folder), "--output", "o", "--optimisation.steps", "5"]
+    words = ["--start_from", str(folder), "--output", "o", "--optimization.steps", "5"]
     config = load_config(None, words)
     save_config(config, tmp_path / "config.json")
     folder.rename(tmp_path / "elsewhere")
@@ -216,12 +216,12 @@ def test_tokenizer_weights_settle_the_tokenizer(tmp_path):
 
 UNKNOWN = [
     ({"model": {"dept": 3}}, "model.dept is not a setting; did you mean model.depth?"),
-    ({"optimization": {"steps": 3}}, "did you mean optimisation?"),
-    ({"optimisation": {"lr": 1}}, "did you mean optimisation.learning_rate?"),
+    ({"optimization": {"steps": 3}}, "did you mean optimization?"),
+    ({"optimization": {"lr": 1}}, "did you mean optimization.learning_rate?"),
     ({"resolution": "256"}, "did you mean data.resolution?"),
     ({"data": {"resolution": "510"}}, "did you mean 512?"),
     ({"task": "tokeniser"}, "did you mean tokenizer?"),
-    ({"optimisation": {"schedule": "cosine"}}, "did you mean cos?"),
+    ({"optimization": {"schedule": "cosine"}}, "did you mean cos?"),
     ({"model": {"rope": "nearst"}}, "did you mean nearest?"),
     ({"preset": "2b-255"}, "did you mean 2b-256?"),
 ]
@@ -239,9 +239,9 @@ def test_unknown_setting_names_the_nearest(change, hint):
     ("words", "hint"),
     [
         (["--data.resolutoin", "256"], "did you mean data.resolution?"),
-        (["--lr", "1"], "did you mean optimisation.learning_rate?"),
+        (["--lr", "1"], "did you mean optimization.learning_rate?"),
         (["--pn", "1M"], "did you mean data.resolution?"),
-        (["--optimisation.steps"], "expected one argument"),
+        (["--optimization.steps"], "expected one argument"),
         (["steps", "3"], "follows no setting"),
         (["--seed", "1", "2"], "unrecognized arguments: 2"),
     ],
@@ -290,20 +290,20 @@ CONTRADICTIONS = [
     ({"data": {"schedules": {"1:1": "small"}}}, "a list of [height, width]"),
     ({"data": {"schedules": None, "resolution": "256"}}, "tokens of 16 pixels"),
     ({"data": {"aspect_ratios": ["1:1"]}}, "leave it empty"),
-    ({"optimisation": {"micro_batch_size": 5}}, "the nearest that does is 4"),
-    ({"optimisation": {"warmup": 300}}, "leaves none of the 300 steps"),
-    ({"optimisation": {"schedule": "exp"}}, "optimisation.end above 0"),
+    ({"optimization": {"micro_batch_size": 5}}, "the nearest that does is 4"),
+    ({"optimization": {"warmup": 300}}, "leaves none of the 300 steps"),
+    ({"optimization": {"schedule": "exp"}}, "optimization.end above 0"),
     (
-        {"optimisation": {"optimiser": "muon"}, "parallel": {"shard": "full"}},
+        {"optimization": {"optimizer": "muon"}, "parallel": {"shard": "full"}},
         "set parallel.shard to none",
     ),
     (
-        {"optimisation": {"optimiser": "muon", "dtype": "float16"}},
-        "set optimisation.dtype to bfloat16",
+        {"optimization": {"optimizer": "muon", "dtype": "float16"}},
+        "set optimization.dtype to bfloat16",
     ),
-    ({"optimisation": {"optimiser": "moun"}}, "optimisation.optimiser must be"),
-    ({"optimisation": {"steps": 0}}, "optimisation.steps must be greater than 0"),
-    ({"optimisation": {"steps": "many"}}, "optimisation.steps must be"),
+    ({"optimization": {"optimizer": "moun"}}, "optimization.optimizer must be"),
+    ({"optimization": {"steps": 0}}, "optimization.steps must be greater than 0"),
+    ({"optimization": {"steps": "many"}}, "optimization.steps must be"),
     ({"parallel": {"shard": "hybrid"}}, "set parallel.shard_size"),
     ({"parallel": {"shard_size": 2}}, "set parallel.shard to hybrid"),
     ({"logging": {"sample_every": 5}}, "set logging.sample_prompts"),
@@ -316,8 +316,8 @@ CONTRADICTIONS = [
         {"data": "pictures"},
         "data is a section, not 'pictures'; write settings in it, such as data.",
     ),
-    ({"optimisation": {"learning_rate": float("inf")}}, "learning_rate must be a finite number"),
-    ({"optimisation": {"betas": [0.9, 1.0]}}, "optimisation.betas.1 must be less than 1"),
+    ({"optimization": {"learning_rate": float("inf")}}, "learning_rate must be a finite number"),
+    ({"optimization": {"betas": [0.9, 1.0]}}, "optimization.betas.1 must be less than 1"),
     ({"lora": {"targets": []}}, "lora.targets names nothing"),
     (
         {"data": {"schedules": None, "resolution": "256", "aspect_ratios": ["16:10"]}},
@@ -346,7 +346,7 @@ def test_resolution_with_a_tokenizer_of_eight_pixels_asks_for_patchify():
 )
 def test_lora_goes_with_a_frozen_rest_only(lora, tmp_path):
     folder = tiny_folder(tmp_path / "model")
-    base = {"start_from": str(folder), "output": "o", "optimisation": {"steps": 5}, "lora": {}}
+    base = {"start_from": str(folder), "output": "o", "optimization": {"steps": 5}, "lora": {}}
     assert load_config(overrides=base).lora is not None
     with pytest.raises(SettingsError, match="lora"):
         load_config(overrides=base | lora)

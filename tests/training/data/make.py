@@ -45,7 +45,7 @@ def small_set(count: int = len(SIZES)) -> list[Sample]:
 def config_for(*sources: str | Path, **settings: Any) -> TrainingConfig:
     """A tiny run on these sources; keyword arguments are data settings or run settings."""
     run = {key: settings.pop(key) for key in ("seed", "task", "text_encoder") if key in settings}
-    optimisation = {key: settings.pop(key) for key in ("batch_size", "steps") if key in settings}
+    optimization = {key: settings.pop(key) for key in ("batch_size", "steps") if key in settings}
     data = {
         "sources": [str(source) for source in sources],
         "schedules": SCHEDULES,
@@ -73,7 +73,7 @@ def config_for(*sources: str | Path, **settings: Any) -> TrainingConfig:
                 },
                 "weights": "somewhere",
             },
-            "optimisation": {"steps": 8, "batch_size": 4, **optimisation},
+            "optimization": {"steps": 8, "batch_size": 4, **optimization},
             "text_encoder": {"source": "text_encoder", "max_length": 24},
             "data": data,
             **run,

@@ -133,7 +133,7 @@ def test_training_and_export_in_a_folder_of_any_name(folder, tmp_path, monkeypat
     settings = {
         "task": "tokenizer",
         "tokenizer": {"model": config_for("x").tokenizer.model.to_dict()},
-        "optimisation": {"steps": 1, "batch_size": 1},
+        "optimization": {"steps": 1, "batch_size": 1},
         "data": {"schedules": {"1:1": [[1, 1], [2, 2], [4, 4]]}, "workers": 0, "skip_tolerance": 1},
     }
     (tmp_path / "run.json").write_text(json.dumps(settings))

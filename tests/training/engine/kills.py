@@ -33,7 +33,7 @@ def kill_repeatedly(folder: Path, kills: int, seed: int, processes: int = 1) -> 
     """Train once undisturbed and once with ``kills`` kills, every other one during a save."""
     steps = STEPS_A_KILL * kills
     settings = {
-        "optimisation": {"steps": steps, "ema_decay": 0.9},
+        "optimization": {"steps": steps, "ema_decay": 0.9},
         "logging": {"save_every": 1, "keep": 1},
         "parallel": {"shard": "full"} if processes > 1 else {},
     }

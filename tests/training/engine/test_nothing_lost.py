@@ -149,10 +149,10 @@ def test_missing_checkpoints_and_averages_are_named(tmp_path: Path) -> None:
 
 def test_other_settings_are_refused_and_a_longer_run_is_not(tmp_path: Path) -> None:
     def settings(**changes: int) -> TrainingConfig:
-        return tiny_config(tmp_path / "run", optimisation={"steps": 1, "warmup": 0, **changes})
+        return tiny_config(tmp_path / "run", optimization={"steps": 1, "warmup": 0, **changes})
 
     train_alone(settings())
-    with pytest.raises(CheckpointError, match=r"optimisation.batch_size was 8, now 4"):
+    with pytest.raises(CheckpointError, match=r"optimization.batch_size was 8, now 4"):
         train_alone(settings(batch_size=4))
     train_alone(settings(steps=2))
     assert [line["step"] for line in read_metrics(tmp_path / "run")] == [1, 2]

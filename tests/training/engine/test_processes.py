@@ -38,7 +38,7 @@ def assert_same(folder: Path, alone: Path, weights_within: float = 1e-4) -> None
 
 
 @pytest.mark.parametrize(
-    ("processes", "parallel", "optimisation"),
+    ("processes", "parallel", "optimization"),
     [
         (2, {"shard": "full"}, {"activation_checkpointing": True}),
         (2, {"shard": "none"}, {"micro_batch_size": 2}),
@@ -47,9 +47,9 @@ def assert_same(folder: Path, alone: Path, weights_within: float = 1e-4) -> None
     ids=["2-full-checkpointed", "2-copies-micro", "4-hybrid-micro"],
 )
 def test_loss_curve_on_several_processes_equals_one(
-    tmp_path: Path, alone: Path, processes: int, parallel: dict, optimisation: dict
+    tmp_path: Path, alone: Path, processes: int, parallel: dict, optimization: dict
 ) -> None:
-    config = tiny_config(tmp_path / "run", parallel=parallel, optimisation=optimisation)
+    config = tiny_config(tmp_path / "run", parallel=parallel, optimization=optimization)
     train_together(config, processes)
     assert_same(config.output, alone)
 
@@ -71,7 +71,7 @@ def test_micro_batches_and_activation_checkpointing_change_nothing(
     tmp_path: Path, alone: Path
 ) -> None:
     settings = {"micro_batch_size": 2, "activation_checkpointing": True}
-    train_alone(tiny_config(tmp_path / "run", optimisation=settings))
+    train_alone(tiny_config(tmp_path / "run", optimization=settings))
     assert_same(tmp_path / "run", alone)
 
 
@@ -80,8 +80,8 @@ ROUNDING = 5e-4
 
 
 def test_muon_is_the_same_on_two_processes_and_continues_exactly(tmp_path: Path) -> None:
-    muon = {"optimiser": "muon", "weight_decay": 0.1}
-    one, two = (tiny_config(tmp_path / name, optimisation=muon) for name in ("one", "two"))
+    muon = {"optimizer": "muon", "weight_decay": 0.1}
+    one, two = (tiny_config(tmp_path / name, optimization=muon) for name in ("one", "two"))
     train_alone(one)
     train_together(two, 2)
     assert_same(two.output, one.output, ROUNDING)

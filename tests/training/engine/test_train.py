@@ -24,19 +24,19 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainingConfig]:
 
 def test_file_and_options_make_the_run(tmp_path: Path, trained: list[TrainingConfig]) -> None:
     save_config(tiny_config(tmp_path / "run"), tmp_path / "run.json")
-    code = train.main([str(tmp_path / "run.json"), "--optimisation.steps", "9"])
+    code = train.main([str(tmp_path / "run.json"), "--optimization.steps", "9"])
     assert code == 0
-    assert trained == [tiny_config(tmp_path / "run", optimisation={"steps": 9})]
+    assert trained == [tiny_config(tmp_path / "run", optimization={"steps": 9})]
 
 
 def test_wrong_setting_is_one_sentence_and_exit_code_two(
     tmp_path: Path, trained: list[TrainingConfig], caplog: pytest.LogCaptureFixture
 ) -> None:
     save_config(tiny_config(tmp_path / "run"), tmp_path / "run.json")
-    assert train.main([str(tmp_path / "run.json"), "--optimisation.step", "9"]) == 2
+    assert train.main([str(tmp_path / "run.json"), "--optimization.step", "9"]) == 2
     assert not trained
     (said,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
-    assert "optimisation.steps" in said and "\n" not in said
+    assert "optimization.steps" in said and "\n" not in said
 
 
 def test_interrupted_run_says_how_to_go_on(
@@ -52,7 +52,7 @@ def test_interrupted_run_says_how_to_go_on(
 
 
 def test_finished_run_is_left_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    config = tiny_config(tmp_path / "run", optimisation={"steps": 2, "warmup": 1})
+    config = tiny_config(tmp_path / "run", optimization={"steps": 2, "warmup": 1})
     train_alone(config)
     before = read_metrics(config.output)
     with caplog.at_level(logging.INFO):

@@ -34,7 +34,7 @@ HELD_OUT_STEP = 10**6
 def tiny_config(output: object, **changes: dict[str, Any]) -> TrainingConfig:
     """``changes``: section -> settings; the tiny model of tests/tiny.py, six steps of eight."""
     sections: dict[str, dict[str, Any]] = {
-        "optimisation": {
+        "optimization": {
             "steps": 6,
             "batch_size": 8,
             "learning_rate": 1e-3,
@@ -72,8 +72,8 @@ def build_tiny_step(config: TrainingConfig) -> TransformerStep:
 def tiny_batches(
     config: TrainingConfig, *, start_step: int = 0, rank: int = 0, world_size: int = 1
 ) -> Iterator[Batch]:
-    share = config.optimisation.batch_size // world_size
-    for step in range(start_step, config.optimisation.steps):
+    share = config.optimization.batch_size // world_size
+    for step in range(start_step, config.optimization.steps):
         yield tiny_batch(step, range(rank * share, (rank + 1) * share))
 
 

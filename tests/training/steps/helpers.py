@@ -40,7 +40,7 @@ def tiny_config(task: str = "transformer", **sections: Mapping[str, Any]) -> Tra
         "tokenizer": {"model": TOKENIZER, "weights": "unused" if task == "transformer" else None},
         "text_encoder": {"source": None, "train": True, "max_length": 12, "layers": 1, "heads": 2},
         "data": {"schedules": {RATIO: SCHEDULE}},
-        "optimisation": {"steps": 10, "batch_size": 6},
+        "optimization": {"steps": 10, "batch_size": 6},
         "self_correction": {"strength": 0.3, "scales": 13},
     }
     for name, changes in sections.items():

@@ -36,7 +36,7 @@ def settings(folder: Path, /, **changes: Any) -> TrainingConfig:
         "tokenizer": {"model": SPEC.tokenizer, "weights": str(folder)},
         "text_encoder": {"source": str(folder / "text_encoder"), "max_length": 24},
         "data": {"schedules": SPEC.schedules},
-        "optimisation": {"steps": 10},
+        "optimization": {"steps": 10},
         **changes,
     }
     return TrainingConfig.model_validate(values)

@@ -33,8 +33,8 @@ NOTHING = {
 EVERYTHING = {"gradient": 0.5, "perceptual": 1.0, "adversarial": 0.3, "scale_dropout": 0.5}
 
 
-def tokenizer_step(losses: dict[str, Any], **optimisation: Any) -> TokenizerStep:
-    config = tiny_config("tokenizer", tokenizer_losses=losses, optimisation=optimisation)
+def tokenizer_step(losses: dict[str, Any], **optimization: Any) -> TokenizerStep:
+    config = tiny_config("tokenizer", tokenizer_losses=losses, optimization=optimization)
     discriminator = None
     if config.tokenizer_losses.adversarial:
         discriminator = PatchDiscriminator(16, channels=16)

@@ -54,7 +54,7 @@ def latent_batch(step: TransformerStep, *, bits: bool = False) -> Batch:
 
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_slices_add_up_to_the_whole_batch(size: int) -> None:
-    step = transformer_step(tiny_config(optimisation=EVERYTHING))
+    step = transformer_step(tiny_config(optimization=EVERYTHING))
     batch = picture_batch()
     whole = step.loss(MODEL, batch, generators(), 0)
     whole.loss.backward()
@@ -112,7 +112,7 @@ def test_prepared_bits_alone_refuse_self_correction() -> None:
 
 
 def test_prepared_text_gives_the_loss_of_the_captions_and_is_left_alone() -> None:
-    step = transformer_step(tiny_config(optimisation=EVERYTHING), trained_text=False)
+    step = transformer_step(tiny_config(optimization=EVERYTHING), trained_text=False)
     batch = picture_batch()
     expected = step.loss(MODEL, batch, generators(), 0).loss.item()
     assert step.captions is not None
@@ -135,7 +135,7 @@ def test_trained_text_encoder_reads_captions_even_beside_prepared_text() -> None
 
 def test_adapters_are_trained_alone_and_their_dropout_is_the_steps_own() -> None:
     lora = {"rank": 2, "dropout": 0.5}
-    config = tiny_config(optimisation={"text_dropout": 0.0}).model_copy(
+    config = tiny_config(optimization={"text_dropout": 0.0}).model_copy(
         update={"lora": LoraSettings(**lora)}
     )
     step = transformer_step(config, trained_text=False)
@@ -158,13 +158,13 @@ def test_adapters_are_trained_alone_and_their_dropout_is_the_steps_own() -> None
 
 @pytest.mark.parametrize(
     "settings",
-    [{"strength": 0.0}, {"scales": 0}, {"requantise": False}],
-    ids=["strength", "scales", "requantise"],
+    [{"strength": 0.0}, {"scales": 0}, {"requantize": False}],
+    ids=["strength", "scales", "requantize"],
 )
 def test_self_correction_can_be_turned_off(settings: dict) -> None:
     losses = []
     for changes in (settings, {"strength": 0.3}):
-        config = tiny_config(optimisation={"text_dropout": 0.0}, self_correction=changes)
+        config = tiny_config(optimization={"text_dropout": 0.0}, self_correction=changes)
         losses.append(transformer_step(config).loss(MODEL, picture_batch(), generators(), 0).loss)
     clean = transformer_step(tiny_config()).bit_loss(picture_batch(), CLEAN).loss
     assert losses[0].item() == pytest.approx(clean.item(), abs=1e-6)
@@ -187,7 +187,7 @@ def test_flips_change_later_labels_but_not_the_first() -> None:
 
 @pytest.mark.parametrize("trained", [True, False])
 def test_gradients_reach_what_is_trained_and_only_that(trained: bool) -> None:
-    config = tiny_config(optimisation={"text_dropout": 0.0})
+    config = tiny_config(optimization={"text_dropout": 0.0})
     step = transformer_step(config, trained_text=trained)
     assert ("text_encoder" in step.modules) == trained
     step.bit_loss(picture_batch(), CLEAN).loss.backward()
@@ -228,7 +228,7 @@ def test_dropped_branches_are_as_if_their_gain_were_zero() -> None:
 def test_reduced_precision_stays_near_float32(dtype: str) -> None:
     results = []
     for name in ("float32", dtype):
-        step = transformer_step(tiny_config(optimisation={"dtype": name}))
+        step = transformer_step(tiny_config(optimization={"dtype": name}))
         loss = step.loss(MODEL, picture_batch(), generators(), 0).loss
         loss.backward()
         assert all(p.dtype == torch.float32 for p in step.modules.parameters())
@@ -238,7 +238,7 @@ def test_reduced_precision_stays_near_float32(dtype: str) -> None:
 
 
 def test_parameter_groups_hold_every_trained_parameter_once() -> None:
-    step = transformer_step(tiny_config(optimisation={"weight_decay": 0.1}))
+    step = transformer_step(tiny_config(optimization={"weight_decay": 0.1}))
     groups = step.parameter_groups(MODEL)
     held = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(held) == sorted(id(parameter) for parameter in step.modules.parameters())
@@ -247,7 +247,7 @@ def test_parameter_groups_hold_every_trained_parameter_once() -> None:
 
 
 def test_validation_drops_and_corrupts_nothing() -> None:
-    step = transformer_step(tiny_config(optimisation={"text_dropout": 1.0}))
+    step = transformer_step(tiny_config(optimization={"text_dropout": 1.0}))
     found = means(step.validation(picture_batch()))
     expected = step.bit_loss(picture_batch(), CLEAN).loss.item()
     assert found["loss"] == pytest.approx(expected, abs=1e-6)

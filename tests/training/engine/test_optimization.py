@@ -11,22 +11,22 @@ from torch import nn
 from infinity.errors import RequestError
 from tests.training.engine.tiny_run import build_tiny_step, tiny_batch, tiny_config
 from tests.training.steps import helpers
-from training.config.settings import OptimisationSettings
+from training.config.settings import OptimizationSettings
 from training.engine.loop import Trainer, sample_generators
-from training.engine.optimisation import Average, learning_rate, weight_decay
+from training.engine.optimization import Average, learning_rate, weight_decay
 from training.engine.parallelize import device_mesh
 from training.engine.processes import Processes
 from training.steps.build import build_step
 
 
-def settings(**changes: object) -> OptimisationSettings:
-    return OptimisationSettings.model_validate(
+def settings(**changes: object) -> OptimizationSettings:
+    return OptimizationSettings.model_validate(
         {"steps": 100, "learning_rate": 1.0, "warmup": 10, "cooldown": 0.2, **changes}
     )
 
 
-def trainer(folder: Path, **optimisation: object) -> Trainer:
-    config = tiny_config(folder, optimisation=optimisation)
+def trainer(folder: Path, **optimization: object) -> Trainer:
+    config = tiny_config(folder, optimization=optimization)
     return Trainer(config, Processes(), build_tiny_step(config))
 
 
@@ -87,12 +87,12 @@ def test_slices_of_a_batch_draw_the_same_for_every_sample() -> None:
 
 def test_clipping_bounds_the_step_and_reports_the_norm_before(tmp_path: Path) -> None:
     trained = trainer(tmp_path, clip=1e-3)
-    optimiser = trained.optimisers["model"]
-    for parameter in optimiser.parameters:
+    optimizer = trained.optimizers["model"]
+    for parameter in optimizer.parameters:
         parameter.grad = torch.ones_like(parameter)
-    count = sum(parameter.numel() for parameter in optimiser.parameters)
-    assert optimiser.clip() == pytest.approx(count**0.5, rel=1e-4)
-    clipped = torch.cat([p.grad.flatten() for p in optimiser.parameters if p.grad is not None])
+    count = sum(parameter.numel() for parameter in optimizer.parameters)
+    assert optimizer.clip() == pytest.approx(count**0.5, rel=1e-4)
+    clipped = torch.cat([p.grad.flatten() for p in optimizer.parameters if p.grad is not None])
     assert clipped.norm().item() == pytest.approx(1e-3, rel=1e-3)
 
 
@@ -129,7 +129,7 @@ def test_reduced_precision_learns_like_float32(tmp_path: Path, dtype: str) -> No
 def test_muon_moves_hidden_matrices_alike_in_all_directions_and_adamw_the_rest(
     tmp_path: Path,
 ) -> None:
-    trained = trainer(tmp_path, optimiser="muon", warmup=0, text_dropout=0.0, clip=None)
+    trained = trainer(tmp_path, optimizer="muon", warmup=0, text_dropout=0.0, clip=None)
     twin = trainer(tmp_path, warmup=0, text_dropout=0.0, clip=None)
     before = weights(trained)
     for each in (trained, twin):
@@ -143,7 +143,7 @@ def test_muon_moves_hidden_matrices_alike_in_all_directions_and_adamw_the_rest(
     assert spread_of_adamw.median() < 0.4 * spread_of_adamw[0]
     for rest in ("transformer.head.weight", "transformer.token_embedding.weight"):
         assert torch.equal(after[rest], with_adamw[rest])
-    told = trained.optimisers["model"].state()
+    told = trained.optimizers["model"].state()
     assert set(told) == set(before)
     assert set(told[name]) == {"momentum_buffer"}
     assert set(told["transformer.head.weight"]) == {"step", "exp_avg", "exp_avg_sq"}
@@ -152,7 +152,7 @@ def test_muon_moves_hidden_matrices_alike_in_all_directions_and_adamw_the_rest(
 def test_muon_moves_a_tokenizers_kernels_alike_in_all_directions(tmp_path: Path) -> None:
     config = helpers.tiny_config(
         "tokenizer",
-        optimisation={"optimiser": "muon", "warmup": 0, "clip": None, "learning_rate": 1e-2},
+        optimization={"optimizer": "muon", "warmup": 0, "clip": None, "learning_rate": 1e-2},
         tokenizer_losses={"scale_dropout": 0.0},
     ).model_copy(update={"output": tmp_path})
     trained = Trainer(config, Processes(), build_step(config))
@@ -162,7 +162,7 @@ def test_muon_moves_a_tokenizers_kernels_alike_in_all_directions(tmp_path: Path)
     name = next(n for n in before if n.endswith("decoder.middle.0.conv1.weight"))
     spread = torch.linalg.svdvals((after[name] - before[name]).flatten(1))
     assert spread.median() > 0.5 * spread[0]
-    told = trained.optimisers["model"].state()
+    told = trained.optimizers["model"].state()
     assert set(told[name]) == {"momentum_buffer"}
     assert set(told[name.replace("weight", "bias")]) == {"step", "exp_avg", "exp_avg_sq"}
 
@@ -170,15 +170,15 @@ def test_muon_moves_a_tokenizers_kernels_alike_in_all_directions(tmp_path: Path)
 def test_infinite_float16_gradients_skip_the_step_and_lower_the_scale(tmp_path: Path) -> None:
     trained = trainer(tmp_path, dtype="float16")
     before = weights(trained)
-    optimiser = trained.optimisers["model"]
-    optimiser.scaler.scale(torch.ones(()))  # as a backward would have begun with
-    for parameter in optimiser.parameters:
+    optimizer = trained.optimizers["model"]
+    optimizer.scaler.scale(torch.ones(()))  # as a backward would have begun with
+    for parameter in optimizer.parameters:
         parameter.grad = torch.full_like(parameter, float("inf"))
-    scale = optimiser.scaler.get_scale()
-    optimiser.clip()
-    optimiser.step(0)
-    optimiser.scaler.update()
-    assert optimiser.scaler.get_scale() < scale
+    scale = optimizer.scaler.get_scale()
+    optimizer.clip()
+    optimizer.step(0)
+    optimizer.scaler.update()
+    assert optimizer.scaler.get_scale() < scale
     assert all(torch.equal(weight, before[name]) for name, weight in weights(trained).items())
 
 

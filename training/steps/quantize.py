@@ -1,4 +1,4 @@
-"""The residual quantiser as tokenizer training sees it: straight-through, with its loss terms.
+"""The residual quantizer as tokenizer training sees it: straight-through, with its loss terms.
 
 Bits and sums are those of ``infinity.tokenizer.quantizer``. Source: paper section 3.2 and the
 tokenizer's release: a residual goes to the unit sphere, and gradients pass its signs unchanged.
@@ -24,8 +24,8 @@ from training.steps.entropy import INVERSE_TEMPERATURE, code_entropy, mean_code_
 
 
 @dataclass(frozen=True)
-class Quantised:
-    """A slice's quantised features.
+class Quantized:
+    """A slice's quantized features.
 
     Attributes:
         latent_Bdyx: the sum of the kept scales' codes; gradients reach the features.
@@ -64,13 +64,13 @@ def draw_kept_scales(
     return kept.float()
 
 
-def quantise(
+def quantize(
     features_Bdyx: Tensor,
     config: TokenizerConfig,
     schedule: ScaleSchedule,
     kept_SB: Tensor | None = None,
-) -> Quantised:
-    """Quantise float32 features scale by scale."""
+) -> Quantized:
+    """Quantize float32 features scale by scale."""
     total = torch.zeros_like(features_Bdyx)
     size = (features_Bdyx.shape[2], features_Bdyx.shape[3])
     if kept_SB is None:
@@ -89,7 +89,7 @@ def quantise(
         passed = unit + (code - unit).detach()
         total = total + resize_latent(passed * kept_B[:, None, None, None], size)
     weights_SB = kept_SB / kept_SB.sum(dim=0)
-    return Quantised(
+    return Quantized(
         total,
         (torch.stack(commitments) * weights_SB).sum(dim=0),
         (torch.stack(entropies) * weights_SB).sum(dim=0),

@@ -1,4 +1,4 @@
-"""One step of the optimisers: rates, loss scaling, clipping over all shards, AdamW and Muon."""
+"""One step of the optimizers: rates, loss scaling, clipping over all shards, AdamW and Muon."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training import schedules
-from training.config.settings import OptimisationSettings
+from training.config.settings import OptimizationSettings
 from training.optimizer import as_matrix, hidden_matrices, muon
 from training.stepping import trapezoid
 from training.steps.step import MODEL, Step
 
 
-def learning_rate(settings: OptimisationSettings, step: int) -> float:
+def learning_rate(settings: OptimizationSettings, step: int) -> float:
     """Learning rate of one step (from 0)."""
     if settings.schedule == "trapezoid":
         factor = trapezoid(step, settings.steps, max(1, settings.warmup), settings.cooldown)
@@ -33,7 +33,7 @@ def learning_rate(settings: OptimisationSettings, step: int) -> float:
     )
 
 
-def weight_decay(settings: OptimisationSettings, step: int) -> float:
+def weight_decay(settings: OptimizationSettings, step: int) -> float:
     """Weight decay of one step, for the parameters that decay."""
     if settings.weight_decay_end is None:
         return settings.weight_decay
@@ -50,8 +50,8 @@ def muon_weights(step: Step, parameters: Iterable[nn.Parameter]) -> list[nn.Para
     return [*hidden_matrices(step.blocks()), *(p for p in parameters if p.ndim == 4)]
 
 
-class Optimiser:
-    """The optimiser of one phase of a step: AdamW, or Muon for the model's matrices beside it.
+class Optimizer:
+    """The optimizer of one phase of a step: AdamW, or Muon for the model's matrices beside it.
 
     Its state exists from the start (zeros, as a first step would make), so that a checkpoint always
     has the same entries.
@@ -66,7 +66,7 @@ class Optimiser:
 
     def __init__(
         self,
-        settings: OptimisationSettings,
+        settings: OptimizationSettings,
         step: Step,
         phase: str,
         names: dict[nn.Parameter, str],
@@ -79,7 +79,7 @@ class Optimiser:
         self._names = [names[parameter] for parameter in self.parameters]
         matrices = (
             muon_weights(step, self.parameters)
-            if settings.optimiser == "muon" and phase == MODEL
+            if settings.optimizer == "muon" and phase == MODEL
             else []
         )
         self._muon = _WholeMuon(matrices, settings) if matrices else None
@@ -153,7 +153,7 @@ class _WholeMuon:
     shards are refused before.
     """
 
-    def __init__(self, matrices: Sequence[nn.Parameter], settings: OptimisationSettings) -> None:
+    def __init__(self, matrices: Sequence[nn.Parameter], settings: OptimizationSettings) -> None:
         self._whole = dict(zip(matrices, local_tensors(matrices), strict=True))
         self.matrices = {
             parameter: nn.Parameter(as_matrix(whole.detach(), whole))
@@ -191,7 +191,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """After the optimiser's step number ``step``, from 0."""
+        """After the optimizer's step number ``step``, from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
         move = get_ema_multi_avg_fn(decay)
         kept, now = local_tensors(self.tensors.values()), local_tensors(self.parameters.values())

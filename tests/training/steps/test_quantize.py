@@ -1,4 +1,4 @@
-"""The straight-through quantiser gives the tokenizer's bits, for any d."""
+"""The straight-through quantizer gives the tokenizer's bits, for any d."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from infinity.config import TokenizerConfig
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.quantizer import encode_scales
 from tests.training.steps.helpers import generators
-from training.steps.quantise import draw_kept_scales, quantise
+from training.steps.quantize import draw_kept_scales, quantize
 
 SCHEDULE = ScaleSchedule([(1, 1), (2, 3), (4, 6)])
 
@@ -21,23 +21,23 @@ def features(d: int, patch: int = 1) -> torch.Tensor:
 
 @pytest.mark.parametrize("patchify", [False, True])
 @pytest.mark.parametrize("d", [8, 24, 64])
-def test_quantised_sum_is_the_tokenizers(d: int, patchify: bool) -> None:
+def test_quantized_sum_is_the_tokenizers(d: int, patchify: bool) -> None:
     config = TokenizerConfig(bits=d, patchify=patchify)
     inputs = features(d, config.patch)
-    found = quantise(inputs, config, SCHEDULE)
+    found = quantize(inputs, config, SCHEDULE)
     expected = encode_scales(inputs, config, SCHEDULE).latent_Bdyx
     torch.testing.assert_close(found.latent_Bdyx, expected, rtol=0, atol=1e-6)
 
 
 def test_gradients_pass_the_signs_to_the_features() -> None:
     inputs = features(8)
-    found = quantise(inputs, TokenizerConfig(bits=8), SCHEDULE)
+    found = quantize(inputs, TokenizerConfig(bits=8), SCHEDULE)
     target = torch.randn(found.latent_Bdyx.shape, generator=torch.Generator().manual_seed(1))
     (found.latent_Bdyx * target).sum().backward()
     assert inputs.grad is not None and (inputs.grad.abs() > 0).float().mean() > 0.9
     # The features alone are not on the sphere, so their length gets no gradient from one scale.
     single = features(8)
-    quantise(single, TokenizerConfig(bits=8), ScaleSchedule([(4, 6)])).latent_Bdyx.mul(
+    quantize(single, TokenizerConfig(bits=8), ScaleSchedule([(4, 6)])).latent_Bdyx.mul(
         target
     ).sum().backward()
     assert single.grad is not None
@@ -47,20 +47,20 @@ def test_gradients_pass_the_signs_to_the_features() -> None:
 def test_commitment_is_zero_on_a_code_only() -> None:
     config, schedule = TokenizerConfig(bits=4), ScaleSchedule([(1, 1)])
     code = torch.tensor([0.5, -0.5, 0.5, 0.5]).view(1, 4, 1, 1)
-    assert quantise(code, config, schedule).commitment_B.item() == pytest.approx(0, abs=1e-12)
-    assert quantise(3 * code, config, schedule).commitment_B.item() == pytest.approx(0, abs=1e-12)
+    assert quantize(code, config, schedule).commitment_B.item() == pytest.approx(0, abs=1e-12)
+    assert quantize(3 * code, config, schedule).commitment_B.item() == pytest.approx(0, abs=1e-12)
     off = torch.tensor([1.0, 0.0, 0.0, 0.0]).view(1, 4, 1, 1)
-    assert quantise(off, config, schedule).commitment_B.item() == pytest.approx(0.25)
+    assert quantize(off, config, schedule).commitment_B.item() == pytest.approx(0.25)
 
 
 def test_left_out_scales_add_nothing_and_the_last_is_always_kept() -> None:
     config, inputs = TokenizerConfig(bits=8), features(8)
     kept = torch.ones(3, 3)
     kept[:2, 1] = 0
-    found = quantise(inputs, config, SCHEDULE, kept)
-    whole = quantise(inputs, config, SCHEDULE)
+    found = quantize(inputs, config, SCHEDULE, kept)
+    whole = quantize(inputs, config, SCHEDULE)
     torch.testing.assert_close(found.latent_Bdyx[[0, 2]], whole.latent_Bdyx[[0, 2]])
-    alone = quantise(inputs[1:2], config, ScaleSchedule([SCHEDULE[-1]]))
+    alone = quantize(inputs[1:2], config, ScaleSchedule([SCHEDULE[-1]]))
     torch.testing.assert_close(found.latent_Bdyx[1:2], alone.latent_Bdyx)
     torch.testing.assert_close(found.commitment_B[1:2], alone.commitment_B)
     drawn = draw_kept_scales(generators(range(200)), 3, 0.5, 0.0)
@@ -90,7 +90,7 @@ def test_draws_of_a_sample_do_not_depend_on_its_neighbours() -> None:
 
 
 def test_entropy_penalty_weighs_the_mean_code() -> None:
-    found = quantise(features(8), TokenizerConfig(bits=8), SCHEDULE)
+    found = quantize(features(8), TokenizerConfig(bits=8), SCHEDULE)
     plain = found.entropy_penalty_B(0.0)
     torch.testing.assert_close(plain, found.code_entropy_B / 100)
     diverse = found.entropy_penalty_B(2.0)
