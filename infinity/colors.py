@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 """Tags of TIFF files."""
 _SIGNED = 2
-_GREY = ("1", "L", "LA")
+_GRAY = ("1", "L", "LA")
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """Color space of a profile -> the mode its transform reads."""
 _SAME = 2
@@ -59,11 +59,11 @@ def eight_bits(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
     else:
         levels = np.round(values * 255).astype(np.uint8)
     # Pillow inverts pictures whose zero is white, but not these.
-    grey = Image.fromarray(255 - levels if tags.get(_PHOTOMETRIC) == 0 else levels)
+    gray = Image.fromarray(255 - levels if tags.get(_PHOTOMETRIC) == 0 else levels)
     if isinstance(clear, int):
-        grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    grey.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
-    return grey
+        gray.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    gray.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
+    return gray
 
 
 def srgb(image: Image.Image) -> Image.Image:
@@ -88,7 +88,7 @@ def srgb(image: Image.Image) -> Image.Image:
 
 @cache
 def _fits(mode: str, space: str) -> bool:
-    fits = (space == "CMYK") == (mode == "CMYK") and (space != "GRAY" or mode in _GREY)
+    fits = (space == "CMYK") == (mode == "CMYK") and (space != "GRAY" or mode in _GRAY)
     if not fits:
         logger.warning("a color profile for %s is left out: the picture is %s", space, mode)
     return fits

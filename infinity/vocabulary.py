@@ -43,7 +43,7 @@ class Vocabulary:
         synonyms: an object's name -> other names it goes by.
         scenes: name of a place -> phrases that mean it ("on a sandy beach").
         styles: name of a style -> phrases that mean it, the one that ends a prompt first.
-        colours: of objects and backgrounds.
+        colors: of objects and backgrounds.
         other_words: what else the captions use (plurals, sizes, numbers, positions, ...).
     """
 
@@ -51,7 +51,7 @@ class Vocabulary:
     synonyms: Mapping[str, tuple[str, ...]]
     scenes: Mapping[str, tuple[str, ...]]
     styles: Mapping[str, tuple[str, ...]]
-    colours: tuple[str, ...]
+    colors: tuple[str, ...]
     other_words: tuple[str, ...]
 
     @cached_property
@@ -59,7 +59,7 @@ class Vocabulary:
         """Every single word the model has seen, in lower case."""
         lists = (self.objects, self.synonyms, self.scenes, self.styles)
         phrases = [phrase for group in lists for listed in group.values() for phrase in listed]
-        texts = (*phrases, *self.synonyms, *self.scenes, *self.styles, *self.colours)
+        texts = (*phrases, *self.synonyms, *self.scenes, *self.styles, *self.colors)
         return frozenset(word for text in (*texts, *self.other_words) for word in words_of(text))
 
     def unknown(self, text: str) -> dict[str, str | None]:
@@ -106,7 +106,7 @@ class Vocabulary:
                 synonyms=_groups(data["synonyms"]),
                 scenes=_groups(data["scenes"]),
                 styles=_groups(data["styles"]),
-                colours=_texts(data["colours"]),
+                colors=_texts(data["colors"]),
                 other_words=_texts(data["other_words"]),
             )
         except (AttributeError, TypeError) as error:
@@ -115,7 +115,7 @@ class Vocabulary:
     @cached_property
     def _names(self) -> list[str]:
         """The single words of things' names, in singular and plural, and of colours."""
-        groups = (*self.objects.values(), *self.synonyms.values(), self.colours)
+        groups = (*self.objects.values(), *self.synonyms.values(), self.colors)
         names = {word for group in groups for name in group for word in words_of(name)}
         stems = tuple(name[:-1] for name in names if len(name) > 2)
         return [

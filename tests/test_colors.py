@@ -110,8 +110,8 @@ def test_sixteen_bits_a_channel_keep_color_and_transparency():
     "mode", ["L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "1", "HSV", "YCbCr", "LAB"]
 )
 def test_white_and_red_stay_what_they_are_in_every_mode(mode):
-    grey = mode in ("L", "LA", "1")
-    for color in ((255, 255, 255), (0, 0, 0) if grey else (255, 0, 0)):
+    gray = mode in ("L", "LA", "1")
+    for color in ((255, 255, 255), (0, 0, 0) if gray else (255, 0, 0)):
         plain = Image.new("RGB", (2, 2), color)
         if mode == "LAB":
             lab = ImageCms.createProfile("LAB")
@@ -189,7 +189,7 @@ def rgb_profile(primaries: tuple, name: bytes) -> bytes:
 
 
 DISPLAY_P3 = rgb_profile(P3, b"not sRGB")
-LINEAR_GREY = profile(
+LINEAR_GRAY = profile(
     b"GRAY", {b"desc": text(b"linear"), b"wtpt": WHITE, b"kTRC": curve()}, b"mntr"
 )
 
@@ -238,13 +238,13 @@ def test_transparent_parts_of_a_profiled_picture_become_white_after_it(tmp_path)
     assert np.abs(np.subtract(shown.getpixel((1, 0)), (255, 127, 127))).max() <= 2
 
 
-def test_greyscale_profiles_are_used_at_every_depth(tmp_path):
+def test_grayscale_profiles_are_used_at_every_depth(tmp_path):
     for image in (
         Image.new("L", (2, 2), 55),
         Image.new("LA", (2, 2), (55, 255)),
         Image.fromarray(np.full((2, 2), 55 * 257, np.uint16)),
     ):
-        image.save(tmp_path / "grey.png", icc_profile=LINEAR_GREY)
+        image.save(tmp_path / "grey.png", icc_profile=LINEAR_GRAY)
         assert abs(first_row(open_image(tmp_path / "grey.png"))[0] - 128) <= 2
     wide = Image.new("L", (2, 2), 55)
     wide.info["icc_profile"] = DISPLAY_P3
@@ -270,7 +270,7 @@ def test_pictures_in_srgb_keep_their_pixels():
 
 @pytest.mark.parametrize(
     ("mode", "broken"),
-    [("RGB", b"damaged"), ("RGB", DISPLAY_P3[:300]), ("RGB", cmyk_profile()), ("RGB", LINEAR_GREY),
+    [("RGB", b"damaged"), ("RGB", DISPLAY_P3[:300]), ("RGB", cmyk_profile()), ("RGB", LINEAR_GRAY),
      ("CMYK", DISPLAY_P3)],
 )  # fmt: skip
 def test_damaged_and_foreign_profiles_are_left_out_and_said(mode, broken, caplog):

@@ -28,8 +28,8 @@ RECORD = PictureRecord(
 )
 
 
-def picture(colour: str = "red") -> Image.Image:
-    return attach(Image.new("RGB", (5, 3), colour), RECORD)
+def picture(color: str = "red") -> Image.Image:
+    return attach(Image.new("RGB", (5, 3), color), RECORD)
 
 
 def test_saved_png_reads_back_to_the_same_record_and_pixels(tmp_path):

@@ -26,7 +26,7 @@ WORLD = Vocabulary(
     synonyms={"dog": ("puppy",)},
     scenes={"beach": ("on a sandy beach",)},
     styles={"3d": ("3d style",), "cartoon": ("cartoon style",)},
-    colours=("red", "light blue"),
+    colors=("red", "light blue"),
     other_words=("dogs", "puppies", "penguins", "two", "jack-o'-lantern"),
 )
 
@@ -71,7 +71,7 @@ def test_names_one_slip_away_are_put_right_and_nothing_else(text, mended, read):
     [("cat", "cat", True), ("hart", "heart", True), ("sheeep", "sheep", True), ("sreep", "sheep", True),
      ("rcoket", "rocket", True), ("rokcte", "rocket", False), ("dog", "cat", False), ("", "ab", False)],
 )  # fmt: skip
-def test_one_slip_is_a_letter_or_two_neighbours(one, other, near):
+def test_one_slip_is_a_letter_or_two_neighbors(one, other, near):
     assert one_slip_apart(one, other) == one_slip_apart(other, one) == near
 
 
@@ -110,7 +110,7 @@ def test_file_reads_back_to_the_same_words(tmp_path):
     [
         lambda data: data.pop("objects"),
         lambda data: data.update(animals=[]),
-        lambda data: data.update(colours="red"),
+        lambda data: data.update(colors="red"),
         lambda data: data.update(objects=["dog"]),
         lambda data: data.update(scenes={"beach": [1]}),
     ],

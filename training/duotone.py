@@ -42,8 +42,8 @@ logger = logging.getLogger(__name__)
 
 def duotone(picture: np.ndarray) -> Image.Image:
     """uint8 (H, W, 3) -> the same in shades from a dark ink over a bright one to the paper."""
-    grey = ImageOps.autocontrast(Image.fromarray(picture).convert("L"))
-    return ImageOps.colorize(grey, DARK, PAPER, mid=BRIGHT)
+    gray = ImageOps.autocontrast(Image.fromarray(picture).convert("L"))
+    return ImageOps.colorize(gray, DARK, PAPER, mid=BRIGHT)
 
 
 def write_data(folder: Path, world: World, count: int) -> None:

@@ -63,5 +63,5 @@ def seams(output_B3HW: Tensor, target_B3HW: Tensor, patch: int) -> float:
 
 
 def _edges(image_B3HW: Tensor) -> Tensor:
-    grey = image_B3HW.mean(1)
-    return torch.cat((grey.diff(dim=1).flatten(), grey.diff(dim=2).flatten()))
+    gray = image_B3HW.mean(1)
+    return torch.cat((gray.diff(dim=1).flatten(), gray.diff(dim=2).flatten()))

@@ -23,12 +23,12 @@ from infinity.vocabulary import Vocabulary
 from training.evaluate import draw
 from training.exam.questions import a
 from training.world.captions import BIG_WORDS, LITTLE_WORDS, article_for
-from training.world.colour import BACKGROUNDS, HUES
+from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS
 
 SEED = 0
 BACKGROUND = "on a light blue background"
-IN_PLACES, IN_COLOURS, IN_STYLES, ON_COLOURS = "penguin", "car", "fox", "smiley"
+IN_PLACES, IN_COLORS, IN_STYLES, ON_COLORS = "penguin", "car", "fox", "smiley"
 """What stands for places, colours, styles and backgrounds."""
 SHOWN, TILE, LABEL, COLUMNS, TILES_A_ROW = 96, 64, 18, 8, 16
 
@@ -71,15 +71,14 @@ def sections(vocabulary: Vocabulary) -> Sections:
         name: f"{a(IN_STYLES)} {BACKGROUND}, {phrases[0]}"
         for name, phrases in vocabulary.styles.items()
     }
-    found["colours"] = {colour: f"{a(IN_COLOURS, colour)} {BACKGROUND}" for colour in HUES}
+    found["colours"] = {color: f"{a(IN_COLORS, color)} {BACKGROUND}" for color in HUES}
     found["backgrounds"] = {
-        colour: f"{a(ON_COLOURS)} on {article_for(colour)} {colour} background"
-        for colour in BACKGROUNDS
+        color: f"{a(ON_COLORS)} on {article_for(color)} {color} background" for color in BACKGROUNDS
     }
     return found
 
 
-def labelled_sheet(pictures: Mapping[str, Image.Image]) -> Image.Image:
+def labeled_sheet(pictures: Mapping[str, Image.Image]) -> Image.Image:
     """Pictures in rows with their words below."""
     rows = math.ceil(len(pictures) / COLUMNS)
     columns = min(COLUMNS, len(pictures))
@@ -112,7 +111,7 @@ def page(vocabulary: Vocabulary, titles: Sequence[str], images: str) -> str:
             names = vocabulary.objects[title]
             also = [f"{n} ({', '.join(vocabulary.synonyms[n])})" for n in names
                     if vocabulary.synonyms.get(n)]  # fmt: skip
-            painted = [n for n in names if n in CONCEPTS and CONCEPTS[n].colourable]
+            painted = [n for n in names if n in CONCEPTS and CONCEPTS[n].colorable]
             parts += [f"Other names: {', '.join(also)}.\n"] * bool(also)
             parts += [f"May have a colour: {', '.join(painted)}.\n"] * bool(painted)
         groups = {"places": vocabulary.scenes, "styles": vocabulary.styles}.get(title, {})
@@ -140,7 +139,7 @@ def write(pipeline: InfinityPipeline, docs: Path, assets: Path) -> None:
     small: dict[str, Image.Image] = {}
     for title, words in wanted.items():
         pictures = {word: next(drawn) for word in words}
-        labelled_sheet(pictures).save(images / f"{title}.webp", quality=85)
+        labeled_sheet(pictures).save(images / f"{title}.webp", quality=85)
         if title not in ("colours", "backgrounds"):
             small |= pictures
     tiles(list(small.values())).save(assets / "thumbnails.webp", quality=80)

@@ -114,8 +114,8 @@ def invented_pictures(size: tuple[int, int]) -> Tensor:
         tall, wide = max(1, round(share * height)), max(1, round(share * width))
         top = int(torch.randint(height - tall + 1, (), generator=generator))
         left = int(torch.randint(width - wide + 1, (), generator=generator))
-        colour = torch.rand(3, 1, 1, generator=generator) * 2 - 1
-        boxes[:, top : top + tall, left : left + wide] = colour
+        color = torch.rand(3, 1, 1, generator=generator) * 2 - 1
+        boxes[:, top : top + tall, left : left + wide] = color
     waves = torch.fft.rfft2(torch.randn(3, height, width, generator=generator))
     across, down = torch.fft.rfftfreq(width)[None], torch.fft.fftfreq(height)[:, None]
     frequency = (across**2 + down**2).sqrt().clamp_min(1 / max(size))

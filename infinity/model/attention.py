@@ -94,7 +94,7 @@ def unit_rotated(
 
 def _chunked_products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
     """Written-out attention, some rows, heads and queries at a time; no gradients."""
-    k = _centred(k)
+    k = _centered(k)
     batch, heads, length, _ = q.shape
     num_keys = k.shape[2]
     if batch * heads * length * num_keys <= SCORES_AT_ONCE:
@@ -121,7 +121,7 @@ def _products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None
     return scores.softmax(dim=-1) @ v
 
 
-def _centred(k_BHSd: Tensor) -> Tensor:
+def _centered(k_BHSd: Tensor) -> Tensor:
     """Keys less their mean, which changes no attention weight but for rounding."""
     return k_BHSd - k_BHSd.mean(dim=2, keepdim=True)
 
@@ -146,7 +146,7 @@ class _PlainAttention(torch.autograd.Function):
     ) -> Tensor:
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         if k.dtype == torch.bfloat16:
-            k = _centred(k)
+            k = _centered(k)
         output = torch.empty_like(q)
         all_weights = []
         for span, stop in parts:

@@ -135,7 +135,8 @@ def make_settle(runs: Runs, kind: str) -> Callable[[gr.Request], tuple[Any, Any]
         relay = page.relays.get(kind)
         is_waiting = runs.before(page.runs_of(kind)) is not None
         is_drawing = relay is not None and not relay.has_ended
-        is_busy = is_waiting or (is_drawing and (relay.newest is None or relay.newest.is_busy))
+        newest = relay.newest if relay is not None else None
+        is_busy = is_waiting or (is_drawing and (newest is None or newest.is_busy))
         return gr.update(visible=not is_busy), gr.update(visible=is_busy)
 
     return settle

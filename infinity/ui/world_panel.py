@@ -69,7 +69,7 @@ def world_html(spec: ModelSpec) -> str:
     count = sum(map(len, vocabulary.objects.values()))
     parts = [
         f"<p>This small model knows {count} things, {len(vocabulary.scenes)} places and "
-        f"{len(vocabulary.colours)} colours. A single thing comes out best, in a place or on a "
+        f"{len(vocabulary.colors)} colours. A single thing comes out best, in a place or on a "
         f"colour; it also has words for up to four of a thing, and for two things side by side or one "
         f"above the other.</p>"
     ]
@@ -79,7 +79,7 @@ def world_html(spec: ModelSpec) -> str:
             _section(kind.capitalize(), (_word(name, also[name], tiles) for name in names))
         )
     parts.append(_phrases("Places", vocabulary.scenes, tiles))
-    parts.append(_section("Colours", (_colour(name) for name in vocabulary.colours)))
+    parts.append(_section("Colours", (_color(name) for name in vocabulary.colors)))
     parts.append(_phrases("Styles", vocabulary.styles, tiles))
     width = tiles.columns * SHOWN
     sheet = f' style="--tiles:url({tiles.address}) 0 0 / {width}px auto"' if tiles.numbers else ""
@@ -102,7 +102,7 @@ def _word(word: str, also: str, tiles: Tiles, name: str | None = None) -> str:
     return f"<li{hint}>{tiles.html(name or word)}{escape(word)}</li>"
 
 
-def _colour(name: str) -> str:
+def _color(name: str) -> str:
     """A swatch beside the word: the world's colour words are CSS's own, without their spaces."""
     css = escape(name.replace(" ", ""), quote=True)
     return f'<li><i style="background:{css}"></i>{escape(name)}</li>'

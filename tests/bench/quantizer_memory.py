@@ -38,7 +38,7 @@ from infinity.config import TokenizerConfig
 from infinity.schedule import schedule_for
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.steps.entropy import INVERSE_TEMPERATURE
-from training.steps.quantize import quantize
+from training.steps.quantize import straight_through
 
 SCHEDULE = schedule_for("1:1", "0.06M")
 SIDE = SCHEDULE[-1].height
@@ -109,7 +109,7 @@ def _bsq(bits: int, arguments: argparse.Namespace) -> Callable[[], Tensor]:
     config = TokenizerConfig(bits=bits)
 
     def run() -> Tensor:
-        found = quantize(inwards(features), config, SCHEDULE)
+        found = straight_through(inwards(features), config, SCHEDULE)
         penalty = found.commitment_B.mean() + found.entropy_penalty_B(1.0).mean()
         return outwards(found.latent_Bdyx).square().mean() + penalty
 
@@ -148,7 +148,7 @@ def _bsq_step(bits: int, arguments: argparse.Namespace) -> Callable[[], Tensor]:
     pictures = torch.rand(arguments.batch, 3, *SCHEDULE.image_size(config.token_pixels)) * 2 - 1
 
     def run() -> Tensor:
-        found = quantize(tokenizer.features(pictures), config, SCHEDULE)
+        found = straight_through(tokenizer.features(pictures), config, SCHEDULE)
         penalty = found.commitment_B.mean() + found.entropy_penalty_B(1.0).mean()
         return (tokenizer.decoder(found.latent_Bdyx) - pictures).square().mean() + penalty
 

@@ -30,18 +30,18 @@ from training.export import export
 
 PROCESSES = 2
 PATIENCE_S = 600
-COLOURS = ("red", "blue", "green", "yellow", "orange", "purple")
+COLORS = ("red", "blue", "green", "yellow", "orange", "purple")
 SIDE = 192
 
 
 def write_pictures(folder: Path) -> None:
     """A ball in every colour, with its caption."""
     folder.mkdir(parents=True)
-    for colour in COLOURS:
+    for color in COLORS:
         picture = Image.new("RGB", (SIDE, SIDE), "white")
-        ImageDraw.Draw(picture).ellipse((40, 40, SIDE - 40, SIDE - 40), fill=colour)
-        picture.save(folder / f"{colour}.png")
-        (folder / f"{colour}.txt").write_text(f"a {colour} ball on a white background")
+        ImageDraw.Draw(picture).ellipse((40, 40, SIDE - 40, SIDE - 40), fill=color)
+        picture.save(folder / f"{color}.png")
+        (folder / f"{color}.txt").write_text(f"a {color} ball on a white background")
 
 
 def settings(folder: Path, start_from: str, steps: int) -> TrainingConfig:

@@ -24,7 +24,7 @@ from infinity.ui.serve import bracketed
 from tests.ui.fakes import Gate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ARTEFACTS = ROOT / "tests" / "artefacts"
+ARTIFACTS = ROOT / "tests" / "artefacts"
 PATIENCE_MS = 90_000
 SETTLE_MS = 250
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -141,8 +141,8 @@ def finished(page: Any) -> None:
 
 
 def shot(page: Any, name: str) -> None:
-    ARTEFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True, animations="disabled")
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True, animations="disabled")
 
 
 def box(page: Any, selector: str) -> dict[str, float]:

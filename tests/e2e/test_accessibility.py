@@ -22,14 +22,14 @@ def violations(page: Any) -> list[str]:
     """What axe finds serious, one line an element."""
     page.evaluate(AXE)
     return [
-        f"{found['id']}: {found['help']} — {node['target'][0]} {node['html'][:120]} {_colours(node)}"
+        f"{found['id']}: {found['help']} — {node['target'][0]} {node['html'][:120]} {_colors(node)}"
         for found in page.evaluate(RUN_AXE)
         if found["impact"] in SERIOUS
         for node in found["nodes"]
     ]
 
 
-def _colours(node: dict[str, Any]) -> str:
+def _colors(node: dict[str, Any]) -> str:
     """The colours that axe found too near each other, where that is what it found."""
     data = next((check["data"] for check in node["any"] if check["id"] == "color-contrast"), None)
     if not data:

@@ -13,7 +13,7 @@ from tests.bench.trained_in_app import (
     settings,
     write_pictures,
 )
-from tests.e2e.steps import ARTEFACTS, served
+from tests.e2e.steps import ARTIFACTS, served
 from tests.tiny import tiny_folder
 from training.export import export
 
@@ -28,7 +28,7 @@ def test_model_of_a_killed_run_on_two_processes_draws_on_the_page(
     assert told["exit_codes_after_the_kill"] == [-9, -9]
     assert told["steps"] == [1, 2, 3, 4]
     exported = export(config.output, name="trained")
-    log, shown = tmp_path / "log.txt", ARTEFACTS / "trained.png"
+    log, shown = tmp_path / "log.txt", ARTIFACTS / "trained.png"
     with served(exported, log) as url:
         draw_on_page(browser, url, "a red ball", shown)
     assert "Traceback" not in log.read_text()

@@ -83,7 +83,7 @@ def test_index_and_bits_are_each_others_inverse():
     assert torch.equal(index_of(bits_of(index, 6)), index)
 
 
-def test_index_loss_is_that_of_bits_where_the_codes_factorise():
+def test_index_loss_is_that_of_bits_where_the_codes_factorize():
     """Independent bits give a code the product of their chances: then both losses agree."""
     generator = torch.Generator().manual_seed(0)
     gap_BLD = torch.randn(2, 5, 6, generator=generator)

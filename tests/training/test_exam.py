@@ -15,7 +15,7 @@ from training.exam.grade import Detection, Mark, Seen, grade
 from training.exam.judge import NAMES, SCENES, Judge, load_judge, save_judge
 from training.exam.lessons import lesson
 from training.exam.prompts import (
-    COLOURS,
+    COLORS,
     ExamPrompt,
     Wanted,
     read_prompts,
@@ -27,7 +27,7 @@ from training.exam.renders import look_alike, scene_of, spoilt_renders, true_ren
 from training.exam.report import Answer, write_report
 from training.exam.train import JudgeTraining, collate, judge_loss, train_judge
 from training.world.concepts import CONCEPTS
-from training.world.scene import SceneObject, is_held_out_colour, is_held_out_pair
+from training.world.scene import SceneObject, is_held_out_color, is_held_out_pair
 from training.world.world import World
 
 TAGS = {
@@ -53,8 +53,8 @@ def seen(*objects, scene="white"):
     """Detections from (concept, x, y) or (concept, x, y, colour, style)."""
     made = []
     for concept, x, y, *rest in objects:
-        colour, style = (*rest, "red", "3d")[:2] if len(rest) < 2 else rest
-        made.append(Detection(concept, 0.9, colour, style, x, y, 0.3, 0.3))
+        color, style = (*rest, "red", "3d")[:2] if len(rest) < 2 else rest
+        made.append(Detection(concept, 0.9, color, style, x, y, 0.3, 0.3))
     return Seen(tuple(made), scene)
 
 
@@ -70,9 +70,9 @@ def test_shipped_exam_is_complete_and_marks_what_was_never_shown():
             assert ("pair" in prompt.unseen) == is_held_out_pair(*names)
         if prompt.tag == "colors":
             (item,) = prompt.include
-            assert item.colour is not None
-            unseen = item.colour != CONCEPTS[item.concept].natural and is_held_out_colour(
-                item.colour, item.concept
+            assert item.color is not None
+            unseen = item.color != CONCEPTS[item.concept].natural and is_held_out_color(
+                item.color, item.concept
             )
             assert ("colour" in prompt.unseen) == unseen
     made = list(questions(np.random.default_rng(20412)))
@@ -99,7 +99,7 @@ def test_prompts_survive_writing_and_reading(tmp_path):
         tag="position",
         prompt="a dog left of a red car",
         include=(
-            Wanted(concept="car", colour="red"),
+            Wanted(concept="car", color="red"),
             Wanted(concept="dog", position=("left of", 0)),
         ),
         exclude=(Wanted(concept="cat"),),
@@ -135,7 +135,7 @@ def test_geneval_files_are_read_and_what_the_judge_cannot_tell_is_set_aside(tmp_
     prompts, unknown = sort_prompts(path)
     assert [prompt.tag for prompt in prompts] == ["single_object", "counting", "color_attr"]
     assert prompts[1].exclude == (Wanted(concept="bus", count=5),)
-    assert prompts[2].include[0] == Wanted(concept="car", colour="red")
+    assert prompts[2].include[0] == Wanted(concept="car", color="red")
     assert (prompts[2].scene, prompts[2].style) == ("snow", "3d")
     (line,) = unknown
     assert line.startswith("line 4") and "'Bird'" in line
@@ -195,12 +195,12 @@ DOG, CAT = Wanted(concept="dog"), Wanted(concept="cat")
             False,
         ),
         (
-            {"include": (Wanted(concept="dog", colour="blue"),)},
+            {"include": (Wanted(concept="dog", color="blue"),)},
             seen(("dog", 0.5, 0.5, "blue")),
             True,
         ),
         (
-            {"include": (Wanted(concept="dog", colour="blue"),)},
+            {"include": (Wanted(concept="dog", color="blue"),)},
             seen(("dog", 0.5, 0.5, "red")),
             False,
         ),
@@ -259,11 +259,11 @@ def test_lessons_mark_what_can_be_seen_and_leave_out_what_is_spoilt(world):
     for index in range(60):
         one = lesson(world, 5, index)
         assert one.picture.shape == (3, 192, 192) and one.picture.dtype == torch.uint8
-        centres = int(one.where.sum())
-        assert ((one.heat == 1).sum() > 0) == (centres > 0)
+        centers = int(one.where.sum())
+        assert ((one.heat == 1).sum() > 0) == (centers > 0)
         assert (one.style[one.where] >= 0).all() and (one.style[~one.where] < 0).all()
         assert 0 <= int(one.scene) < len(SCENES)
-        spoilt += centres == 0
+        spoilt += centers == 0
     again = lesson(world, 5, 7)
     assert torch.equal(again.picture, lesson(world, 5, 7).picture)
     assert 0 < spoilt < 40
@@ -291,12 +291,12 @@ def test_judge_reads_peaks_of_its_heat_map():
         weights[f"{head}.weight"].zero_()
         weights[f"{head}.bias"].fill_(-5.0)
     weights["heat.bias"][NAMES.index("cat")] = 5.0
-    weights["look.bias"][COLOURS.index("blue")] = 5.0
+    weights["look.bias"][COLORS.index("blue")] = 5.0
     weights["scene.bias"][SCENES.index("beach")] = 5.0
     what = judge.see([Image.new("RGB", (64, 64))])[0]
     assert what.scene == "beach"
     assert {one.concept for one in what.objects} == {"cat"}
-    assert {one.colour for one in what.objects} == {"blue"}
+    assert {one.color for one in what.objects} == {"blue"}
 
 
 def test_judge_weights_survive_and_damage_is_named(tmp_path):

@@ -116,7 +116,7 @@ def test_known_words_stay_with_the_text_encoder_and_notices_with_the_weights(pla
         synonyms={},
         scenes={},
         styles={},
-        colours=("red",),
+        colors=("red",),
         other_words=(),
     )
     start = tiny_folder(place / "world_model", replace(SPEC, vocabulary=words))

@@ -132,7 +132,7 @@ def test_wrong_command_ends_with_one_sentence(place, caplog):
     assert "did you mean lora.rank?" in caplog.text
 
 
-def test_duotone_keeps_light_and_dark_and_takes_the_inks_colours():
+def test_duotone_keeps_light_and_dark_and_takes_the_inks_colors():
     ramp = np.linspace(0, 255, 192).astype(np.uint8)[None, :, None].repeat(192, 0).repeat(3, 2)
     printed = np.asarray(duotone(ramp))
     assert printed.shape == (192, 192, 3)

@@ -9,7 +9,7 @@ from training import text_encoder
 from training.optimizer import build_muon, hidden_matrices, set_rate, text_encoder_groups
 from training.train_transformer import TransformerTraining, shuffled_words
 
-COLOURS, THINGS = ("red", "blue", "green"), ("car", "star", "cup")
+COLORS, THINGS = ("red", "blue", "green"), ("car", "star", "cup")
 RATE = 3e-3
 
 
@@ -43,15 +43,15 @@ def test_every_parameter_learns_once_and_queries_slower_for_want_of_a_scale() ->
     assert in_muon == {id(matrix) for matrix in hidden_matrices([model.encoder])}
 
 
-def test_it_learns_which_colour_is_whose() -> None:
+def test_it_learns_which_color_is_whose() -> None:
     """The words are the same whichever colour the car has: only their order tells."""
     texts = [
-        f"a {colours[0]} {things[0]} and a {colours[1]} {things[1]}"
-        for colours in ((a, b) for a in COLOURS for b in COLOURS if a != b)
+        f"a {colors[0]} {things[0]} and a {colors[1]} {things[1]}"
+        for colors in ((a, b) for a in COLORS for b in COLORS if a != b)
         for things in ((a, b) for a in THINGS for b in THINGS if a != b and "car" in (a, b))
     ]
     wanted = torch.tensor(
-        [COLOURS.index(words[words.index("car") - 1]) for words in map(str.split, texts)]
+        [COLORS.index(words[words.index("car") - 1]) for words in map(str.split, texts)]
     )
     tokenizer = text_encoder.train_tokenizer(texts, 60, 16)
     torch.manual_seed(0)

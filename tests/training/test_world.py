@@ -12,16 +12,16 @@ from training.world import fetch as fetching
 from training.world import sprites as drawn
 from training.world.captions import article_for, caption, misspelt
 from training.world.chatter import with_chatter
-from training.world.colour import HUES, oklab_to_rgb, recolour, rgb_to_oklab
+from training.world.color import HUES, oklab_to_rgb, recolor, rgb_to_oklab
 from training.world.concepts import CONCEPTS, FLOATING, HOMES, plural_of
 from training.world.layout import CELLS
 from training.world.preview import contact_sheet
-from training.world.sampling import allowed_colours, backdrop
+from training.world.sampling import allowed_colors, backdrop
 from training.world.scene import (
     Background,
     Scene,
     SceneObject,
-    is_held_out_colour,
+    is_held_out_color,
     is_held_out_pair,
 )
 from training.world.scenes import PLACES
@@ -80,8 +80,8 @@ def test_held_out_combinations_never_appear_in_training(world):
         objects = world.example(0, index, size=16).scene.objects
         for item in objects:
             concept = CONCEPTS[item.concept]
-            if item.colour not in (None, concept.natural):
-                assert not is_held_out_colour(item.colour, item.concept)
+            if item.color not in (None, concept.natural):
+                assert not is_held_out_color(item.color, item.concept)
         if len(objects) == 2:
             assert not is_held_out_pair(objects[0].concept, objects[1].concept)
 
@@ -92,22 +92,22 @@ def test_held_out_split_always_shows_a_held_out_combination(world):
         if len(objects) == 2:
             assert is_held_out_pair(objects[0].concept, objects[1].concept)
         else:
-            assert is_held_out_colour(objects[0].colour, objects[0].concept)
+            assert is_held_out_color(objects[0].color, objects[0].concept)
 
 
 def test_hold_out_has_the_promised_share():
-    colours = [is_held_out_colour(c, n) for c in HUES for n in CONCEPTS]
+    colors = [is_held_out_color(c, n) for c in HUES for n in CONCEPTS]
     pairs = [is_held_out_pair(a, b) for a, b in itertools.combinations(CONCEPTS, 2)]
-    assert np.mean(colours) == pytest.approx(1 / 8, abs=0.03)
+    assert np.mean(colors) == pytest.approx(1 / 8, abs=0.03)
     assert np.mean(pairs) == pytest.approx(1 / 10, abs=0.01)
     assert is_held_out_pair("cat", "dog") == is_held_out_pair("dog", "cat")
 
 
-def test_splits_share_no_colours_and_natural_ones_are_trained():
+def test_splits_share_no_colors_and_natural_ones_are_trained():
     for concept in CONCEPTS.values():
-        train, heldout = (set(allowed_colours(concept, s)) for s in ("train", "heldout"))
+        train, heldout = (set(allowed_colors(concept, s)) for s in ("train", "heldout"))
         assert not train & heldout
-        if concept.colourable:
+        if concept.colorable:
             assert train | heldout == set(HUES)
             assert concept.natural not in heldout
 
@@ -118,11 +118,11 @@ def test_single_stage_shows_one_object(world):
         assert item.count == 1
 
 
-def test_composed_stage_shows_things_in_colours_that_are_not_theirs(world):
+def test_composed_stage_shows_things_in_colors_that_are_not_theirs(world):
     scenes = [world.example(1, index, size=16, stage="composed").scene for index in range(300)]
     single = [scene.objects[0] for scene in scenes if len(scene.objects) == 1]
-    assert all(item.colour is not None for item in single)
-    both = [all(item.colour for item in s.objects) for s in scenes if len(s.objects) == 2]
+    assert all(item.color is not None for item in single)
+    both = [all(item.color for item in s.objects) for s in scenes if len(s.objects) == 2]
     assert np.mean(both) > 0.35
     assert 0.2 < np.mean([s.background.kind == "place" for s in scenes]) < 0.4
 
@@ -137,7 +137,7 @@ def test_composed_stage_shows_things_in_colours_that_are_not_theirs(world):
     ],
 )  # fmt: skip
 def test_backdrop_is_settled_by_the_things_and_unlike_them(things, expected):
-    found = backdrop([SceneObject(concept=name, colour=colour) for name, colour in things])
+    found = backdrop([SceneObject(concept=name, color=color) for name, color in things])
     assert (found.kind, found.names) == ("backdrop", (expected,))
 
 
@@ -184,7 +184,7 @@ def test_caption_names_what_is_drawn(world):
         text = example.caption
         for item in example.scene.objects:
             assert names_in(text, item.concept), (text, item)
-            assert item.colour is None or item.colour in text
+            assert item.color is None or item.color in text
             if item.count > 1:
                 words = {2: ("two", "2"), 3: ("three", "3"), 4: ("four", "4")}[item.count]
                 assert any(word in text.split() for word in words)
@@ -218,7 +218,7 @@ def test_relation_decides_where_objects_go(world, relation, place):
     boxes = world.boxes(scene, 100)
     first = next(box for box in boxes if box.item.concept == "apple")
     second = next(box for box in boxes if box.item.concept == "car")
-    (x1, y1), (x2, y2) = first.centre, second.centre
+    (x1, y1), (x2, y2) = first.center, second.center
     gap = {"above": y2 - y1, "below": y1 - y2, "right of": x1 - x2}.get(relation, x2 - x1)
     assert gap > 30
 
@@ -292,12 +292,12 @@ def test_oklab_round_trip():
     np.testing.assert_allclose(oklab_to_rgb(rgb_to_oklab(rgb)), rgb, atol=2e-3)
 
 
-def test_recolour_paints_the_body_and_leaves_the_rest():
+def test_recolor_paints_the_body_and_leaves_the_rest():
     pixels = np.full((20, 20, 4), 255, np.uint8)
     pixels[:, :, :3] = (220, 30, 40)
     pixels[:3, :, :3] = (90, 180, 60)
     pixels[3:5, :, :3] = (40, 40, 40)
-    painted = recolour(pixels, "blue")
+    painted = recolor(pixels, "blue")
     red, green, blue = (int(v) for v in painted[10, 10, :3])
     assert blue > 180 > 120 > red
     assert blue > green

@@ -16,7 +16,7 @@ WORLD = Vocabulary(
     synonyms={"dog": ("puppy",)},
     scenes={"snow": ("in the snow", "in winter")},
     styles={"3d": ("3d style",)},
-    colours=("red",),
+    colors=("red",),
     other_words=(),
 )
 

@@ -26,7 +26,7 @@ WORLD = Vocabulary(
     synonyms={},
     scenes={},
     styles={"3d": ("3d style", "glossy 3d"), "cartoon": ("cartoon style",)},
-    colours=("red",),
+    colors=("red",),
     other_words=(),
 )
 NUMBERS = st.floats(0, 12)

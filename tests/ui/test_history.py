@@ -42,7 +42,7 @@ SPECS = {"default": make_spec("default", "Infinity emoji"), "other": make_spec("
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FinishedRun:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    images = [Image.new("RGB", (64, 32), colour) for colour in ("red", "blue")]
+    images = [Image.new("RGB", (64, 32), color) for color in ("red", "blue")]
     paths = save_pictures(images, REQUEST)
     return FinishedRun(model="default", request=REQUEST, files=tuple(paths), seconds=1.0, when=1e9)
 

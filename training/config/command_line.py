@@ -41,7 +41,7 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
         SettingsError: an unknown option, or one without a value.
     """
     held: dict[str, str] = {}
-    words = _normalised(arguments, held)
+    words = _normalized(arguments, held)
     try:
         source = CliSettingsSource(
             _optional_model(),
@@ -65,7 +65,7 @@ def _restored(value: Any, held: Mapping[str, str]) -> Any:
     return held.get(value, value) if isinstance(value, str) else value
 
 
-def _normalised(arguments: Sequence[str], held: dict[str, str]) -> list[str]:
+def _normalized(arguments: Sequence[str], held: dict[str, str]) -> list[str]:
     """Words after an option that takes a list become one JSON list; a bare claim is true.
 
     Args:

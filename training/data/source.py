@@ -19,7 +19,7 @@ from infinity.errors import InfinityError, RequestError
 from infinity.images import image_size, open_image
 from infinity.schedule import HEIGHT_OVER_WIDTH, ScaleSchedule
 from training.config.settings import DataSettings
-from training.data.catalogue import Catalogue, open_catalogue
+from training.data.catalog import Catalog, open_catalog
 from training.data.coco import coco_entries
 from training.data.detection import detect, manifest_of
 from training.data.errors import DataError
@@ -104,22 +104,22 @@ class Source:
         raise IndexError(index)
 
 
-class CataloguePart:
+class CatalogPart:
     """Records that were listed in a catalogue."""
 
-    def __init__(self, catalogue: Catalogue, opener: Opener) -> None:
-        self.catalogue = catalogue
+    def __init__(self, catalog: Catalog, opener: Opener) -> None:
+        self.catalog = catalog
         self._opener = opener
 
     def __len__(self) -> int:
-        return len(self.catalogue)
+        return len(self.catalog)
 
     @property
     def fingerprint(self) -> str:
-        return self.catalogue.fingerprint
+        return self.catalog.fingerprint
 
     def record(self, index: int) -> Record:
-        entry = self.catalogue.entry(index)
+        entry = self.catalog.entry(index)
         return Record(
             key=entry.key,
             captions=entry.captions,
@@ -176,9 +176,9 @@ def open_source(
         else:
             part = _listed(source, format, settings)
             parts.append(part)
-            ratios.append(_nearest(part.catalogue.ratios, schedules))
-            repeats.append(part.catalogue.repeats)
-            report.merge(part.catalogue.report)
+            ratios.append(_nearest(part.catalog.ratios, schedules))
+            repeats.append(part.catalog.repeats)
+            report.merge(part.catalog.report)
     report.require(settings.skip_tolerance, complete=True)
     if not any(len(part) for part in parts):
         told = f": {report.counted()}" if report.skipped else ""
@@ -206,7 +206,7 @@ def _nearest(ratios: np.ndarray, schedules: Mapping[str, ScaleSchedule]) -> np.n
     return np.array(list(targets))[distances.argmin(axis=1)]
 
 
-def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
+def _listed(source: str, format: str, settings: DataSettings) -> CatalogPart:
     entries: Callable[[], Iterator[Entry | Skip]]
     opener: Opener = _file
     manifest = False
@@ -235,14 +235,14 @@ def _listed(source: str, format: str, settings: DataSettings) -> CataloguePart:
         settings.short_caption_field, settings.captions, settings.picture_folders, str(Path.cwd()),
         split, settings.folder_repeats,
     )  # fmt: skip
-    catalogue = open_catalogue(
+    catalog = open_catalog(
         source,
         entries,
         partial(_measure, opener=opener),
         f"{chosen}\n{fingerprint}",
         pictures_apart=manifest,
     )
-    return CataloguePart(catalogue, opener)
+    return CatalogPart(catalog, opener)
 
 
 def _each(

@@ -17,7 +17,7 @@ class Detection:
 
     concept: str
     score: float
-    colour: str
+    color: str
     style: str
     x: float
     y: float
@@ -84,9 +84,9 @@ def _matching(wanted: Wanted, objects: Sequence[Detection]) -> list[Detection]:
     return [
         one
         for one in objects
-        if one.concept == wanted.concept and wanted.colour in (None, one.colour)
+        if one.concept == wanted.concept and wanted.color in (None, one.color)
     ]
 
 
 def _name(wanted: Wanted) -> str:
-    return f"{wanted.colour} {wanted.concept}" if wanted.colour else wanted.concept
+    return f"{wanted.color} {wanted.concept}" if wanted.color else wanted.concept

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from infinity.errors import CheckpointError
 from training.exam.grade import Detection, Seen
-from training.exam.prompts import COLOURS
-from training.world.colour import BACKGROUNDS
+from training.exam.prompts import COLORS
+from training.world.color import BACKGROUNDS
 from training.world.concepts import CONCEPTS
 from training.world.scenes import PLACES
 from training.world.sprites import STYLES
@@ -45,7 +45,7 @@ class Output(NamedTuple):
     heat: Tensor
     size: Tensor
     offset: Tensor
-    colour: Tensor
+    color: Tensor
     style: Tensor
     scene: Tensor
     features: Tensor
@@ -78,7 +78,7 @@ class Judge(nn.Module):
         self.merged = _convolution(128, 192)
         self.heat = nn.Conv2d(192, len(NAMES), 1)
         self.shape = nn.Conv2d(192, 4, 1)
-        self.look = nn.Conv2d(192, len(COLOURS) + len(STYLES), 1)
+        self.look = nn.Conv2d(192, len(COLORS) + len(STYLES), 1)
         self.scene = nn.Linear(256 + 128 + 48, len(SCENES))
         nn.init.constant_(self.heat.bias, -4.0)  # type: ignore[arg-type]
 
@@ -96,8 +96,8 @@ class Judge(nn.Module):
             self.heat(merged),
             shape[:, :2],
             shape[:, 2:],
-            look[:, : len(COLOURS)],
-            look[:, len(COLOURS) :],
+            look[:, : len(COLORS)],
+            look[:, len(COLORS) :],
             self.scene(pooled),
             features,
         )
@@ -151,7 +151,7 @@ def _read(output: Output) -> list[Seen]:
     """Peaks of the hottest concept of each cell, one a neighbourhood; scene of the picture."""
     heat, concept = output.heat.float().sigmoid().max(1)
     peak = heat == F.max_pool2d(heat[:, None], 5, 1, 2)[:, 0]
-    colour, style = output.colour.argmax(1), output.style.argmax(1)
+    color, style = output.color.argmax(1), output.style.argmax(1)
     scene = output.scene.argmax(1)
     seen = []
     for b in range(len(heat)):
@@ -163,7 +163,7 @@ def _read(output: Output) -> list[Seen]:
                 Detection(
                     concept=NAMES[int(concept[b, y, x])],
                     score=float(heat[b, y, x]),
-                    colour=COLOURS[int(colour[b, y, x])],
+                    color=COLORS[int(color[b, y, x])],
                     style=STYLES[int(style[b, y, x])],
                     x=(x + dx) / CELLS,
                     y=(y + dy) / CELLS,

@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from training.exam.judge import CELLS, NAMES, SCENES, SIZE
-from training.exam.prompts import COLOURS
+from training.exam.prompts import COLORS
 from training.world.concepts import CONCEPTS
 from training.world.layout import Box
 from training.world.sampling import Stage, sample_scene
@@ -40,7 +40,7 @@ class Lesson:
     where: Tensor
     size: Tensor
     offset: Tensor
-    colour: Tensor
+    color: Tensor
     style: Tensor
     scene: Tensor
 
@@ -69,7 +69,7 @@ def lesson(world: World, seed: int, index: int) -> Lesson:
     noisy = np.asarray(image).astype(np.float32)
     noisy += rng.normal(0, rng.uniform(0, 6), noisy.shape)
     picture = torch.from_numpy(noisy.clip(0, 255).astype(np.uint8)).permute(2, 0, 1)
-    return _labelled(picture.contiguous(), scene, whole, left, top)
+    return _labeled(picture.contiguous(), scene, whole, left, top)
 
 
 def spoil(image: Image.Image, box: Box, rng: np.random.Generator) -> None:
@@ -88,16 +88,16 @@ def scene_label(scene: Scene) -> str:
     return "gradient" if scene.background.kind == "gradient" else scene.background.names[0]
 
 
-def _labelled(picture: Tensor, scene: Scene, boxes: list[Box], left: int, top: int) -> Lesson:
+def _labeled(picture: Tensor, scene: Scene, boxes: list[Box], left: int, top: int) -> Lesson:
     heat = torch.zeros(len(NAMES), CELLS, CELLS)
     where = torch.zeros(CELLS, CELLS, dtype=torch.bool)
     size, offset = torch.zeros(2, CELLS, CELLS), torch.zeros(2, CELLS, CELLS)
-    colour = torch.full((CELLS, CELLS), IGNORE)
+    color = torch.full((CELLS, CELLS), IGNORE)
     style = torch.full((CELLS, CELLS), IGNORE)
     rows = torch.arange(CELLS).float()
     for box in boxes:
-        centre_x, centre_y = box.centre
-        x, y = (centre_x - left) / SIZE * CELLS, (centre_y - top) / SIZE * CELLS
+        center_x, center_y = box.center
+        x, y = (center_x - left) / SIZE * CELLS, (center_y - top) / SIZE * CELLS
         column, row = int(x), int(y)
         if not (0 <= column < CELLS and 0 <= row < CELLS):
             continue
@@ -110,9 +110,9 @@ def _labelled(picture: Tensor, scene: Scene, boxes: list[Box], left: int, top: i
         where[row, column] = True
         size[:, row, column] = torch.tensor([box.width / SIZE, box.height / SIZE]).clamp(max=1)
         offset[:, row, column] = torch.tensor([x - column, y - row])
-        shown = box.item.colour or CONCEPTS[box.item.concept].natural
+        shown = box.item.color or CONCEPTS[box.item.concept].natural
         if shown is not None:
-            colour[row, column] = COLOURS.index(shown)
+            color[row, column] = COLORS.index(shown)
         style[row, column] = STYLES.index(scene.style)
     return Lesson(
         picture,
@@ -120,7 +120,7 @@ def _labelled(picture: Tensor, scene: Scene, boxes: list[Box], left: int, top: i
         where,
         size,
         offset,
-        colour,
+        color,
         style,
         torch.tensor(SCENES.index(scene_label(scene))),
     )

@@ -19,7 +19,7 @@ from typing import Any
 
 from infinity.errors import RequestError
 from training.world.captions import STYLE_ENDINGS, STYLE_OPENINGS
-from training.world.colour import BACKGROUNDS, HUES
+from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, plural_of
 from training.world.scenes import PLACES
 from training.world.sprites import STYLES
@@ -27,7 +27,7 @@ from training.world.sprites import STYLES
 logger = logging.getLogger(__name__)
 
 POSITIONS = ("left of", "right of", "above", "below")
-COLOURS = tuple(
+COLORS = tuple(
     dict.fromkeys((*HUES, *(c.natural for c in CONCEPTS.values() if c.natural is not None)))
 )
 _KEYS = ("tag", "prompt", "include", "exclude", "style", "scene", "unseen")
@@ -40,7 +40,7 @@ _CLASSES = {
 }
 _SCENES = {
     **{phrase: name for name, place in PLACES.items() for phrase in (*place.phrases, name)},
-    **{f"{colour}{ending}": colour for colour in BACKGROUNDS for ending in ("", " background")},
+    **{f"{color}{ending}": color for color in BACKGROUNDS for ending in ("", " background")},
 }
 _STYLES = {
     phrase: style
@@ -59,7 +59,7 @@ class Wanted:
 
     concept: str
     count: int = 1
-    colour: str | None = None
+    color: str | None = None
     position: tuple[str, int] | None = None
 
 
@@ -165,22 +165,22 @@ def _wanted(item: Mapping[str, Any]) -> Wanted:
     count = item.get("count", 1)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise RequestError(f"count must be a whole number from 1 on, not {count!r}.")
-    colour = item.get("color")
-    if colour is not None:
-        colour = _known(colour, COLOURS, "color")
+    color = item.get("color")
+    if color is not None:
+        color = _known(color, COLORS, "color")
     position = item.get("position")
     if position is not None:
         relation, other = position
         if not isinstance(other, int):
             raise RequestError(f"a position names its object by number, not {other!r}.")
         position = (_known(relation, POSITIONS, "position"), other)
-    return Wanted(concept=concept, count=count, colour=colour, position=position)
+    return Wanted(concept=concept, count=count, color=color, position=position)
 
 
 def _entry(item: Wanted) -> dict[str, Any]:
     entry: dict[str, Any] = {"class": item.concept, "count": item.count}
-    if item.colour is not None:
-        entry["color"] = item.colour
+    if item.color is not None:
+        entry["color"] = item.color
     if item.position is not None:
         entry["position"] = list(item.position)
     return entry

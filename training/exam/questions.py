@@ -16,9 +16,9 @@ import numpy as np
 from infinity.console import home_path
 from training.exam.prompts import POSITIONS, ExamPrompt, Wanted, write_prompts
 from training.world.captions import NUMBER_WORDS, WITHOUT_ARTICLE, article_for, misspelt
-from training.world.colour import BACKGROUNDS, HUES
+from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, Concept, plural_of
-from training.world.scene import is_held_out_colour, is_held_out_pair
+from training.world.scene import is_held_out_color, is_held_out_pair
 from training.world.scenes import PLACES
 
 EXAM = Path(__file__).parent.parent / "prompts" / "exam.jsonl"
@@ -47,7 +47,7 @@ STYLE_WORDS = {
     "3d": ("{} as a 3d render", "3d picture of {}"),
     "cartoon": ("{} as a cartoon", "cartoon picture of {}"),
 }
-COLOURABLE = tuple(name for name, concept in CONCEPTS.items() if concept.colourable)
+COLORABLE = tuple(name for name, concept in CONCEPTS.items() if concept.colorable)
 
 
 def questions(rng: np.random.Generator) -> Iterator[ExamPrompt]:
@@ -56,7 +56,7 @@ def questions(rng: np.random.Generator) -> Iterator[ExamPrompt]:
         "single_object": _single,
         "two_object": _two,
         "counting": _counting,
-        "colors": _colours,
+        "colors": _colors,
         "position": _position,
         "color_attr": _attribution,
         "style": _style,
@@ -71,9 +71,9 @@ def questions(rng: np.random.Generator) -> Iterator[ExamPrompt]:
                 yield question
 
 
-def a(concept: str, colour: str | None = None) -> str:
+def a(concept: str, color: str | None = None) -> str:
     """The concept with its article, as in "a blue car"."""
-    phrase = f"{colour} {concept}" if colour else concept
+    phrase = f"{color} {concept}" if color else concept
     return phrase if concept in WITHOUT_ARTICLE else f"{article_for(phrase)} {phrase}"
 
 
@@ -123,24 +123,24 @@ def _counting(rng: np.random.Generator, index: int) -> ExamPrompt:
     )
 
 
-def _colour(rng: np.random.Generator, name: str, unseen: bool) -> str | None:
+def _color(rng: np.random.Generator, name: str, unseen: bool) -> str | None:
     fitting = [
-        colour
-        for colour in HUES
-        if (colour != CONCEPTS[name].natural and is_held_out_colour(colour, name)) == unseen
+        color
+        for color in HUES
+        if (color != CONCEPTS[name].natural and is_held_out_color(color, name)) == unseen
     ]
     return fitting[int(rng.integers(len(fitting)))] if fitting else None
 
 
-def _colours(rng: np.random.Generator, index: int) -> ExamPrompt:
+def _colors(rng: np.random.Generator, index: int) -> ExamPrompt:
     while True:
-        name = COLOURABLE[int(rng.integers(len(COLOURABLE)))]
-        colour = _colour(rng, name, bool(index % 2))
-        if colour is not None:
+        name = COLORABLE[int(rng.integers(len(COLORABLE)))]
+        color = _color(rng, name, bool(index % 2))
+        if color is not None:
             return ExamPrompt(
                 tag="colors",
-                prompt=_opened(rng, a(name, colour)),
-                include=(Wanted(concept=name, colour=colour),),
+                prompt=_opened(rng, a(name, color)),
+                include=(Wanted(concept=name, color=color),),
                 unseen=("colour",) if index % 2 else (),
             )
 
@@ -158,15 +158,15 @@ def _position(rng: np.random.Generator, index: int) -> ExamPrompt:
 
 def _attribution(rng: np.random.Generator, index: int) -> ExamPrompt:
     while True:
-        pair = _pair(rng, index, COLOURABLE)
-        first, second = (_colour(rng, name, False) for name in pair)
+        pair = _pair(rng, index, COLORABLE)
+        first, second = (_color(rng, name, False) for name in pair)
         if first and second and first != second:
             return ExamPrompt(
                 tag="color_attr",
                 prompt=_opened(rng, f"{a(pair[0], first)} and {a(pair[1], second)}"),
                 include=(
-                    Wanted(concept=pair[0], colour=first),
-                    Wanted(concept=pair[1], colour=second),
+                    Wanted(concept=pair[0], color=first),
+                    Wanted(concept=pair[1], color=second),
                 ),
                 unseen=_unseen_pair(index),
             )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from training.exam.lessons import spoil
 from training.exam.prompts import ExamPrompt, Wanted
-from training.world.colour import BACKGROUNDS
+from training.world.color import BACKGROUNDS
 from training.world.concepts import CONCEPTS
 from training.world.sampling import backdrop
 from training.world.scene import Background, Relation, Scene, SceneObject
@@ -49,7 +49,7 @@ def scene_of(prompt: ExamPrompt, world: World, rng: np.random.Generator) -> Scen
         SceneObject(
             concept=item.concept,
             count=item.count,
-            colour=_paint(item),
+            color=_paint(item),
             relation=relation if place == 0 else None,
         )
         for place, item in enumerate([first, *rest])
@@ -89,22 +89,22 @@ def spoilt_renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Im
 
 def look_alike(item: SceneObject, style: str, world: World) -> str:
     """The concept whose art is nearest in mean colour to ``item``'s, and is not the same."""
-    mine = world.mean_colour(style, item)
+    mine = world.mean_color(style, item)
     distance = {
-        name: float(np.abs(mine - colour).sum())
-        for name, colour in _mean_colours(world, style).items()
+        name: float(np.abs(mine - color).sum())
+        for name, color in _mean_colors(world, style).items()
         if name != item.concept
     }
     return min(distance, key=lambda name: distance[name])
 
 
 @cache
-def _mean_colours(world: World, style: str) -> dict[str, np.ndarray]:
-    return {name: world.mean_colour(style, SceneObject(concept=name)) for name in world.concepts}
+def _mean_colors(world: World, style: str) -> dict[str, np.ndarray]:
+    return {name: world.mean_color(style, SceneObject(concept=name)) for name in world.concepts}
 
 
 def _paint(item: Wanted) -> str | None:
-    return item.colour if CONCEPTS[item.concept].colourable else None
+    return item.color if CONCEPTS[item.concept].colorable else None
 
 
 def _background(scene: str) -> Background:

@@ -49,19 +49,19 @@ def judge_loss(output: Output, target: Lesson) -> dict[str, Tensor]:
     """Penalty-reduced focal loss on the heat, L1 on shapes, cross-entropy on the rest."""
     heat = output.heat.float()
     probability = heat.sigmoid()
-    is_centre = target.heat == 1
-    centres = target.where.sum().clamp(min=1)
+    is_center = target.heat == 1
+    centers = target.where.sum().clamp(min=1)
     hits = F.softplus(-heat) * (1 - probability) ** 2
     misses = F.softplus(heat) * probability**2 * (1 - target.heat) ** 4
     at = target.where
     shape = torch.cat((output.size, output.offset), 1).float().permute(0, 2, 3, 1)[at]
     wanted = torch.cat((target.size, target.offset), 1).permute(0, 2, 3, 1)[at]
-    colour = output.colour.float().permute(0, 2, 3, 1)[at]
+    color = output.color.float().permute(0, 2, 3, 1)[at]
     style = output.style.float().permute(0, 2, 3, 1)[at]
     return {
-        "heat": torch.where(is_centre, hits, misses).sum() / centres,
+        "heat": torch.where(is_center, hits, misses).sum() / centers,
         "shape": F.l1_loss(shape, wanted),
-        "colour": _known(colour, target.colour[at]),
+        "colour": _known(color, target.color[at]),
         "style": _known(style, target.style[at]),
         "scene": F.cross_entropy(output.scene.float(), target.scene),
     }

@@ -64,7 +64,7 @@ def draw_kept_scales(
     return kept.float()
 
 
-def quantize(
+def straight_through(
     features_Bdyx: Tensor,
     config: TokenizerConfig,
     schedule: ScaleSchedule,

@@ -24,7 +24,7 @@ from training.optimizer import parameter_groups
 from training.steps.discriminator import PatchDiscriminator, fooling_loss, telling_loss
 from training.steps.perceptual import PerceptualDistance
 from training.steps.precision import cast_to, pictures_as_floats
-from training.steps.quantize import Quantized, draw_kept_scales, quantize
+from training.steps.quantize import Quantized, draw_kept_scales, straight_through
 from training.steps.step import DISCRIMINATOR, MODEL, StepBatch, StepResult, ratio
 
 SMALLEST_ERROR = 1e-10
@@ -168,7 +168,7 @@ class TokenizerStep:
         precision = self.config.optimization.dtype
         with cast_to(precision, target.device):
             features = self.tokenizer.features(target)
-        quantized = quantize(features, self.tokenizer.config, schedule, kept)
+        quantized = straight_through(features, self.tokenizer.config, schedule, kept)
         with cast_to(precision, target.device):
             output = self.tokenizer.decoder(quantized.latent_Bdyx)
         return output.float(), quantized

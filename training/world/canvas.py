@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Curve = Callable[[np.ndarray], np.ndarray]
 
 OVERSAMPLING = 2
@@ -29,7 +29,7 @@ class Canvas:
         """The picture at its final size, edges smoothed."""
         return self.image.reduce(OVERSAMPLING)
 
-    def fill(self, *stops: Colour, towards: tuple[float, float] = (0.0, 1.0)) -> None:
+    def fill(self, *stops: Color, towards: tuple[float, float] = (0.0, 1.0)) -> None:
         """Cover everything with an even gradient, right and down in the ratio `towards`."""
         x, y = towards
         if x == 0.0:
@@ -39,12 +39,12 @@ class Canvas:
         t = (x * ramp[None, :] + y * ramp[:, None]) / (x + y)
         self.image.paste(_ramp(t, stops).resize(self.image.size, Image.Resampling.BICUBIC))
 
-    def band(self, top: float, bottom: float, *stops: Colour) -> None:
+    def band(self, top: float, bottom: float, *stops: Color) -> None:
         """A horizontal band with a vertical gradient."""
         y0, y1 = self._px(top), self._px(bottom)
         self.image.paste(_column(y1 - y0, stops).resize((self.side, y1 - y0)), (0, y0))
 
-    def ground(self, curve: Curve, *stops: Colour) -> None:
+    def ground(self, curve: Curve, *stops: Color) -> None:
         """Everything below a curve y(x), with a vertical gradient from its highest point down."""
         xs = np.linspace(0.0, 1.0, 49)
         ys = curve(xs)
@@ -57,40 +57,38 @@ class Canvas:
         self.image.paste(_column(height, stops).resize((self.side, height)), (0, y0), mask)
 
     def polygon(
-        self, points: Sequence[tuple[float, float]], colour: Colour, opacity: float = 1.0
+        self, points: Sequence[tuple[float, float]], color: Color, opacity: float = 1.0
     ) -> None:
         """A filled polygon."""
         scaled = [(x * self.side, y * self.side) for x, y in points]
         if opacity >= 1.0:
-            self._draw.polygon(scaled, fill=colour)
+            self._draw.polygon(scaled, fill=color)
             return
         mask = Image.new("L", self.image.size, 0)
         ImageDraw.Draw(mask).polygon(scaled, fill=round(255 * opacity))
-        self.image.paste(colour, (0, 0, self.side, self.side), mask)
+        self.image.paste(color, (0, 0, self.side, self.side), mask)
 
-    def rectangle(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
+    def rectangle(self, x0: float, y0: float, x1: float, y1: float, color: Color) -> None:
         """A filled upright rectangle."""
-        self._draw.rectangle([v * self.side for v in (x0, y0, x1, y1)], fill=colour)
+        self._draw.rectangle([v * self.side for v in (x0, y0, x1, y1)], fill=color)
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
+    def ellipse(self, x: float, y: float, rx: float, ry: float, color: Color) -> None:
         """A filled ellipse about (x, y)."""
         box = [v * self.side for v in (x - rx, y - ry, x + rx, y + ry)]
-        self._draw.ellipse(box, fill=colour)
+        self._draw.ellipse(box, fill=color)
 
-    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
+    def disc(self, x: float, y: float, radius: float, color: Color) -> None:
         """A filled circle about (x, y)."""
-        self.ellipse(x, y, radius, radius, colour)
+        self.ellipse(x, y, radius, radius, color)
 
-    def ring(self, x: float, y: float, radius: float, width: float, colour: Colour) -> None:
+    def ring(self, x: float, y: float, radius: float, width: float, color: Color) -> None:
         """A circular line of some width about (x, y)."""
         box = [v * self.side for v in (x - radius, y - radius, x + radius, y + radius)]
-        self._draw.ellipse(box, outline=colour, width=max(1, round(width * self.side)))
+        self._draw.ellipse(box, outline=color, width=max(1, round(width * self.side)))
 
-    def glow(
-        self, x: float, y: float, rx: float, ry: float, colour: Colour, strength: float
-    ) -> None:
+    def glow(self, x: float, y: float, rx: float, ry: float, color: Color, strength: float) -> None:
         """A soft spot of light (or shadow) fading to nothing at the radii."""
-        glow(self.image, x * self.side, y * self.side, rx * self.side, ry * self.side, colour,
+        glow(self.image, x * self.side, y * self.side, rx * self.side, ry * self.side, color,
              strength)  # fmt: skip
 
     def _px(self, unit: float) -> int:
@@ -98,12 +96,12 @@ class Canvas:
 
 
 def glow(
-    image: Image.Image, x: float, y: float, rx: float, ry: float, colour: Colour, strength: float
+    image: Image.Image, x: float, y: float, rx: float, ry: float, color: Color, strength: float
 ) -> None:
     """Blend a soft elliptical spot into `image`; centre and radii in pixels, strength in [0, 1]."""
     width, height = max(1, round(2 * rx)), max(1, round(2 * ry))
     mask = _spot().resize((width, height), Image.Resampling.BILINEAR).point(lambda v: v * strength)
-    image.paste(colour, (round(x - rx), round(y - ry), round(x - rx) + width,
+    image.paste(color, (round(x - rx), round(y - ry), round(x - rx) + width,
                          round(y - ry) + height), mask)  # fmt: skip
 
 
@@ -115,12 +113,12 @@ def _spot() -> Image.Image:
     return Image.fromarray((255 * (1.0 - radius**2) ** 2).round().astype(np.uint8))
 
 
-def _column(height: int, stops: Sequence[Colour]) -> Image.Image:
+def _column(height: int, stops: Sequence[Color]) -> Image.Image:
     """A 1 px wide vertical gradient through evenly spaced stops."""
     return _ramp(np.linspace(0.0, 1.0, max(height, 1))[:, None], stops)
 
 
-def _ramp(t: np.ndarray, stops: Sequence[Colour]) -> Image.Image:
+def _ramp(t: np.ndarray, stops: Sequence[Color]) -> Image.Image:
     """Colours at positions t in [0, 1], shape (height, width), along evenly spaced stops."""
     positions = np.linspace(0.0, 1.0, len(stops))
     channels = [np.interp(t, positions, [stop[c] for stop in stops]) for c in range(3)]

@@ -64,7 +64,7 @@ NEUTRAL_OPENINGS = (
 )
 
 SETTING_FIRST_SHARE = 0.15
-COLOUR_AFTER_SHARE = 0.1  # "a car that is red"
+COLOR_AFTER_SHARE = 0.1  # "a car that is red"
 MISSPELT_SHARE = 0.04
 SHORTEST_MISSPELT = 5  # letters
 
@@ -147,16 +147,16 @@ def _noun_phrase(item: SceneObject, rng: np.random.Generator, *, article: bool =
         adjectives.append(pick(rng, LITTLE_WORDS if item.size == "little" else BIG_WORDS))
     elif concept.category in ("animal", "character") and rng.random() < 0.12:
         adjectives.append("cute")
-    colour_after = item.count == 1 and article and rng.random() < COLOUR_AFTER_SHARE
-    if item.colour is not None and not colour_after:
-        adjectives.append(item.colour)
+    color_after = item.count == 1 and article and rng.random() < COLOR_AFTER_SHARE
+    if item.color is not None and not color_after:
+        adjectives.append(item.color)
 
     if item.count > 1:
         number = NUMBER_WORDS[item.count] if rng.random() < 0.9 else str(item.count)
         return " ".join([number, *adjectives, plural_of(noun)])
     phrase = " ".join([*adjectives, noun])
-    if item.colour is not None and colour_after:
-        phrase += f" that {'are' if noun in PLURAL_NOUNS else 'is'} {item.colour}"
+    if item.color is not None and color_after:
+        phrase += f" that {'are' if noun in PLURAL_NOUNS else 'is'} {item.color}"
     if not article or noun in WITHOUT_ARTICLE:
         return phrase
     return f"{article_for(phrase)} {phrase}"
@@ -166,18 +166,18 @@ def _setting(background: Background, rng: np.random.Generator) -> str:
     if background.kind == "place":
         return pick(rng, PLACES[background.names[0]].phrases)
     if background.kind == "plain":
-        (colour,) = background.names
-        a = article_for(colour)
+        (color,) = background.names
+        a = article_for(color)
         return pick(
             rng,
             (
-                f"on {a} {colour} background",
-                f"on {a} {colour} background",
-                f"on a plain {colour} background",
-                f"with {a} {colour} background",
-                f"against {a} {colour} background",
-                f"on a solid {colour} background",
-                f"with {a} {colour} background behind",
+                f"on {a} {color} background",
+                f"on {a} {color} background",
+                f"on a plain {color} background",
+                f"with {a} {color} background",
+                f"against {a} {color} background",
+                f"on a solid {color} background",
+                f"with {a} {color} background behind",
             ),
         )
     first, second = background.names

@@ -1,6 +1,6 @@
 """What the world contains: just over a hundred things people type, each told apart at a glance.
 
-`colourable` marks things a caption may paint ("a blue car"); `natural` is the colour word that
+`colorable` marks things a caption may paint ("a blue car"); `natural` is the colour word that
 already fits the untouched art ("a yellow banana").
 """
 
@@ -17,7 +17,7 @@ class Concept:
     plural: str
     synonyms: tuple[str, ...] = ()
     natural: str | None = None
-    colourable: bool = False
+    colorable: bool = False
 
     @property
     def codepoint(self) -> str:
@@ -178,15 +178,15 @@ TABLE = {
 
 
 def _parse(category: str, line: str) -> Concept:
-    emoji, name, colour, synonyms = (part.strip() for part in line.split("|"))
+    emoji, name, color, synonyms = (part.strip() for part in line.split("|"))
     return Concept(
         name=name,
         emoji=emoji,
         category=category,
         plural=plural_of(name),
         synonyms=tuple(word.strip() for word in synonyms.split(",") if word.strip()),
-        natural=colour.removeprefix("+").strip() or None,
-        colourable=colour.startswith("+"),
+        natural=color.removeprefix("+").strip() or None,
+        colorable=color.startswith("+"),
     )
 
 

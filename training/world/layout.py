@@ -42,7 +42,7 @@ class Box:
     grounded: bool
 
     @property
-    def centre(self) -> tuple[float, float]:
+    def center(self) -> tuple[float, float]:
         """Middle of the box in pixels, x and y."""
         return self.x0 + self.width / 2, self.y0 + self.height / 2
 

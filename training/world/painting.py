@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from training.world.canvas import Canvas, Colour, Curve
+from training.world.canvas import Canvas, Color, Curve
 
 
-def mix(first: Colour, second: Colour, amount: float) -> Colour:
+def mix(first: Color, second: Color, amount: float) -> Color:
     """The colour `amount` of the way from the first to the second."""
     red, green, blue = (round(a + (b - a) * amount) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
-def shade(colour: Colour, rng: np.random.Generator, spread: float) -> Colour:
+def shade(color: Color, rng: np.random.Generator, spread: float) -> Color:
     """A near neighbour of a colour: a common and a small separate shift of each channel."""
     shift = rng.normal(0.0, spread) + rng.normal(0.0, spread * 0.5, 3)
-    red, green, blue = (int(v) for v in np.clip(np.array(colour) + shift, 0, 255))
+    red, green, blue = (int(v) for v in np.clip(np.array(color) + shift, 0, 255))
     return red, green, blue
 
 
@@ -49,10 +49,10 @@ def draw_clouds(canvas: Canvas, rng: np.random.Generator) -> None:
     draw_cloud(canvas, right, rng.uniform(0.1, 0.26), rng.uniform(0.18, 0.28))
 
 
-def draw_sun(canvas: Canvas, x: float, y: float, radius: float, colour: Colour) -> None:
+def draw_sun(canvas: Canvas, x: float, y: float, radius: float, color: Color) -> None:
     """A disc in a soft glow."""
-    canvas.glow(x, y, radius * 3.2, radius * 3.2, mix(colour, (255, 255, 255), 0.4), 0.8)
-    canvas.disc(x, y, radius, colour)
+    canvas.glow(x, y, radius * 3.2, radius * 3.2, mix(color, (255, 255, 255), 0.4), 0.8)
+    canvas.disc(x, y, radius, color)
 
 
 def draw_sun_and_cloud(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -72,15 +72,15 @@ def draw_stars(canvas: Canvas, rng: np.random.Generator, count: int, lowest: flo
         canvas.disc(x, y, radius, (255, 250, 225))
 
 
-def draw_pine(canvas: Canvas, x: float, base: float, height: float, colour: Colour) -> None:
+def draw_pine(canvas: Canvas, x: float, base: float, height: float, color: Color) -> None:
     """A fir of three tiers standing on `base`."""
     for top, bottom, half in ((1.0, 0.55, 0.2), (0.78, 0.3, 0.27), (0.52, 0.0, 0.34)):
         canvas.polygon(
             [(x, base - top * height), (x - half * height, base - bottom * height),
-             (x + half * height, base - bottom * height)], colour)  # fmt: skip
+             (x + half * height, base - bottom * height)], color)  # fmt: skip
 
 
-def draw_tree(canvas: Canvas, x: float, base: float, height: float, leaf: Colour) -> None:
+def draw_tree(canvas: Canvas, x: float, base: float, height: float, leaf: Color) -> None:
     """A tree with a round crown standing on `base`."""
     half = 0.05 * height
     canvas.rectangle(x - half, base - 0.5 * height, x + half, base, (118, 78, 52))

@@ -61,9 +61,9 @@ def night(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def space(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.fill((14, 10, 38), shade((38, 22, 78), rng, 5), (12, 14, 46), towards=(0.7, 1.0))
-    for colour in ((168, 62, 186), (48, 98, 206)):
+    for color in ((168, 62, 186), (48, 98, 206)):
         x, y = rng.uniform(0.1, 0.9, 2)
-        canvas.glow(x, y, rng.uniform(0.4, 0.6), rng.uniform(0.25, 0.45), colour, 0.5)
+        canvas.glow(x, y, rng.uniform(0.4, 0.6), rng.uniform(0.25, 0.45), color, 0.5)
     draw_stars(canvas, rng, 46, 1.0)
     x, y, radius = near_edge(rng), rng.uniform(0.12, 0.22), rng.uniform(0.07, 0.1)
     planets = ((240, 160, 90), (110, 190, 220), (226, 120, 150))
@@ -88,16 +88,16 @@ def mountains(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.fill(shade((118, 186, 240), rng, 6), (232, 242, 250), (232, 242, 250))
     draw_clouds(canvas, rng)
     base = 0.72
-    for centre, colour in (
+    for center, color in (
         (0.5, (150, 168, 204)),
         (0.16, (112, 132, 178)),
         (0.86, (122, 142, 186)),
     ):
-        x, top = centre + rng.uniform(-0.06, 0.06), rng.uniform(0.2, 0.32)
+        x, top = center + rng.uniform(-0.06, 0.06), rng.uniform(0.2, 0.32)
         half = rng.uniform(0.34, 0.42)
-        canvas.polygon([(x, top), (x - half, base), (x + half, base)], colour)
+        canvas.polygon([(x, top), (x - half, base), (x + half, base)], color)
         canvas.polygon(
-            [(x, top), (x + half, base), (x + 0.08, base)], mix(colour, (40, 50, 90), 0.16)
+            [(x, top), (x + half, base), (x + 0.08, base)], mix(color, (40, 50, 90), 0.16)
         )
         reach = 0.3 * half
         drop = top + 0.3 * (base - top)
@@ -125,15 +125,15 @@ def underwater(canvas: Canvas, rng: np.random.Generator) -> None:
             [(x, 0.0), (x + width, 0.0), (x + 2.2 * width + 0.1, 0.86), (x + 0.1, 0.86)],
             (220, 250, 255), 0.16)  # fmt: skip
     floor = hills(rng, 0.88, 0.015)
-    for centre in (0.07, 0.14, 0.87, 0.94):
-        x, height = centre + rng.uniform(-0.03, 0.03), rng.uniform(0.2, 0.4)
-        colour = shade((46, 168, 120), rng, 10)
+    for center in (0.07, 0.14, 0.87, 0.94):
+        x, height = center + rng.uniform(-0.03, 0.03), rng.uniform(0.2, 0.4)
+        color = shade((46, 168, 120), rng, 10)
         t = np.linspace(0.0, 1.0, 12)
         sway = x + 0.018 * np.sin(7.0 * t + rng.uniform(0, 6))
         half = 0.02 * (1.0 - t) + 0.003
         up = list(zip(sway - half, 0.92 - height * t, strict=True))
         down = list(zip(sway + half, 0.92 - height * t, strict=True))[::-1]
-        canvas.polygon(up + down, colour)
+        canvas.polygon(up + down, color)
     canvas.ground(floor, (226, 208, 160), (190, 170, 130))
     for _ in range(9):
         x, y, radius = near_edge(rng), rng.uniform(0.08, 0.75), rng.uniform(0.01, 0.024)
@@ -188,9 +188,9 @@ def sunset(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.glow(x, horizon, 0.55, 0.5, (255, 236, 160), 0.7)
     canvas.disc(x, horizon - 0.06, 0.17, (255, 240, 178))
     for y in (0.16, 0.3):
-        centre, half = rng.uniform(0.1, 0.9), rng.uniform(0.16, 0.26)
-        canvas.ellipse(centre, y, half, 0.018, (250, 160, 160))
-        canvas.ellipse(centre + 0.08, y + 0.022, half * 0.7, 0.014, (250, 160, 160))
+        center, half = rng.uniform(0.1, 0.9), rng.uniform(0.16, 0.26)
+        canvas.ellipse(center, y, half, 0.018, (250, 160, 160))
+        canvas.ellipse(center + 0.08, y + 0.022, half * 0.7, 0.014, (250, 160, 160))
     canvas.ground(hills(rng, horizon, 0.03), (164, 76, 132), (140, 62, 122))
     canvas.ground(hills(rng, horizon + 0.12, 0.025), shade((106, 52, 108), rng, 4), (70, 36, 84))
 

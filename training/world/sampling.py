@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from training.world.colour import BACKGROUNDS, HUES
+from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, HOMES, Concept
 from training.world.scene import (
     RELATIONS,
@@ -20,7 +20,7 @@ from training.world.scene import (
     SceneObject,
     Size,
     Split,
-    is_held_out_colour,
+    is_held_out_color,
     is_held_out_pair,
 )
 from training.world.scenes import PLACES
@@ -43,23 +43,23 @@ BACKDROPS = ("light blue", "yellow", "pink")
 COOL = ("green", "blue", "purple", "black")
 SIZE_SHARES: dict[Size, float] = {"normal": 0.86, "little": 0.07, "big": 0.07}
 MAIN_STYLE_SHARE = 0.6
-RECOLOUR_SHARES: dict[Stage, dict[str, float]] = {  # of the things that may be recoloured
+RECOLOR_SHARES: dict[Stage, dict[str, float]] = {  # of the things that may be recoloured
     "single": {"one": 0.45},
     "full": {"one": 0.45, "count": 0.45, "and": 0.35, "position": 0.35},
     "composed": {"one": 1.0, "count": 1.0, "and": 0.85, "position": 0.5},
 }
-NATURAL_COLOUR_SHARE = 0.15
+NATURAL_COLOR_SHARE = 0.15
 HOME_SHARE = 0.3
 
 
-def allowed_colours(concept: Concept, split: Split) -> tuple[str, ...]:
+def allowed_colors(concept: Concept, split: Split) -> tuple[str, ...]:
     """The colours a split may paint a concept in. The natural colour is never held out."""
-    if not concept.colourable:
+    if not concept.colorable:
         return ()
     return tuple(
-        colour
-        for colour in HUES
-        if (colour != concept.natural and is_held_out_colour(colour, concept.name))
+        color
+        for color in HUES
+        if (color != concept.natural and is_held_out_color(color, concept.name))
         == (split == "heldout")
     )
 
@@ -82,8 +82,8 @@ def sample_scene(
     """
     layout = pick_by_share(rng, LAYOUTS[stage])
     if stage == "composed" and layout != "position":
-        concepts = [name for name in concepts if CONCEPTS[name].colourable] or concepts
-    share = RECOLOUR_SHARES[stage][layout]
+        concepts = [name for name in concepts if CONCEPTS[name].colorable] or concepts
+    share = RECOLOR_SHARES[stage][layout]
     if layout in ("and", "position") and len(concepts) > 1:
         objects = _pair(rng, concepts, split, share, positioned=layout == "position")
     else:
@@ -101,15 +101,15 @@ def _single(
     counted: bool,
 ) -> SceneObject:
     if split == "heldout":
-        concepts = [name for name in concepts if allowed_colours(CONCEPTS[name], split)]
+        concepts = [name for name in concepts if allowed_colors(CONCEPTS[name], split)]
         if not concepts:
             raise ValueError("none of these concepts has a held-out colour: use more concepts")
     concept = CONCEPTS[pick(rng, concepts)]
-    colour = _colour(rng, concept, split, 1.0 if split == "heldout" else share)
+    color = _color(rng, concept, split, 1.0 if split == "heldout" else share)
     if counted:
-        return SceneObject(concept=concept.name, count=int(rng.integers(2, 5)), colour=colour)
+        return SceneObject(concept=concept.name, count=int(rng.integers(2, 5)), color=color)
     size = pick_by_share(rng, SIZE_SHARES)
-    return SceneObject(concept=concept.name, colour=colour, size=size)
+    return SceneObject(concept=concept.name, color=color, size=size)
 
 
 def _pair(
@@ -122,10 +122,10 @@ def _pair(
 ) -> tuple[SceneObject, SceneObject]:
     first, second = _pair_names(rng, concepts, split)
     relation: Relation = pick(rng, RELATIONS[1:]) if positioned else "and"
-    colours = [_colour(rng, CONCEPTS[name], "train", share) for name in (first, second)]
+    colors = [_color(rng, CONCEPTS[name], "train", share) for name in (first, second)]
     return (
-        SceneObject(concept=first, colour=colours[0], relation=relation),
-        SceneObject(concept=second, colour=colours[1]),
+        SceneObject(concept=first, color=colors[0], relation=relation),
+        SceneObject(concept=second, color=colors[1]),
     )
 
 
@@ -138,11 +138,11 @@ def _pair_names(rng: np.random.Generator, concepts: Sequence[str], split: Split)
     raise ValueError(f"these concepts have no pair in the {split} split: use more concepts")
 
 
-def _colour(rng: np.random.Generator, concept: Concept, split: Split, share: float) -> str | None:
-    colours = allowed_colours(concept, split)
-    if colours:
-        return pick(rng, colours) if rng.random() < share else None
-    return concept.natural if rng.random() < NATURAL_COLOUR_SHARE else None
+def _color(rng: np.random.Generator, concept: Concept, split: Split, share: float) -> str | None:
+    colors = allowed_colors(concept, split)
+    if colors:
+        return pick(rng, colors) if rng.random() < share else None
+    return concept.natural if rng.random() < NATURAL_COLOR_SHARE else None
 
 
 def backdrop(objects: Sequence[SceneObject]) -> Background:
@@ -152,10 +152,10 @@ def backdrop(objects: Sequence[SceneObject]) -> Background:
     The bits of the first token are drawn apart from each other. If any colour could follow a
     caption, they would mix these to grey.
     """
-    colours = [item.colour or CONCEPTS[item.concept].natural for item in objects]
-    taken = ["light blue" if colour == "blue" else colour for colour in colours]
-    free = [colour for colour in BACKDROPS if colour not in taken]
-    name = "yellow" if colours[0] in COOL and "yellow" in free else free[0]
+    colors = [item.color or CONCEPTS[item.concept].natural for item in objects]
+    taken = ["light blue" if color == "blue" else color for color in colors]
+    free = [color for color in BACKDROPS if color not in taken]
+    name = "yellow" if colors[0] in COOL and "yellow" in free else free[0]
     return Background(kind="backdrop", names=(name,))
 
 
@@ -173,8 +173,8 @@ def sample_background(
         if home is not None and rng.random() < HOME_SHARE:
             return Background(kind="place", names=(home,))
         return Background(kind="place", names=(pick(rng, tuple(PLACES)),))
-    taken = {item.colour or CONCEPTS[item.concept].natural for item in objects}
-    free = [colour for colour in BACKGROUNDS if colour not in taken]
+    taken = {item.color or CONCEPTS[item.concept].natural for item in objects}
+    free = [color for color in BACKGROUNDS if color not in taken]
     chosen = rng.permutation(len(free))[: 1 if kind == "plain" else 2]
     return Background(kind=kind, names=tuple(free[i] for i in chosen))
 

@@ -16,13 +16,13 @@ RELATIONS: tuple[Relation, ...] = ("and", "left of", "right of", "above", "below
 class SceneObject:
     """One kind of thing in the picture.
 
-    `relation` says how it stands to the next object; None for the last one. `colour` is a key of
-    `colour.HUES`, or the concept's natural colour word, or None for the art as it is.
+    `relation` says how it stands to the next object; None for the last one. `color` is a key of
+    `color.HUES`, or the concept's natural colour word, or None for the art as it is.
     """
 
     concept: str
     count: int = 1
-    colour: str | None = None
+    color: str | None = None
     size: Size = "normal"
     relation: Relation | None = None
 
@@ -48,9 +48,9 @@ class Scene:
     style: str = "3d"
 
 
-def is_held_out_colour(colour: str, concept: str) -> bool:
+def is_held_out_color(color: str, concept: str) -> bool:
     """Whether one of eight colour-concept combinations is kept for the exam."""
-    return _draw(f"colour:{colour}:{concept}") % 8 == 0
+    return _draw(f"colour:{color}:{concept}") % 8 == 0
 
 
 def is_held_out_pair(first: str, second: str) -> bool:

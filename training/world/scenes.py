@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from training.world import places
-from training.world.canvas import Canvas, Colour
-from training.world.colour import BACKGROUNDS
+from training.world.canvas import Canvas, Color
+from training.world.color import BACKGROUNDS
 from training.world.painting import mix, shade
 
 Painter = Callable[[Canvas, np.random.Generator], None]
@@ -24,13 +24,13 @@ class Place:
     paint: Painter
     phrases: tuple[str, ...]
     floor: float | None
-    shadow: Colour = (20, 30, 20)
+    shadow: Color = (20, 30, 20)
 
 
-def paint_plain(size: int, colour: str, rng: np.random.Generator) -> Image.Image:
+def paint_plain(size: int, color: str, rng: np.random.Generator) -> Image.Image:
     """A named colour with a barely lighter middle, as in a photo studio."""
     canvas = Canvas(size)
-    base = shade(BACKGROUNDS[colour], rng, 5)
+    base = shade(BACKGROUNDS[color], rng, 5)
     canvas.fill(base)
     canvas.glow(0.5, 0.45, 0.75, 0.75, mix(base, (255, 255, 255), 0.35), 0.5)
     return canvas.finish()

@@ -36,7 +36,7 @@ def build_sprites(output: Path, cache: Path) -> Path:
     for concept in CONCEPTS.values():
         arrays[f"3d/{concept.name}"] = crop(_fluent(fluent / "assets", concept))
         svg = noto_icons[noto_names[concept.codepoint]]["body"]
-        arrays[f"cartoon/{concept.name}"] = crop(_rasterise(svg))
+        arrays[f"cartoon/{concept.name}"] = crop(_rasterize(svg))
     output.mkdir(parents=True, exist_ok=True)
     path = output / SPRITE_FILE
     np.savez(path, allow_pickle=False, **arrays)
@@ -86,7 +86,7 @@ def _fluent(assets: Path, concept: Concept) -> np.ndarray:
         return np.asarray(image.convert("RGBA"))
 
 
-def _rasterise(svg_body: str) -> np.ndarray:
+def _rasterize(svg_body: str) -> np.ndarray:
     import resvg_py  # needed to build only, not to train
 
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 128">{svg_body}</svg>'

@@ -8,7 +8,7 @@ import numpy as np
 
 from infinity.vocabulary import Vocabulary, words_of
 from training.world.captions import STYLE_ENDINGS, STYLE_OPENINGS, caption
-from training.world.colour import BACKGROUNDS, HUES
+from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, plural_of
 from training.world.sampling import sample_scene
 from training.world.scenes import PLACES
@@ -29,7 +29,7 @@ def world_vocabulary(concepts: Sequence[str], styles: Sequence[str]) -> Vocabula
         synonyms={concept.name: concept.synonyms for concept in chosen if concept.synonyms},
         scenes={name: place.phrases for name, place in PLACES.items()},
         styles={style: (*STYLE_ENDINGS[style], *STYLE_OPENINGS[style]) for style in styles},
-        colours=tuple(dict.fromkeys((*HUES, *BACKGROUNDS))),
+        colors=tuple(dict.fromkeys((*HUES, *BACKGROUNDS))),
         other_words=tuple(plural_of(noun) for noun in nouns),
     )
     others = _caption_words(concepts, styles) - vocabulary.words

@@ -9,7 +9,7 @@ from PIL import Image
 
 from training.world.canvas import glow
 from training.world.captions import caption
-from training.world.colour import recolour
+from training.world.color import recolor
 from training.world.concepts import CONCEPTS, FLOATING
 from training.world.layout import Box, place, slots
 from training.world.sampling import Stage, sample_scene
@@ -130,7 +130,7 @@ class World:
             for slot in slots(scene)
         ]
 
-    def mean_colour(self, style: str, item: SceneObject) -> np.ndarray:
+    def mean_color(self, style: str, item: SceneObject) -> np.ndarray:
         """Mean RGB (3,) in [0, 255] of an object's art where it is opaque."""
         pixels = np.asarray(self._sprite(style, item)).reshape(-1, 4).astype(np.float64)
         return (pixels[:, :3] * pixels[:, 3:]).sum(0) / pixels[:, 3].sum()
@@ -148,18 +148,18 @@ class World:
         bottom = box.y0 + box.height
         if not box.grounded or bottom < LOWEST_HORIZON * image.height:
             return
-        colour = PLACES[scene.background.names[0]].shadow
-        x, _ = box.centre
-        glow(image, x, bottom - 0.005 * image.height, 0.62 * box.width, 0.12 * box.width, colour,
+        color = PLACES[scene.background.names[0]].shadow
+        x, _ = box.center
+        glow(image, x, bottom - 0.005 * image.height, 0.62 * box.width, 0.12 * box.width, color,
              0.62)  # fmt: skip
 
     def _sprite(self, style: str, item: SceneObject) -> Image.Image:
         """The art at full size, repainted if the scene says so; kept for the next time."""
-        colour = item.colour if CONCEPTS[item.concept].colourable else None
-        key = (style, item.concept, colour)
+        color = item.color if CONCEPTS[item.concept].colorable else None
+        key = (style, item.concept, color)
         if key not in self._painted:
             pixels = self._sprites[style, item.concept]
-            if colour is not None:
-                pixels = recolour(pixels, colour)
+            if color is not None:
+                pixels = recolor(pixels, color)
             self._painted[key] = Image.fromarray(pixels)
         return self._painted[key]

@@ -263,11 +263,11 @@ def test_decompression_bombs_are_skipped_before_they_are_decoded(pictures):
 
 
 def test_large_lists_are_kept_and_read_again_while_they_are_true(pictures, monkeypatch):
-    from training.data import catalogue, source
+    from training.data import catalog, source
 
     for path in pictures.glob("*.png"):
         path.with_suffix(".txt").write_text(path.stem)
-    monkeypatch.setattr(catalogue, "KEPT_FROM", 2)
+    monkeypatch.setattr(catalog, "KEPT_FROM", 2)
     first = opened(pictures)
     monkeypatch.setattr(source, "image_size", lambda *_: pytest.fail("the list was not kept"))
     again = opened(pictures)
@@ -280,9 +280,9 @@ def test_large_lists_are_kept_and_read_again_while_they_are_true(pictures, monke
 
 
 def test_list_of_a_manifest_is_kept_only_where_no_picture_is_missing(pictures, monkeypatch):
-    from training.data import catalogue
+    from training.data import catalog
 
-    monkeypatch.setattr(catalogue, "KEPT_FROM", 2)
+    monkeypatch.setattr(catalog, "KEPT_FROM", 2)
     lines = [{"image": f"000{number}.png", "caption": "x"} for number in range(3)]
     manifest = write_lines(pictures / "list.jsonl", *lines)
     (pictures / "0002.png").rename(pictures / "away.png")
@@ -299,11 +299,11 @@ def test_list_of_a_manifest_is_kept_only_where_no_picture_is_missing(pictures, m
 
 @pytest.mark.parametrize("wrong", ["no folder", "full disk", "damaged list"])
 def test_lists_that_cannot_be_kept_are_read_anew(pictures, monkeypatch, tmp_path, wrong, caplog):
-    from training.data import catalogue
+    from training.data import catalog
 
     for path in pictures.glob("*.png"):
         path.with_suffix(".txt").write_text(path.stem)
-    monkeypatch.setattr(catalogue, "KEPT_FROM", 2)
+    monkeypatch.setattr(catalog, "KEPT_FROM", 2)
     if wrong == "no folder":
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -312,7 +312,7 @@ def test_lists_that_cannot_be_kept_are_read_anew(pictures, monkeypatch, tmp_path
         def full(*_):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(catalogue.pa, "OSFile", full)
+        monkeypatch.setattr(catalog.pa, "OSFile", full)
     else:
         opened(pictures)
         (kept,) = (tmp_path / "cache").rglob("*.arrow")

@@ -16,7 +16,7 @@ from tests.training.data.make import SCHEDULES, config_for
 from training.config import load_config
 from training.config.load import save_config
 from training.config.settings import DataSettings
-from training.data import catalogue
+from training.data import catalog
 from training.data.batches import batches
 from training.data.errors import DataError
 from training.data.source import open_source
@@ -54,7 +54,7 @@ def opened(source, **settings):
 
 @pytest.mark.parametrize("kept_from", [1, 10_000])
 def test_pictures_of_any_name_are_read_and_reported(folder, monkeypatch, kept_from):
-    monkeypatch.setattr(catalogue, "KEPT_FROM", kept_from)
+    monkeypatch.setattr(catalog, "KEPT_FROM", kept_from)
     for _ in range(2):
         source = opened(folder)
         assert [source.record(index).key for index in range(2)] == ["a.png", "bcaf\\xe9 猫.png"]

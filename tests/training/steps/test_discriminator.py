@@ -16,7 +16,7 @@ def test_every_picture_gives_a_grid_of_logits(side: int) -> None:
     assert logits.shape[:2] == (2, 1) and logits[0].numel() >= 1
 
 
-def test_logits_of_a_picture_do_not_depend_on_its_neighbours() -> None:
+def test_logits_of_a_picture_do_not_depend_on_its_neighbors() -> None:
     network = PatchDiscriminator(16, channels=8)
     network.init_weights(torch.Generator().manual_seed(0))
     images = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))

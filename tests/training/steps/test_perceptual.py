@@ -55,7 +55,7 @@ def test_gradients_reach_the_picture_and_not_the_network() -> None:
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_distance_of_a_picture_does_not_depend_on_its_neighbours() -> None:
+def test_distance_of_a_picture_does_not_depend_on_its_neighbors() -> None:
     network = random_network()
     whole = network(images(1), images(2))
     torch.testing.assert_close(network(images(1)[2:3], images(2)[2:3]), whole[2:3])

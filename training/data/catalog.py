@@ -53,7 +53,7 @@ _SCHEMA = pa.schema(
 )
 
 
-class Catalogue:
+class Catalog:
     """The usable records of a source and a report of the others."""
 
     def __init__(self, table: pa.Table, report: SkipReport) -> None:
@@ -85,14 +85,14 @@ class Catalogue:
         return Entry(captions=captions, place=os.fsdecode(row.pop("place")), **row)
 
 
-def open_catalogue(
+def open_catalog(
     name: str,
     entries: Callable[[], Iterable[Entry | Skip]],
     measure: Callable[[Entry], Entry | Skip],
     fingerprint: str,
     *,
     pictures_apart: bool = False,
-) -> Catalogue:
+) -> Catalog:
     """The list of a source, from disk where it was written before and is still true.
 
     Args:
@@ -111,14 +111,14 @@ def open_catalogue(
                 return _read(path)
         except (OSError, pa.ArrowException) as error:
             logger.warning("the list of %s is made anew: %s (%s)", printable(name), path, error)
-        catalogue = _build(name, entries(), measure)
-        faulty = {"missing file", "broken picture"} & set(catalogue.report.counts)
-        if catalogue.report.seen >= KEPT_FROM and not (pictures_apart and faulty):
+        catalog = _build(name, entries(), measure)
+        faulty = {"missing file", "broken picture"} & set(catalog.report.counts)
+        if catalog.report.seen >= KEPT_FROM and not (pictures_apart and faulty):
             try:
-                _write(catalogue, path)
+                _write(catalog, path)
             except (OSError, pa.ArrowException) as error:
                 logger.warning("the list of %s is not kept: %s (%s)", printable(name), path, error)
-        return catalogue
+        return catalog
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _build(
     name: str, entries: Iterable[Entry | Skip], measure: Callable[[Entry], Entry | Skip]
-) -> Catalogue:
+) -> Catalog:
     report = SkipReport()
     tables = [_SCHEMA.empty_table()]
     with (
@@ -158,7 +158,7 @@ def _build(
             report.add(len(chunk), (item for item in measured if isinstance(item, Skip)))
             tables.append(pa.Table.from_pylist([_row(entry) for entry in usable], _SCHEMA))
             bar.update(len(chunk))
-    return Catalogue(pa.concat_tables(tables).combine_chunks(), report)
+    return Catalog(pa.concat_tables(tables).combine_chunks(), report)
 
 
 def _chunks(entries: Iterable[Entry | Skip]) -> Iterator[list[Entry | Skip]]:
@@ -177,9 +177,9 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {**row, **dataclasses.asdict(captions), "place": os.fsencode(entry.place)}
 
 
-def _write(catalogue: Catalogue, path: Path) -> None:
-    report = json.dumps(dataclasses.asdict(catalogue.report))
-    table = catalogue._table.replace_schema_metadata({"report": report})
+def _write(catalog: Catalog, path: Path) -> None:
+    report = json.dumps(dataclasses.asdict(catalog.report))
+    table = catalog._table.replace_schema_metadata({"report": report})
     draft = path.with_suffix(f".{os.getpid()}.writing")
     try:
         with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
@@ -189,11 +189,11 @@ def _write(catalogue: Catalogue, path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Catalogue:
+def _read(path: Path) -> Catalog:
     with pa.memory_map(str(path)) as file:
         table = pa.ipc.open_file(file).read_all()
     saved = json.loads((table.schema.metadata or {})[b"report"])
     examples = {
         reason: [Skip(**skip) for skip in skips] for reason, skips in saved["examples"].items()
     }
-    return Catalogue(table, SkipReport(saved["seen"], saved["counts"], examples))
+    return Catalog(table, SkipReport(saved["seen"], saved["counts"], examples))

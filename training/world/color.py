@@ -69,17 +69,17 @@ def oklab_to_rgb(lab: np.ndarray) -> np.ndarray:
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def recolour(sprite: np.ndarray, colour: str) -> np.ndarray:
+def recolor(sprite: np.ndarray, color: str) -> np.ndarray:
     """Repaint the dominant hue of a sprite.
 
     Args:
         sprite: uint8 (height, width, 4) RGBA, not premultiplied.
-        colour: a key of `HUES`.
+        color: a key of `HUES`.
 
     Returns:
         A new uint8 array of the same shape; alpha is unchanged.
     """
-    lightness_t, chroma_t, hue_t = HUES[colour]
+    lightness_t, chroma_t, hue_t = HUES[color]
     lab = rgb_to_oklab(sprite[..., :3].astype(np.float32) / 255.0)
     lightness = lab[..., 0]
     chroma = np.hypot(lab[..., 1], lab[..., 2])
@@ -117,10 +117,10 @@ def _dominant_hue(hue: np.ndarray, weight: np.ndarray) -> float:
     """Centre in degrees of the heaviest 70 degree stretch of hues."""
     counts, _ = np.histogram(hue, bins=72, range=(-180.0, 180.0), weights=weight)
     window = sum(np.roll(counts, shift) for shift in range(-7, 8))
-    centre = int(np.argmax(window)) * 5.0 - 177.5
-    offset = (hue - centre + 180.0) % 360.0 - 180.0
+    center = int(np.argmax(window)) * 5.0 - 177.5
+    offset = (hue - center + 180.0) % 360.0 - 180.0
     near = weight * (np.abs(offset) < 37.5)
-    return centre + float((near * offset).sum() / max(float(near.sum()), 1e-6))
+    return center + float((near * offset).sum() / max(float(near.sum()), 1e-6))
 
 
 def _smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
