@@ -216,7 +216,7 @@ def test_tokenizer_weights_settle_the_tokenizer(tmp_path):
 
 UNKNOWN = [
     ({"model": {"dept": 3}}, "model.dept is not a setting; did you mean model.depth?"),
-    ({"optimization": {"steps": 3}}, "did you mean optimization?"),
+    ({"optimisation": {"steps": 3}}, "did you mean optimization?"),
     ({"optimization": {"lr": 1}}, "did you mean optimization.learning_rate?"),
     ({"resolution": "256"}, "did you mean data.resolution?"),
     ({"data": {"resolution": "510"}}, "did you mean 512?"),
