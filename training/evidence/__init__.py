@@ -1,1 +1,0 @@
-"""Evidence at small scale: short runs of equal budgets that compare one choice at a time."""
