@@ -10,18 +10,18 @@ import signal
 import sys
 from typing import NoReturn
 
-import infinity
 from infinity.console import bypass_proxies, expand_home, log_to_terminal
 from infinity.devices import DTYPES
 from infinity.registry import DEFAULT_MODEL
 from infinity.saving import SAVINGS
+from infinity.version import __version__
 
 HOST_VARIABLE = "GRADIO_SERVER_NAME"
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--version", action="version", version=f"infinity {infinity.__version__}")
+    parser.add_argument("--version", action="version", version=f"infinity {__version__}")
     parser.add_argument(
         "--model",
         type=expand_home,

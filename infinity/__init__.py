@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from infinity.version import __version__
+
 if TYPE_CHECKING:
     from infinity.errors import CheckpointError, InfinityError, RequestError, ResourceError
     from infinity.events import Cancelled, Done, Preview
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from infinity.pipeline import InfinityPipeline
     from infinity.request import GenerationRequest, SamplingParams
     from infinity.schedule import ScaleSchedule
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Cancelled": "events",

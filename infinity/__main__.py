@@ -1,13 +1,37 @@
-"""``python -m infinity``, and the command ``infinity`` where the package is installed."""
+"""The command line: ``python -m infinity``, and the command ``infinity`` where it is installed.
 
+Exit status: 0 done, 1 failed, 2 wrongly asked. An error is one line on standard error.
+"""
+
+from __future__ import annotations
+
+import logging
 import sys
+from collections.abc import Sequence
 
-from infinity.cli import main
+from infinity.cli.options import BAD_USAGE, make_parser
+from infinity.console import bypass_proxies, log_to_terminal, tolerate_any_text
+from infinity.errors import InfinityError, RequestError
+
+DONE, FAILED = 0, 1
 
 
-def run() -> None:
-    sys.exit(main())
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; ``arguments`` default to the process's own. Returns the exit status."""
+    tolerate_any_text()  # help is text, too
+    options = make_parser().parse_args(arguments)
+    level = logging.INFO if options.verbose else logging.WARNING
+    log_to_terminal(level, "%(levelname)s: %(message)s")
+    bypass_proxies()
+    try:
+        options.run(options)
+    except (InfinityError, KeyboardInterrupt) as error:
+        sys.stderr.write(f"infinity: {' '.join(str(error).split()) or 'stopped'}\n")
+        return BAD_USAGE if isinstance(error, RequestError) else FAILED
+    except BrokenPipeError:
+        return FAILED  # whoever read our output has gone
+    return DONE
 
 
 if __name__ == "__main__":
-    run()
+    sys.exit(main())

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-import infinity
+from infinity.checkpoints.load import load_model
 from infinity.devices import (
     describe_device,
     dtype_name,
@@ -39,6 +39,7 @@ from infinity.spec import ModelSpec
 from infinity.text import TextEncoder
 from infinity.tokenizer.reconstruction import Reconstruction, reconstruct
 from infinity.tokenizer.tokenizer import Tokenizer
+from infinity.version import __version__
 from infinity.wildcards import expand
 
 
@@ -103,8 +104,6 @@ class InfinityPipeline:
             CheckpointError: the model's files are missing or damaged.
             ResourceError: no such device, out of memory, no network.
         """
-        from infinity.checkpoints.load import load_model
-
         place = resolve_device(device)
         precision = resolve_dtype(dtype, place)
         with memory_errors(f"loading {name_or_path}", LESS_MEMORY):
@@ -307,7 +306,7 @@ class InfinityPipeline:
             device=describe_device(self.device),
             dtype=dtype_name(self.dtype),
             threads=torch.get_num_threads(),
-            versions={"infinity": infinity.__version__, "torch": torch.__version__},
+            versions={"infinity": __version__, "torch": torch.__version__},
         )
         pictures = request.pictures()
         for image, picture in zip(images, pictures, strict=True):

@@ -6,17 +6,16 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "infinity"
 
 # From the ground up: a room may import rooms of earlier lines, never of its own or later ones
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "console", "files", "shipped", "nvidia"),
+    ("errors", "console", "files", "shipped", "nvidia", "version"),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights"),
     ("config", "request", "images", "vocabulary", "saving"),
     ("events", "metadata"),
@@ -62,121 +61,192 @@ TRAINING_RANK = {room: rank for rank, layer in enumerate(TRAINING_LAYERS) for ro
 TRAINING_EXCEPTIONS = {("config", "default_model")}
 """The preset of the shipped model reads its recipe, when it is asked for."""
 
+CIRCLES = {
+    ("training.config.checks", "training.config.settings"): "names its type alone",
+    ("training.config.presets", "training.default_model"): "see TRAINING_EXCEPTIONS",
+}
+"""Imports that close a circle: none, if it can be."""
 
-def _python_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+_COMMAND = "a command loads only what it needs: --help comes at once"
+_SLOW = "transformers takes seconds to import, and prompts that are known need none of it"
+_OPTIONAL = "only who asks for it has it installed"
+_UNIX = "Windows has no such module"
+LAZY = {
+    "app: infinity.ui.serve": "Gradio reads the proxies while it is imported; they are set right first",
+    "infinity.cli.commands: infinity.checkpoints.load": _COMMAND,
+    "infinity.cli.commands: infinity.devices": _COMMAND,
+    "infinity.cli.commands: infinity.estimate": _COMMAND,
+    "infinity.cli.commands: infinity.grid.axes": _COMMAND,
+    "infinity.cli.commands: infinity.grid.plan": _COMMAND,
+    "infinity.cli.commands: infinity.grid.sheet": _COMMAND,
+    "infinity.cli.commands: infinity.images": _COMMAND,
+    "infinity.cli.commands: infinity.manager": _COMMAND,
+    "infinity.cli.commands: infinity.metadata": _COMMAND,
+    "infinity.cli.commands: infinity.pipeline": _COMMAND,
+    "infinity.cli.commands: numpy": _COMMAND,
+    "infinity.cli.commands: torch": _COMMAND,
+    "infinity.rewriter: transformers": _SLOW,
+    "infinity.t5: transformers": _SLOW,
+    "training.config.presets: training.default_model": "reads the recipe when it is asked for",
+    "training.data.huggingface: datasets": _OPTIONAL,
+    "training.data.huggingface: datasets.exceptions": _OPTIONAL,
+    "training.data.world: training.world.world": "only who trains on the world reads its pictures",
+    "training.engine.clock: resource": _UNIX,
+    "training.engine.loop: training.steps.build": "kept out of what the data loaders import",
+    "training.world.sprites: resvg_py": _OPTIONAL,
+}
+"""Imports inside functions ("module: what it imports"), and why each of them waits."""
 
 
-def _imports(path: Path) -> set[str]:
-    """Absolute dotted names a file imports, wherever in the file, type checking included."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import; name the module in full"
-            assert node.module is not None
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+@dataclass(frozen=True)
+class Source:
+    """One file, read and parsed once for all rules.
+
+    Attributes:
+        name: "infinity.model.rope".
+        imports: absolute dotted names, wherever in the file, type checking included; of
+            ``from a import b`` both "a" and "a.b".
+        lazy: the modules imported inside functions.
+    """
+
+    name: str
+    text: str
+    imports: frozenset[str]
+    lazy: frozenset[str]
+
+    @property
+    def package(self) -> str:
+        return self.name.split(".")[0]
+
+    @property
+    def room(self) -> str:
+        """infinity/errors.py -> "errors", training/engine/loop.py -> "engine", app.py -> "app"."""
+        return self.name.split(".")[1] if "." in self.name else self.name
+
+    @property
+    def libraries(self) -> set[str]:
+        return {name.split(".")[0] for name in self.imports}
+
+    def rooms_of(self, package: str) -> set[str]:
+        """The rooms of a package that this file imports, its own room aside."""
+        parts = [name.split(".") for name in self.imports if name.startswith(f"{package}.")]
+        own = self.room if self.package == package else ""
+        return {part[1] for part in parts} - {own}
 
 
-def _room(path: Path) -> str:
-    """errors.py -> "errors", model/rope.py -> "model", app.py -> "app"."""
-    if path.is_relative_to(PACKAGE):
-        return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return path.stem
+def _modules(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"relative import of {node.module}; name the module in full"
+        return {str(node.module)}
+    return set()
 
 
-def _rooms_imported(path: Path) -> set[str]:
-    return {
-        parts[1]
-        for name in _imports(path)
-        if (parts := name.split("."))[0] == "infinity" and len(parts) > 1 and parts[1] in RANK
+def _source(path: Path) -> Source:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    text = path.read_text(encoding="utf-8")
+    nodes = list(ast.walk(ast.parse(text, str(path))))
+    members = {
+        f"{node.module}.{alias.name}"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
+    inside = [
+        part for node in nodes if isinstance(node, ast.FunctionDef) for part in ast.walk(node)
+    ]
+    return Source(
+        ".".join(parts[:-1] if parts[-1] == "__init__" else parts),
+        text,
+        frozenset().union(members, *map(_modules, nodes)),
+        frozenset().union(*map(_modules, inside)),
+    )
 
 
-def _libraries(path: Path) -> set[str]:
-    return {name.split(".")[0] for name in _imports(path)}
+PATHS = [*ROOT.glob("infinity/**/*.py"), *ROOT.glob("training/**/*.py"), ROOT / "app.py"]
+FILES = [_source(path) for path in sorted(PATHS)]
+SOURCES = [file for file in FILES if file.package != "training" and file.name != "infinity"]
+TRAINING = [file for file in FILES if file.package == "training"]
 
 
-SOURCES = [
-    path
-    for path in (*_python_files(PACKAGE), ROOT / "app.py")
-    if path.is_file() and path != PACKAGE / "__init__.py"
-]
-TRAINING = _python_files(ROOT / "training")
+def test_rooms_import_only_rooms_below_them():
+    assert not {file.room for file in SOURCES} - RANK.keys(), "give them a place in LAYERS"
+    wrong = [
+        f"{file.name} imports {room}"
+        for file in SOURCES
+        for room in file.rooms_of("infinity") & RANK.keys()
+        if RANK[room] >= RANK[file.room]
+    ]
+    assert not wrong
 
 
-def _ids(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+def test_package_never_imports_training_tests_or_app():
+    assert not [file.name for file in SOURCES if file.libraries & {"training", "tests", "app"}]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_ids)
-def test_room_imports_only_rooms_below_it(path):
-    room = _room(path)
-    assert room in RANK, f"{room} has no place in LAYERS; give it one"
-    above = {
-        other for other in _rooms_imported(path) if other != room and RANK[other] >= RANK[room]
-    }
-    assert not above, f"{_ids(path)} ({room}) must not import {sorted(above)}"
+def test_libraries_are_imported_by_their_owners_only():
+    wrong = [
+        f"{file.name} imports {library}, which only {sorted(owners)} do"
+        for library, owners in OWNERS.items()
+        for file in SOURCES
+        if library in file.libraries and file.room not in owners
+    ]
+    assert not wrong
+    heavy = [
+        file.name for file in SOURCES if file.room in WITHOUT_TORCH and "torch" in file.libraries
+    ]
+    assert not heavy, "these do without torch"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_ids)
-def test_package_never_imports_training_tests_or_app(path):
-    assert not _libraries(path) & {"training", "tests", "app"}
+def test_training_imports_the_package_up_to_the_pipeline():
+    wrong = [
+        f"{file.name} imports {room}"
+        for file in TRAINING
+        for room in file.rooms_of("infinity") & RANK.keys()
+        if RANK[room] > TRAINING_CEILING
+    ]
+    assert not wrong
+    assert not [file.name for file in TRAINING if "gradio" in file.libraries]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_ids)
-def test_library_is_imported_by_its_owner_only(path):
-    room = _room(path)
-    for library, owners in OWNERS.items():
-        if library in _libraries(path):
-            assert room in owners, f"only {sorted(owners)} import {library}"
-    if room in WITHOUT_TORCH:
-        assert "torch" not in _libraries(path), f"{room} does without torch"
-
-
-@pytest.mark.parametrize("path", TRAINING, ids=_ids)
-def test_training_imports_the_package_up_to_the_pipeline(path):
-    above = {room for room in _rooms_imported(path) if RANK[room] > TRAINING_CEILING}
-    assert not above, f"training must not import {sorted(above)}"
-    assert "gradio" not in _libraries(path)
-
-
-@pytest.mark.parametrize("path", TRAINING, ids=_ids)
-def test_training_room_imports_only_training_rooms_below_it(path):
-    room = _training_room(path)
+def test_training_rooms_import_only_training_rooms_below_them():
     scripts = len(TRAINING_LAYERS)
-    rank = TRAINING_RANK.get(room, scripts)
-    above = {
-        other
-        for name in _imports(path)
-        if (parts := name.split("."))[0] == "training"
-        and len(parts) > 1
-        and (other := parts[1]) != room
-        and rank < scripts
-        and TRAINING_RANK.get(other, scripts) >= rank
-        and (room, other) not in TRAINING_EXCEPTIONS
+    wrong = [
+        f"{file.name} imports {room}"
+        for file in TRAINING
+        for room in file.rooms_of("training")
+        if TRAINING_RANK.get(file.room, scripts) < scripts
+        and TRAINING_RANK.get(room, scripts) >= TRAINING_RANK[file.room]
+        and (file.room, room) not in TRAINING_EXCEPTIONS
+    ]
+    assert not wrong
+
+
+def test_imports_inside_functions_are_listed_with_their_reason():
+    """An import that waits hides a dependency: LAZY has each of them, and why it has to wait."""
+    assert {f"{file.name}: {name}" for file in FILES for name in file.lazy} == LAZY.keys()
+
+
+def test_imports_make_no_circle():
+    """However they are imported: at the top, inside a function, or for types alone."""
+    modules = {file.name for file in FILES}
+    graph = {
+        file.name: {
+            name
+            for name in file.imports & modules - {file.name}
+            if (file.name, name) not in CIRCLES
+        }
+        for file in FILES
     }
-    assert not above, f"{_ids(path)} ({room}) must not import {sorted(above)}"
-
-
-def _training_room(path: Path) -> str:
-    """training/engine/loop.py -> "engine", training/train.py -> "train"."""
-    return path.relative_to(ROOT / "training").parts[0].removesuffix(".py")
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_upstream_names_are_known_to_one_file_only():
     """Only convert.py spells upstream's parameter names."""
     telltale = ("block_chunks", "mat_qkv", "ada_gss", "text_proj_for", "nin_shortcut")
-    spelling = [
-        _ids(path)
-        for path in SOURCES
-        if path != PACKAGE / "checkpoints" / "convert.py"
-        and any(name in path.read_text() for name in telltale)
-    ]
-    assert not spelling
+    spelling = [file.name for file in SOURCES if any(name in file.text for name in telltale)]
+    assert spelling == ["infinity.checkpoints.convert"]
 
 
 # Runs in a process of its own: third-party libraries first, then ours under watch.
@@ -234,22 +304,13 @@ _LIBRARIES = (
 )  # fmt: skip
 
 
-def _module_names() -> list[str]:
-    names = []
-    for path in (*_python_files(PACKAGE), ROOT / "app.py"):
-        if path.is_file():
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
-    return names
-
-
 def test_importing_touches_no_disk_network_device_or_argv():
     done = subprocess.run(
         [
             sys.executable,
             "-c",
             _IMPORT_ALL,
-            json.dumps(_module_names()),
+            json.dumps([file.name for file in FILES if file.package != "training"]),
             json.dumps(_LIBRARIES),
             str(ROOT),
         ],
@@ -267,7 +328,7 @@ def test_light_modules_load_no_heavy_library():
     """``import infinity`` and the rooms without torch stay instant to import."""
     code = (
         "import sys, infinity, "
-        + ", ".join(f"infinity.{room}" for room in sorted(WITHOUT_TORCH) if _exists(room))
+        + ", ".join(f"infinity.{room}" for room in sorted(WITHOUT_TORCH))
         + "; print(sorted({'torch', 'gradio', 'transformers'} & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -281,14 +342,6 @@ def test_light_modules_load_no_heavy_library():
     assert done.stdout.strip() == "[]"
 
 
-def _exists(room: str) -> bool:
-    return (PACKAGE / f"{room}.py").is_file() or (PACKAGE / room).is_dir()
-
-
 def test_files_stay_small():
-    long = {
-        _ids(path): lines
-        for path in (*SOURCES, *TRAINING)
-        if (lines := len(path.read_text().splitlines())) > 330
-    }
+    long = {file.name: lines for file in FILES if (lines := file.text.count("\n")) > 330}
     assert not long, "split these files"

@@ -10,7 +10,7 @@ from PIL import Image
 
 import infinity
 from infinity import GenerationRequest
-from infinity.cli import main
+from infinity.__main__ import main
 from infinity.grid.plan import read_plan
 from infinity.grid.sheet import sheet
 from infinity.images import open_image
@@ -348,7 +348,7 @@ def test_every_command_explains_itself(run, command):
 
 
 def test_help_needs_no_heavy_library():
-    code = "import sys, infinity.cli; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    code = "import sys, infinity.__main__; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -397,7 +397,7 @@ def test_home_folder_and_long_names_are_what_they_are_elsewhere(run, monkeypatch
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_terminal_that_cannot_show_a_name_is_no_error(tmp_path, encoding):
     program = (
-        "import sys\nfrom tests.tiny import tiny_pipeline\nfrom infinity.cli import main\n"
+        "import sys\nfrom tests.tiny import tiny_pipeline\nfrom infinity.__main__ import main\n"
         "from infinity.pipeline import InfinityPipeline\n"
         "InfinityPipeline.from_pretrained = lambda *a, **k: tiny_pipeline()\n"
         "sys.exit(main(['generate', 'x', '-o', sys.argv[1]]))\n"

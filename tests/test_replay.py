@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from infinity.cli import main
+from infinity.__main__ import main
 from infinity.metadata import KEY, save_png
 from tests.tiny import tiny_folder
 

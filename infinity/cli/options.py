@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import infinity
 from infinity.cli import commands
 from infinity.console import expand_home, home_path
 from infinity.errors import RequestError
 from infinity.presets import PRESET_NAMES
 from infinity.registry import DEFAULT_MODEL
 from infinity.request import parse_per_scale
+from infinity.version import __version__
 
 BAD_USAGE = 2
 
@@ -26,7 +26,7 @@ class _Parser(argparse.ArgumentParser):
 
 def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m infinity", description="Pictures from text, bit by bit.")
-    parser.add_argument("--version", action="version", version=f"infinity {infinity.__version__}")
+    parser.add_argument("--version", action="version", version=f"infinity {__version__}")
     group = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
 
     command = _command(group, "generate", commands.generate, "draw a prompt")

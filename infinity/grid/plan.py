@@ -16,7 +16,6 @@ from typing import Any, Self
 
 from PIL import Image
 
-import infinity
 from infinity.errors import RequestError
 from infinity.events import Cancelled, Event
 from infinity.files import parse_json
@@ -25,6 +24,7 @@ from infinity.grid.axes import MAX_CELLS, MODEL, STYLE, WORDS, Axis, Value
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.spec import ModelSpec
+from infinity.version import __version__
 from infinity.vocabulary import styled
 
 KEY = "infinity-grid"
@@ -107,7 +107,7 @@ class GridPlan:
             "request": self.request.to_dict(),
             "x": self.x.to_dict(),
             "y": self.y.to_dict() if self.y is not None else None,
-            "versions": {"infinity": infinity.__version__},
+            "versions": {"infinity": __version__},
         }
         return json.dumps(data, ensure_ascii=False)
 

@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from infinity.__main__ import main
 from infinity.checkpoints.adapter import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -17,7 +18,6 @@ from infinity.checkpoints.adapter import (
     read_adapter,
 )
 from infinity.checkpoints.load import load_model
-from infinity.cli import main
 from infinity.errors import CheckpointError
 from infinity.manager import ModelManager
 from infinity.pipeline import InfinityPipeline

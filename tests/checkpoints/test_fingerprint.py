@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from infinity.__main__ import main
 from infinity.checkpoints.adapter import read_adapter
 from infinity.checkpoints.fingerprint import fingerprint
 from infinity.checkpoints.load import convert, fingerprint_of, load_model
-from infinity.cli import main
 from infinity.manager import ModelManager
 from infinity.metadata import KEY, PictureRecord, read_record
 from infinity.pipeline import InfinityPipeline

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from infinity.__main__ import main
 from infinity.checkpoints.load import load_model
-from infinity.cli import main
 from infinity.errors import CheckpointError, RequestError, ResourceError
 from infinity.events import Done
 from infinity.images import open_image
