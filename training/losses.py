@@ -22,7 +22,8 @@ class BitLoss:
 
     Attributes:
         loss: scalar to minimise: per-token losses weighted over the sequence, mean over the batch.
-        per_token_BL: (B, L) cross-entropy of each token, mean or sum over its bits.
+        per_token_BL: (B, L) cross-entropy of each token in nats, mean over its bits whatever the
+            reduction; its mean is upstream's L_mean.
         correct_BLD: (B, L, D) bool, bits whose more likely value is the label.
     """
 
@@ -70,11 +71,12 @@ def bit_loss(
     gap_BLD = logits_BLD2[..., 1] - logits_BLD2[..., 0]
     signed_BLD = torch.where(labels_BLD, -gap_BLD, gap_BLD)
     per_bit_BLD = F.softplus(signed_BLD)
-    per_token_BL = per_bit_BLD.mean(-1) if reduction == "mean" else per_bit_BLD.sum(-1)
+    per_token_BL = per_bit_BLD.mean(-1)
+    reduced_BL = per_token_BL if reduction == "mean" else per_bit_BLD.sum(-1)
     weights_L = token_weights(schedule, reweight).to(per_token_BL.device)
     if not reweight:
         weights_L = weights_L.to(per_token_BL.dtype)
-    loss = (per_token_BL * weights_L).sum(-1).mean()
+    loss = (reduced_BL * weights_L).sum(-1).mean()
     return BitLoss(loss, per_token_BL.detach(), signed_BLD.detach() < 0)
 
 

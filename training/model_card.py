@@ -107,7 +107,7 @@ def _results(metrics: Sequence[Mapping[str, float]]) -> str:
     rows: dict[str, Any] = {
         _words(name): f"{last[name]:.2%}" if "accuracy" in name else f"{last[name]:.4f}"
         for name in last
-        if name.removeprefix(HELD_OUT) in ("loss", "bit_accuracy", "token_accuracy", "psnr")
+        if name.removeprefix(HELD_OUT) in _SHOWN
     }
     for name in scales:
         good = " (good)" if last[name] >= GOOD_BIT_ACCURACY else ""
@@ -115,6 +115,9 @@ def _results(metrics: Sequence[Mapping[str, float]]) -> str:
     if not rows:
         return ""
     return "## Metrics of training\n\n" + _table("metric", "last value", rows)
+
+
+_SHOWN = ("loss", "bit_loss", "bit_accuracy", "token_accuracy", "psnr")
 
 
 def _words(metric: str) -> str:

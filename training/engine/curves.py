@@ -19,7 +19,8 @@ GOOD_BIT_ACCURACY = 0.8
 Lines = Sequence[dict[str, float]]
 
 _PANELS = (
-    ("loss", "loss"),
+    ("loss", "loss, as optimized"),
+    ("bit_loss", "loss of a bit (plain mean)"),
     ("psnr", "psnr, dB"),
     ("token_accuracy", "token accuracy"),
     ("gradient_norm", "gradient norm"),

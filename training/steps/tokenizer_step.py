@@ -100,7 +100,7 @@ class TokenizerStep:
         metrics["loss"] = ratio(losses_B)
         metrics["psnr"] = ratio(psnr_of(output, target))
         metrics["code_entropy"] = ratio(quantized.code_entropy_B)
-        metrics["mean_code_entropy"] = ratio(quantized.mean_code_entropy)
+        metrics["mean_code_entropy"] = ratio(quantized.mean_code_entropy.expand(len(target)))
         return StepResult(losses_B.mean(), len(target), metrics)
 
     @torch.no_grad()

@@ -170,18 +170,23 @@ class TransformerStep:
 
 
 def bit_metrics(result: BitLoss, schedule: ScaleSchedule) -> dict[str, Tensor]:
-    """Loss, bit and token accuracy, overall and by scale (from 1), as sums and counts."""
-    correct_BLD = result.correct_BLD
-    right_BL = correct_BLD.all(dim=-1)
-    samples = len(correct_BLD)
-    metrics = {
-        "loss": ratio(result.loss.expand(samples)),
-        "bit_accuracy": ratio(correct_BLD),
-        "token_accuracy": ratio(right_BL),
+    """What was optimized and what was predicted, as sums over the samples and their number.
+
+    ``loss`` is the objective. ``bit_loss`` (cross-entropy in nats, upstream's L_mean),
+    ``bit_accuracy`` and ``token_accuracy`` are plain means over a sample's tokens and bits, of all
+    scales and by scale (from 1). Each scale is predicted from the coarser ones as they were given:
+    with self-correction's flips in training, without in validation.
+    """
+    values_BL = {
+        "bit_loss": result.per_token_BL,
+        "bit_accuracy": result.correct_BLD.double().mean(-1),
+        "token_accuracy": result.correct_BLD.all(-1),
     }
-    for index in range(len(schedule)):
-        span = schedule.span(index)
-        metrics[f"loss_scale_{index + 1}"] = ratio(result.per_token_BL[:, span])
-        metrics[f"bit_accuracy_scale_{index + 1}"] = ratio(correct_BLD[:, span])
-        metrics[f"token_accuracy_scale_{index + 1}"] = ratio(right_BL[:, span])
+    metrics = {"loss": ratio(result.loss.expand(len(result.correct_BLD)))}
+    for name, value_BL in values_BL.items():
+        value_BL = value_BL.double()
+        metrics[name] = ratio(value_BL.mean(-1))
+        for index in range(len(schedule)):
+            span = schedule.span(index)
+            metrics[f"{name}_scale_{index + 1}"] = ratio(value_BL[:, span].mean(-1))
     return metrics

@@ -22,6 +22,7 @@ from training.engine.parallelize import Whole
 from training.engine.processes import Processes
 from training.engine.validation import validate
 from training.model_card import model_card
+from training.steps.step import means
 
 
 def config(folder: Path, **logging: object) -> TrainingConfig:
@@ -63,6 +64,23 @@ def test_metrics_are_those_of_the_exported_weights(alone: Path) -> None:
     (last,) = [line for line in validations(alone) if line["step"] == 6]
     assert found == pytest.approx({k: v for k, v in last.items() if k != "step"}, abs=1e-12)
     assert step.transformer.training
+
+
+def test_every_held_out_sample_counts_the_same(alone: Path) -> None:
+    """Whatever its aspect ratio and whoever is in a batch with it; no bit is flipped, no text dropped."""
+    step = build_tiny_step(config(alone))
+    step.transformer.load_state_dict(read_state(alone, ema=True)["transformer"])
+    batches = [batch for batch, _ in tiny_held_out(step.config)]
+    singles = [batch.slice(i, i + 1) for batch in batches for i in range(len(batch))]
+    with torch.no_grad():
+        each = [means(step.validation(single)) for single in singles]
+    (last,) = [line for line in validations(alone) if line["step"] == 6]
+    for name in ("loss", "bit_loss", "bit_accuracy", "token_accuracy", "bit_accuracy_scale_2"):
+        mean = sum(found[name] for found in each) / 5
+        assert last[f"validation_{name}"] == pytest.approx(mean, abs=1e-6), name
+    assert last["validation_bit_accuracy_scale_5"] == pytest.approx(
+        sum(found.get("bit_accuracy_scale_5", 0) for found in each) / 4, abs=1e-6
+    )
 
 
 def test_validation_changes_nothing_of_the_training(alone: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from training.data.records import Batch
 from training.engine.loop import run, train
 from training.steps.transformer_step import TransformerStep
 
-RATIO = "1:1"
+RATIO, WIDE = "1:1", "3:2"
 HELD_OUT_STEP = 10**6
 
 
@@ -45,7 +45,7 @@ def tiny_config(output: object, **changes: dict[str, Any]) -> TrainingConfig:
         "logging": {"log_every": 1, "save_every": 2, "tensorboard": False},
         "self_correction": {"strength": 0.2, "scales": 3},
         "parallel": {},
-        "data": {"schedules": {RATIO: SPEC.schedules[RATIO]}},
+        "data": {"schedules": {name: SPEC.schedules[name] for name in (RATIO, WIDE)}},
     }
     for section, settings in changes.items():
         sections[section] = {**sections[section], **settings}
@@ -77,13 +77,13 @@ def tiny_batches(
         yield tiny_batch(step, range(rank * share, (rank + 1) * share))
 
 
-def tiny_batch(step: int, positions: range) -> Batch:
+def tiny_batch(step: int, positions: range, ratio: str = RATIO) -> Batch:
     generators = [torch.Generator().manual_seed(1000 * step + p) for p in positions]
-    side = SPEC.schedules[RATIO][-1].height
-    latents = [torch.randn(SPEC.tokenizer.bits, side, side, generator=g) for g in generators]
+    size = (SPEC.tokenizer.bits, *SPEC.schedules[ratio].latent_size(-1, patch=1))
+    latents = [torch.randn(size, generator=g) for g in generators]
     return Batch(
         step=step,
-        aspect_ratio=RATIO,
+        aspect_ratio=ratio,
         captions=("a shape",) * len(positions),
         keys=tuple(f"{step}/{p}" for p in positions),
         positions=tuple(positions),
@@ -97,13 +97,13 @@ def tiny_batch(step: int, positions: range) -> Batch:
 def tiny_held_out(
     config: TrainingConfig, *, rank: int = 0, world_size: int = 1
 ) -> list[tuple[Batch, bool]]:
-    """Five samples that no step has; on more than one process somebody's share is empty."""
+    """Four square samples that no step has, and a wide one, which only one process has."""
     parts = []
-    for start, stop in ((0, 4), (4, 5)):
+    for start, stop, ratio in ((0, 4, RATIO), (4, 5, WIDE)):
         first, last = (start + (rank + one) * (stop - start) // world_size for one in range(2))
         counts = first < last
         places = range(first, last) if counts else range(start, start + 1)
-        parts.append((tiny_batch(HELD_OUT_STEP, places), counts))
+        parts.append((tiny_batch(HELD_OUT_STEP, places, ratio), counts))
     return parts
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from infinity.errors import InfinityError
+from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.quantizer import encode_scales
 from tests.training.steps.helpers import (
     RATIO,
@@ -21,10 +23,11 @@ from tests.training.steps.helpers import (
 from training.config.settings import LoraSettings
 from training.data.records import Batch
 from training.finetune.lora import add_lora, is_adapter
+from training.losses import bit_loss
 from training.steps.draws import TransformerDraws
 from training.steps.precision import pictures_as_floats
 from training.steps.step import MODEL, added_metrics, means
-from training.steps.transformer_step import TransformerStep
+from training.steps.transformer_step import TransformerStep, bit_metrics
 
 EVERYTHING = {"text_dropout": 0.5, "drop_path": 0.4}
 CLEAN = TransformerDraws((False,) * 6)
@@ -77,17 +80,38 @@ def test_slices_add_up_to_the_whole_batch(size: int) -> None:
         assert together[name] == pytest.approx(value, abs=1e-5), name
 
 
-def test_metrics_count_bits_and_tokens_by_scale() -> None:
-    step = transformer_step(tiny_config())
-    result = step.loss(MODEL, picture_batch(), generators(), 0)
-    metrics = result.metrics
-    assert metrics["loss"][1] == 6
-    assert metrics["bit_accuracy"][1] == 6 * 21 * 8
-    counts = [int(metrics[f"token_accuracy_scale_{i}"][1]) for i in (1, 2, 3)]
-    assert counts == [6 * tokens for tokens in (1, 4, 16)]
-    by_scale = sum(metrics[f"bit_accuracy_scale_{i}"] for i in (1, 2, 3))
-    assert torch.equal(torch.as_tensor(by_scale), metrics["bit_accuracy"])
-    assert 0 <= means(metrics)["token_accuracy"] <= means(metrics)["bit_accuracy"] <= 1
+def test_metrics_are_means_over_samples_of_what_was_counted_by_hand() -> None:
+    """Two bits a token; wrong are 3 of the square sample's 10 and 1 of the wide one's 6 bits."""
+    square, wide = ScaleSchedule([(1, 1), (2, 2)]), ScaleSchedule([(1, 1), (1, 2)])
+    counted = {square: [(0, 0), (1, 1), (4, 0)], wide: [(2, 1)]}
+    parts = []
+    for schedule, wrong in counted.items():
+        labels = torch.zeros(1, schedule.total_tokens, 2, dtype=torch.bool)
+        logits = torch.zeros(*labels.shape, 2)
+        logits[..., 0] = 1.0  # every bit is predicted to be False
+        for token, bit in wrong:
+            labels[0, token, bit] = True
+        for reduction in ("mean", "sum"):
+            result = bit_loss(logits, labels, schedule, reduction=reduction)
+            metrics = bit_metrics(result, schedule)
+        parts.append(metrics)
+    found = means(added_metrics(parts))
+    right, missed = math.log(1 + math.exp(-1)), math.log(1 + math.exp(1))
+    expected = {
+        "bit_accuracy": (7 / 10 + 5 / 6) / 2,
+        "bit_accuracy_scale_1": (1 / 2 + 1) / 2,
+        "bit_accuracy_scale_2": (6 / 8 + 3 / 4) / 2,
+        "token_accuracy": (2 / 5 + 2 / 3) / 2,
+        "bit_loss": right + (missed - right) * (3 / 10 + 1 / 6) / 2,
+        "bit_loss_scale_2": right + (missed - right) * (2 / 8 + 1 / 4) / 2,
+        # A scale of 1 token weighs 2 to 1 against each of 4, and sqrt(2) to 1 against each of 2;
+        # of the objective each bit is a whole one, as "sum" says.
+        "loss": (
+            2 * right + (missed - right) * (2 * 1 + 2) / (2 + 4)
+            + 2 * right + (missed - right) * 1 / (math.sqrt(2) + 2)
+        ) / 2,
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
 
 
 def test_prepared_latents_and_bits_give_the_loss_of_the_pictures() -> None:
