@@ -51,7 +51,9 @@ TRAINING_CEILING = RANK["pipeline"]
 
 # Of training, in the same way; all that is not named here is a script, on top of everything.
 TRAINING_LAYERS: tuple[tuple[str, ...], ...] = (
+    ("drawing",),
     ("losses", "optimizer", "schedules", "self_correction", "stepping", "text_encoder", "world"),
+    ("evaluation",),
     ("config",),
     ("data", "finetune"),
     ("steps",),

@@ -31,15 +31,17 @@ from infinity.pipeline import InfinityPipeline
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
 from training import text_encoder
-from training.contact_sheet import contact_sheet, read_prompts
-from training.evaluate import examine, sample, write_outcome
-from training.exam.judge import WEIGHTS, load_judge, save_judge
-from training.exam.prompts import read_prompts as read_exam
-from training.exam.questions import EXAM
-from training.exam.train import JudgeTraining, train_judge
+from training.drawing import read_prompts
+from training.evaluation.exam import examine, sample
+from training.evaluation.judge import WEIGHTS, load_judge, save_judge
+from training.evaluation.judge_training import JudgeTraining, train_judge
+from training.evaluation.prompts import read_prompts as read_exam
+from training.evaluation.questions import EXAM
+from training.evaluation.report import write_outcome
 from training.hours import counted, read_seconds, spent_seconds
 from training.latents import write_latents
 from training.lessons import HELD_OUT_SEED, TRAIN_SEED, Lessons, held_out, still
+from training.pages.__main__ import PROMPTS, contact_sheet
 from training.plots import plot_curves
 from training.recipe import (
     ATTRIBUTION,
@@ -243,8 +245,8 @@ def export_step() -> None:
     """Write the newest checkpoints as a model folder, with a contact sheet and learning curves."""
     folder = RUNS / "exported"
     write_model(folder)
-    sheet = contact_sheet(InfinityPipeline.from_pretrained(folder), read_prompts())
-    sheet.save(RUNS / "contact_sheet.jpg", quality=88)
+    pipeline = InfinityPipeline.from_pretrained(folder)
+    contact_sheet(pipeline, read_prompts(PROMPTS / "contact_sheet.txt"), RUNS / "contact_sheet.jpg")
     for name, metrics in CURVES.items():
         plot_curves(read_metrics(RUNS / name), metrics, RUNS / f"{name}_curves.png")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from training.train_transformer import Example
 from training.world.captions import caption
-from training.world.chatter import with_chatter
+from training.world.filler import with_filler
 from training.world.sampling import Stage, pick_by_share, sample_scene
 from training.world.world import World
 
@@ -57,7 +57,7 @@ class Lessons:
         stage = pick_by_share(rng, shares)
         if index >= self.fresh_from:
             drawn = self.world.example(FRESH_SEED, index, size=self.size, stage=stage)
-            return drawn.image, with_chatter(drawn.caption, rng)
+            return drawn.image, with_filler(drawn.caption, rng)
         files = self.latents[stage]
         number = int(rng.integers(len(files) * len(files[0])))
         scene = sample_scene(
@@ -68,4 +68,4 @@ class Lessons:
             split="train",
         )
         which, row = divmod(number, len(files[0]))
-        return files[which][row].astype(np.float32), with_chatter(caption(scene, rng), rng)
+        return files[which][row].astype(np.float32), with_filler(caption(scene, rng), rng)

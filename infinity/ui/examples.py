@@ -11,7 +11,7 @@ from pathlib import Path
 from infinity.shipped import shipped
 
 EXAMPLES_FOLDER = shipped("assets/examples")
-"""Written by ``python -m training.examples``."""
+"""Written by ``python -m training.pages examples``."""
 INDEX = "examples.json"
 
 

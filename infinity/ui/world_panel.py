@@ -15,7 +15,7 @@ from infinity.shipped import shipped
 from infinity.spec import ModelSpec
 
 THUMBNAILS = shipped("assets/world")
-"""Written by ``python -m training.world_page``."""
+"""Written by ``python -m training.pages known-words``."""
 SHOWN = 36
 """Side of a tile in CSS pixels."""
 

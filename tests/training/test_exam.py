@@ -9,12 +9,14 @@ from PIL import Image
 
 from infinity.errors import CheckpointError, RequestError
 from tests.tiny import tiny_pipeline
-from training.evaluate import answers, ceiling, draw, result, sample, shares
-from training.exam.frechet import frechet_distance
-from training.exam.grade import Detection, Mark, Seen, grade
-from training.exam.judge import NAMES, SCENES, Judge, load_judge, save_judge
-from training.exam.lessons import lesson
-from training.exam.prompts import (
+from training.drawing import draw
+from training.evaluation.exam import Answer, answers, ceiling, result, sample, shares
+from training.evaluation.frechet import frechet_distance
+from training.evaluation.grade import Detection, Mark, Seen, grade
+from training.evaluation.judge import NAMES, SCENES, Judge, load_judge, save_judge
+from training.evaluation.judge_data import judge_example
+from training.evaluation.judge_training import JudgeTraining, collate, judge_loss, train_judge
+from training.evaluation.prompts import (
     COLORS,
     ExamPrompt,
     Wanted,
@@ -22,10 +24,9 @@ from training.exam.prompts import (
     sort_prompts,
     write_prompts,
 )
-from training.exam.questions import EACH, EXAM, LANGUAGE, WORDINGS_EACH, questions, wordings
-from training.exam.renders import look_alike, scene_of, spoilt_renders, true_render
-from training.exam.report import Answer, write_report
-from training.exam.train import JudgeTraining, collate, judge_loss, train_judge
+from training.evaluation.questions import EACH, EXAM, LANGUAGE, WORDINGS_EACH, questions, wordings
+from training.evaluation.renders import look_alike, scene_of, spoiled_renders, true_render
+from training.evaluation.report import write_outcome
 from training.world.concepts import CONCEPTS
 from training.world.scene import SceneObject, is_held_out_color, is_held_out_pair
 from training.world.world import World
@@ -112,7 +113,7 @@ def test_prompts_survive_writing_and_reading(tmp_path):
 
 
 def test_prompts_take_synonyms_and_capitals():
-    prompt = ExamPrompt.from_dict(
+    prompt = ExamPrompt.model_validate(
         {"tag": "x", "prompt": "p", "include": [{"class": "Puppy"}], "scene": "red background"}
     )
     assert prompt.include[0].concept == "dog" and prompt.scene == "red"
@@ -146,13 +147,13 @@ def test_geneval_files_are_read_and_what_the_judge_cannot_tell_is_set_aside(tmp_
     ("change", "sentence"),
     [
         ({"include": [{"class": "tutle"}]}, "did you mean 'turtle'"),
-        ({"include": [{"class": "dog", "count": 0}]}, "count must be"),
+        ({"include": [{"class": "dog", "count": 0}]}, "count: "),
         ({"include": [{"class": "dog", "color": "ultraviolet"}]}, "no color"),
         ({"include": [{"class": "dog", "position": ["left of", 3]}]}, "object 3"),
-        ({"include": [{"class": "dog", "place": 3}]}, "unknown key 'place'"),
+        ({"include": [{"class": "dog", "place": 3}]}, "place: "),
         ({"scene": "the inside of a black hole"}, "no scene"),
-        ({"prompt": 3}, "needs the texts"),
-        ({"prompt": " "}, "needs the texts"),
+        ({"prompt": 3}, "prompt: "),
+        ({"prompt": " "}, "prompt: "),
         ({"includes": [{"class": "dog"}]}, "did you mean 'include'"),
         ({"include": []}, "needs an answer"),
     ],
@@ -243,30 +244,30 @@ def test_every_shipped_prompt_has_a_true_scene(world):
                 assert scene.objects[0].relation == item.position[0]
 
 
-def test_spoilt_renders_differ_from_the_true_one_where_the_object_is(world):
+def test_spoiled_renders_differ_from_the_true_one_where_the_object_is(world):
     prompt = ExamPrompt(tag="t", prompt="a dog", include=(DOG,), scene="white", style="3d")
     true = np.asarray(true_render(prompt, world, 3)).astype(int)
     assert (true == np.asarray(true_render(prompt, world, 3))).all()
-    for image in spoilt_renders(prompt, world, 3).values():
+    for image in spoiled_renders(prompt, world, 3).values():
         difference = np.abs(true - np.asarray(image)).sum(-1)
         assert difference.max() > 20
         assert difference[0].max() == 0  # the background is the same
     assert look_alike(SceneObject(concept="dog"), "3d", world) != "dog"
 
 
-def test_lessons_mark_what_can_be_seen_and_leave_out_what_is_spoilt(world):
-    spoilt = 0
+def test_judge_examples_mark_what_can_be_seen_and_leave_out_what_is_spoiled(world):
+    spoiled = 0
     for index in range(60):
-        one = lesson(world, 5, index)
+        one = judge_example(world, 5, index)
         assert one.picture.shape == (3, 192, 192) and one.picture.dtype == torch.uint8
         centers = int(one.where.sum())
         assert ((one.heat == 1).sum() > 0) == (centers > 0)
         assert (one.style[one.where] >= 0).all() and (one.style[~one.where] < 0).all()
         assert 0 <= int(one.scene) < len(SCENES)
-        spoilt += centers == 0
-    again = lesson(world, 5, 7)
-    assert torch.equal(again.picture, lesson(world, 5, 7).picture)
-    assert 0 < spoilt < 40
+        spoiled += centers == 0
+    again = judge_example(world, 5, 7)
+    assert torch.equal(again.picture, judge_example(world, 5, 7).picture)
+    assert 0 < spoiled < 40
 
 
 def test_judge_learns_and_resumes_exactly(world, tmp_path):
@@ -278,7 +279,7 @@ def test_judge_learns_and_resumes_exactly(world, tmp_path):
     resumed = train_judge(config, world, tmp_path / "parts")
     other = resumed.state_dict()
     assert all(torch.equal(value, other[name]) for name, value in whole.state_dict().items())
-    batch = collate([lesson(world, 5, i) for i in range(4)])
+    batch = collate([judge_example(world, 5, i) for i in range(4)])
     with torch.no_grad():
         losses = judge_loss(whole(batch.picture.float() / 127.5 - 1), batch)
     assert all(torch.isfinite(loss) for loss in losses.values())
@@ -308,7 +309,7 @@ def test_judge_weights_survive_and_damage_is_named(tmp_path):
     assert np.allclose(loaded.features([image]), judge.features([image]), atol=0.02)
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     for name in ("bad.safetensors", "missing.safetensors"):
-        with pytest.raises(CheckpointError, match=r"training\.exam\.train"):
+        with pytest.raises(CheckpointError, match=r"judge_training"):
             load_judge(tmp_path / name)
 
 
@@ -335,13 +336,22 @@ def test_result_counts_by_category_and_report_shows_every_category(tmp_path):
     assert shares(found) == {"single_object": 0.5, "scene": 1.0}
     outcome = result(found, true, {"blurred": 0.0}, 3.0) | {"model": "m"}
     assert outcome["overall"] == 0.75 and outcome["scores_unseen"] == {"scene": 1.0}
-    write_report(tmp_path, outcome, found)
-    page = (tmp_path / "exam.html").read_text()
-    assert "<b>dog" not in page and "&lt;b&gt;dog" in page
-    assert len(list((tmp_path / "pictures").iterdir())) == 3
+    write_outcome(tmp_path, outcome, found)
+    page = (tmp_path / "exam.md").read_text()
+    assert "| single_object | 50.0% | 100.0% | 50.0% | – |" in page
+    assert "## scene: 100%" in page and "(01.webp)" in page
+    answers_kept = json.loads((tmp_path / "exam.json").read_text())["answers"]
+    assert answers_kept[0] == {
+        "tag": "single_object",
+        "prompt": "a <b>dog</b>",
+        "wrong": ["", "no"],
+    }
+    with Image.open(tmp_path / "00.webp") as pictures:  # the second is framed in red
+        red, _, blue = pictures.convert("RGB").getpixel((144 + 70, 1))
+        assert red > 2 * blue
 
 
-def test_ceiling_marks_true_renders_and_their_spoilt_copies(world):
+def test_ceiling_marks_true_renders_and_their_spoiled_copies(world):
     prompts = [ExamPrompt(tag="t", prompt="a dog", include=(DOG,), style="3d"),
                ExamPrompt(tag="t", prompt="three kinds", include=(DOG, CAT, Wanted(concept="car"))),
                ExamPrompt(tag="t", prompt="six dogs", include=(Wanted(concept="dog", count=6),))]  # fmt: skip
@@ -353,7 +363,7 @@ def test_ceiling_marks_true_renders_and_their_spoilt_copies(world):
 def test_pictures_are_drawn_in_batches_of_the_prompts_own_seeds():
     pipeline = tiny_pipeline()
     wanted = [(f"a {{dog}} number {i}", i % 2) for i in range(35)]
-    images = list(draw(pipeline, wanted, guidance=1.0))
+    images = list(draw(pipeline, wanted, 32))
     assert len(images) == 35
     assert images[0].tobytes() != images[1].tobytes()
     assert pipeline.text_encoder.prompts[0] == "a {dog} number 0"  # no wildcard

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageColor
+from PIL import Image
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 
 from infinity.checkpoints.load import load_model
@@ -18,7 +18,9 @@ from infinity.request import GenerationRequest
 from tests.checkpoints.upstream_files import training_checkpoint, write_upstream
 from tests.t5_folder import write_t5_folder
 from tests.tiny import TEXT_WIDTH, tiny_folder
-from training.duotone import BRIGHT, DARK, PAPER, duotone
+from tests.training.plain_world import write_plain_world
+from training.config.load import load_config
+from training.data.source import open_source
 from training.engine.checkpoints import read_facts, read_state
 from training.export import export
 from training.train import main
@@ -132,10 +134,16 @@ def test_wrong_command_ends_with_one_sentence(place, caplog):
     assert "did you mean lora.rank?" in caplog.text
 
 
-def test_duotone_keeps_light_and_dark_and_takes_the_inks_colors():
-    ramp = np.linspace(0, 255, 192).astype(np.uint8)[None, :, None].repeat(192, 0).repeat(3, 2)
-    printed = np.asarray(duotone(ramp))
-    assert printed.shape == (192, 192, 3)
-    ends = [tuple(int(value) for value in printed[0, x]) for x in (0, -1)]
-    assert ends == [ImageColor.getrgb(DARK), ImageColor.getrgb(PAPER)]
-    assert np.abs(printed[0, 96].astype(int) - ImageColor.getrgb(BRIGHT)).max() <= 4
+def test_two_inks_example_of_the_docs_makes_data_its_settings_train_on(tmp_path, monkeypatch):
+    root = Path(__file__).resolve().parents[2]
+    section = (root / "docs" / "training.md").read_text().split("### Example: two inks")[1]
+    code = section.split("```python\n")[1].split("```")[0].replace("1500", "2")
+    write_plain_world(tmp_path / "data" / "world")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    config = load_config(root / "training" / "finetune" / "duotone.yaml")
+    assert config.lora is not None and config.start_from == "default"
+    assert len(open_source(config.data, config.schedules)) == 2
+    with Image.open(tmp_path / "data" / "duotone" / "00000.png") as picture:
+        red, green, _ = np.asarray(picture).reshape(-1, 3).astype(int).T
+    assert (red >= green - 2).all() and red.mean() > green.mean() + 5  # inks, no longer gray

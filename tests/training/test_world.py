@@ -11,11 +11,10 @@ from training.world import captions
 from training.world import fetch as fetching
 from training.world import sprites as drawn
 from training.world.captions import article_for, caption, misspelt
-from training.world.chatter import with_chatter
 from training.world.color import HUES, oklab_to_rgb, recolor, rgb_to_oklab
 from training.world.concepts import CONCEPTS, FLOATING, HOMES, plural_of
+from training.world.filler import with_filler
 from training.world.layout import CELLS
-from training.world.preview import contact_sheet
 from training.world.sampling import allowed_colors, backdrop
 from training.world.scene import (
     Background,
@@ -321,13 +320,6 @@ def test_load_reads_built_sprites_and_names_what_is_missing(tmp_path):
         World.load(tmp_path / "nowhere")
 
 
-def test_contact_sheet_holds_every_example(world):
-    examples = [world.example(0, i, size=SIZE) for i in range(5)]
-    sheet = contact_sheet(examples, columns=3)
-    assert sheet.width > 3 * SIZE
-    assert sheet.height > 2 * SIZE
-
-
 def test_fetch_says_what_to_do_without_npm(tmp_path, monkeypatch):
     monkeypatch.setattr(fetching.shutil, "which", lambda name: None)
     with pytest.raises(fetching.FetchError, match=r"install Node\.js"):
@@ -360,7 +352,7 @@ def test_fetch_refuses_a_changed_tarball_and_resumes_from_a_good_one(tmp_path, m
 def test_chatter_keeps_the_caption_and_shuns_the_wordings_of_the_exam():
     caption_words = ["a", "red", "car", "left", "of", "two", "cats", "on", "the", "beach"]
     texts = [
-        with_chatter(" ".join(caption_words), np.random.default_rng(seed)) for seed in range(400)
+        with_filler(" ".join(caption_words), np.random.default_rng(seed)) for seed in range(400)
     ]
     for text in texts:
         kept = iter(re.findall(r"[\w'-]+", text))
@@ -368,7 +360,7 @@ def test_chatter_keeps_the_caption_and_shuns_the_wordings_of_the_exam():
     assert 0.35 < np.mean([text != " ".join(caption_words) for text in texts]) < 0.75
     exam = "photograph of|please|nicely|would like|standing on|streets|lost|down under"
     assert not [text for text in texts if re.search(exam, text)]
-    assert with_chatter("a cat", np.random.default_rng(3)) == with_chatter(
+    assert with_filler("a cat", np.random.default_rng(3)) == with_filler(
         "a cat", np.random.default_rng(3)
     )
 

@@ -4,13 +4,17 @@ import argparse
 import logging
 from pathlib import Path
 
+from PIL import Image
+
 from infinity.console import home_path, log_to_terminal
-from training.world.preview import contact_sheet
+from training.drawing import sheet
 from training.world.sampling import STAGES
 from training.world.sprites import STYLES, build_sprites
 from training.world.world import World
 
 logger = logging.getLogger(__name__)
+
+EXAMPLES, COLUMNS = 48, 8
 
 
 def main() -> None:
@@ -23,25 +27,21 @@ def main() -> None:
     preview = commands.add_parser("preview", help="draw a sheet of captioned examples")
     preview.add_argument("--world", type=home_path, default=Path("data/world"))
     preview.add_argument("--output", type=home_path, required=True, help="PNG file to write")
-    preview.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
     preview.add_argument("--stage", choices=STAGES, default="full")
     preview.add_argument("--split", choices=("train", "heldout"), default="train")
     preview.add_argument("--seed", type=int, default=0)
-    preview.add_argument("--size", type=int, default=192)
-    preview.add_argument("--columns", type=int, default=8)
-    preview.add_argument("--rows", type=int, default=6)
     args = parser.parse_args()
     log_to_terminal()
-
     if args.command == "build":
         build_sprites(args.output, args.cache)
         return
-    world = World.load(args.world, styles=tuple(args.styles))
+    world = World.load(args.world, styles=STYLES)
     examples = [
-        world.example(args.seed, index, size=args.size, stage=args.stage, split=args.split)
-        for index in range(args.columns * args.rows)
+        world.example(args.seed, index, stage=args.stage, split=args.split)
+        for index in range(EXAMPLES)
     ]
-    contact_sheet(examples, columns=args.columns).save(args.output)
+    pictures = [Image.fromarray(example.image) for example in examples]
+    sheet(pictures, [example.caption for example in examples], columns=COLUMNS).save(args.output)
     logger.info("wrote %d examples to %s", len(examples), args.output)
 
 

@@ -1,0 +1,132 @@
+"""The exam: prompts with known answers are put to a model, and a judge marks its pictures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from infinity.pipeline import InfinityPipeline
+from training.drawing import batched, draw
+from training.evaluation.frechet import frechet_distance
+from training.evaluation.grade import Mark, grade
+from training.evaluation.judge import Judge
+from training.evaluation.prompts import ExamPrompt
+from training.evaluation.renders import spoiled_renders, true_render
+from training.world.world import World
+
+logger = logging.getLogger(__name__)
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One picture and its mark."""
+
+    prompt: ExamPrompt
+    seed: int
+    image: Image.Image
+    mark: Mark
+
+
+def examine(
+    model: str, prompts: Sequence[ExamPrompt], seeds: int, judge: Judge, world: World
+) -> tuple[dict[str, Any], list[Answer]]:
+    """Put prompts to a model (a name or folder): what goes into exam.json, and the answers."""
+    true, passed_spoiled = ceiling(judge, prompts, world)
+    found = answers(InfinityPipeline.from_pretrained(model), judge, prompts, seeds)
+    distance = None
+    if min(len(found), len(true)) > 1:
+        distance = frechet_distance(*(_features(judge, group) for group in (found, true)))
+    return {"model": model, "seeds": seeds, **result(found, true, passed_spoiled, distance)}, found
+
+
+def answers(
+    pipeline: InfinityPipeline, judge: Judge, prompts: Sequence[ExamPrompt], seeds: int
+) -> list[Answer]:
+    """Draw every prompt with seeds 0 to ``seeds`` - 1 and default settings, and mark the pictures."""
+    asked = [(prompt, seed) for prompt in prompts for seed in range(seeds)]
+    images = draw(pipeline, [(prompt.prompt, seed) for prompt, seed in asked], BATCH)
+    found: list[Answer] = []
+    for batch in batched(zip(asked, images, strict=True), BATCH):
+        seen = judge.see([image for _, image in batch])
+        found += [
+            Answer(prompt, seed, image, grade(prompt, what))
+            for ((prompt, seed), image), what in zip(batch, seen, strict=True)
+        ]
+    return found
+
+
+def ceiling(
+    judge: Judge, prompts: Sequence[ExamPrompt], world: World
+) -> tuple[list[Answer], dict[str, float]]:
+    """Marks of true renders, one a prompt, and the share of spoiled copies that the judge passes."""
+    right: list[Answer] = []
+    passed: dict[str, list[bool]] = {}
+    for index, prompt in enumerate(tqdm(prompts, desc="the judge's ceiling")):
+        try:
+            image = true_render(prompt, world, index)
+        except ValueError as error:
+            logger.warning("No true render: %s", error)
+            continue
+        spoiled = spoiled_renders(prompt, world, index)
+        mine, *others = judge.see([image, *spoiled.values()])
+        right.append(Answer(prompt, index, image, grade(prompt, mine)))
+        for kind, seen in zip(spoiled, others, strict=True):
+            passed.setdefault(kind, []).append(grade(prompt, seen).passed)
+    return right, {kind: float(np.mean(each)) for kind, each in passed.items()}
+
+
+def sample(prompts: Sequence[ExamPrompt], limit: int | None) -> list[ExamPrompt]:
+    """At most ``limit`` prompts a category, always the same ones, in the file's order."""
+    if limit is None:
+        return list(prompts)
+    order = np.random.default_rng(0).permutation(len(prompts)).tolist()
+    by_tag: dict[str, list[int]] = {}
+    for index in order:
+        by_tag.setdefault(prompts[index].tag, []).append(index)
+    return [prompts[i] for i in sorted(i for chosen in by_tag.values() for i in chosen[:limit])]
+
+
+def shares(found: Iterable[Answer]) -> dict[str, float]:
+    """Share of right pictures a category, in the order the categories first appear."""
+    marks: dict[str, list[bool]] = {}
+    for answer in found:
+        marks.setdefault(answer.prompt.tag, []).append(answer.mark.passed)
+    return {tag: float(np.mean(passed)) for tag, passed in marks.items()}
+
+
+def result(
+    found: Sequence[Answer],
+    true: Sequence[Answer],
+    passed_spoiled: dict[str, float],
+    distance: float | None,
+) -> dict[str, Any]:
+    """What goes into exam.json; ``of_ceiling`` is score / ceiling, at most 1."""
+    scores, ceilings = shares(found), shares(true)
+    of_ceiling = {
+        tag: min(1.0, score / ceilings[tag]) for tag, score in scores.items() if ceilings.get(tag)
+    }
+    return {
+        "scores": scores,
+        "ceiling": ceilings,
+        "of_ceiling": of_ceiling,
+        "overall": float(np.mean(list(scores.values()))),
+        "overall_of_ceiling": float(np.mean(list(of_ceiling.values()))) if of_ceiling else None,
+        "scores_unseen": shares(answer for answer in found if answer.prompt.unseen),
+        "judge_lets_pass": passed_spoiled,
+        "frechet_distance_judge_features": distance,
+        "pictures": len(found),
+    }
+
+
+def _features(judge: Judge, found: Sequence[Answer]) -> np.ndarray:
+    """(N, F) features of the judge."""
+    images = [answer.image for answer in found]
+    return np.concatenate([judge.features(batch) for batch in batched(images, BATCH)])

@@ -1,0 +1,95 @@
+"""The exam's page: scores beside the judge's ceiling, and pictures nobody picked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from training.drawing import sheet
+from training.evaluation.exam import Answer
+
+SHOWN = 24
+"""Pictures a category: evenly spaced over its answers, so that none is picked."""
+SIDE, LABEL_LINES = 144, 6
+RIGHT, WRONG = "#2a9d4a", "#d4483b"
+
+
+def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]) -> None:
+    """Write ``exam.json``, with what is wrong with each prompt's pictures ("": nothing), and the page."""
+    wrong: dict[tuple[str, str], list[str]] = {}
+    for answer in found:
+        key = answer.prompt.tag, answer.prompt.prompt
+        wrong.setdefault(key, []).append(answer.mark.reason)
+    marks = [
+        {"tag": tag, "prompt": prompt, "wrong": reasons} for (tag, prompt), reasons in wrong.items()
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(outcome | {"answers": marks}, indent=1)
+    (folder / "exam.json").write_text(text + "\n", encoding="utf-8")
+    _write_page(folder, outcome, found)
+
+
+def _write_page(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]) -> None:
+    """``exam.md`` and one sheet of pictures a category beside it."""
+    parts = [f"# Exam of {escape(str(outcome['model']))}", *_facts(outcome), _table(outcome)]
+    for number, (tag, score) in enumerate(outcome["scores"].items()):
+        shown = _spaced([answer for answer in found if answer.prompt.tag == tag])
+        labels = [f"{one.prompt.prompt} ({one.mark.reason})" if one.mark.reason else
+                  one.prompt.prompt for one in shown]  # fmt: skip
+        file = f"{number:02d}.webp"
+        pictures = sheet(
+            [one.image for one in shown],
+            labels,
+            size=(SIDE, SIDE),
+            lines=LABEL_LINES,
+            frames=[RIGHT if one.mark.passed else WRONG for one in shown],
+        )
+        pictures.save(folder / file, quality=88)
+        parts.append(f"## {escape(tag)}: {score:.0%}\n\n![pictures and their prompts]({file})")
+    (folder / "exam.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _facts(outcome: dict[str, Any]) -> list[str]:
+    """What the figures mean, and how far the judge can be trusted."""
+    facts = [
+        f"{outcome['pictures']:,} pictures, default settings. Score: share of pictures marked right "
+        "by a judge that sees pixels only. Ceiling: its marks on true renders of the same prompts. "
+        "Unseen: prompts with a pair or a colored object that training never showed."
+    ]
+    if spoiled := outcome["judge_lets_pass"]:
+        shares = ", ".join(f"{kind} {share:.1%}" for kind, share in spoiled.items())
+        facts.append(f"True renders spoiled on purpose that the judge passes: {shares}.")
+    if (distance := outcome["frechet_distance_judge_features"]) is not None:
+        facts.append(
+            f"Frechet distance from true renders on the judge's features: {distance:.2f} (no FID: "
+            "comparable between versions of this model only)."
+        )
+    if unknown := outcome.get("not_asked"):
+        lines = "\n".join(f"- {escape(line)}" for line in unknown)
+        facts.append(
+            f"{len(unknown)} prompts were not asked: the judge cannot mark them.\n\n{lines}"
+        )
+    facts.append(
+        "Pictures are evenly spaced over each category's answers, not picked; green frames are "
+        "right, red ones wrong, with the first reason."
+    )
+    return facts
+
+
+def _table(outcome: dict[str, Any]) -> str:
+    keys = ("scores", "ceiling", "of_ceiling", "scores_unseen")
+    rows = [(tag, *(outcome[key].get(tag) for key in keys)) for tag in outcome["scores"]]
+    rows.append(("**overall**", outcome["overall"], None, outcome["overall_of_ceiling"], None))
+    lines = ["| category | score | ceiling | of ceiling | unseen |", "| --- |" + " ---: |" * 4]
+    for tag, *values in rows:
+        cells = ["–" if value is None else f"{value:.1%}" for value in values]
+        lines.append(f"| {escape(tag)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _spaced(answers: Sequence[Answer]) -> list[Answer]:
+    count = min(SHOWN, len(answers))
+    return [answers[i * len(answers) // count] for i in range(count)]
