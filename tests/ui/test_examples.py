@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 
 from PIL import Image
-from training.pages.examples import SIDE, write_examples
 
 from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER
 from infinity.request import GenerationRequest
@@ -19,6 +18,7 @@ from infinity.ui.world_panel import world_html
 from tests.tiny import tiny_pipeline
 from tests.ui.fakes import make_spec
 from tests.ui.test_follow import WORLD
+from training.pages.examples import SIDE, write_examples
 
 
 def test_written_examples_are_read_back_with_their_pictures(tmp_path):

@@ -79,8 +79,10 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    concept: Annotated[str, _known("class", _CLASSES)] = Field(alias="class")
-    count: StrictInt = Field(1, ge=1)
+    concept: Annotated[str, _known("class", _CLASSES)] = Field(
+        validation_alias="class", serialization_alias="class"
+    )
+    count: StrictInt = Field(default=1, ge=1)
     color: Annotated[str | None, _known("color", {name: name for name in COLORS})] = None
     position: tuple[Position, StrictInt] | None = None
 
