@@ -1,61 +1,21 @@
-"""Frozen, validated configurations. One path in from a dict; unknown keys are errors that help."""
+"""The configurations of a model's three parts, checked when one is made."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from infinity.errors import CheckpointError, quoted
+from pydantic import Field
+
+from infinity.checks import MOST_BLOCKS, Blocks, Checked, Size, whole
+from infinity.errors import CheckpointError
 
 REFINE_PATCH = 4
 """Pixels on each side of the patches that a tokenizer's refinement works on."""
 
 
-MOST, MOST_BLOCKS = 1_000_000, 1000
-"""No sizes beyond these are ever meant: a file that has them is refused before anything is built."""
-
-
-class Config:
-    """Dict round trip shared by the configurations below."""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)  # type: ignore[call-overload]
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Raises CheckpointError on unknown, missing or ill-typed entries."""
-        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
-        for key in data:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}."
-                raise CheckpointError(f"{cls.__name__} has no setting {quoted(key)}{hint}")
-        try:
-            return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in data.items()})
-        except TypeError as error:
-            raise CheckpointError(f"{cls.__name__} is incomplete or ill-typed: {error}.") from error
-
-    def _require(self, name: str, low: int = 1, high: int = MOST) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise CheckpointError(
-                f"{type(self).__name__}: {name} must be a whole number of at least {low} (and at most "
-                f"{high:,}), not {quoted(value)}."
-            )
-
-    def _require_type(self, kind: type, *names: str) -> None:
-        for name in names:
-            if not isinstance(value := getattr(self, name), kind):
-                words = {bool: "true or false", str: "a text"}
-                raise CheckpointError(
-                    f"{type(self).__name__}: {name} must be {words[kind]}, not {quoted(value)}."
-                )
-
-
 @dataclass(frozen=True, kw_only=True)
-class TokenizerConfig(Config):
+class TokenizerConfig(Checked):
     """The picture tokenizer: convolutional autoencoder and binary spherical quantizer.
 
     Args:
@@ -70,21 +30,17 @@ class TokenizerConfig(Config):
             blocks in all released tokenizers.
     """
 
-    bits: int
-    base_channels: int = 128
-    channel_multipliers: tuple[int, ...] = (1, 2, 4, 4, 4)
-    num_res_blocks: int = 2
+    bits: Size
+    base_channels: Size = 128
+    channel_multipliers: Annotated[tuple[Blocks, ...], Field(min_length=1)] = (1, 2, 4, 4, 4)
+    num_res_blocks: Blocks = 2
     patchify: bool = False
-    stem_patch: int = 1
-    refine_blocks: int = 0
-    refine_channels: int = 64
+    stem_patch: Size = 1
+    refine_blocks: Annotated[int, whole(0, MOST_BLOCKS)] = 0
+    refine_channels: Size = 64
 
     def __post_init__(self) -> None:
-        for name in ("bits", "base_channels", "stem_patch", "refine_channels"):
-            self._require(name)
-        self._require("num_res_blocks", 1, MOST_BLOCKS)
-        self._require("refine_blocks", 0, MOST_BLOCKS)
-        self._require_type(bool, "patchify")
+        super().__post_init__()
         if self.refine_blocks and self.stem_patch % REFINE_PATCH:
             raise CheckpointError(
                 f"TokenizerConfig: refine_blocks need a stem_patch that is a multiple of "
@@ -92,13 +48,6 @@ class TokenizerConfig(Config):
             )
         if self.refine_blocks:
             self.norm_groups(self.refine_channels)
-        if not self.channel_multipliers or any(
-            not isinstance(m, int) or not 1 <= m <= MOST_BLOCKS for m in self.channel_multipliers
-        ):
-            raise CheckpointError(
-                "TokenizerConfig: channel_multipliers needs one whole number of at least 1 a level, "
-                f"not {quoted(self.channel_multipliers)}."
-            )
         for multiplier in self.channel_multipliers:
             self.norm_groups(self.base_channels * multiplier)
 
@@ -133,7 +82,7 @@ class TokenizerConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerConfig(Config):
+class TransformerConfig(Checked):
     """The transformer.
 
     Args:
@@ -151,31 +100,20 @@ class TransformerConfig(Config):
             flash-attention does in float32 runs. Parity: tests/parity, case "ca_bf16".
     """
 
-    depth: int
-    width: int
-    num_heads: int
-    bits_per_token: int
-    text_width: int = 2048
-    text_max_length: int = 512
-    max_scales: int = 15
-    mlp_ratio: float = 4.0
+    depth: Blocks
+    width: Size
+    num_heads: Size
+    bits_per_token: Size
+    text_width: Annotated[int, whole(128)] = 2048
+    text_max_length: Size = 512
+    max_scales: Size = 15
+    mlp_ratio: Annotated[float, Field(gt=0, le=MOST_BLOCKS)] = 4.0
     rope: Literal["nearest", "bilinear", "corner"] = "nearest"
-    level_embedding_interval: int = 0
+    level_embedding_interval: Annotated[int, whole(0)] = 0
     bf16_cross_attention: bool = False
 
     def __post_init__(self) -> None:
-        for name in (
-            "width",
-            "num_heads",
-            "bits_per_token",
-            "text_max_length",
-            "max_scales",
-        ):
-            self._require(name)
-        self._require("depth", 1, MOST_BLOCKS)
-        self._require("text_width", 128)
-        self._require("level_embedding_interval", 0)
-        self._require_type(bool, "bf16_cross_attention")
+        super().__post_init__()
         if self.width % (4 * self.num_heads):
             raise CheckpointError(
                 f"TransformerConfig: width {self.width} must be a multiple of 4 x num_heads "
@@ -185,14 +123,6 @@ class TransformerConfig(Config):
             raise CheckpointError(
                 f"TransformerConfig: width {self.width} does not divide into {self.pool_heads} text "
                 f"pooling heads (text_width {self.text_width})."
-            )
-        if self.rope not in ("nearest", "bilinear", "corner"):
-            raise CheckpointError(
-                f"TransformerConfig: rope must be nearest, bilinear or corner, not {quoted(self.rope)}."
-            )
-        if not (isinstance(self.mlp_ratio, int | float) and 0 < self.mlp_ratio <= MOST_BLOCKS):
-            raise CheckpointError(
-                f"TransformerConfig: mlp_ratio must be positive, not {quoted(self.mlp_ratio)}."
             )
 
     @property
@@ -210,7 +140,7 @@ class TransformerConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextEncoderConfig(Config):
+class TextEncoderConfig(Checked):
     """The T5 text encoder: a folder beside the weights, or a hub repository at a pinned revision.
 
     Args:
@@ -220,16 +150,9 @@ class TextEncoderConfig(Config):
         max_length: most tokens of a prompt, the end token included.
     """
 
-    source: str = "text_encoder"
+    source: Annotated[str, Field(min_length=1, description="a folder or a hub repository")] = (
+        "text_encoder"
+    )
     revision: str = ""
-    width: int = 2048
-    max_length: int = 512
-
-    def __post_init__(self) -> None:
-        self._require("width")
-        self._require("max_length", 2)
-        self._require_type(str, "source", "revision")
-        if not self.source:
-            raise CheckpointError(
-                "TextEncoderConfig: source must name a folder or a hub repository."
-            )
+    width: Size = 2048
+    max_length: Annotated[int, whole(2)] = 512

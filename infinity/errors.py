@@ -1,5 +1,10 @@
 """The errors a user can meet. Each message is one plain sentence that says what to do."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class InfinityError(Exception):
     """Base of every error this package raises on purpose; entry points show it as one line."""
@@ -64,3 +69,14 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that ``name`` was most likely meant to be; None where none is like it."""
+    return next(iter(difflib.get_close_matches(name[:MOST_QUOTED], known, 1, cutoff)), None)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest that there is, else all of them."""
+    near = nearest(name, known := tuple(known))
+    return f"; did you mean {near!r}?" if near else f"; known: {', '.join(known) or 'none'}."

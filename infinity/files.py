@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from infinity.errors import CheckpointError, RequestError
+
 MOST_BYTES = 2**26
 """No settings, index or vocabulary is as large."""
 
@@ -53,3 +55,38 @@ def parse_json(text: str) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def parse_object(text: str, what: str) -> dict[str, Any]:
+    """A JSON object. Raises RequestError, which begins with ``what``."""
+    try:
+        data = parse_json(text)
+    except ValueError as error:
+        raise RequestError(f"{what} is damaged: {error}.") from error
+    if not isinstance(data, dict):
+        raise RequestError(f"{what} is damaged: a JSON object is needed.")
+    return data
+
+
+def read_object(path: Path, advice: str) -> dict[str, Any]:
+    """The JSON object in a file of a model's folder.
+
+    Args:
+        advice: the end of the sentence, what to do.
+
+    Raises:
+        CheckpointError: it is not there, cannot be read, or holds anything else.
+    """
+    try:
+        data = read_json(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist; {advice}.") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({first_line(error)}); {advice}.") from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path} holds no JSON object; {advice}.")
+    return data
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0].rstrip(".")[:300] or type(error).__name__

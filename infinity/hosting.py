@@ -12,13 +12,15 @@ import threading
 import time
 import tomllib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from infinity.config import MOST, Config
-from infinity.errors import CheckpointError, RequestError, quoted
+from pydantic import Field
+
+from infinity.checks import MOST, Checked, Size, whole
+from infinity.errors import CheckpointError, RequestError
 from infinity.files import read_text
 from infinity.request import MAX_IMAGES, MAX_PROMPT_CHARACTERS, GenerationRequest
 from infinity.rewriter import RewriterSettings
@@ -32,10 +34,12 @@ SPACE_USER = "hf:"
 PICTURE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
 
 Login = Literal["none", "password", "huggingface"]
+Ending = Annotated[str, Field(pattern=r"^\.")]
+ENDINGS = Field(description='a list of file endings with their dot, such as ".png"')
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hosting(Config):
+class Hosting(Checked):
     """The settings of a host.
 
     Args:
@@ -61,53 +65,19 @@ class Hosting(Config):
 
     public: bool = False
     models: tuple[str, ...] = ()
-    max_prompt_characters: int = MAX_PROMPT_CHARACTERS
-    max_pictures: int = MAX_IMAGES
-    queue_length: int = 64
-    requests_per_minute: int = 0
-    upload_megabytes: int = 64
-    upload_types: tuple[str, ...] = PICTURE_TYPES
-    disk_megabytes: int = 0
+    max_prompt_characters: Size = MAX_PROMPT_CHARACTERS
+    max_pictures: Size = MAX_IMAGES
+    queue_length: Size = 64
+    requests_per_minute: Annotated[int, whole(0)] = 0
+    upload_megabytes: Size = 64
+    upload_types: Annotated[tuple[Ending, ...], ENDINGS] = PICTURE_TYPES
+    disk_megabytes: Annotated[int, whole(0)] = 0
     login: Login = "none"
     history: bool = True
-    memory_gigabytes: float = 0.0
+    memory_gigabytes: Annotated[float, Field(ge=0, le=MOST)] = 0.0
     warm_up: bool = False
     trusted_proxies: str = ""
     rewriter: RewriterSettings = field(default_factory=RewriterSettings)
-
-    def __post_init__(self) -> None:
-        for name in ("max_prompt_characters", "max_pictures", "queue_length", "upload_megabytes"):
-            self._require(name)
-        self._require("requests_per_minute", 0)
-        self._require("disk_megabytes", 0)
-        for name in ("public", "history", "warm_up"):
-            if not isinstance(getattr(self, name), bool):
-                raise CheckpointError(f"{name} must be true or false.")
-        if self.login not in ("none", "password", "huggingface"):
-            raise CheckpointError(
-                f"login must be none, password or huggingface, not {quoted(self.login)}."
-            )
-        gigabytes = self.memory_gigabytes
-        if (
-            isinstance(gigabytes, bool)
-            or not isinstance(gigabytes, int | float)
-            or not 0 <= gigabytes <= MOST
-        ):
-            raise CheckpointError("memory_gigabytes must be a number from 0 to a million.")
-        if not isinstance(self.rewriter, RewriterSettings):
-            raise CheckpointError("rewriter must be a table of settings.")
-        for name in ("models", "upload_types"):
-            if not all(isinstance(entry, str) for entry in getattr(self, name)):
-                raise CheckpointError(f"{name} must be a list of texts.")
-        if not all(kind.startswith(".") for kind in self.upload_types):
-            raise CheckpointError('upload_types are file endings with their dot, such as ".png".')
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Raises CheckpointError as :class:`Config` does."""
-        if isinstance(helper := data.get("rewriter"), Mapping):
-            data = {**data, "rewriter": RewriterSettings.from_dict(helper)}
-        return super().from_dict(data)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:

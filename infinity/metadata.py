@@ -17,9 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from infinity.devices import disk_errors
 from infinity.errors import RequestError, quoted
-from infinity.files import parse_json
 from infinity.images import open_image
-from infinity.request import MAX_PROMPT_CHARACTERS, GenerationRequest
+from infinity.request import MAX_PROMPT_CHARACTERS, GenerationRequest, read_recipe
 
 KEY = "infinity"
 MAX_THREADS = 4096
@@ -57,29 +56,17 @@ class PictureRecord:
     @classmethod
     def from_json(cls, text: str) -> PictureRecord:
         """Raises RequestError, saying what is wrong with the record."""
-        try:
-            data = parse_json(text)
-        except ValueError as error:
-            raise RequestError(f"The picture's record is damaged: {error}.") from error
-        if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
-            raise RequestError("The picture's record is damaged: it holds no request.")
-        if not isinstance(data.get("model"), str):
-            raise RequestError("The picture's record is damaged: it names no model.")
-        request = GenerationRequest.from_dict(data["request"])
+        data, model, request = read_recipe(text, "The picture's record")
         if request.num_images != 1:
             raise RequestError(
                 f"The picture's record is damaged: it asks for {request.num_images} pictures, not one."
             )
         versions, threads = data.get("versions"), data.get("threads")
-        if (
-            not isinstance(threads, int)
-            or isinstance(threads, bool)
-            or not 0 < threads <= MAX_THREADS
-        ):
+        if type(threads) is not int or not 0 < threads <= MAX_THREADS:
             threads = 0
         return cls(
             request=request,
-            model=data["model"],
+            model=model,
             weights=_text(data.get("weights")),
             device=_text(data.get("device")),
             dtype=_text(data.get("dtype")),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
-from infinity.errors import RequestError, quoted
+from infinity.errors import RequestError, nearest, quoted
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from infinity.shipped import shipped
@@ -45,11 +43,10 @@ def get_spec(name: str) -> ModelSpec:
     if name == DEFAULT_MODEL:
         return read_spec(DEFAULT_MODEL_FOLDER)
     if name not in MODEL_SPECS:
-        near = difflib.get_close_matches(name, model_names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        near = nearest(name, model_names())
         raise RequestError(
-            f"Unknown model {quoted(name)}{hint or '.'} Known: {', '.join(model_names())}, "
-            "or the path of a model's folder."
+            f"Unknown model {quoted(name)}{f'; did you mean {near!r}?' if near else '.'} "
+            f"Known: {', '.join(model_names())}, or the path of a model's folder."
         )
     return MODEL_SPECS[name]
 

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
+from pydantic import Field
+
+from infinity.checks import Checked, Lists, WholeFloats, text, whole
 from infinity.errors import RequestError, is_unicode, quoted
-from infinity.files import parse_json
+from infinity.files import parse_object
 from infinity.wildcards import escape, expand
 
 MAX_SEED = 2**32 - 1
 RANDOM_SEED = -1
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_IMAGES = 64
-MAX_GUIDANCE = 100.0
-MAX_TEMPERATURE = 100.0
+MAX_GUIDANCE = MAX_TEMPERATURE = 100.0
 
 PreviewPolicy = Literal["off", "live", "full"]
 """Previews while generating: none; a rough one of every scale, at little cost; whole decodings."""
-PREVIEW_POLICIES: tuple[PreviewPolicy, ...] = ("off", "live", "full")
+PREVIEW_POLICIES: tuple[PreviewPolicy, ...] = get_args(PreviewPolicy)
+
+Strength = Annotated[int | float, Field(ge=0, le=100)]
+PerScale = Annotated[
+    Strength | Annotated[tuple[Strength, ...], Field(min_length=1)],
+    Lists,
+    Field(description="a number from 0 to 100, or a list of them, one a scale"),
+]
+TopK = Annotated[int, WholeFloats, whole(0, 2**31)]
+TopP = Annotated[float, Field(gt=0, le=1, description="above 0 and at most 1 (1 is off)")]
+Layers = Annotated[
+    tuple[Annotated[int, Field(le=0)], ...],
+    Lists,
+    Field(
+        min_length=1,
+        description="a list of 0 (the logits) or negative block numbers counted from the end",
+    ),
+]
+Scales = Annotated[int, WholeFloats, whole(0, 1000)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingParams:
+class SamplingParams(Checked):
     """How bits are drawn. Scalars hold for all scales; tuples give one value a scale (the last repeats).
 
     Args:
@@ -40,35 +58,15 @@ class SamplingParams:
         guided_scales: guide only the first n scales, None guides all.
     """
 
-    guidance: float | tuple[float, ...] = 3.0
-    temperature: float | tuple[float, ...] = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    guidance_layers: tuple[int, ...] = (0,)
-    guided_scales: int | None = None
+    refusal = RequestError
+    called = "The sampling"
 
-    def __post_init__(self) -> None:
-        _check_numbers(self, "guidance", 0.0, MAX_GUIDANCE)
-        _check_numbers(self, "temperature", 0.0, MAX_TEMPERATURE)
-        _check_int(self, "top_k", 0, 2**31)
-        if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
-            raise RequestError(
-                f"top_p must be above 0 and at most 1 (1 is off), not {quoted(self.top_p)}."
-            )
-        layers = self.guidance_layers
-        if isinstance(layers, list):
-            object.__setattr__(self, "guidance_layers", layers := tuple(layers))
-        if (
-            not isinstance(layers, tuple)
-            or not layers
-            or any(type(n) is not int or n > 0 for n in layers)
-        ):
-            raise RequestError(
-                "guidance_layers must list 0 (the logits) or negative block numbers counted from the "
-                f"end, not {quoted(layers)}."
-            )
-        if self.guided_scales is not None:
-            _check_int(self, "guided_scales", 0, 1000)
+    guidance: PerScale = 3.0
+    temperature: PerScale = 1.0
+    top_k: TopK = 0
+    top_p: TopP = 1.0
+    guidance_layers: Layers = (0,)
+    guided_scales: Scales | None = None
 
     def at_scale(self, index: int) -> tuple[float, float]:
         """(guidance, temperature) of scale ``index``; guidance is 1 from ``guided_scales`` on."""
@@ -77,7 +75,7 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest:
+class GenerationRequest(Checked):
     """One prompt, ``num_images`` pictures. Settings left at None take the model's defaults.
 
     Picture i is drawn with seed ``seed + i`` (modulo 2^32), so it equals that seed asked for alone.
@@ -88,40 +86,35 @@ class GenerationRequest:
         RequestError: on construction, with one sentence that says what to do.
     """
 
-    prompt: str
-    negative_prompt: str = ""
-    aspect_ratio: str = "1:1"
-    seed: int = 0
-    num_images: int = 1
-    guidance: float | tuple[float, ...] | None = None
-    temperature: float | tuple[float, ...] | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    guidance_layers: tuple[int, ...] | None = None
-    guided_scales: int | None = None
+    refusal = RequestError
+    called = "A request"
+
+    prompt: Annotated[str, text()]
+    negative_prompt: Annotated[str, text()] = ""
+    aspect_ratio: Annotated[str, text()] = "1:1"
+    seed: Annotated[int, WholeFloats, whole(0, MAX_SEED)] = 0
+    num_images: Annotated[int, WholeFloats, whole(1, MAX_IMAGES)] = 1
+    guidance: PerScale | None = None
+    temperature: PerScale | None = None
+    top_k: TopK | None = None
+    top_p: TopP | None = None
+    guidance_layers: Layers | None = None
+    guided_scales: Scales | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt", "aspect_ratio"):
-            value = getattr(self, name)
-            if not isinstance(value, str):
-                raise RequestError(f"{name} must be text, not {type(value).__name__}.")
-            if not is_unicode(value):
+            value, shown = getattr(self, name), name.replace("_", " ")
+            if isinstance(value, str) and not is_unicode(value):
+                raise RequestError(f"The {shown} has bytes that are no text; send it in UTF-8.")
+            if isinstance(value, str) and len(value) > MAX_PROMPT_CHARACTERS:
                 raise RequestError(
-                    f"The {name.replace('_', ' ')} has bytes that are no text; send it in UTF-8."
+                    f"The {shown} has {len(value):,} characters; shorten it to at most "
+                    f"{MAX_PROMPT_CHARACTERS:,}."
                 )
-        for name in ("prompt", "negative_prompt"):
-            if len(getattr(self, name)) > MAX_PROMPT_CHARACTERS:
-                raise RequestError(
-                    f"The {name.replace('_', ' ')} has {len(getattr(self, name)):,} characters; "
-                    f"shorten it to at most {MAX_PROMPT_CHARACTERS:,}."
-                )
-        _check_int(self, "seed", 0, MAX_SEED)
-        _check_int(self, "num_images", 1, MAX_IMAGES)
+        super().__post_init__()
         if not all(prompt.strip() for prompt in self.prompts):
             raise RequestError("The prompt is empty; describe the picture you want.")
         expand(self.negative_prompt, self.seed)
-        _tuples(self, ("guidance", "temperature", "guidance_layers"))
-        self.sampling(SamplingParams())
 
     def sampling(self, defaults: SamplingParams) -> SamplingParams:
         """The sampling settings, gaps filled from a model's defaults."""
@@ -168,27 +161,22 @@ class GenerationRequest:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Raises RequestError on unknown settings (naming the nearest) and bad values."""
-        known = [field.name for field in fields(cls)]
-        for key in data:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}."
-                raise RequestError(f"Unknown setting {quoted(key)}{hint}")
-        if "prompt" not in data:
-            raise RequestError("A request needs a prompt.")
-        return cls(**data)
-
-    @classmethod
     def from_json(cls, text: str) -> Self:
-        try:
-            data = parse_json(text)
-        except ValueError as error:
-            raise RequestError(f"This is not a request: {error}.") from error
-        if not isinstance(data, dict):
-            raise RequestError("This is not a request: a JSON object is needed.")
-        return cls.from_dict(data)
+        return cls.from_dict(parse_object(text, "The request"))
+
+
+def read_recipe(text: str, what: str) -> tuple[dict[str, Any], str, GenerationRequest]:
+    """What a picture's JSON says: all of it, the model's name, and the request.
+
+    Raises:
+        RequestError: a sentence that begins with ``what``.
+    """
+    data = parse_object(text, what)
+    if not isinstance(data.get("request"), dict):
+        raise RequestError(f"{what} is damaged: it holds no request.")
+    if not isinstance(data.get("model"), str):
+        raise RequestError(f"{what} is damaged: it names no model.")
+    return data, data["model"], GenerationRequest.from_dict(data["request"])
 
 
 def random_seed() -> int:
@@ -217,33 +205,3 @@ def _at(value: float | Sequence[float], index: int) -> float:
     return (
         float(value) if isinstance(value, int | float) else float(value[min(index, len(value) - 1)])
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-
-
-def _tuples(owner: object, names: tuple[str, ...]) -> None:
-    for name in names:
-        if isinstance(value := getattr(owner, name), list):
-            object.__setattr__(owner, name, tuple(value))
-
-
-def _check_int(owner: object, name: str, low: int, high: int) -> None:
-    value = getattr(owner, name)
-    if isinstance(value, float) and value.is_integer():
-        object.__setattr__(owner, name, value := int(value))
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise RequestError(
-            f"{name} must be a whole number from {low} to {high}, not {quoted(value)}."
-        )
-
-
-def _check_numbers(owner: object, name: str, low: float, high: float) -> None:
-    _tuples(owner, (name,))
-    value = getattr(owner, name)
-    values = value if isinstance(value, tuple) else (value,)
-    if not values or any(not _is_number(v) or not low <= v <= high for v in values):
-        raise RequestError(
-            f"{name} must be a number from {low:g} to {high:g}, or a list of them, one a scale; not {quoted(value)}."
-        )

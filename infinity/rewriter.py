@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from infinity.config import Config
-from infinity.errors import CheckpointError, RequestError, ResourceError, quoted
+from infinity.checks import Checked, Size
+from infinity.errors import CheckpointError, RequestError, ResourceError
 from infinity.request import MAX_PROMPT_CHARACTERS
 
 MAX_ANSWER_BYTES = 256 * 1024
@@ -63,7 +63,7 @@ class Rewriter(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewriterSettings(Config):
+class RewriterSettings(Checked):
     """Which helper to ask, if any.
 
     Args:
@@ -78,14 +78,10 @@ class RewriterSettings(Config):
     model: str = ""
     base_url: str = ""
     key_variable: str = ""
-    timeout_seconds: int = 30
+    timeout_seconds: Size = 30
 
     def __post_init__(self) -> None:
-        self._require("timeout_seconds")
-        if self.kind not in ("off", "endpoint", "local"):
-            raise CheckpointError(
-                f"Prompt help must be off, endpoint or local, not {quoted(self.kind)}."
-            )
+        super().__post_init__()
         if self.kind != "off" and not self.model.strip():
             raise CheckpointError("Prompt help needs the name of a model.")
         if self.kind == "endpoint":

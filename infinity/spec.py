@@ -6,15 +6,17 @@ made, with a sentence that names both sides.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from infinity.config import Config, TextEncoderConfig, TokenizerConfig, TransformerConfig
+from pydantic import Field
+
+from infinity.checks import Checked
+from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError, RequestError, quoted
-from infinity.files import read_json
+from infinity.files import read_json, read_object
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS, ScaleSchedule, schedule_for
 from infinity.vocabulary import Vocabulary, read_vocabulary
@@ -22,10 +24,16 @@ from infinity.vocabulary import Vocabulary, read_vocabulary
 CONFIG_FILE = "config.json"
 FORMAT_VERSION = 1
 MOST_NAMED = 200
+NAME = Field(
+    pattern=r"^[\w.-]+$",
+    max_length=MOST_NAMED,
+    description="of letters, digits, dots, dashes and underscores only",
+)
+TITLE = Field(max_length=MOST_NAMED, description=f"a line of at most {MOST_NAMED} characters")
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubFiles(Config):
+class HubFiles(Checked):
     """Where released weights are, in upstream's format.
 
     Args:
@@ -39,14 +47,9 @@ class HubFiles(Config):
     transformer: str
     tokenizer: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        self._require_type(str, "repository", "revision", "transformer")
-        if not all(isinstance(name, str) for name in self.tokenizer):
-            raise CheckpointError("HubFiles: tokenizer must list names of files.")
-
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSpec:
+class ModelSpec(Checked):
     """A model: parts that fit, what it was trained for, and its default sampling.
 
     Args:
@@ -62,8 +65,10 @@ class ModelSpec:
         CheckpointError: parts that do not fit each other; the sentence names both.
     """
 
-    name: str
-    title: str
+    called = CONFIG_FILE
+
+    name: Annotated[str, NAME]
+    title: Annotated[str, TITLE]
     transformer: TransformerConfig
     tokenizer: TokenizerConfig
     text_encoder: TextEncoderConfig
@@ -73,18 +78,7 @@ class ModelSpec:
     vocabulary: Vocabulary | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schedules", dict(self.schedules))
-        if not isinstance(self.title, str) or len(self.title) > MOST_NAMED:
-            raise CheckpointError(
-                f"A model's title must be a line of text, not {quoted(self.title)}."
-            )
-        if not 0 < len(self.name) <= MOST_NAMED or not all(
-            c.isalnum() or c in "._-" for c in self.name
-        ):
-            raise CheckpointError(
-                f"A model's name has letters, digits, dots, dashes and underscores only; "
-                f"{quoted(self.name)} has not."
-            )
+        super().__post_init__()
         if not self.schedules:
             raise CheckpointError(f"{self.name}: at least one aspect ratio needs a schedule.")
         self._check_parts()
@@ -110,47 +104,25 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the content of an own-format config.json."""
-        return _listed(
-            {
-                "format": FORMAT_VERSION,
-                "name": self.name,
-                "title": self.title,
-                "transformer": self.transformer.to_dict(),
-                "tokenizer": self.tokenizer.to_dict(),
-                "text_encoder": self.text_encoder.to_dict(),
-                "schedules": {k: schedule.to_dict() for k, schedule in self.schedules.items()},
-                "sampling": asdict(self.sampling),
-                "hub": None if self.hub is None else self.hub.to_dict(),
-            }
-        )
+        data = super().to_dict()
+        del data["vocabulary"]
+        data["schedules"] = {label: one.to_dict() for label, one in self.schedules.items()}
+        return {"format": FORMAT_VERSION, **data}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Raises CheckpointError on unknown, missing or ill-typed entries, and parts that misfit."""
-        names = ["format", *(field.name for field in fields(cls) if field.name != "vocabulary")]
-        data = _known(dict(data), names, "config.json")
+        data = dict(data)
         if (version := data.pop("format", None)) != FORMAT_VERSION:
             raise CheckpointError(
                 f"config.json is of format {quoted(version)}, this version reads {FORMAT_VERSION}; "
                 "save the model again, or update this package."
             )
         try:
-            sampling = _known(
-                dict(data.get("sampling", {})), [f.name for f in fields(SamplingParams)], "sampling"
-            )
-            return cls(
-                name=data["name"],
-                title=data.get("title", data["name"]),
-                transformer=TransformerConfig.from_dict(data["transformer"]),
-                tokenizer=TokenizerConfig.from_dict(data["tokenizer"]),
-                text_encoder=TextEncoderConfig.from_dict(data["text_encoder"]),
-                schedules={
-                    label: ScaleSchedule.from_dict(schedule)
-                    for label, schedule in data["schedules"].items()
-                },
-                sampling=SamplingParams(**sampling),
-                hub=HubFiles.from_dict(data["hub"]) if data.get("hub") else None,
-            )
+            schedules = {
+                label: ScaleSchedule.from_dict(one) for label, one in data["schedules"].items()
+            }
+            return super().from_dict({"title": data.get("name"), **data, "schedules": schedules})
         except KeyError as error:
             raise CheckpointError(f"config.json has no {error.args[0]!r}.") from error
         except (TypeError, ValueError, AttributeError, RequestError) as error:
@@ -230,19 +202,10 @@ def read_tokenizer_config(folder: str | Path) -> TokenizerConfig:
 
 
 def _read_config(folder: str | Path) -> dict[str, Any]:
-    path = Path(folder) / CONFIG_FILE
-    try:
-        data = read_json(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path} does not exist; give the folder of a model in this package's format, "
-            "or convert a checkpoint first."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}.") from error
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path} is not a model's configuration: a JSON object is needed.")
-    return data
+    return read_object(
+        Path(folder) / CONFIG_FILE,
+        "give the folder of a model in this package's format, or convert a checkpoint first",
+    )
 
 
 def is_spec_folder(folder: str | Path) -> bool:
@@ -269,19 +232,3 @@ def _from_table(label: str, schedule: ScaleSchedule) -> bool:
         return False
     full = schedule_for(label, "1M")
     return schedule.rope_grid == full.rope_grid and schedule.scales == full.scales[: len(schedule)]
-
-
-def _known(data: dict[str, Any], names: list[str], place: str) -> dict[str, Any]:
-    for key in data:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}."
-            raise CheckpointError(f"{place} has no setting {quoted(key)}{hint}")
-    return data
-
-
-def _listed(value: Any) -> Any:
-    """Tuples as lists, all the way down, so that a round trip through JSON changes nothing."""
-    if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, tuple | list) else value

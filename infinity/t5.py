@@ -7,17 +7,17 @@ no class, kernel, adapter or code that the folder names is ever looked up.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
+from pydantic import Field
 from tokenizers import Tokenizer
 
-from infinity.config import Config
+from infinity.checks import Blocks, Checked, whole
 from infinity.errors import CheckpointError, quoted
-from infinity.files import read_json, read_text
+from infinity.files import first_line, read_object, read_text
 from infinity.weights import read_own_part, require_finite
 
 if TYPE_CHECKING:
@@ -29,43 +29,29 @@ DECODER = ("decoder.", "lm_head.")
 """Of a whole T5, whose encoder alone reads prompts."""
 
 _EMBEDDING, _TIED = "shared.weight", "encoder.embed_tokens.weight"
-_ACTIVATION = re.compile(r"(gated-)?(relu|gelu|gelu_new|silu)")
 _MODEL_TYPES = ("t5", "mt5")
-_WIDEST = 2**17
+Width = Annotated[int, whole(1, 2**17)]
+Distance = Annotated[int, whole(4, 2**17)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class T5Sizes(Config):
+class T5Sizes(Checked):
     """What a T5's config.json says of its encoder; transformers' names and defaults."""
 
-    vocab_size: int = 32128
-    d_model: int = 512
-    d_kv: int = 64
-    d_ff: int = 2048
-    num_layers: int = 6
-    num_heads: int = 8
-    relative_attention_num_buckets: int = 32
-    relative_attention_max_distance: int = 128
-    layer_norm_epsilon: float = 1e-6
-    feed_forward_proj: str = "relu"
+    called = "The text encoder's config.json"
 
-    def __post_init__(self) -> None:
-        for name in ("d_model", "d_kv", "d_ff", "num_heads"):
-            self._require(name, 1, _WIDEST)
-        for name in ("relative_attention_num_buckets", "relative_attention_max_distance"):
-            self._require(name, 4, _WIDEST)
-        self._require("vocab_size", 1, 10**7)
-        self._require("num_layers", 1, 1000)
-        epsilon = self.layer_norm_epsilon
-        if not isinstance(epsilon, int | float) or not 0 <= epsilon <= 1:
-            raise CheckpointError(
-                f"T5Sizes: layer_norm_epsilon must be from 0 to 1, not {quoted(epsilon)}."
-            )
-        self._require_type(str, "feed_forward_proj")
-        if not _ACTIVATION.fullmatch(self.feed_forward_proj):
-            raise CheckpointError(
-                f"T5Sizes: feed_forward_proj is {quoted(self.feed_forward_proj)}, which no T5 has."
-            )
+    vocab_size: Annotated[int, whole(1, 10**7)] = 32128
+    d_model: Width = 512
+    d_kv: Width = 64
+    d_ff: Width = 2048
+    num_layers: Blocks = 6
+    num_heads: Width = 8
+    relative_attention_num_buckets: Distance = 32
+    relative_attention_max_distance: Distance = 128
+    layer_norm_epsilon: Annotated[float, Field(ge=0, le=1)] = 1e-6
+    feed_forward_proj: Annotated[str, Field(pattern="^(gated-)?(relu|gelu|gelu_new|silu)$")] = (
+        "relu"
+    )
 
 
 class TextTokenizer:
@@ -123,25 +109,14 @@ class TextTokenizer:
 
 def read_sizes(folder: Path) -> T5Sizes:
     """Raises CheckpointError where config.json is missing, damaged or no T5's."""
-    path = folder / "config.json"
-    try:
-        data = read_json(path)
-    except (OSError, ValueError) as error:
+    data = read_object(folder / "config.json", "fetch the text encoder's folder again")
+    if data.get("model_type") not in _MODEL_TYPES:
         raise CheckpointError(
-            f"The text encoder in {folder} cannot be read ({first_line(error)}); fetch the folder "
-            "again."
-        ) from error
-    if not isinstance(data, dict) or data.get("model_type") not in _MODEL_TYPES:
-        kind = data.get("model_type") if isinstance(data, dict) else None
-        raise CheckpointError(
-            f"The text encoder in {folder} is no T5 but {quoted(kind)}; use the one the model was "
-            "trained with."
+            f"The text encoder in {folder} is no T5 but {quoted(data.get('model_type'))}; use the one "
+            "the model was trained with."
         )
     known = {field.name for field in fields(T5Sizes)}
-    try:
-        return T5Sizes.from_dict({name: data[name] for name in known & data.keys()})
-    except CheckpointError as error:
-        raise CheckpointError(f"The text encoder in {folder}: {error}") from error
+    return T5Sizes.from_dict({name: data[name] for name in known & data.keys()})
 
 
 def load_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> T5EncoderModel:
@@ -184,7 +159,3 @@ def load_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> T5En
     model.set_input_embeddings(model.shared)
     require_finite(model, "text encoder")
     return model.eval().requires_grad_(False)
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0].rstrip(".")[:300] or type(error).__name__

@@ -9,13 +9,12 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
 
-from infinity.errors import CheckpointError, quoted
-from infinity.files import read_json
+from infinity.checks import Checked
+from infinity.files import read_object
 
 VOCABULARY_FILE = "world.json"
 
@@ -31,11 +30,12 @@ UNPICTURED = frozenset((
 SIMILARITY = 0.7
 SHORTEST_MENDED = 4
 """Letters a word must have to be read as another: short words are too much like each other."""
+Phrases = Mapping[str, tuple[str, ...]]
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vocabulary:
+class Vocabulary(Checked):
     """The words a model was trained on.
 
     Attributes:
@@ -47,10 +47,12 @@ class Vocabulary:
         other_words: what else the captions use (plurals, sizes, numbers, positions, ...).
     """
 
-    objects: Mapping[str, tuple[str, ...]]
-    synonyms: Mapping[str, tuple[str, ...]]
-    scenes: Mapping[str, tuple[str, ...]]
-    styles: Mapping[str, tuple[str, ...]]
+    called = VOCABULARY_FILE
+
+    objects: Phrases
+    synonyms: Phrases
+    scenes: Phrases
+    styles: Phrases
     colors: tuple[str, ...]
     other_words: tuple[str, ...]
 
@@ -89,28 +91,6 @@ class Vocabulary:
             if near := difflib.get_close_matches(lowered, meant, n=1):
                 read[word] = near[0]
         return _WORD.sub(lambda match: read.get(match.group(), match.group()), text), read
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; the content of a ``world.json``."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Raises CheckpointError on missing, unknown or ill-typed entries."""
-        names = [field.name for field in fields(cls)]
-        if sorted(data) != sorted(names):
-            raise CheckpointError(f"{VOCABULARY_FILE} must have {', '.join(names)}, and no more.")
-        try:
-            return cls(
-                objects=_groups(data["objects"]),
-                synonyms=_groups(data["synonyms"]),
-                scenes=_groups(data["scenes"]),
-                styles=_groups(data["styles"]),
-                colors=_texts(data["colors"]),
-                other_words=_texts(data["other_words"]),
-            )
-        except (AttributeError, TypeError) as error:
-            raise CheckpointError(f"{VOCABULARY_FILE} is ill-formed: {error}") from error
 
     @cached_property
     def _names(self) -> list[str]:
@@ -158,37 +138,15 @@ def read_vocabulary(folder: str | Path) -> Vocabulary | None:
         CheckpointError: a damaged file.
     """
     path = Path(folder) / VOCABULARY_FILE
-    try:
-        data = read_json(path)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}.") from error
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path} is no vocabulary: a JSON object is needed.")
-    return Vocabulary.from_dict(data)
+    return Vocabulary.from_dict(read_object(path, "fetch or save the model again"))
 
 
 def write_vocabulary(vocabulary: Vocabulary, folder: str | Path) -> None:
     """Write ``world.json`` into a model's folder."""
     text = json.dumps(vocabulary.to_dict(), indent=1, ensure_ascii=False)
     (Path(folder) / VOCABULARY_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def _groups(data: Any) -> dict[str, tuple[str, ...]]:
-    return {_text(name): _texts(listed) for name, listed in data.items()}
-
-
-def _texts(data: Any) -> tuple[str, ...]:
-    if not isinstance(data, list | tuple):
-        raise TypeError(f"a list of texts is needed, not {quoted(data)}")
-    return tuple(map(_text, data))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a text is needed, not {quoted(value)}")
-    return value
 
 
 def styled(prompt: str, phrase: str) -> str:

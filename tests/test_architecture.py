@@ -15,9 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up: a room may import rooms of earlier lines, never of its own or later ones
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "console", "files", "shipped", "nvidia", "version"),
+    ("errors", "console", "shipped", "nvidia", "version"),
+    ("files",),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights"),
-    ("config", "request", "images", "vocabulary", "saving"),
+    ("checks", "images", "saving"),
+    ("config", "request", "vocabulary"),
     ("events", "metadata"),
     ("spec",),
     ("registry", "presets"),

@@ -348,7 +348,9 @@ def test_every_command_explains_itself(run, command):
 
 
 def test_help_needs_no_heavy_library():
-    code = "import sys, infinity.__main__; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    code = (
+        "import sys, infinity.__main__; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -67,9 +67,9 @@ def test_picture_without_a_record_saves_and_is_told_apart(tmp_path):
     ("text", "sentence"),
     [
         ("{", "record is damaged"),
-        ("[]", "holds no request"),
+        ("[]", "a JSON object is needed"),
         ('{"request": {"prompt": "x"}}', "names no model"),
-        ('{"request": {}, "model": "m"}', "needs a prompt"),
+        ('{"request": {}, "model": "m"}', "it has no 'prompt'"),
         ('{"request": {"prompt": "x", "sed": 1}, "model": "m"}', "did you mean 'seed'"),
         ('{"request": {"prompt": "x", "seed": -1}, "model": "m"}', "seed must be"),
         ('{"request": {"prompt": "x", "guidance": NaN}, "model": "m"}', "guidance must be"),

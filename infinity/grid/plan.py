@@ -18,11 +18,10 @@ from PIL import Image
 
 from infinity.errors import RequestError
 from infinity.events import Cancelled, Event
-from infinity.files import parse_json
 from infinity.generation.guidance import check_layers
 from infinity.grid.axes import MAX_CELLS, MODEL, STYLE, WORDS, Axis, Value
 from infinity.pipeline import InfinityPipeline
-from infinity.request import GenerationRequest
+from infinity.request import GenerationRequest, read_recipe
 from infinity.spec import ModelSpec
 from infinity.version import __version__
 from infinity.vocabulary import styled
@@ -114,18 +113,11 @@ class GridPlan:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Raises RequestError, saying what is wrong with the recipe."""
-        try:
-            data = parse_json(text)
-        except ValueError as error:
-            raise RequestError(f"The grid's recipe is damaged: {error}.") from error
-        if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
-            raise RequestError("The grid's recipe is damaged: it holds no request.")
-        if not isinstance(data.get("model"), str):
-            raise RequestError("The grid's recipe is damaged: it names no model.")
+        data, model, request = read_recipe(text, "The grid's recipe")
         y = data.get("y")
         return cls(
-            model=data["model"],
-            request=GenerationRequest.from_dict(data["request"]),
+            model=model,
+            request=request,
             x=Axis.from_dict(data.get("x")),
             y=None if y is None else Axis.from_dict(y),
         )

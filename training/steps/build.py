@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from infinity.checkpoints.load import LoadedModel, load_model, load_tokenizer
-from infinity.config import Config
+from infinity.checks import Checked
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.tokenizer.tokenizer import Tokenizer
@@ -111,7 +111,7 @@ def tokenizer_of(config: TrainingConfig, start: LoadedModel | None) -> Tokenizer
     return tokenizer
 
 
-def _require_equal(what: str, found: Config, asked: Config) -> None:
+def _require_equal(what: str, found: Checked, asked: Checked) -> None:
     theirs, ours = found.to_dict(), asked.to_dict()
     for name, value in theirs.items():
         if ours[name] != value:
