@@ -20,8 +20,9 @@ class TokenizerConfig(Checked):
 
     Args:
         bits: d, bits a latent position; the vocabulary has 2^d entries and is never written out.
-        base_channels, channel_multipliers, num_res_blocks: the autoencoder's levels; each level but
-            the last halves the resolution. The decoder has one residual block more a level.
+        base_channels: of the autoencoder's first level.
+        channel_multipliers: one a level; each level but the last halves the resolution.
+        num_res_blocks: of a level of the encoder; the decoder has one more.
         patchify: a transformer token is a 2x2 patch of latents (released 8B) instead of one latent.
         stem_patch: pixels folded into channels before the first convolution and unfolded after the
             last (1 in all released tokenizers); makes small CPU models cheap.
@@ -86,7 +87,9 @@ class TransformerConfig(Checked):
     """The transformer.
 
     Args:
-        depth, width, num_heads: blocks, channels C, attention heads H.
+        depth: number of blocks.
+        width: channels C, a multiple of 4 x ``num_heads``.
+        num_heads: attention heads H.
         bits_per_token: bits predicted (and read) a token; must equal the tokenizer's.
         text_width: channels of the text encoder's output; at least 128.
         text_max_length: rows of the learned unconditional text; prompts are cut to this length.

@@ -131,10 +131,12 @@ def rgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
 
 
-def covering(image: Image.Image, height: int, width: int) -> Image.Image:
+def covering(
+    image: Image.Image, height: int, width: int, place: tuple[float, float] = (0.5, 0.5)
+) -> Image.Image:
     """The centre of a picture, scaled (Lanczos) until it just covers height x width.
 
-    Upstream's preprocessing: the longer side after scaling is cut down to a whole number. Of a picture
+    ``place`` is where else to cut: 0 (left, top) to 1 (right, bottom). Upstream's preprocessing: the longer side after scaling is cut down to a whole number. Of a picture
     so long that ``MOST_CUT`` times that many pixels would come of it, only the centre is scaled, which
     rounds differently.
     """
@@ -142,7 +144,7 @@ def covering(image: Image.Image, height: int, width: int) -> Image.Image:
         size = width, max(height, int(width / (image.width / image.height)))
     else:
         size = max(width, int(image.width / image.height * height)), height
-    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    left, top = int((size[0] - width) * place[0]), int((size[1] - height) * place[1])
     if size[0] * size[1] > MOST_CUT * width * height:
         across, down = image.width / size[0], image.height / size[1]
         box = (left * across, top * down, (left + width) * across, (top + height) * down)

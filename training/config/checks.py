@@ -106,6 +106,11 @@ def _data(config: TrainingConfig) -> Iterable[str]:
             "data.held_out and data.held_out_sources exclude each other; set data.held_out to 0, or "
             "data.held_out_sources to []."
         )
+    if data.repeats and len(data.repeats) != len(data.sources):
+        yield (
+            f"data.repeats has {len(data.repeats)} numbers for {len(data.sources)} data.sources; give "
+            "one a source."
+        )
     for same in set(data.sources) & set(data.held_out_sources):
         yield (
             f"data.held_out_sources: {same} is trained on too; set data.held_out to 0.05 instead to "

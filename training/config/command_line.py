@@ -6,8 +6,11 @@ and lets lists be written as plain words.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import inspect
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -50,11 +53,29 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
             cli_exit_on_error=False,
             cli_hide_none_type=True,
             cli_use_class_docs_for_groups=True,
+            formatter_class=_Help,
         )
         return _restored(source(), held)
     except ParserError as error:
         message = str(error).removeprefix("error parsing CLI: ")
         raise SettingsError(f"The command line is wrong: {message}.") from error
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """The usage in one line: a hundred settings are listed below it anyway."""
+
+    def add_usage(self, usage: str | None, *given: Any, **named: Any) -> None:
+        super().add_usage(f"{PROGRAM} [run.yaml] [--setting value ...]", *given, **named)
+
+
+def explanations(section: type) -> dict[str, str]:
+    """Setting -> its sentence, from the list in the docstring of its section."""
+    listed = re.split(r"\n(?:Args|Attributes):", inspect.getdoc(section) or "", maxsplit=1)
+    found: dict[str, str] = {}
+    for item in re.split(r"\n {4}(?=\S)", listed[-1])[1:]:
+        names, _, text = item.partition("\n\n")[0].partition(": ")
+        found |= dict.fromkeys(names.split(", "), " ".join(text.split()).replace("``", ""))
+    return found
 
 
 def _restored(value: Any, held: Mapping[str, str]) -> Any:
@@ -131,9 +152,13 @@ def _optional_model() -> type[BaseSettings]:
 
 
 def _optional_fields(section: type) -> dict[str, Any]:
-    """The defaults are for ``--help`` alone."""
+    """The defaults and texts are for ``--help`` alone."""
+    said = explanations(section)
     return {
-        name: (_optional(kind) | None, default if _section(kind) is None else None)
+        name: (
+            _optional(kind) | None,
+            Field(default if _section(kind) is None else None, description=said.get(name)),
+        )
         for name, (kind, default) in _fields(section).items()
     }
 
@@ -142,7 +167,8 @@ def _optional(kind: Any) -> Any:
     section = _section(kind)
     if section is None:
         return kind
-    return create_model(section.__name__, __doc__=section.__doc__, **_optional_fields(section))
+    title = (section.__doc__ or "").partition("\n")[0]
+    return create_model(section.__name__, __doc__=title, **_optional_fields(section))
 
 
 def _fields(section: type) -> dict[str, tuple[Any, Any]]:

@@ -11,41 +11,69 @@ from pydantic import ValidationError
 
 from infinity.errors import InfinityError
 
-OTHER_NAMES = {
-    "ac": "optimization.activation_checkpointing",
-    "accumulation": "optimization.micro_batch_size",
-    "batch": "optimization.batch_size",
-    "bs": "optimization.batch_size",
-    "caption": "data.caption_field",
-    "cfg": "sampling.guidance",
-    "checkpoint": "start_from",
-    "codebook_dim": "tokenizer.model.bits",
-    "data_path": "data.sources",
-    "dataset": "data.sources",
-    "eval_every": "logging.validate_every",
-    "eval_steps": "logging.validate_every",
-    "epochs": "optimization.steps",
-    "ep": "optimization.steps",
-    "fp16": "optimization.dtype",
-    "grad_clip": "optimization.clip",
-    "lr": "optimization.learning_rate",
-    "noise_apply_layers": "self_correction.scales",
-    "noise_apply_strength": "self_correction.strength",
-    "output_dir": "output",
-    "pn": "data.resolution",
-    "precision": "optimization.dtype",
-    "prompts": "logging.sample_prompts",
-    "rush_resume": "start_from",
-    "short_prob": "data.short_caption_probability",
-    "tblr": "optimization.learning_rate",
-    "tclip": "optimization.clip",
-    "tlen": "text_encoder.max_length",
-    "twd": "optimization.weight_decay",
-    "val_split": "data.held_out",
-    "vae_ckpt": "tokenizer.weights",
-    "wp": "optimization.warmup",
+_SAID_ELSEWHERE = {
+    "start_from": "checkpoint rush_resume pretrained_model_name_or_path finetune_from",
+    "output": "output_dir bed local_out_path exp_name",
+    "model.text_width": "ct5",
+    "tokenizer.model.bits": "codebook_dim vae_type",
+    "tokenizer.model.patchify": "apply_spatial_patchify",
+    "tokenizer.weights": "vae vae_ckpt vae_path",
+    "text_encoder.source": "t5_path",
+    "text_encoder.max_length": "tlen",
+    "data.sources": "data_path dataset train_data_dir",
+    "data.resolution": "pn",
+    "data.caption_field": "caption",
+    "data.short_caption_probability": "short_prob short_cap_prob",
+    "data.horizontal_flips": "flip flips flip_aug random_flip hflip",
+    "data.random_crops": "crop crops random_crop center_crop",
+    "data.repeats": "num_repeats",
+    "data.held_out": "val_split",
+    "data.workers": "num_workers prefetch_factor",
+    "optimization.steps": "epochs ep max_train_steps max_steps",
+    "optimization.batch_size": "batch bs glb_batch_size train_batch_size",
+    "optimization.micro_batch_size": "ac lbs accumulation gradient_accumulation_steps",
+    "optimization.optimizer": "opt",
+    "optimization.learning_rate": "lr tlr tblr",
+    "optimization.betas": "ada",
+    "optimization.weight_decay": "twd",
+    "optimization.weight_decay_end": "twde",
+    "optimization.schedule": "sche lr_scheduler",
+    "optimization.warmup": "wp lr_warmup_steps",
+    "optimization.end": "wpe",
+    "optimization.clip": "tclip grad_clip max_grad_norm",
+    "optimization.ema_decay": "ema tema use_fsdp_model_ema",
+    "optimization.dtype": "fp16 bf16 precision mixed_precision",
+    "optimization.activation_checkpointing": "enable_checkpointing gradient_checkpointing",
+    "optimization.compile": "tfast",
+    "optimization.text_dropout": "cond_drop_rate",
+    "optimization.reweight": "reweight_loss_by_scale",
+    "optimization.bit_reduction": "bitloss_type",
+    "optimization.drop_path": "dp",
+    "self_correction.strength": "noise_apply_strength",
+    "self_correction.scales": "noise_apply_layers",
+    "self_correction.requantize": "noise_apply_requant",
+    "parallel.shard": "zero fsdp enable_hybrid_shard",
+    "parallel.shard_size": "inner_shard_degree",
+    "lora.rank": "network_dim",
+    "lora.alpha": "network_alpha",
+    "sampling.guidance": "cfg",
+    "sampling.temperature": "tau",
+    "logging.log_every": "log_freq",
+    "logging.save_every": "save_model_iters_freq",
+    "logging.validate_every": "eval_every eval_steps",
+    "logging.sample_prompts": "prompts",
+    "logging.wandb": "report_to log_with project_name",
 }
-"""Names that people know from upstream and elsewhere -> ours."""
+OTHER_NAMES = {name: ours for ours, names in _SAID_ELSEWHERE.items() for name in names.split()}
+"""Names that people know from upstream, kohya's and diffusers' trainers -> ours."""
+
+_WAYS_OUT = {
+    "output": "name the run's folder, such as runs/mine",
+    "optimization.steps": "say how many, such as 2000",
+    "tokenizer.model": "name a preset, a model to start from (start_from) or tokenizer.weights, or "
+    "give its shape, such as tokenizer.model.bits",
+}
+"""Required setting -> what to write."""
 
 
 class SettingsError(InfinityError):
@@ -53,20 +81,30 @@ class SettingsError(InfinityError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The name most likely meant, also where only its last part was given."""
+    """The name most likely meant, also where only its last part was given.
+
+    Something like a name of a section that exists is looked for in that section alone.
+    """
     known = tuple(known)
-    leaf = name.rsplit(".", 1)[-1].lower()
+    section, _, leaf = name.lower().rpartition(".")
     if leaf in OTHER_NAMES:
         return OTHER_NAMES[leaf]
+    leaves: dict[str, str] = {}
+    for path in known:
+        leaves.setdefault(path.rsplit(".", 1)[-1], path)
+    inside = {p.rpartition(".")[2]: p for p in known if section and p.rpartition(".")[0] == section}
+    if near := _close(leaf, inside, 0.6):
+        return inside[near[0]]
+    if leaf in leaves or inside:
+        return leaves.get(leaf)
     for cutoff in (0.75, 0.6):
-        if near := difflib.get_close_matches(name, known, n=1, cutoff=cutoff):
-            return near[0]
-        leaves: dict[str, str] = {}
-        for path in known:
-            leaves.setdefault(path.rsplit(".", 1)[-1], path)
-        if near := difflib.get_close_matches(leaf, leaves, n=1, cutoff=cutoff):
-            return leaves[near[0]]
+        if near := [*_close(name, known, cutoff), *_close(leaf, leaves, cutoff)]:
+            return leaves.get(near[0], near[0])
     return None
+
+
+def _close(name: str, known: Iterable[str], cutoff: float) -> list[str]:
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
@@ -95,7 +133,7 @@ def _complaint(detail: Any, known: Iterable[str]) -> str:
     if kind in _UNKNOWN:
         return unknown(path, known)
     if kind in ("missing", "missing_keyword_only_argument", "missing_argument"):
-        return f"{path} is missing; set it."
+        return f"{path} is missing; {_WAYS_OUT.get(path, 'set it')}."
     if kind == "too_short":
         return f"{path} names nothing; name one or leave the setting out."
     if kind in ("model_type", "dataclass_type"):

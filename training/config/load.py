@@ -154,6 +154,7 @@ def _completed(given: dict[str, Any]) -> dict[str, Any]:
 
 def _validated(given: Mapping[str, Any]) -> TrainingConfig:
     check_width(given.get("model"))
+    given = {"tokenizer": {}, "optimization": {}, **given}  # what is missing in them is named
     try:
         return TrainingConfig.model_validate(given)
     except ValidationError as error:

@@ -1,7 +1,8 @@
-"""What a training run is told: one frozen, validated tree of settings.
+"""The settings of a training run: one frozen, validated tree.
 
 Each class checks its own values; what has to fit between them is in ``checks.py``. Built by
-``load_config``; saved with every run and checkpoint, and equal to itself when read back.
+``load_config``; saved with every run and checkpoint, and equal to itself when read back. What a
+docstring says of a setting is also its text in ``--help``.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class TextEncoderSettings(Settings):
         revision: commit of the hub repository.
         max_length: most tokens of a caption, the end token included.
         train: train it along with the transformer, at the same learning rate.
-        layers, heads, vocabulary: of one from scratch; its width is ``model.text_width``.
+        layers, heads, vocabulary: sizes of one from scratch; its width is ``model.text_width``.
     """
 
     source: Place | None = TEXT_ENCODER_REPOSITORY
@@ -82,18 +83,24 @@ class DataSettings(Settings):
 
     Attributes:
         sources: folders, files, patterns, URLs or names, read as ``format`` says.
+        format: kind of the sources, where it cannot be seen.
         split: of a Hugging Face dataset, or of a folder whose names tell splits apart; "all": all.
+        repeats: times the pictures of each source come up in a pass, a number a source; empty: once.
         folder_repeats: pictures of folders all named like 10_cats come up 10 times a pass (kohya's).
-        image_field, caption_field, short_caption_field: columns or keys; None: the usual names.
+        image_field, caption_field, short_caption_field: its column or key; None: the usual names.
         resolution: "256", "512", "768" or "1024": the released models' schedules of that size.
         aspect_ratios: of those schedules, "width:height"; empty: all fifteen.
-        schedules: aspect ratio -> schedule, instead of ``resolution``, for models with their own.
+        schedules: aspect ratio -> scales [height, width] in tokens from coarse to fine, instead of
+            ``resolution``, for models with their own (docs/data.md).
         short_caption_probability: how often the short caption is taken where there are two.
-        captions: whether pictures without one are skipped; a tokenizer needs none anyway.
+        captions: skip pictures without one; a tokenizer needs none anyway.
+        horizontal_flips: share of the samples that are mirrored, unless the caption names a side.
+        random_crops: cut pictures at a random place, not at the center.
         picture_folders: where else a manifest's paths may lead than into its own folder.
         held_out: share of the pictures that is never trained on, for validation.
         held_out_sources: pictures for validation from elsewhere, instead.
         workers: loader processes a rank; 0 loads in the training process.
+        shuffle: in a new order every pass; else as they are listed.
         skip_tolerance: share of unusable records beyond which the run stops.
     """
 
@@ -103,6 +110,7 @@ class DataSettings(Settings):
         "huggingface", "world", "prepared",
     ] = "auto"  # fmt: skip
     split: str = "train"
+    repeats: tuple[PositiveInt, ...] = ()
     folder_repeats: bool = True
     image_field: str | None = None
     caption_field: str | None = None
@@ -115,6 +123,8 @@ class DataSettings(Settings):
     schedules: dict[str, Schedule] | None = None
     short_caption_probability: Share = 0.2
     captions: bool = True
+    horizontal_flips: Share = 0.0
+    random_crops: bool = False
     picture_folders: Places = ()
     held_out: Below1 = 0.0
     held_out_sources: Places = ()
@@ -136,21 +146,31 @@ class OptimizationSettings(Settings):
     """The optimizer and how a step is computed.
 
     Attributes:
+        steps: updates of the weights.
+        batch_size: samples a step over all processes together.
+        micro_batch_size: samples a process computes at once; None: as many as fit in its memory.
         optimizer: "muon" makes the updates of a transformer's hidden matrices or a tokenizer's
             kernels orthogonal and leaves the rest to AdamW, at the same learning rate; small
             models learn faster with it.
-        batch_size: samples a step over all processes together.
-        micro_batch_size: samples a process computes at once; None: its whole share.
-        schedule: "trapezoid" (warm-up, flat, linear to zero over ``cooldown``), "constant", or a
-            shape of training/schedules.py: "cos", "lin", "lin0", "lin00", "exp", "lin0.4".
-        warmup: steps.
+        learning_rate: the peak, whatever the batch size (upstream multiplies by batch / 256).
+        betas: decay of AdamW's two moments.
+        weight_decay: of matrices; biases, norms and embeddings have none.
+        weight_decay_end: where a half cosine takes the weight decay; None: it stays.
+        schedule: of the learning rate: "trapezoid" (warm-up, flat, linear to zero over
+            ``cooldown``), "constant", or a shape of training/schedules.py: "cos", "lin", "lin0",
+            "lin00", "exp", "lin0.4".
+        warmup: steps in which the learning rate rises.
         cooldown: share of the steps, "trapezoid" only.
         end: last learning rate as a fraction of the peak, not for "trapezoid" and "constant".
-        weight_decay_end: where a half cosine takes the weight decay; None: it stays.
         clip: greatest global gradient norm; None: no limit.
         ema_decay: of the averaged weights; None: none are kept.
+        dtype: of matrix products; weights, gradients and moments are float32.
+        activation_checkpointing: keep only each block's input and compute the rest again, for a
+            third more time and a small part of the memory.
+        compile: compile the blocks, for long runs.
         text_dropout: share of samples trained without their caption, for guidance.
         reweight: coarse scales count more, by 1 / sqrt(area).
+        bit_reduction: of a token's loss over its bits.
         drop_path: chance of skipping the last block's branches, linear from 0 at the first.
     """
 
@@ -195,6 +215,12 @@ class TokenizerLossSettings(Settings):
     """Weights of the tokenizer's losses; 0 turns one off.
 
     Attributes:
+        l1, l2: mean absolute and squared difference of the pixels.
+        gradient: mean absolute difference of neighboring pixels' differences.
+        perceptual: distance of a feature network's activations.
+        adversarial: how well the discriminator is misled.
+        entropy: a code's own entropy less that of the mean code.
+        commitment: distance of features and their codes.
         adversarial_start: step at which the discriminator begins to count.
         discriminator_learning_rate: None: that of the model.
         entropy_diversity: weight of the mean code's entropy inside the entropy term.
@@ -225,6 +251,7 @@ class ParallelSettings(Settings):
     Attributes:
         shard: "none" (every process has all), "full" (over all processes), "hybrid" (over groups
             of ``shard_size``, copies between groups).
+        shard_size: processes of a group, "hybrid" only.
     """
 
     shard: Literal["none", "full", "hybrid"] = "none"
@@ -235,6 +262,9 @@ class LoraSettings(Settings):
     """Low-rank adapters instead of all weights.
 
     Attributes:
+        rank: rows of its matrices: how much it can learn.
+        alpha: its strength is alpha / rank.
+        dropout: share of its inputs dropped in training.
         targets: endings of the names of the linear layers that get one.
     """
 
@@ -248,15 +278,21 @@ class LoggingSettings(Settings):
     """What is written while training, in steps.
 
     Attributes:
+        tensorboard: files for TensorBoard in the run's folder.
+        trackio, wandb: log there too, where its package is installed.
+        log_every: steps between lines of metrics.
+        save_every: steps between checkpoints; the last step has one too.
         keep: checkpoints kept, the newest.
         validate_every: steps between validations, where pictures are held out for it; the last step
             has one too.
         validation_samples: about how many of the held-out pictures are used.
         sample_every: steps between sample pictures; 0: none.
+        sample_prompts, sample_seeds: every prompt is drawn with every seed.
     """
 
     tensorboard: bool = True
     trackio: bool = False
+    wandb: bool = False
     log_every: PositiveInt = 10
     save_every: PositiveInt = 500
     keep: PositiveInt = 2
@@ -273,9 +309,19 @@ class TrainingConfig(Settings):
     Attributes:
         task: what is trained.
         output: the run's folder.
+        seed: of every random draw.
         start_from: a model's name, its folder, or upstream's checkpoint, to fine-tune.
         model: the transformer's shape; None when a tokenizer is trained.
+        tokenizer: the picture tokenizer.
+        text_encoder: the text encoder.
+        data: pictures and captions.
+        optimization: the optimizer and how a step is computed.
+        self_correction: flips that the transformer learns to repair.
+        tokenizer_losses: weights of a tokenizer's losses.
+        parallel: how parameters are spread over processes.
+        lora: low-rank adapters instead of all weights; None: all weights.
         sampling: what the trained model draws with unless asked otherwise; sample pictures too.
+        logging: what is written while training.
         freeze: names of the trained module's parameters that stay as they are, with * and ? as in
             file names, such as "blocks.0.*".
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -18,7 +19,7 @@ from infinity.devices import resolve_device
 from infinity.errors import InfinityError, RequestError
 from infinity.images import covering, rgb
 from training.config.settings import DataSettings, TrainingConfig
-from training.data.captions import draw_caption
+from training.data.captions import draw_caption, names_a_side
 from training.data.errors import DataError
 from training.data.held_out import chosen, split
 from training.data.plan import BatchPlan
@@ -70,7 +71,7 @@ def open_held_out(config: TrainingConfig) -> Source:
     """
     data, samples = config.data, config.logging.validation_samples
     if data.held_out_sources:
-        data = data.model_copy(update={"sources": data.held_out_sources})
+        data = data.model_copy(update={"sources": data.held_out_sources, "repeats": ()})
     source, endless = _opened(config, data)
     buckets = source.buckets
     if endless:
@@ -219,9 +220,7 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
             if record.load is None:
                 return _Sample(record, caption, None)
             try:
-                picture = record.load()
-                height, width = self.config.image_size(order.aspect_ratio)
-                pixels = np.array(covering(rgb(picture), height, width))
+                pixels = self._pixels(record.load(), order.aspect_ratio, caption[1], random)
                 return _Sample(record, caption, pixels)
             except (RequestError, DataError) as error:
                 skips.append(skip_of(record.key, error))
@@ -229,6 +228,18 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
             f"{ATTEMPTS} records in a row cannot be used (last: {skips[-1]}); "
             "look at the data with python -m training.prepare."
         )
+
+    def _pixels(
+        self, picture: Image.Image, ratio: str, caption: str, random: np.random.Generator
+    ) -> np.ndarray:
+        """(H, W, 3) uint8: cut to size, mirrored or not, by the sample's own draws."""
+        data = self.config.data
+        mirrored, across, down = random.random(3).tolist()
+        place = (across, down) if data.random_crops else (0.5, 0.5)
+        pixels = np.array(covering(rgb(picture), *self.config.image_size(ratio), place))
+        if mirrored < data.horizontal_flips and not names_a_side(caption):
+            pixels = pixels[:, ::-1].copy()
+        return pixels
 
     def _batch(self, order: Order, samples: list[_Sample], skips: tuple[Skip, ...]) -> Batch:
         prepared = [sample.record.prepared for sample in samples]

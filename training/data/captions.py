@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+_SIDES = re.compile(
+    r"\b(left|right|(anti|counter)?-?clockwise|links|rechts|gauche|droite?|izquierd[ao]|derech[ao]|"
+    r"sinistr[ao]|destr[ao]|esquerd[ao]|direit[ao])\w*\b|[左右]|лев|прав",
+    re.IGNORECASE,
+)
 _LONG_SENTENCE = 15  # words; one such sentence says enough for a short caption, else it takes two
 
 
@@ -48,6 +54,11 @@ def draw_caption(
     if captions.by_sentences and index < len(captions.long):
         text = _leading_sentences(text, takes_short, random)
     return index, text
+
+
+def names_a_side(caption: str) -> bool:
+    """Whether a caption may be wrong of the mirrored picture: it says left, right or the like."""
+    return _SIDES.search(caption) is not None
 
 
 def fixed(captions: Captions) -> Captions:

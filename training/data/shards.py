@@ -199,7 +199,13 @@ class PreparedSource:
         )
 
     def check(self, config: TrainingConfig) -> None:
-        """Raises DataError where the data was prepared for another model."""
+        """Raises DataError where the data was prepared for another model, or is to be changed."""
+        for name in ("horizontal_flips", "random_crops"):
+            if getattr(config.data, name):
+                raise DataError(
+                    f"{self.folder} is prepared, and what is prepared is not cut or mirrored anew; turn "
+                    f"data.{name} off, or train from the pictures."
+                )
         recipe = self.index.recipe
         tokenizer = json.loads(json.dumps(config.tokenizer.model.to_dict()))
         if recipe["tokenizer"] != tokenizer:

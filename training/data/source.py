@@ -166,18 +166,19 @@ def open_source(
     ratios: list[np.ndarray] = []
     repeats: list[np.ndarray] = []
     report = SkipReport()
-    for source, format in zip(settings.sources, formats, strict=True):
+    often = settings.repeats or (1,) * len(formats)
+    for source, format, times in zip(settings.sources, formats, often, strict=True):
         if format == "prepared":
             prepared = PreparedSource(Path(source))
             parts.append(prepared)
             ratios.append(prepared.aspect_ratios)
-            repeats.append(np.ones(len(prepared), np.int32))
+            repeats.append(np.full(len(prepared), times))
             report.add(len(prepared), ())
         else:
             part = _listed(source, format, settings)
             parts.append(part)
             ratios.append(_nearest(part.catalog.ratios, schedules))
-            repeats.append(part.catalog.repeats)
+            repeats.append(part.catalog.repeats * times)
             report.merge(part.catalog.report)
     report.require(settings.skip_tolerance, complete=True)
     if not any(len(part) for part in parts):
@@ -187,8 +188,8 @@ def open_source(
         )
     names = np.concatenate(ratios)
     buckets = {ratio: np.flatnonzero(names == ratio) for ratio in schedules}
-    times = np.concatenate(repeats)
-    return Source(tuple(parts), buckets, report, formats, times if times.max() > 1 else None)
+    each = np.concatenate(repeats)
+    return Source(tuple(parts), buckets, report, formats, each if each.max() > 1 else None)
 
 
 def heights_over_widths(schedules: Mapping[str, ScaleSchedule]) -> dict[str, float]:

@@ -27,6 +27,8 @@ class HeldOut:
     """
 
     def __init__(self, config: TrainingConfig, *, rank: int = 0, world_size: int = 1) -> None:
+        as_they_are = {"horizontal_flips": 0.0, "random_crops": False}
+        config = config.model_copy(update={"data": config.data.model_copy(update=as_they_are)})
         source = open_held_out(config)
         plan = BatchPlan(source.sizes, 1, config.seed, shuffle=False)
         self._builder = BatchBuilder(config, source, plan)

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: metrics.jsonl, TensorBoard, trackio and curves.png.
+"""What a run logs: metrics.jsonl, curves.png, TensorBoard, and trackio or wandb where asked for.
 
 Only the first process writes. Bit accuracy per scale is the headline: about 80% is a good model, and
 that line is drawn in every chart.
@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 CURVES = "curves.png"
+WANDB_ID = "wandb_id"
 SECONDS_BETWEEN_DRAWINGS = 60
 _CHARTS = {
     "Bit accuracy": {
@@ -49,13 +51,12 @@ class Journal:
         step: steps done so far; lines of later steps, from before a kill, are dropped.
 
     Raises:
-        ResourceError: the folder cannot be written, or trackio is asked for and not installed.
+        ResourceError: the folder cannot be written, or trackio or wandb cannot be used.
     """
 
     def __init__(self, config: TrainingConfig, step: int) -> None:
         self.folder = config.output
         self._board: SummaryWriter | None = None
-        self._trackio: ModuleType | None = None
         self._drawn_s = time.monotonic()
         kept = [line for line in read_metrics(self.folder) if line["step"] <= step]
         temporary = self.folder / f"{METRICS}.writing"
@@ -68,14 +69,8 @@ class Journal:
                 self._board = self._opened_board(step)
         except OSError as error:
             raise ResourceError(f"Cannot write to {self.folder}: {error.strerror}.") from error
-        if config.logging.trackio:
-            self._trackio = _trackio()
-            self._trackio.init(
-                project=self.folder.parent.name or "infinity",
-                name=self.folder.name,
-                config=config.model_dump(mode="json"),
-                resume="allow",
-            )
+        asked = {"trackio": config.logging.trackio, "wandb": config.logging.wandb}
+        self._services = [self._opened_service(name, config) for name in asked if asked[name]]
 
     def _opened_board(self, step: int) -> SummaryWriter | None:
         try:
@@ -85,6 +80,31 @@ class Journal:
             return None
         board.add_custom_scalars(_CHARTS)
         return board
+
+    def _opened_service(self, name: str, config: TrainingConfig) -> ModuleType:
+        """trackio or wandb: the functions of both are called alike."""
+        identity = {"resume": "allow"}
+        if name == "wandb":
+            path = self.folder / WANDB_ID
+            with self._writing():
+                if not path.exists():
+                    path.write_text(uuid.uuid4().hex, encoding="utf-8")
+            identity |= {"id": path.read_text(encoding="utf-8"), "dir": str(self.folder)}
+        project = self.folder.resolve().parent.name or "infinity"
+        settings = config.model_dump(mode="json")
+        try:
+            service = importlib.import_module(name)
+            service.init(project=project, name=self.folder.name, config=settings, **identity)
+        except ImportError as error:
+            raise ResourceError(
+                f"logging.{name} needs the package {name}: pip install {name}, or turn it off."
+            ) from error
+        except Exception as error:  # no key, no network: every service has classes of its own
+            raise ResourceError(
+                f"logging.{name}: {name} does not begin ({str(error) or type(error).__name__}); log in, "
+                "set it to work offline, or turn it off."
+            ) from error
+        return service
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of metrics of a finished step (from 1)."""
@@ -96,11 +116,11 @@ class Journal:
             with self._writing():
                 for name, value in named.items():
                     self._board.add_scalar(name, value, step)
-        if self._trackio is not None:
-            self._trackio.log(named, step=step)
+        for service in self._services:
+            service.log(named, step=step)
 
     def show(self, step: int, names: Sequence[str], images: Sequence[Image.Image]) -> None:
-        """Sample pictures: ``samples/step_N_name.png`` and TensorBoard."""
+        """Sample pictures: ``samples/step_N_name.png``, TensorBoard and the services."""
         folder = self.folder / "samples"
         with self._writing():
             folder.mkdir(exist_ok=True)
@@ -109,6 +129,12 @@ class Journal:
                 if self._board is not None:
                     pixels = np.array(image)
                     self._board.add_image(f"samples/{name}", pixels, step, dataformats="HWC")
+        for service in self._services:
+            shown = {
+                f"samples/{name}": service.Image(image)
+                for name, image in zip(names, images, strict=True)
+            }
+            service.log(shown, step=step)
 
     def draw(self, last: bool = False) -> None:
         """The curves so far, as a picture beside the metrics; once a minute, and the last time."""
@@ -126,8 +152,8 @@ class Journal:
         if self._board is not None:
             with self._writing():
                 self._board.close()
-        if self._trackio is not None:
-            self._trackio.finish()
+        for service in self._services:
+            service.finish()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -153,12 +179,3 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
 def _tag(name: str) -> str:
     """bit_accuracy_scale_3 -> bit_accuracy/scale_03."""
     return re.sub(r"_scale_(\d+)$", lambda match: f"/scale_{int(match[1]):02d}", name)
-
-
-def _trackio() -> ModuleType:
-    try:
-        return importlib.import_module("trackio")
-    except ImportError as error:
-        raise ResourceError(
-            "logging.trackio needs the package trackio: pip install trackio, or turn it off."
-        ) from error

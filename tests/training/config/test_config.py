@@ -72,6 +72,16 @@ def test_command_line_reaches_every_setting():
             found = found[part]
 
 
+def test_help_has_a_sentence_for_every_setting(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.startswith("usage: python -m training.train [run.yaml] [--setting value ...]")
+    for name in setting_types():
+        said = re.search(rf" --{re.escape(name)} \S+ (?!\(default)(.+?) \(default: ", text)
+        assert said is not None and len(said[1].split()) > 1, name
+
+
 def test_command_line_reads_claims_numbers_and_nulls():
     words = [
         "--optimization.compile", "--optimization.clip", "null", "--optimization.betas", "0.8",
@@ -224,7 +234,31 @@ UNKNOWN = [
     ({"optimization": {"schedule": "cosine"}}, "did you mean cos?"),
     ({"model": {"rope": "nearst"}}, "did you mean nearest?"),
     ({"preset": "2b-255"}, "did you mean 2b-256?"),
+    ({"data": {"crop": True}}, "did you mean data.random_crops?"),
+    ({"data": {"rope": "nearest"}}, "did you mean model.rope?"),
+    ({"data": {"drop": 1}}, "data.drop is not a setting; see --help."),
+    ({"model": {"heads": 4}}, "did you mean model.num_heads?"),
+    ({"optimization": {"ac": 4}}, "did you mean optimization.micro_batch_size?"),
+    ({"tau": 1}, "did you mean sampling.temperature?"),
+    ({"vae": "x"}, "did you mean tokenizer.weights?"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            "--data.sources p --start_from default --output o",
+            "optimization.steps is missing; say how",
+        ),
+        ("--preset 125m-256", "output is missing; name the run's folder, such as runs/mine."),
+        ("--output o --optimization.steps 9", "tokenizer.model is missing; name a preset, a model"),
+    ],
+)
+def test_what_is_missing_is_named_with_an_example(words, sentence):
+    with pytest.raises(SettingsError) as raised:
+        load_config(None, words.split())
+    assert str(raised.value).startswith(sentence)
 
 
 @pytest.mark.parametrize(("change", "hint"), UNKNOWN)

@@ -208,6 +208,12 @@ def test_other_data_does_not_mix_in_one_folder(prepared, tokenizer, tmp_path):
         prepare(source_of(other), recipe(tokenizer), prepared)
 
 
+@pytest.mark.parametrize("change", [{"horizontal_flips": 0.5}, {"random_crops": True}])
+def test_prepared_data_is_not_changed_in_silence(prepared, change):
+    with pytest.raises(DataError, match=f"turn data.{next(iter(change))} off"):
+        next(batches(config_for(prepared, **change)))
+
+
 def test_data_prepared_for_another_model_is_refused(prepared):
     changed = {"1:1": [[1, 1], [4, 4]], "3:2": SCHEDULES["3:2"], "2:3": SCHEDULES["2:3"]}
     with pytest.raises(DataError, match="other scales of 1:1"):

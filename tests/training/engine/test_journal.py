@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -68,28 +68,56 @@ def test_samples_are_files_and_tensorboard_images(tmp_path: Path) -> None:
     assert board.Tags()["images"] == ["samples/a-cat_0"]
 
 
-def test_trackio_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    fake = SimpleNamespace(
-        init=lambda **given: calls.append(("init", given["name"], given["resume"])),
-        log=lambda metrics, step: calls.append((step, metrics)),
-        finish=lambda: calls.append("finish"),
-    )
-    monkeypatch.setattr(importlib, "import_module", lambda name: fake)
-    journal = Journal(tiny_config(tmp_path, logging={"trackio": True}), step=0)
+class Service:
+    """trackio's and wandb's functions; keeps what it is given."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails = fails
+        self.begun: list[dict[str, Any]] = []
+        self.logged: list[tuple[int, Any]] = []
+
+    def init(self, **given: Any) -> None:
+        if self.fails:
+            raise RuntimeError("no API key")
+        self.begun.append(given)
+
+    def log(self, metrics: dict[str, Any], step: int) -> None:
+        self.logged.append((step, metrics))
+
+    def Image(self, image: Image.Image) -> str:
+        return f"{image.size}"
+
+    def finish(self) -> None:
+        self.logged.append((-1, "finished"))
+
+
+@pytest.mark.parametrize("name", ["trackio", "wandb"])
+def test_services_get_the_same_numbers_and_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    service = Service()
+    monkeypatch.setitem(sys.modules, name, service)
+    for step in (0, 1):  # a run that is continued is the same one there
+        journal = Journal(tiny_config(tmp_path, logging={name: True}), step=step)
     journal.write(1, {"bit_accuracy": 0.7, "bit_accuracy_scale_2": 0.6})
+    journal.show(1, ["a-cat_0"], [Image.new("RGB", (8, 6))])
     journal.close()
     told = {"bit_accuracy": 0.7, "bit_accuracy/scale_02": 0.6, "bit_accuracy/good": 0.8}
-    assert calls == [("init", tmp_path.name, "allow"), (1, told), "finish"]
+    assert service.logged == [(1, told), (1, {"samples/a-cat_0": "(8, 6)"}), (-1, "finished")]
+    first, second = service.begun
+    assert first == second and first["name"] == tmp_path.name and first["resume"] == "allow"
+    assert (name == "wandb") == bool(first.get("id"))
 
 
-def test_missing_trackio_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(ResourceError, match="pip install trackio"):
-        Journal(tiny_config(tmp_path, logging={"trackio": True}), step=0)
+@pytest.mark.parametrize("name", ["trackio", "wandb"])
+def test_service_that_is_missing_or_does_not_begin_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    config = tiny_config(tmp_path, logging={name: True})
+    for module, sentence in ((None, f"pip install {name}"), (Service(fails=True), "no API key")):
+        monkeypatch.setitem(sys.modules, name, module)
+        with pytest.raises(ResourceError, match=sentence):
+            Journal(config, step=0)
 
 
 def test_nan_stops_the_run_and_keeps_the_inputs_of_the_step(tmp_path: Path) -> None:
