@@ -1,9 +1,9 @@
-"""Upstream's parameter names and ours, both ways. The only file that knows upstream's.
+"""Upstream's parameter names to ours. The only file that knows upstream's.
 
 One table a module: upstream's name -> ours, ``*`` standing for weight and bias, ``{n}`` for
 numbers, and einops patterns where the shapes differ: one for each kernel that upstream may have run
-with, the one it is written back in first. What upstream stores beyond parameters is on
-an explicit drop list; anything else that is unknown is an error, in both directions.
+with. What upstream stores beyond parameters is on an explicit drop list; anything else that is unknown
+is an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from einops import EinopsError, rearrange
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from infinity.errors import CheckpointError, quoted
 
 Kind = Literal["transformer", "tokenizer"]
 
-_TRANSFORMER = {
+TRANSFORMER = {
     "cfg_uncond": "unconditional",
     "pos_start": "start | 1 1 C -> C",
     "text_norm.weight": "text_norm.weight",
@@ -58,7 +57,7 @@ _RESIDUAL_BLOCK = {
     "conv2.conv.*": "conv2.*",
     "nin_shortcut.conv.*": "shortcut.*",
 }
-_TOKENIZER = {
+TOKENIZER = {
     **{
         f"{upstream}.{theirs}": f"{own}.{part}"
         for upstream, own in {
@@ -91,8 +90,6 @@ _DROPPED = {
     ),
     "tokenizer": re.compile(r"quantizer?\.lfq\.(mask|zero|codebook)"),
 }
-_ZERO_BIASES = ("text_proj_for_sos.ca", "blocks.{n}.sa", "blocks.{n}.ca")
-_MASKS = ("quantizer.lfq.mask", "quantize.lfq.mask")
 ROPE_MODES = {2: "nearest", 1: "bilinear", 0: "corner"}
 
 
@@ -109,7 +106,8 @@ class _Rule:
         match = self.pattern.fullmatch(name)
         if match is None:
             return None
-        return self.template.format(*(_shifted(group, self.shift) for group in match.groups()))
+        parts = (str(int(g) + self.shift) if g.isdigit() else g for g in match.groups())
+        return self.template.format(*parts)
 
     def reshaped(self, tensor: Tensor) -> Tensor:
         """Raises EinopsError where no shape of the line is the tensor's."""
@@ -120,40 +118,19 @@ class _Rule:
         return rearrange(tensor, last) if last else tensor
 
 
-def _shifted(group: str, shift: int) -> str:
-    return str(int(group) + shift) if group.isdigit() else group
-
-
-def _compile(source: str, target: str, shapes: tuple[str, ...], *, from_upstream: bool) -> _Rule:
-    """Rules for one line; on the way in the extra ``.conv`` or ``.norm`` level is optional."""
-    pattern = re.escape(source).replace(r"\{n\}", r"(\d+)").replace(r"\{m\}", r"(\d+)")
+def _rule(upstream: str, line: str) -> _Rule:
+    """The extra ``.conv`` or ``.norm`` level of upstream's names is optional."""
+    ours, *shapes = line.split(" | ")
+    pattern = re.escape(upstream).replace(r"\{n\}", r"(\d+)").replace(r"\{m\}", r"(\d+)")
     pattern = pattern.replace(r"\*", "(weight|bias)")
-    if from_upstream:
-        pattern = re.sub(r"\\\.(conv|norm)\\\.\(weight", r"(?:\\.\1)?\\.(weight", pattern)
-    template = target.replace("{n}", "{}").replace("{m}", "{}").replace("*", "{}")
-    shift = (-1 if from_upstream else 1) if "{m}" in source else 0
-    return _Rule(re.compile(pattern), template, shapes, shift)
+    pattern = re.sub(r"\\\.(conv|norm)\\\.\(weight", r"(?:\\.\1)?\\.(weight", pattern)
+    template = ours.replace("{n}", "{}").replace("{m}", "{}").replace("*", "{}")
+    return _Rule(re.compile(pattern), template, tuple(shapes), -1 if "{m}" in upstream else 0)
 
 
-def _rules(table: Mapping[str, str], *, from_upstream: bool) -> tuple[_Rule, ...]:
-    compiled = []
-    for upstream, line in table.items():
-        ours, *shapes = line.split(" | ")
-        if from_upstream:
-            compiled.append(_compile(upstream, ours, tuple(shapes), from_upstream=True))
-        else:
-            back = (" -> ".join(reversed(shape.split(" -> "))) for shape in shapes[:1])
-            compiled.append(_compile(ours, upstream, tuple(back), from_upstream=False))
-    return tuple(compiled)
-
-
-_TO_OURS: dict[Kind, tuple[_Rule, ...]] = {
-    "transformer": _rules(_TRANSFORMER, from_upstream=True),
-    "tokenizer": _rules(_TOKENIZER, from_upstream=True),
-}
-_TO_UPSTREAM: dict[Kind, tuple[_Rule, ...]] = {
-    "transformer": _rules(_TRANSFORMER, from_upstream=False),
-    "tokenizer": _rules(_TOKENIZER, from_upstream=False),
+_RULES: dict[Kind, tuple[_Rule, ...]] = {
+    "transformer": tuple(_rule(*entry) for entry in TRANSFORMER.items()),
+    "tokenizer": tuple(_rule(*entry) for entry in TOKENIZER.items()),
 }
 
 
@@ -184,7 +161,8 @@ def from_upstream(state: Mapping[str, Tensor], kind: Kind) -> dict[str, Tensor]:
             if plain.endswith("zero_k_bias") and not tensor.is_meta and tensor.count_nonzero():
                 mis_shaped.append(f"{name}: found values, expected zeros")
             continue
-        ours, rule = _match(plain, _TO_OURS[kind])
+        matches = ((rule.apply(plain), rule) for rule in _RULES[kind])
+        ours, rule = next(((ours, rule) for ours, rule in matches if ours), ("", None))
         if rule is None or ours in converted:
             unexpected.append(name)
             continue
@@ -202,43 +180,6 @@ def from_upstream(state: Mapping[str, Tensor], kind: Kind) -> dict[str, Tensor]:
             mis_shaped=tuple(mis_shaped),
         )
     return converted
-
-
-def to_upstream(
-    state: Mapping[str, Tensor], kind: Kind, block_chunks: int = 1
-) -> dict[str, Tensor]:
-    """Our tensors under upstream's names and shapes, its constant buffers included.
-
-    Args:
-        state: a whole state dict of ours.
-        block_chunks: upstream groups the blocks so (8 in 2B and 8B, 4 in the paper's sizes); 1
-            leaves them ungrouped.
-
-    Raises:
-        CheckpointError: names that are not ours, or blocks that do not divide into the chunks.
-    """
-    exported: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        upstream, rule = _match(name, _TO_UPSTREAM[kind])
-        if rule is None:
-            raise CheckpointError(f"{name} has no name upstream.", unexpected=(name,))
-        exported[upstream] = rule.reshaped(tensor)
-    if kind == "tokenizer":
-        bits = len(state["encoder.conv_out.weight"])
-        for name in _MASKS:
-            exported[name] = bit_mask(bits, state["encoder.conv_out.weight"].device)
-        return exported
-    depth = count_blocks(state)
-    if depth % block_chunks:
-        raise CheckpointError(f"{depth} blocks do not divide into {block_chunks} chunks.")
-    width = state["start"].shape[0]
-    for index, place in ((i, place) for place in _ZERO_BIASES for i in range(depth)):
-        name = f"{place.format(n=index)}.zero_k_bias"
-        exported[name] = torch.zeros(width, device=state["start"].device)
-    per_chunk = depth // block_chunks
-    if block_chunks == 1:
-        return exported
-    return {_chunked(name, per_chunk): tensor for name, tensor in exported.items()}
 
 
 def flags_from_args(args: Mapping[str, Any], depth: int, chunks: int) -> dict[str, Any]:
@@ -273,20 +214,6 @@ def count_blocks(names: Iterable[str]) -> int:
     return max(numbers, default=-1) + 1
 
 
-def bit_mask(bits: int, device: torch.device | str = "cpu") -> Tensor:
-    """Upstream's constant 2^(bits-1) .. 1, int64, wrapping at 64 bits."""
-    powers = [1 << power for power in reversed(range(bits))]
-    wrapped = [(power + 2**63) % 2**64 - 2**63 for power in powers]
-    return torch.tensor(wrapped, dtype=torch.int64, device=device)
-
-
-def _match(name: str, rules: tuple[_Rule, ...]) -> tuple[str, _Rule | None]:
-    for rule in rules:
-        if (target := rule.apply(name)) is not None:
-            return target, rule
-    return "", None
-
-
 def _layers_per_chunk(names: Iterable[str]) -> int:
     """Raises CheckpointError where chunks differ in size, so that numbering them would be a guess."""
     members: dict[int, set[int]] = {}
@@ -299,11 +226,3 @@ def _layers_per_chunk(names: Iterable[str]) -> int:
             "The checkpoint's chunks of blocks differ in size; it is incomplete, fetch it again."
         )
     return sizes.pop() if sizes else 0
-
-
-def _chunked(name: str, per_chunk: int) -> str:
-    match = re.match(r"blocks\.(\d+)\.(.*)", name)
-    if match is None:
-        return name
-    chunk, index = divmod(int(match[1]), per_chunk)
-    return f"block_chunks.{chunk}.module.{index}.{match[2]}"

@@ -10,11 +10,9 @@ import pytest
 import torch
 
 from infinity.checkpoints.convert import (
-    bit_mask,
     flags_from_args,
     from_upstream,
     kind_of,
-    to_upstream,
 )
 from infinity.checkpoints.fit import infer_tokenizer, infer_transformer
 from infinity.errors import CheckpointError
@@ -24,6 +22,7 @@ from infinity.tokenizer.tokenizer import Tokenizer
 from tests.checkpoints.upstream_files import SPEC as RELEASED
 from tests.checkpoints.upstream_files import tokenizer_state, transformer_state
 from tests.tiny import PATCHIFY_SPEC, SPEC, tiny_tokenizer, tiny_transformer
+from tests.upstream_names import to_upstream
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MANIFESTS = sorted((GOLDEN / "manifests").glob("infinity_*.json"))
@@ -160,13 +159,6 @@ def test_uneven_chunks_are_refused():
         from_upstream({**state, **extra}, "transformer")
 
 
-def test_export_refuses_what_upstream_cannot_name():
-    with pytest.raises(CheckpointError, match="no name upstream"):
-        to_upstream({"mystery": torch.zeros(1)}, "transformer")
-    with pytest.raises(CheckpointError, match="do not divide"):
-        to_upstream(tiny_transformer().state_dict(), "transformer", 2)
-
-
 REFINED_SPEC = replace(
     SPEC,
     name="tiny-refined",
@@ -198,9 +190,3 @@ def test_flags_follow_the_training_arguments():
     for bad in ({"rope2d_each_sa_layer": 0}, {"rope2d_normalized_by_hw": 5}):
         with pytest.raises(CheckpointError):
             flags_from_args(bad, 4, 2)
-
-
-def test_bit_mask_wraps_at_sixty_four_bits():
-    assert bit_mask(3).tolist() == [4, 2, 1]
-    assert bit_mask(64)[0].item() == -(2**63)
-    assert bit_mask(64)[-1].item() == 1

@@ -98,7 +98,7 @@ def test_released_model_converts_by_name(hub, tmp_path):
 def test_released_weights_of_another_shape_are_refused(hub):
     small = replace(SPEC.transformer, depth=2)
     state = tiny_transformer(replace(SPEC, transformer=small)).state_dict()
-    from infinity.checkpoints.convert import to_upstream
+    from tests.upstream_names import to_upstream
 
     content = pickled(to_upstream(state, "transformer", 2))
     hub.repositories["Owner/Model"][COMMIT]["model.pth"] = content

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from infinity.checkpoints.convert import from_upstream, to_upstream
+from infinity.checkpoints.convert import from_upstream
 from infinity.checkpoints.upstream import read_part, read_upstream
 from infinity.errors import CheckpointError
 from tests.checkpoints.upstream_files import (
@@ -21,6 +21,7 @@ from tests.checkpoints.upstream_files import (
     transformer_state,
 )
 from tests.tiny import tiny_transformer
+from tests.upstream_names import to_upstream
 
 EXPECTED = tiny_transformer(SPEC).state_dict()
 

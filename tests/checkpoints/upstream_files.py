@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from infinity.checkpoints.convert import to_upstream
 from infinity.config import TokenizerConfig
 from infinity.registry import released_schedules
 from tests.tiny import SPEC as TINY
 from tests.tiny import tiny_tokenizer, tiny_transformer
+from tests.upstream_names import to_upstream
 
 SPEC = replace(
     TINY,

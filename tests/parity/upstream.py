@@ -10,7 +10,7 @@ from typing import Any
 from einops import rearrange
 from torch import Tensor
 
-from infinity.checkpoints.convert import from_upstream, to_upstream
+from infinity.checkpoints.convert import from_upstream
 from infinity.config import TokenizerConfig, TransformerConfig
 from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import (
@@ -23,6 +23,7 @@ from infinity.schedule import (
 from infinity.tokenizer.bits import tokens_from_latent
 from infinity.tokenizer.tokenizer import Tokenizer
 from tests.parity.weights import state_dict_by_rule
+from tests.upstream_names import to_upstream
 
 ROPE_MODES = {2: "nearest", 1: "bilinear", 0: "corner"}
 

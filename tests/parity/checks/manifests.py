@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from infinity.checkpoints.convert import count_chunks, from_upstream, kind_of, to_upstream
+from infinity.checkpoints.convert import count_chunks, from_upstream, kind_of
 from infinity.model.transformer import InfinityTransformer
 from infinity.registry import MODEL_SPECS
 from infinity.schedule import schedule_for
@@ -16,6 +16,7 @@ from infinity.tokenizer.tokenizer import Tokenizer
 from tests.parity.cases import Case
 from tests.parity.report import Report
 from tests.parity.upstream import tokenizer_config, transformer_config
+from tests.upstream_names import to_upstream
 
 
 def check(case: Case, tolerances: Mapping[str, float], report: Report) -> None:

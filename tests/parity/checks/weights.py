@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import torch
 from safetensors.torch import load_file
 
-from infinity.checkpoints.convert import count_chunks, from_upstream, kind_of, to_upstream
+from infinity.checkpoints.convert import count_chunks, from_upstream, kind_of
 from tests.parity.cases import Case
 from tests.parity.report import Report
 from tests.parity.weights import state_dict_by_rule
+from tests.upstream_names import to_upstream
 
 
 def check(case: Case, tolerances: Mapping[str, float], report: Report) -> None:
