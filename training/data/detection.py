@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.data.coco import is_coco
 from training.data.errors import DataError
 from training.data.folders import METADATA
 from training.data.huggingface import is_saved_dataset, table_files
-from training.data.manifests import INFINITY_NAME, infinity_files, read_json
+from training.data.manifests import INFINITY_NAME, infinity_files, is_coco, read_json
 from training.data.remote import is_url
 from training.data.shards import is_prepared
 from training.data.walk import files_below, is_picture, own_files

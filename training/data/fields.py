@@ -10,7 +10,7 @@ from typing import Any
 
 from training.config.settings import DataSettings
 from training.data.captions import NO_CAPTION, Captions
-from training.data.errors import DataError
+from training.data.errors import DataError, RecordError
 from training.data.text import decoded, printable, readable
 
 PICTURE_FIELDS = (
@@ -38,13 +38,12 @@ class Fields:
     short: str | None
     needed: bool = True
 
-    def captions(self, record: Mapping[str, Any], where: str) -> Captions | None:
+    def captions(self, record: Mapping[str, Any], where: str) -> Captions:
         """A record's captions, upstream's kind if it says who wrote them.
 
-        None where all are empty, but they are needed.
-
         Raises:
-            TextError: bytes that are no text, ``where`` says of which record.
+            RecordError: bytes that are no text, or all are empty where they are needed; ``where``
+                says of which record.
         """
         kind = record.get("long_caption_type")
         by_sentences = isinstance(kind, str) and kind != "user_prompt"
@@ -52,7 +51,14 @@ class Fields:
         short = texts_of(record.get(self.short), where) if self.short is not None else ()
         if long or short:
             return Captions(long=long, short=short, by_sentences=by_sentences)
-        return None if self.needed else NO_CAPTION
+        return no_caption(self.needed, where)
+
+
+def no_caption(needed: bool, detail: str) -> Captions:
+    """Of a picture without one; raises RecordError where captions are ``needed``."""
+    if needed:
+        raise RecordError("empty caption", detail)
+    return NO_CAPTION
 
 
 def find_fields(names: Iterable[str], settings: DataSettings, source: str) -> Fields:
@@ -107,14 +113,13 @@ def texts_of(value: Any, where: str) -> tuple[str, ...]:
     return tuple(readable(text, where) for text in texts if text)
 
 
-def captions_beside(
-    files: Mapping[str, bytes], settings: DataSettings, name: str
-) -> Captions | None:
+def captions_beside(files: Mapping[str, bytes], settings: DataSettings, name: str) -> Captions:
     """A picture's captions from the files of its name: suffix -> content. The text files count, else
-    the fields of the JSON file; None where all are empty, but they are needed.
+    the fields of the JSON file.
 
     Raises:
-        TextError: a file that is needed is in no encoding that can be told.
+        RecordError: a file is in no encoding that can be told, or all captions are empty where
+            they are needed.
         DataError: the JSON file lacks a field that settings name.
     """
     long: tuple[str, ...] = ()
@@ -131,7 +136,7 @@ def captions_beside(
             return find_fields(names, settings, where).captions(record, where)
     if long or short:
         return Captions(long=long, short=short)
-    return None if settings.captions else NO_CAPTION
+    return no_caption(settings.captions, "the file with its caption is missing or empty")
 
 
 def _line(files: Mapping[str, bytes], suffix: str, name: str) -> tuple[str, ...]:

@@ -7,21 +7,23 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from training.config.settings import DataSettings
 from training.data.captions import NO_CAPTION, Captions
-from training.data.errors import DataError
+from training.data.errors import DataError, RecordError
 from training.data.fields import (
     LONGEST_TEXT,
     RECORD_SUFFIX,
     SHORT_SUFFIX,
     TEXT_SUFFIXES,
     captions_beside,
+    no_caption,
     texts_of,
 )
 from training.data.manifests import manifest_entries
-from training.data.records import Entry, Skip
+from training.data.records import Entry, Skip, entry_or_skip
 from training.data.splits import of_split
 from training.data.text import TextError, printable
 from training.data.walk import files_below, is_picture
@@ -68,25 +70,18 @@ def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Ski
             "into folders named after what they show."
         )
     repeats = _repeats(folder, chosen) if settings.folder_repeats else {}
-    for path in sorted(chosen, key=lambda path: path.relative_to(folder).as_posix()):
-        key = path.relative_to(folder).as_posix()
-        try:
-            if by_text:
-                captions = _captions_of(beside.get(path.with_suffix(""), {}), settings, path.stem)
-            else:
-                captions = _folder_name(path.parent, folder, repeated=bool(repeats))
-        except TextError as error:
-            yield Skip(reason="unreadable text", key=key, detail=str(error))
-            continue
-        if captions is not None:
-            times = repeats.get(path.relative_to(folder).parts[0], 1)
-            yield Entry(key=key, place=str(path), captions=captions, repeats=times)
-        elif not settings.captions:
-            yield Entry(key=key, place=str(path), captions=NO_CAPTION)
+
+    def entry(path: Path) -> Entry:
+        if by_text:
+            captions = _captions_of(beside.get(path.with_suffix(""), {}), settings, path.stem)
         else:
-            missing = "the file with its caption is missing or empty"
-            nameless = "it lies in no folder that names it"
-            yield Skip(reason="empty caption", key=key, detail=missing if by_text else nameless)
+            captions = _folder_name(path.parent, folder, settings, repeated=bool(repeats))
+        place = path.relative_to(folder)
+        times = repeats.get(place.parts[0], 1)
+        return Entry(key=place.as_posix(), place=str(path), captions=captions, repeats=times)
+
+    for path in sorted(chosen, key=lambda path: path.relative_to(folder).as_posix()):
+        yield entry_or_skip(path.relative_to(folder).as_posix(), partial(entry, path))
 
 
 def _listed(
@@ -135,12 +130,12 @@ def _captioned(beside: Sequence[Mapping[str, Path]]) -> bool:
     if any(files.keys() - {RECORD_SUFFIX} for files in beside):
         return True
     try:
-        return bool(beside) and _captions_of(beside[0], DataSettings(), "") is not None
-    except TextError:
-        return True
+        return bool(beside) and _captions_of(beside[0], DataSettings(), "") is not NO_CAPTION
+    except RecordError as error:
+        return error.reason == "unreadable text"
 
 
-def _captions_of(files: Mapping[str, Path], settings: DataSettings, name: str) -> Captions | None:
+def _captions_of(files: Mapping[str, Path], settings: DataSettings, name: str) -> Captions:
     contents = {}
     for suffix, path in files.items():
         try:
@@ -150,21 +145,20 @@ def _captions_of(files: Mapping[str, Path], settings: DataSettings, name: str) -
             raise DataError(
                 f"{path} cannot be read ({error.strerror}); check its rights."
             ) from error
-    captions = captions_beside(contents, settings, name)
-    return None if captions is NO_CAPTION else captions
+    return captions_beside(contents, settings, name)
 
 
-def _folder_name(parent: Path, folder: Path, *, repeated: bool) -> Captions | None:
-    if parent == folder:
-        return None
-    name = parent.name
+def _folder_name(parent: Path, folder: Path, settings: DataSettings, *, repeated: bool) -> Captions:
+    name = "" if parent == folder else parent.name
     if repeated and (match := _REPEATED.fullmatch(name)):
         name = match[2]
     name = printable(name)
     if "\\x" in name:
         raise TextError(f"the name of its folder is no UTF-8; rename {printable(str(parent))}.")
     texts = texts_of(name.replace("_", " ").replace("-", " "), name)
-    return Captions(long=texts) if texts else None
+    if texts:
+        return Captions(long=texts)
+    return no_caption(settings.captions, "it lies in no folder that names it")
 
 
 def _repeats(folder: Path, pictures: Sequence[Path]) -> dict[str, int]:

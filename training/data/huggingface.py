@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,8 @@ from training.config.settings import DataSettings
 from training.data.errors import DataError
 from training.data.fields import Fields, find_fields
 from training.data.paths import PictureFolders
-from training.data.records import Entry, Skip
+from training.data.records import Entry, Skip, entry_or_skip
 from training.data.splits import of_split
-from training.data.text import TextError
 from training.data.walk import files_below
 
 _SAVED = ("dataset_info.json", "dataset_dict.json")
@@ -66,15 +66,11 @@ class Table:
     def entries(self) -> Iterator[Entry | Skip]:
         """Rows in their order, not measured yet."""
         for number, row in enumerate(self._texts):
-            try:
-                captions = self.fields.captions(row, f"row {number}")  # type: ignore[arg-type]
-            except TextError as error:
-                yield Skip(reason="unreadable text", key=f"row {number}", detail=str(error))
-                continue
-            if captions is None:
-                yield Skip(reason="empty caption", key=f"row {number}", detail=self.source)
-            else:
-                yield Entry(key=f"row {number}", place=str(number), captions=captions)
+            yield entry_or_skip(f"row {number}", partial(self._entry, number, row))
+
+    def _entry(self, number: int, row: dict[str, Any]) -> Entry:
+        captions = self.fields.captions(row, f"{self.source}, row {number}")
+        return Entry(key=f"row {number}", place=str(number), captions=captions)
 
     def picture(self, number: int) -> bytes | Path:
         """A row's picture, encoded, or the file it lies in.

@@ -1,5 +1,5 @@
-"""JSON, JSONL, CSV and Parquet files that name pictures and captions, upstream's and kohya's among
-them."""
+"""JSON, JSONL, CSV and Parquet files that name pictures and captions; upstream's, COCO's and kohya's
+among them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import pyarrow.parquet as pq
 
 from training.config.settings import DataSettings
 from training.data.captions import Captions
-from training.data.errors import DataError
+from training.data.errors import DataError, RecordError
 from training.data.fields import Fields, find_fields
 from training.data.paths import PictureFolders
-from training.data.records import Entry, Skip
-from training.data.text import TextError, encoding_of
+from training.data.records import Entry, Skip, entry_or_skip
+from training.data.text import encoding_of
 from training.data.walk import PICTURE_SUFFIXES, is_picture
 
 INFINITY_NAME = re.compile(r"(?P<ratio>\d+(\.\d+)?)_(?P<count>\d+)\.jsonl", re.IGNORECASE)
@@ -43,39 +44,37 @@ def manifest_entries(
         DataError: not such a file, no fields to use, or paths that lead outside.
     """
     others = (*settings.picture_folders, *((root,) if root is not None else ()))
-    folders = PictureFolders(path, others)
-    upstream = INFINITY_NAME.fullmatch(path.name) is not None
+    content = read_json(path) if path.suffix.lower() == ".json" else None
+    inside = _coco_folders(path) if is_coco(content) else ("",)
+    folders = PictureFolders(path, others, inside)
     fields: Fields | None = None
-    for where, record in _records(path):
-        if isinstance(record, Skip):
-            yield record
+    for where, record in _records(path, content):
+        if not isinstance(record, dict):
+            detail = f"not an object: {str(record)[:_SHOWN]}"
+            yield Skip(reason="broken record", key=where, detail=detail)
             continue
         if fields is None or not _has(record, fields):
             fields = find_fields(_names(record), settings, f"{path.name}, {where}")
         name = record.get(fields.picture)
-        if not isinstance(name, str) or not name:
-            yield Skip(reason="broken record", key=where, detail=f"no {fields.picture}")
-            continue
-        try:
-            captions = fields.captions(record, f"{path.name}, {where}")
-        except TextError as error:
-            yield Skip(reason="unreadable text", key=name, detail=str(error))
-            continue
-        if captions is None:
-            yield Skip(reason="empty caption", key=name, detail=f"{path.name}, {where}")
-            continue
-        place = folders.find(name, where)
-        if not is_picture(place) and not place.is_file():
-            place = _with_suffix(place)
-        if not place.is_file():
-            yield Skip(reason="missing file", key=name, detail=f"{path.name}, {where}: no {place}")
-            continue
-        yield Entry(
-            key=name,
-            place=str(place),
-            captions=_without_flags(captions) if upstream else captions,
-            ratio=_ratio(record.get("h_div_w")) if upstream else 0.0,
-        )
+        key = name if isinstance(name, str) and name else where
+        yield entry_or_skip(key, partial(_entry, record, fields, folders, where))
+
+
+def _entry(record: Mapping[str, Any], fields: Fields, folders: PictureFolders, where: str) -> Entry:
+    manifest = folders.manifest.name
+    name = record.get(fields.picture)
+    if not isinstance(name, str) or not name:
+        raise RecordError("broken record", f"no {fields.picture}")
+    captions = fields.captions(record, f"{manifest}, {where}")
+    place = folders.find(name, where)
+    if not is_picture(place) and not place.is_file():
+        place = _with_suffix(place)
+    if not place.is_file():
+        raise RecordError("missing file", f"{manifest}, {where}: no {place}")
+    if not INFINITY_NAME.fullmatch(manifest):
+        return Entry(key=name, place=str(place), captions=captions)
+    ratio = _ratio(record.get("h_div_w"))
+    return Entry(key=name, place=str(place), captions=_without_flags(captions), ratio=ratio)
 
 
 def infinity_files(folder: Path) -> list[Path]:
@@ -111,12 +110,27 @@ def _with_suffix(place: Path) -> Path:
     )
 
 
-def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
-    """(where it stands, record) of any of the formats."""
+def is_coco(content: Any) -> bool:
+    """Whether a JSON file's content is laid out like COCO's annotations."""
+    return isinstance(content, dict) and all(
+        isinstance(content.get(name), list) for name in ("images", "annotations")
+    )
+
+
+def _coco_folders(path: Path) -> tuple[str, ...]:
+    """Where COCO's pictures lie beside ``captions_val2017.json``."""
+    part = path.stem.removeprefix("captions_")
+    return "", part, "images", f"images/{part}"
+
+
+def _records(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
+    """(where it stands, record) of any of the formats; ``content`` is that of a JSON file."""
     suffix = path.suffix.lower()
     try:
-        if suffix == ".json":
-            yield from _json_records(path)
+        if is_coco(content):
+            yield from _coco_records(content)
+        elif suffix == ".json":
+            yield from _json_records(path, content)
         elif suffix == ".jsonl":
             yield from _jsonl_records(path)
         elif suffix == ".parquet":
@@ -127,13 +141,24 @@ def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
         raise DataError(f"{path} cannot be read as text ({error}); save it as UTF-8.") from error
 
 
-def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
+def _coco_records(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Pictures in the order of the file; the captions of one are alternatives."""
+    captions: dict[Any, list[Any]] = {}
+    for annotation in content["annotations"]:
+        if isinstance(annotation, dict) and isinstance(annotation.get("image_id"), int | str):
+            captions.setdefault(annotation["image_id"], []).append(annotation.get("caption"))
+    for number, image in enumerate(content["images"], 1):
+        if isinstance(image, dict):
+            known = image.get("id")
+            texts = captions.get(known) if isinstance(known, int | str) else None
+            image = {"file_name": image.get("file_name"), "caption": texts}
+        yield f"image {number}", image
+
+
+def _json_records(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
     """A list of objects, or an object of picture -> caption or picture -> object."""
-    content = read_json(path)
     if isinstance(content, list):
-        for number, record in enumerate(content, 1):
-            where = f"entry {number}"
-            yield where, record if isinstance(record, dict) else _not_an_object(where, record)
+        yield from ((f"entry {number}", record) for number, record in enumerate(content, 1))
     elif isinstance(content, dict):
         for name, value in content.items():
             record = dict(value) if isinstance(value, dict) else {"caption": value}
@@ -149,17 +174,15 @@ def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
         )
 
 
-def _jsonl_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Skip]]:
+def _jsonl_records(path: Path) -> Iterator[tuple[str, Any]]:
     with path.open(encoding=_encoding(path), errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
-            where = f"line {number}"
             try:
-                record = json.loads(line)
+                yield f"line {number}", json.loads(line)
             except (ValueError, RecursionError):
-                record = line.strip()
-            yield where, record if isinstance(record, dict) else _not_an_object(where, record)
+                yield f"line {number}", line.strip()
 
 
 def _csv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -176,17 +199,13 @@ def _parquet_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"row {number}", row
 
 
-def _not_an_object(where: str, record: Any) -> Skip:
-    return Skip(reason="broken record", key=where, detail=f"not an object: {str(record)[:_SHOWN]}")
-
-
 def _names(record: Mapping[Any, Any]) -> list[str]:
     return [name for name in record if isinstance(name, str)]
 
 
 def _has(record: Mapping[str, Any], fields: Fields) -> bool:
-    told = fields.long in record or fields.short in record or not fields.needed
-    return fields.picture in record and told
+    captioned = fields.long in record or fields.short in record or not fields.needed
+    return fields.picture in record and captioned
 
 
 def _without_flags(captions: Captions) -> Captions:

@@ -27,10 +27,13 @@ class PictureFolders:
     Args:
         manifest: its folder is the first to look in.
         others: more folders that paths may lead to.
+        inside: folders in each of these that paths may start from, tried in turn.
     """
 
-    def __init__(self, manifest: Path, others: Sequence[str | Path] = ()) -> None:
-        self.manifest = manifest
+    def __init__(
+        self, manifest: Path, others: Sequence[str | Path] = (), inside: Sequence[str] = ("",)
+    ) -> None:
+        self.manifest, self.inside = manifest, inside
         folder = manifest.parent.resolve()
         above = (folder.parent,) if folder.name in _ASIDE else ()
         named = [Path(other).resolve() for other in others]
@@ -73,8 +76,7 @@ class PictureFolders:
                 f"{self.manifest.name}, {where} names a picture longer than files are named ({shown}); "
                 "correct the manifest."
             )
-        for base in self.bases:
-            path = base / text
+        for path in (base / each / text for each in self.inside for base in self.bases):
             if not self._is_inside(path, text):
                 leads_out = leads_out or path.exists()
             elif path.is_file():

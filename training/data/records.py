@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from training.data.captions import Captions
+from training.data.errors import RecordError, SkipReason
 from training.data.text import printable
-
-SkipReason = Literal[
-    "missing file", "broken picture", "empty caption", "unreadable text", "broken record"
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +32,13 @@ class Skip:
         object.__setattr__(self, "detail", printable(self.detail))
 
     def __str__(self) -> str:
-        told = self.detail.startswith(self.key)
-        return self.detail if told else f"{self.key}: {self.detail}"
+        named = self.detail.startswith(self.key)
+        return self.detail if named else f"{self.key}: {self.detail}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A line of a catalogue: where a picture lies and what it shows.
+    """A line of a catalog: where a picture lies and what it shows.
 
     Attributes:
         key: names it in reports, in characters that can be written anywhere.
@@ -64,6 +61,14 @@ class Entry:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", printable(self.key))
+
+
+def entry_or_skip(key: str, make: Callable[[], Entry], where: str = "") -> Entry | Skip:
+    """What ``make`` gives, or the skip of the RecordError it raises, ``where`` in its detail."""
+    try:
+        return make()
+    except RecordError as error:
+        return Skip(reason=error.reason, key=key, detail=f"{where}{error}")
 
 
 @dataclass(frozen=True, kw_only=True)

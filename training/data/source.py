@@ -20,7 +20,6 @@ from infinity.images import image_size, open_image
 from infinity.schedule import HEIGHT_OVER_WIDTH, ScaleSchedule
 from training.config.settings import DataSettings
 from training.data.catalog import Catalog, open_catalog
-from training.data.coco import coco_entries
 from training.data.detection import detect, manifest_of
 from training.data.errors import DataError
 from training.data.folders import folder_entries
@@ -225,10 +224,9 @@ def _listed(source: str, format: str, settings: DataSettings) -> CatalogPart:
         entries, fingerprint = table.entries, table.fingerprint
         opener = partial(_row, table)
     else:
-        root = Path(source) if Path(source).is_dir() else None
-        read = coco_entries if format == "coco" else partial(manifest_entries, root=root)
+        root = Path(source) if Path(source).is_dir() and format != "coco" else None
         files = manifest_of(source, format, split)
-        entries = partial(_each, files, partial(read, settings=settings))
+        entries = partial(_each, files, partial(manifest_entries, settings=settings, root=root))
         fingerprint = "\n".join(_file_fingerprint(str(file)) for file in files)
         manifest = True
     chosen = (

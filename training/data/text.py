@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from training.data.errors import DataError
+from training.data.errors import RecordError
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
@@ -17,8 +17,11 @@ _CONTROLS = re.compile("[\0-\x1f\x7f\u2028\u2029]")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
-class TextError(DataError):
+class TextError(RecordError):
     """A text is not in an encoding that can be told, or holds what no text holds."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("unreadable text", detail)
 
 
 def encoding_of(head: bytes) -> str:

@@ -13,6 +13,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from braceexpand import braceexpand
@@ -20,7 +21,7 @@ from braceexpand import braceexpand
 from infinity.errors import InfinityError, RequestError
 from infinity.images import image_size
 from training.config.settings import DataSettings
-from training.data.errors import DataError
+from training.data.errors import DataError, RecordError
 from training.data.fields import (
     LONGEST_TEXT,
     RECORD_SUFFIX,
@@ -28,10 +29,9 @@ from training.data.fields import (
     TEXT_SUFFIXES,
     captions_beside,
 )
-from training.data.records import Entry, Skip
+from training.data.records import Entry, Skip, entry_or_skip
 from training.data.remote import is_url, streamed
 from training.data.splits import of_split
-from training.data.text import TextError
 from training.data.walk import PICTURE_SUFFIXES, own_files
 
 _LARGEST_PICTURE = 1 << 29  # bytes
@@ -87,7 +87,8 @@ def shard_entries(shard: str, settings: DataSettings) -> Iterator[Entry | Skip]:
     try:
         with _opened(shard) as tar:
             for sample in _samples(tar):
-                yield _entry(sample, shard, settings)
+                make = partial(_entry, sample, shard, settings)
+                yield entry_or_skip(sample.key, make, f"in {shard}: ")
     except FileNotFoundError as error:
         raise DataError(f"There is no shard at {shard}; check the path.") from error
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -166,18 +167,13 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes
     return data
 
 
-def _entry(sample: _Sample, shard: str, settings: DataSettings) -> Entry | Skip:
+def _entry(sample: _Sample, shard: str, settings: DataSettings) -> Entry:
     if sample.picture is None:
-        return Skip(reason="missing file", key=sample.key, detail=f"no picture in {shard}")
+        raise RecordError("missing file", "no picture")
     if isinstance(sample.size, InfinityError):
-        return Skip(reason="broken picture", key=sample.key, detail=str(sample.size))
+        raise RecordError("broken picture", str(sample.size))
     height, width = sample.size
-    try:
-        captions = captions_beside(sample.texts, settings, sample.key)
-    except TextError as error:
-        return Skip(reason="unreadable text", key=sample.key, detail=f"in {shard}: {error}")
-    if captions is None:
-        return Skip(reason="empty caption", key=sample.key, detail=f"in {shard}")
+    captions = captions_beside(sample.texts, settings, sample.key)
     return Entry(
         key=sample.key,
         place=shard,
