@@ -49,10 +49,10 @@ def test_shards_are_written_checked_and_found_damaged(pictures, model, tmp_path,
     caplog.set_level("INFO")
     target = tmp_path / "prepared"
     command = [str(pictures), "--model", str(model), "--output", str(target)]
-    main([*command, "--tokenize", "--shard-samples", "4"])
+    main([*command, "--tokenize", "--shard-samples", "4", "--text-dtype", "float16"])
     assert "tokens" in caplog.text
     index = read_index(target)
-    assert index.complete
+    assert index.complete and index.recipe["text"]["dtype"] == "float16"
     assert index.recipe["text"]["width"] == SPEC.text_encoder.width
     assert set(index.schedules) == set(SPEC.schedules)
     caplog.clear()

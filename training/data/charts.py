@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from training.data.statistics import Statistics
 
@@ -16,32 +14,25 @@ _BINS = 40
 
 def plot_statistics(statistics: Statistics, path: Path) -> None:
     """Aspect ratios, picture sizes, caption lengths and skipped records; a PNG file."""
-    figure, panels = pyplot.subplots(2, 2, figsize=(10, 7))
+    figure = Figure(figsize=(10, 7), layout="tight")
+    (ratios, sizes), (captions, records) = figure.subplots(2, 2)
     filled = {ratio: size for ratio, size in statistics.buckets.items() if size}
-    panels[0, 0].bar(range(len(filled)), list(filled.values()))
-    panels[0, 0].set_xticks(range(len(filled)), list(filled))
-    panels[0, 0].set(title="aspect ratios (width:height)", ylabel="pictures")
-    known = statistics.heights > 0
-    panels[0, 1].scatter(
-        statistics.widths[known], statistics.heights[known], s=6, alpha=0.4, linewidths=0
-    )
-    panels[0, 1].set(title="picture sizes", xlabel="width in pixels", ylabel="height in pixels")
-    if len(statistics.lengths):
-        longest = int(statistics.lengths.max())
+    ratios.bar(range(len(filled)), list(filled.values()), tick_label=list(filled))
+    ratios.set(title="aspect ratios (width:height)", ylabel="pictures")
+    sizes.scatter(statistics.widths, statistics.heights, s=6, alpha=0.4, linewidths=0)
+    sizes.set(title="picture sizes", xlabel="width in pixels", ylabel="height in pixels")
+    if statistics.lengths:
+        longest = max(statistics.lengths)
         width = -(-(longest + 1) // _BINS)
-        panels[1, 0].hist(statistics.lengths, bins=range(0, longest + width + 1, width))
+        captions.hist(statistics.lengths, bins=range(0, longest + width + 1, width))
     if statistics.limit is not None:
-        panels[1, 0].axvline(statistics.limit, color="tab:red", label="most that are read")
-        panels[1, 0].legend()
-    panels[1, 0].set(title="caption lengths", xlabel=statistics.unit, ylabel="captions")
+        captions.axvline(statistics.limit, color="tab:red", label="most that are read")
+        captions.legend()
+    captions.set(title="caption lengths", xlabel=statistics.unit, ylabel="captions")
     counts = {"usable": statistics.records, **statistics.report.counts}
-    panels[1, 1].barh(list(counts), list(counts.values()))
-    for row, count in enumerate(counts.values()):
-        panels[1, 1].text(count, row, f" {count}", va="center")
-    panels[1, 1].margins(x=0.15)
-    panels[1, 1].set(title="records")
-    for panel in panels.flat:
+    records.bar_label(records.barh(list(counts), list(counts.values())), padding=3)
+    records.margins(x=0.15)
+    records.set(title="records")
+    for panel in (ratios, sizes, captions, records):
         panel.grid(alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    FigureCanvasAgg(figure).print_png(path)
