@@ -3,12 +3,16 @@
 const ids = IDS;
 const hashOf = id => id === ids[0] ? '' : `#${id.replace(/-tab$/, '')}`;
 const named = () => ids.find(id => hashOf(id) === location.hash) ?? ids[0];
+// A browser that is busy may tell of a tab once the next one is open, so the page itself is asked.
+const shown = () => ids.find(id => document.getElementById(`panel-${id}`)?.offsetParent);
 let going = location.hash ? named() : null;  // what the address opens; other tabs on the way do not count
 
 window.infinityTabs = {
   named,
-  opened: id => {
+  opened: () => {
     requestAnimationFrame(fit);
+    const id = shown();
+    if (id === undefined) return;
     if (going !== null) { if (id === going) going = null; return; }
     const hash = hashOf(id);
     if (hash !== location.hash) history.pushState(null, '', location.pathname + location.search + hash);

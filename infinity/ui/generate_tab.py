@@ -13,14 +13,13 @@ from infinity.spec import ModelSpec
 from infinity.ui import present
 from infinity.ui.controls import KEEP, RequestControls, build_controls
 from infinity.ui.examples import Example, read_examples
-from infinity.ui.handlers import make_paint, make_settle, make_start, make_stop, make_tick
+from infinity.ui.handlers import make_paint, make_start, make_stop, make_tick
 from infinity.ui.offer import known_spec
-from infinity.ui.pages import GENERATE
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
 from infinity.ui.settings_panel import SettingsPanel, lay_out_settings, wire_settings
 from infinity.ui.timeline import build_viewer
-from infinity.ui.wiring import DRAWING, PRIVATE
+from infinity.ui.wiring import DRAWING, PRIVATE, shown
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,6 @@ def build_generate_tab(
         outputs.all(),
         **DRAWING,
         **PRIVATE,
-    ).then(
-        make_settle(runs, GENERATE), None, [outputs.generate, outputs.stop], queue=False, **PRIVATE
     )
     outputs.clock.tick(make_tick(runs), None, outputs.status, queue=False, **PRIVATE)
     wire_settings(controls, panel, spec_of)
@@ -109,7 +106,7 @@ def _lay_out(
             controls.prompt.render()
         with gr.Column(scale=0, min_width=140, elem_id="ask-buttons"):
             generate = gr.Button("Generate", variant="primary", elem_id="generate")
-            stop = gr.Button("Stop", variant="secondary", visible=False, elem_id="stop")
+            stop = gr.Button("Stop", variant="secondary", visible=shown(False), elem_id="stop")
     if below_prompt is not None:
         below_prompt(controls.prompt)
     examples = gr.Dataset(

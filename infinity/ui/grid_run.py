@@ -26,6 +26,7 @@ from infinity.ui.controls.styles import NO_STYLE
 from infinity.ui.files import file_name, new_folder
 from infinity.ui.finished import finish
 from infinity.ui.grid_view import GridView, plot_html, progress
+from infinity.ui.handlers import buttons
 from infinity.ui.loading import Loading, load
 from infinity.ui.offer import known_spec
 from infinity.ui.pages import GRID
@@ -69,8 +70,8 @@ def make_start_grid(runs: Runs, specs: Mapping[str, ModelSpec]) -> Callable[...,
                 return (gr.skip(),) * (1 + NUM_OUTPUTS)
         except InfinityError as error:
             said = _status("failed", for_visitors(error))
-            return gr.skip(), gr.skip(), said, *_buttons(False), gr.skip()
-        return plan.request.seed, *show(GridView(plan))
+            return gr.skip(), gr.skip(), said, *buttons(runs, _runs_of(runs, request)), gr.skip()
+        return plan.request.seed, *show(GridView(plan), runs, _runs_of(runs, request))
 
     return start
 
@@ -120,11 +121,14 @@ def make_paint_grid(
             view = GridView(run.plan)
             try:
                 for view in views(manager, run, run.plan, runs.turns, keep_track):
+                    run.is_drawn = not view.is_busy
                     yield view
             except InfinityError as error:
+                run.is_drawn = True
                 yield replace(view, phase="failed", message=for_visitors(error))
             except Exception:
                 logger.exception("A grid failed")
+                run.is_drawn = True
                 yield replace(view, phase="failed", message=UNEXPECTED)
 
     def paint(request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -135,8 +139,8 @@ def make_paint_grid(
             return
         is_new = is_back
         for view in runs.pages.follow(session, relay):
-            *shown, finished = show(view, is_new=is_new)
-            yield *shown, gr.skip() if relay.is_told else finished
+            *all_else, finished = show(view, runs, _runs_of(runs, request), is_new=is_new)
+            yield *all_else, gr.skip() if relay.is_told else finished
             is_new = False
             relay.is_told = relay.is_told or not view.is_busy
 
@@ -147,10 +151,9 @@ def make_stop_grid(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
     """The handler that ends the page's grid within a scale, or before its turn came."""
 
     def stop(request: gr.Request) -> tuple[Any, ...]:
-        if runs.stop(_runs_of(runs, request)):
-            stopping = gr.update(value="Stopping …", interactive=False)
-            return gr.skip(), gr.skip(), gr.skip(), stopping, gr.skip()
-        return gr.skip(), _status("stopped", "Stopped."), *_buttons(False), gr.skip()
+        name = _runs_of(runs, request)
+        said = gr.skip() if runs.stop(name) else _status("stopped", "Stopped.")
+        return gr.skip(), said, *buttons(runs, name), gr.skip()
 
     return stop
 
@@ -205,31 +208,23 @@ def views(
     )
 
 
-def show(view: GridView, *, is_new: bool = False) -> tuple[Any, ...]:
-    """The updates of the page.
+def show(view: GridView, runs: Runs, name: str, *, is_new: bool = False) -> tuple[Any, ...]:
+    """The updates of the page whose runs go by ``name``.
 
     Args:
         is_new: for a page that has not shown this grid yet.
     """
-    is_busy = view.is_busy
-    all_buttons = is_new or view.phase == "waiting" or not is_busy
-    buttons = _buttons(is_busy) if all_buttons else (gr.skip(), gr.skip())
     new_cell = is_new or view.phase != "painting" or view.scale == 0.0
     return (
         plot_html(view) if new_cell else gr.skip(),
         _status(view.phase, view.message, view.fraction),
-        *buttons,
-        gr.skip() if is_busy else tuple(view.drawn.values()),
+        *buttons(runs, name),
+        gr.skip() if view.is_busy else tuple(view.drawn.values()),
     )
 
 
 def _runs_of(runs: Runs, request: gr.Request) -> str:
     return runs.pages.of(request.session_hash or "").runs_of(GRID)
-
-
-def _buttons(is_busy: bool) -> tuple[Any, Any]:
-    stop = gr.update(visible=is_busy, value="Stop", interactive=True)
-    return gr.update(visible=not is_busy), stop
 
 
 def _status(phase: present.Phase, message: str, fraction: float = 0.0) -> str:

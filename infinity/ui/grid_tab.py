@@ -18,11 +18,9 @@ from infinity.ui.controls import RequestControls
 from infinity.ui.controls.styles import style_choices
 from infinity.ui.grid_run import make_paint_grid, make_start_grid, make_stop_grid
 from infinity.ui.grid_view import EMPTY
-from infinity.ui.handlers import make_settle
-from infinity.ui.pages import GRID
 from infinity.ui.present import View
 from infinity.ui.runs import Runs
-from infinity.ui.wiring import DRAWING, PRIVATE
+from infinity.ui.wiring import DRAWING, PRIVATE, shown
 
 NOTHING = ""
 CHOICES = [(parameter.title, name) for name, parameter in PARAMETERS.items()]
@@ -123,7 +121,7 @@ def build_grid_tab(
     gr.HTML(f'<p class="about">{HELP}</p>')
     with gr.Row(elem_id="grid-buttons"):
         draw = gr.Button("Draw the grid", variant="primary", elem_id="draw-grid")
-        stop = gr.Button("Stop", variant="secondary", visible=False, elem_id="stop-grid")
+        stop = gr.Button("Stop", variant="secondary", visible=shown(False), elem_id="stop-grid")
     status = gr.HTML(present.status_html(IDLE), elem_id="grid-status")
     plot = gr.HTML(EMPTY, elem_id="grid-plot")
     finished = gr.State(None)
@@ -156,7 +154,7 @@ def build_grid_tab(
         outputs,
         **DRAWING,
         **PRIVATE,
-    ).then(make_settle(runs, GRID), None, [draw, stop], queue=False, **PRIVATE)
+    )
     stop.click(make_stop_grid(runs), None, outputs, queue=False, **PRIVATE)
     return GridTab(axes, finished)
 

@@ -27,6 +27,7 @@ from infinity.ui.problems import UNEXPECTED, for_visitors
 from infinity.ui.runs import Run, Runs, visitor_of
 from infinity.ui.timeline import viewer_value
 from infinity.ui.turns import Turns
+from infinity.ui.wiring import shown
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +54,10 @@ def make_start(runs: Runs, spec_of: Callable[[str], ModelSpec]) -> Callable[...,
             if not runs.begin(name, run):
                 return (gr.skip(), *NOTHING)
         except InfinityError as error:
-            return (gr.skip(), *show(present.failed(View(), for_visitors(error))))
-        before = runs.before(name) or 0
-        return (wanted.seed, *show(present.waiting(wanted.prompts, before, run.name)))
+            failed = present.failed(View(), for_visitors(error))
+            return (gr.skip(), *show(failed, runs, _runs_of(runs, request)))
+        view = present.waiting(wanted.prompts, runs.before(name) or 0, run.name)
+        return (wanted.seed, *show(view, runs, name))
 
     return start
 
@@ -64,10 +66,10 @@ def make_stop(runs: Runs) -> Callable[[gr.Request], tuple[Any, ...]]:
     """The handler that ends the page's run within a scale, or before its turn came."""
 
     def stop(request: gr.Request) -> tuple[Any, ...]:
-        if runs.stop(_runs_of(runs, request)):
-            stopping = gr.update(value="Stopping …", interactive=False)
-            return (*NOTHING[:3], stopping, *NOTHING[4:])
-        return show(present.stopped(View(), 0))
+        name = _runs_of(runs, request)
+        if runs.stop(name):
+            return (*NOTHING[:2], *buttons(runs, name), *NOTHING[4:])
+        return show(present.stopped(View(), 0), runs, name)
 
     return stop
 
@@ -93,6 +95,7 @@ def make_paint(
             view, refined_until_s = View(), 0.0
             try:
                 for view in views(manager, run, runs.turns, keep_track):
+                    run.is_drawn = not view.is_busy
                     yield view
                     if run.is_drawn:
                         now_s = time.monotonic()
@@ -100,9 +103,11 @@ def make_paint(
                         if now_s > refined_until_s or runs.is_anyone_waiting:
                             return
             except InfinityError as error:
+                run.is_drawn = True
                 yield present.failed(view, for_visitors(error))
             except Exception:
                 logger.exception("A run failed")
+                run.is_drawn = True
                 yield present.failed(view, UNEXPECTED)
 
     def paint(request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -111,35 +116,19 @@ def make_paint(
         if relay is None:
             yield NOTHING
             return
-        is_new, is_done = is_back, False
+        name = runs.pages.of(session).runs_of(GENERATE)
+        is_done = False
         for view in runs.pages.follow(session, relay):
             if is_done:
-                yield show_timeline(view)
+                yield show_timeline(view, runs, name)
                 continue
             if view.finished is not None and not all(path.exists() for path in view.finished.files):
                 view = replace(view, pictures=())  # the timeline is all that is left of them
-            yield show(replace(view, finished=None) if relay.is_told else view, is_new=is_new)
-            is_new = False
+            yield show(replace(view, finished=None) if relay.is_told else view, runs, name)
             if view.phase == "done":
                 is_done = relay.is_told = True
 
     return paint
-
-
-def make_settle(runs: Runs, kind: str) -> Callable[[gr.Request], tuple[Any, Any]]:
-    """The handler that sets both buttons once a page that is back has its run's last view: a browser
-    that gets many views at once, as it does then, may end with the buttons of an earlier one."""
-
-    def settle(request: gr.Request) -> tuple[Any, Any]:
-        page = runs.pages.of(request.session_hash or "")
-        relay = page.relays.get(kind)
-        is_waiting = runs.before(page.runs_of(kind)) is not None
-        is_drawing = relay is not None and not relay.has_ended
-        newest = relay.newest if relay is not None else None
-        is_busy = is_waiting or (is_drawing and (newest is None or newest.is_busy))
-        return gr.update(visible=not is_busy), gr.update(visible=is_busy)
-
-    return settle
 
 
 def make_tick(runs: Runs) -> Callable[[gr.Request], str | dict[str, Any]]:
@@ -180,39 +169,39 @@ def views(
             return
         yield (view := present.opened(view, spec, run.request.aspect_ratio))
         for event in pipeline.stream(run.request, cancel=run.cancel, refine=True):
-            if isinstance(event, Done):
-                finished = finish(event, run.model, keep_track)
-                run.is_drawn = True
-            else:
-                finished = None
-            yield (view := present.after(view, event, finished))
+            saved = finish(event, run.model, keep_track) if isinstance(event, Done) else None
+            yield (view := present.after(view, event, saved))
 
 
-def show(view: View, *, is_new: bool = False) -> tuple[Any, ...]:
-    """The updates of the page. What a view knows nothing of, or leaves be, is skipped.
-
-    Args:
-        is_new: for a page that has not shown this run yet.
-    """
-    generate, stop, clock = gr.skip(), gr.skip(), gr.skip()
-    if is_new or view.phase == "waiting" or not view.is_busy:
-        generate = gr.update(visible=not view.is_busy)
-        stop = gr.update(visible=view.is_busy, value="Stop", interactive=True)
-    if view.fraction in (0.0, 1.0):
-        clock = gr.Timer(active=view.phase == "waiting")
+def show(view: View, runs: Runs, name: str) -> tuple[Any, ...]:
+    """The updates of the page whose runs go by ``name``; what a view knows nothing of is skipped."""
     return (
         viewer_value(view) if view.frames else gr.skip(),
         present.status_html(view),
-        generate,
-        stop,
+        *buttons(runs, name),
         view.finished if view.finished is not None else gr.skip(),
-        clock,
+        gr.Timer(active=runs.before(name) is not None),
     )
 
 
-def show_timeline(view: View) -> tuple[Any, ...]:
+def show_timeline(view: View, runs: Runs, name: str) -> tuple[Any, ...]:
     """The timeline only: the page may have gone on to the next run."""
-    return (viewer_value(view), *NOTHING[1:])
+    timer = gr.Timer(active=runs.before(name) is not None)
+    return viewer_value(view), gr.skip(), *buttons(runs, name), gr.skip(), timer
+
+
+def buttons(runs: Runs, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The updates of the button that begins a run and of Stop, as the page's runs stand now.
+
+    A stream sends them with every view, never :func:`gr.skip` instead: the browser's client changes an
+    update that it has not shown yet into the next one, and what that one leaves out is lost.
+    """
+    is_busy, is_stopping = runs.is_busy(name), runs.is_stopping(name)
+    return gr.update(visible=shown(not is_busy)), gr.update(
+        visible=shown(is_busy),
+        value="Stopping …" if is_stopping else "Stop",
+        interactive=not is_stopping,
+    )
 
 
 def _runs_of(runs: Runs, request: gr.Request) -> str:

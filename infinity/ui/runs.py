@@ -29,8 +29,7 @@ class Run:
     """One request of one session; setting ``cancel`` ends it within a scale.
 
     ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`); by default, the
-    session itself. Once ``is_drawn``, only its timeline is still being completed, and the session
-    may begin another.
+    session itself. Once ``is_drawn``, it is over but for its timeline, and the session may begin another.
     """
 
     model: str
@@ -68,7 +67,7 @@ class Runs:
         Raises:
             RequestError: the host does not allow it, or not yet.
         """
-        if self._is_busy(session):
+        if self.is_busy(session):
             return False
         self._admit(session, run)
         with self._lock:
@@ -83,6 +82,17 @@ class Runs:
             if session not in self._waiting:
                 return None
             return list(self._waiting).index(session) + sum(map(self._drawing, self._running))
+
+    def is_busy(self, session: str) -> bool:
+        """Whether the session has a run that waits or is drawn."""
+        with self._lock:
+            return session in self._waiting or self._drawing(session) > 0
+
+    def is_stopping(self, session: str) -> bool:
+        """Whether the session's run was told to stop, which it does after its scale."""
+        with self._lock:
+            running = self._running.get(session, ())
+            return any(run.cancel.is_set() and not run.is_drawn for run in running)
 
     @property
     def is_anyone_waiting(self) -> bool:
@@ -192,10 +202,6 @@ class Runs:
             raise RequestError("This page is about to end; try again in a minute.")
         self.allowance.check_waiting(len(self))
         self.allowance.admit(run.visitor or f"session:{session}", run.request)
-
-    def _is_busy(self, session: str) -> bool:
-        with self._lock:
-            return session in self._waiting or self._drawing(session) > 0
 
     def _drawing(self, session: str) -> int:
         return sum(not run.is_drawn for run in self._running.get(session, ()))

@@ -242,10 +242,10 @@ def test_reload_again_and_again_draws_once_and_loses_nothing(server, new_page):
     status(page, "Scale 1 of 7")
     seed = page.locator("#seed input").input_value()
     for _ in range(4):
-        page.reload(wait_until="commit")
+        page.reload(wait_until="domcontentloaded")
     reload(page)
     status(page, "Scale 1 of 7")
-    page.reload(wait_until="commit")
+    page.reload(wait_until="domcontentloaded")
     server.gate.open()
     finished(page)
     assert page.locator("#seed input").input_value() == seed

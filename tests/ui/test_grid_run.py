@@ -96,7 +96,8 @@ def test_stop_keeps_what_was_drawn(page):
         if isinstance(update[0], str) and update[0].count("<img") == 2:
             break
     assert page.stop(ALICE)[3]["interactive"] is False
-    *_, last = painting
+    *stopping, last = painting
+    assert all(update[3]["interactive"] is False for update in stopping)
     assert "Stopped after 2 of 6 pictures." in last[1]
     assert len(last[4]) == 2
     assert "Download the grid" in last[0]
