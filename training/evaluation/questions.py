@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from training.evaluation.prompts import POSITIONS, ExamPrompt, Wanted, write_pro
 from training.world.captions import NUMBER_WORDS, WITHOUT_ARTICLE, article_for, misspelt
 from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, Concept, plural_of
+from training.world.sampling import pick
 from training.world.scene import is_held_out_color, is_held_out_pair
 from training.world.scenes import PLACES
 
@@ -47,12 +49,16 @@ STYLE_WORDS = {
     "3d": ("{} as a 3d render", "3d picture of {}"),
     "cartoon": ("{} as a cartoon", "cartoon picture of {}"),
 }
+NAMES = tuple(CONCEPTS)
 COLORABLE = tuple(name for name, concept in CONCEPTS.items() if concept.colorable)
+
+Question = tuple[str, dict[str, Any]]
+"""What is asked for, and the fields of :class:`ExamPrompt` that say what must be seen."""
 
 
 def questions(rng: np.random.Generator) -> Iterator[ExamPrompt]:
     """All prompts of the exam, category by category."""
-    makers: dict[str, Callable[[np.random.Generator, int], ExamPrompt]] = {
+    makers: dict[str, Callable[[np.random.Generator, int], Question]] = {
         "single_object": _single,
         "two_object": _two,
         "counting": _counting,
@@ -62,13 +68,14 @@ def questions(rng: np.random.Generator) -> Iterator[ExamPrompt]:
         "style": _style,
         "scene": _scene,
     }
-    for make in makers.values():
+    for tag, make in makers.items():
         asked: set[str] = set()
         while len(asked) < EACH:
-            question = make(rng, len(asked))
-            if question.prompt not in asked:
-                asked.add(question.prompt)
-                yield question
+            text, fields = make(rng, len(asked))
+            text = text if tag == "style" else pick(rng, OPENINGS).format(text)
+            if text not in asked:
+                asked.add(text)
+                yield ExamPrompt(tag=tag, prompt=text, **fields)
 
 
 def a(concept: str, color: str | None = None) -> str:
@@ -77,15 +84,9 @@ def a(concept: str, color: str | None = None) -> str:
     return phrase if concept in WITHOUT_ARTICLE else f"{article_for(phrase)} {phrase}"
 
 
-def _opened(rng: np.random.Generator, text: str) -> str:
-    return OPENINGS[int(rng.integers(len(OPENINGS)))].format(text)
-
-
-def _single(rng: np.random.Generator, index: int) -> ExamPrompt:
-    name = tuple(CONCEPTS)[index % len(CONCEPTS)]
-    return ExamPrompt(
-        tag="single_object", prompt=_opened(rng, a(name)), include=(Wanted(concept=name),)
-    )
+def _single(_: np.random.Generator, index: int) -> Question:
+    name = NAMES[index % len(NAMES)]
+    return a(name), {"include": (Wanted(concept=name),)}
 
 
 def _pair(rng: np.random.Generator, index: int, names: tuple[str, ...]) -> tuple[str, str]:
@@ -96,31 +97,22 @@ def _pair(rng: np.random.Generator, index: int, names: tuple[str, ...]) -> tuple
             return first, second
 
 
-def _unseen_pair(index: int) -> tuple[str, ...]:
-    return ("pair",) if index % 2 else ()
+def _unseen(what: str, index: int) -> tuple[str, ...]:
+    return (what,) if index % 2 else ()
 
 
-def _two(rng: np.random.Generator, index: int) -> ExamPrompt:
-    first, second = _pair(rng, index, tuple(CONCEPTS))
-    return ExamPrompt(
-        tag="two_object",
-        prompt=_opened(rng, f"{a(first)} and {a(second)}"),
-        include=(Wanted(concept=first), Wanted(concept=second)),
-        unseen=_unseen_pair(index),
-    )
+def _two(rng: np.random.Generator, index: int) -> Question:
+    first, second = _pair(rng, index, NAMES)
+    include = (Wanted(concept=first), Wanted(concept=second))
+    return f"{a(first)} and {a(second)}", {"include": include, "unseen": _unseen("pair", index)}
 
 
-def _counting(rng: np.random.Generator, index: int) -> ExamPrompt:
-    name = tuple(CONCEPTS)[int(rng.integers(len(CONCEPTS)))]
+def _counting(rng: np.random.Generator, index: int) -> Question:
+    name = pick(rng, NAMES)
     count = 1 + index % 4
-    things = a(name) if count == 1 else f"{NUMBER_WORDS[count]} {plural_of(name)}"
-    text = f"exactly one {name}" if count == 1 else things
-    return ExamPrompt(
-        tag="counting",
-        prompt=_opened(rng, text),
-        include=(Wanted(concept=name, count=count),),
-        exclude=(Wanted(concept=name, count=count + 1),),
-    )
+    text = f"exactly one {name}" if count == 1 else f"{NUMBER_WORDS[count]} {plural_of(name)}"
+    include = (Wanted(concept=name, count=count),)
+    return text, {"include": include, "exclude": (Wanted(concept=name, count=count + 1),)}
 
 
 def _color(rng: np.random.Generator, name: str, unseen: bool) -> str | None:
@@ -129,76 +121,56 @@ def _color(rng: np.random.Generator, name: str, unseen: bool) -> str | None:
         for color in HUES
         if (color != CONCEPTS[name].natural and is_held_out_color(color, name)) == unseen
     ]
-    return fitting[int(rng.integers(len(fitting)))] if fitting else None
+    return pick(rng, fitting) if fitting else None
 
 
-def _colors(rng: np.random.Generator, index: int) -> ExamPrompt:
+def _colors(rng: np.random.Generator, index: int) -> Question:
     while True:
-        name = COLORABLE[int(rng.integers(len(COLORABLE)))]
-        color = _color(rng, name, bool(index % 2))
-        if color is not None:
-            return ExamPrompt(
-                tag="colors",
-                prompt=_opened(rng, a(name, color)),
-                include=(Wanted(concept=name, color=color),),
-                unseen=("colour",) if index % 2 else (),
-            )
+        name = pick(rng, COLORABLE)
+        if color := _color(rng, name, bool(index % 2)):
+            include = (Wanted(concept=name, color=color),)
+            return a(name, color), {"include": include, "unseen": _unseen("colour", index)}
 
 
-def _position(rng: np.random.Generator, index: int) -> ExamPrompt:
-    first, second = _pair(rng, index, tuple(CONCEPTS))
+def _position(rng: np.random.Generator, index: int) -> Question:
+    first, second = _pair(rng, index, NAMES)
     relation = POSITIONS[index % 4]
-    return ExamPrompt(
-        tag="position",
-        prompt=_opened(rng, f"{a(first)} {relation} {a(second)}"),
-        include=(Wanted(concept=second), Wanted(concept=first, position=(relation, 0))),
-        unseen=_unseen_pair(index),
-    )
+    include = (Wanted(concept=second), Wanted(concept=first, position=(relation, 0)))
+    text = f"{a(first)} {relation} {a(second)}"
+    return text, {"include": include, "unseen": _unseen("pair", index)}
 
 
-def _attribution(rng: np.random.Generator, index: int) -> ExamPrompt:
+def _attribution(rng: np.random.Generator, index: int) -> Question:
     while True:
         pair = _pair(rng, index, COLORABLE)
-        first, second = (_color(rng, name, False) for name in pair)
-        if first and second and first != second:
-            return ExamPrompt(
-                tag="color_attr",
-                prompt=_opened(rng, f"{a(pair[0], first)} and {a(pair[1], second)}"),
-                include=(
-                    Wanted(concept=pair[0], color=first),
-                    Wanted(concept=pair[1], color=second),
-                ),
-                unseen=_unseen_pair(index),
-            )
+        colors = [_color(rng, name, False) for name in pair]
+        if all(colors) and colors[0] != colors[1]:
+            both = list(zip(pair, colors, strict=True))
+            include = tuple(Wanted(concept=name, color=color) for name, color in both)
+            text = " and ".join(a(name, color) for name, color in both)
+            return text, {"include": include, "unseen": _unseen("pair", index)}
 
 
-def _style(rng: np.random.Generator, index: int) -> ExamPrompt:
-    name = tuple(CONCEPTS)[int(rng.integers(len(CONCEPTS)))]
+def _style(rng: np.random.Generator, index: int) -> Question:
+    name = pick(rng, NAMES)
     style = tuple(STYLE_WORDS)[index % 2]
-    wording = STYLE_WORDS[style][int(rng.integers(2))]
-    return ExamPrompt(
-        tag="style", prompt=wording.format(a(name)), include=(Wanted(concept=name),), style=style
-    )
+    text = pick(rng, STYLE_WORDS[style]).format(a(name))
+    return text, {"include": (Wanted(concept=name),), "style": style}
 
 
-def _scene(rng: np.random.Generator, index: int) -> ExamPrompt:
-    name = tuple(CONCEPTS)[int(rng.integers(len(CONCEPTS)))]
+def _scene(rng: np.random.Generator, index: int) -> Question:
+    name = pick(rng, NAMES)
     scenes = (*PLACES, *BACKGROUNDS)
     scene = scenes[index % len(scenes)]
     where = PLACE_WORDS.get(scene, f"in front of a {scene} background")
-    return ExamPrompt(
-        tag="scene",
-        prompt=_opened(rng, f"{a(name)} {where}"),
-        include=(Wanted(concept=name),),
-        scene=scene,
-    )
+    return f"{a(name)} {where}", {"include": (Wanted(concept=name),), "scene": scene}
 
 
 def wordings(rng: np.random.Generator) -> Iterator[ExamPrompt]:
     """The same things in the same places, said plainly and in ways that should do no harm."""
     asked = []
     while len(asked) < WORDINGS_EACH:
-        concept = CONCEPTS[tuple(CONCEPTS)[int(rng.integers(len(CONCEPTS)))]]
+        concept = CONCEPTS[pick(rng, NAMES)]
         place = tuple(PLACES)[len(asked) % len(PLACES)]
         misspelling = misspelt(concept.name, rng)
         common = concept.synonyms and concept.name not in WITHOUT_ARTICLE
