@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from infinity.errors import InfinityError, RequestError, ResourceError, quoted
+from infinity.errors import RequestError, ResourceError, quoted
 from infinity.nvidia import unusable_card, usable_cards
 
 logger = logging.getLogger(__name__)
@@ -119,27 +118,6 @@ def memory_errors(what: str, advice: str) -> Iterator[None]:
         if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
             raise
         raise ResourceError(f"Out of memory while {what}; {advice}.") from error
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a failing write to ``path`` into one sentence.
-
-    Raises:
-        ResourceError: on any OSError inside the block.
-    """
-    try:
-        yield
-    except InfinityError:
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            message = f"The disk is full: {path} was not saved; free some space and try again."
-        elif isinstance(error, PermissionError):
-            message = f"{path} may not be written; choose another place."
-        else:
-            message = f"{path} could not be saved ({error.strerror or error}); check the path."
-        raise ResourceError(message) from error
 
 
 def memory_of(device: torch.device) -> tuple[int, int] | None:

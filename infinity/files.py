@@ -5,12 +5,16 @@ Opening a pipe waits for its writer and a device never ends, so only files are o
 
 from __future__ import annotations
 
+import errno
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infinity.errors import CheckpointError, RequestError
+from infinity.errors import CheckpointError, RequestError, ResourceError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MOST_BYTES = 2**26
 """No settings, index or vocabulary is as large."""
 
@@ -90,3 +94,22 @@ def read_object(path: Path, advice: str) -> dict[str, Any]:
 
 def first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0].rstrip(".")[:300] or type(error).__name__
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a failing write to ``path`` into one sentence.
+
+    Raises:
+        ResourceError: on any OSError inside the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            message = f"The disk is full: {path} was not saved; free some space and try again."
+        elif isinstance(error, PermissionError):
+            message = f"{path} may not be written; choose another place."
+        else:
+            message = f"{path} could not be saved ({error.strerror or error}); check the path."
+        raise ResourceError(message) from error

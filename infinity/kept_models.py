@@ -89,11 +89,6 @@ class KeptModels:
         free_cached_memory()
         return found
 
-    def clear(self) -> None:
-        with self._lock:
-            self._models.clear()
-        free_cached_memory()
-
     def make_room(self, need: MemoryNeed, evicted: list[Evicted], progress: Progress) -> None:
         """Before loading, where the memory is too small for both: evict, and wait for who still draws.
 

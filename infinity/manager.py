@@ -239,9 +239,6 @@ class ModelManager:
         """Let go of a model; False if it was not loaded."""
         return self._kept.drop(name)
 
-    def unload_all(self) -> None:
-        self._kept.clear()
-
     def _load_and_keep(self, name: str, saving: str, progress: Progress) -> InfinityPipeline:
         need = self._require_memory(name, saving)
         evicted: list[Evicted] = []

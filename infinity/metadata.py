@@ -15,8 +15,8 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from infinity.devices import disk_errors
 from infinity.errors import RequestError, quoted
+from infinity.files import disk_errors
 from infinity.images import open_image
 from infinity.request import MAX_PROMPT_CHARACTERS, GenerationRequest, read_recipe
 

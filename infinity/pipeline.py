@@ -29,7 +29,6 @@ from infinity.devices import (
 from infinity.errors import RequestError
 from infinity.events import Done, Event
 from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn, Picture
-from infinity.generation.generate import compute_dtype
 from infinity.generation.guidance import check_layers, guided_length
 from infinity.generation.notes import read_prompt, setting_notes
 from infinity.metadata import PictureRecord, attach
@@ -131,7 +130,7 @@ class InfinityPipeline:
 
     @property
     def dtype(self) -> torch.dtype:
-        return compute_dtype(self.transformer)
+        return self.transformer.compute_dtype
 
     def known_words(self) -> frozenset[str] | None:
         """Every word a model of a small world has learnt, lower case; None for any other model."""

@@ -8,7 +8,7 @@ models that grid is the last scale of the 1M schedule, whatever prefix of it is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -194,8 +194,18 @@ def schedule_for(aspect_ratio: str, pixel_budget: str) -> ScaleSchedule:
     )
 
 
-def nearest_aspect_ratio(height: float, width: float) -> str:
-    """The table's aspect ratio nearest to a picture's size.
+def heights_over_widths(schedules: Mapping[str, ScaleSchedule]) -> dict[str, float]:
+    """Aspect ratio -> height over width: upstream's rounded templates, else the last scale's."""
+    return {
+        ratio: HEIGHT_OVER_WIDTH.get(ratio, schedule[-1].height / schedule[-1].width)
+        for ratio, schedule in schedules.items()
+    }
+
+
+def nearest_aspect_ratio(
+    height: float, width: float, schedules: Mapping[str, ScaleSchedule] | None = None
+) -> str:
+    """The aspect ratio nearest to a picture's size: of a model's, or of upstream's table.
 
     Nearest by plain difference of height/width, the first of equals winning (upstream's rule).
 
@@ -204,5 +214,5 @@ def nearest_aspect_ratio(height: float, width: float) -> str:
     """
     if not (math.isfinite(height) and math.isfinite(width) and height > 0 and width > 0):
         raise RequestError(f"A picture size must be positive, not {height}x{width}.")
-    ratio = height / width
-    return min(ASPECT_RATIOS, key=lambda name: abs(HEIGHT_OVER_WIDTH[name] - ratio))
+    known = HEIGHT_OVER_WIDTH if schedules is None else heights_over_widths(schedules)
+    return min(known, key=lambda name: abs(known[name] - height / width))

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from infinity.checks import Blocks, Checked, whole
 from infinity.errors import CheckpointError, quoted
 from infinity.files import first_line, read_object, read_text
-from infinity.weights import read_own_part, require_finite
+from infinity.weights import check_fit, read_own_part, require_finite
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
@@ -135,21 +135,8 @@ def load_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> T5En
         tensors[_EMBEDDING] = tensors[_TIED]
     with torch.device("meta"):
         model = T5EncoderModel(T5Config(**sizes.to_dict()))
-    expected = {name: part.shape for name, part in model.named_parameters() if name != _TIED}
-    missing = tuple(name for name in expected if name not in tensors)
-    mis_shaped = tuple(
-        f"{name}: found {tuple(tensors[name].shape)} {tensors[name].dtype}, expected {tuple(shape)}"
-        for name, shape in expected.items()
-        if name in tensors
-        and (tensors[name].shape != shape or not tensors[name].is_floating_point())
-    )
-    if missing or mis_shaped:
-        raise CheckpointError(
-            f"The text encoder in {folder} does not fit its config.json: "
-            f"{len(missing)} tensors missing, {len(mis_shaped)} of another shape.",
-            missing=missing,
-            mis_shaped=mis_shaped,
-        )
+    expected = {name: part for name, part in model.named_parameters() if name != _TIED}
+    check_fit(expected, "text encoder", tensors, folder, allows_more=True)
     state: dict[str, Any] = {}
     for name in expected:
         precise = dtype == torch.float16 and name.endswith(".wo.weight")

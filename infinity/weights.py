@@ -11,7 +11,7 @@ import mmap
 import pickle
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,8 @@ _NUMPY_NUMBERS: list[Any] = [
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 WEIGHT_SUFFIXES = (*PICKLE_SUFFIXES, ".safetensors")
 INDEX_SUFFIX = ".index.json"
+LISTED = 3
+"""Names spelled out in a message; the error's attributes have them all."""
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
@@ -63,24 +65,14 @@ class Weights:
         return converted.contiguous()
 
 
-def read_safetensors(paths: Iterable[Path], source: Path) -> Weights:
-    """All tensors of safetensors files.
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file.
 
     Raises:
-        CheckpointError: a file is missing, truncated, damaged, or repeats another's tensor.
+        CheckpointError: it is missing, truncated or damaged.
     """
-    tensors: dict[str, Tensor] = {}
-    for path in paths:
-        with _opened(path) as file:
-            names = list(file.keys())
-            repeated = [name for name in names if name in tensors]
-            tensors.update({name: file.get_tensor(name) for name in names})
-        if repeated:
-            raise CheckpointError(
-                f"{path} repeats tensors of another file ({repeated[0]}); remove the stray file.",
-                unexpected=tuple(repeated),
-            )
-    return Weights(tensors, source)
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def read_notes(path: Path) -> dict[str, str]:
@@ -136,7 +128,7 @@ def read_file(path: Path) -> tuple[Any, bool]:
     if path.suffix.lower() in PICKLE_SUFFIXES:
         return read_pickle(path)
     if path.suffix.lower() == ".safetensors":
-        return read_safetensors([path], path).tensors, True
+        return read_safetensors(path), True
     _require_file(path)
     raise CheckpointError(
         f"{path} is not a weights file; its name should end in .safetensors or "
@@ -158,21 +150,7 @@ def read_shards(folder: Path) -> Weights:
             f"{folder} should have one {INDEX_SUFFIX} file, it has {len(indexes)}; "
             "give the folder of a sharded checkpoint, or a weights file."
         )
-    names = shard_names(indexes[0])
-    tensors: dict[str, Tensor] = {}
-    mapped = True
-    for shard in sorted(set(names.values())):
-        content, is_mapped = read_file(folder / shard)
-        tensors.update(flat_tensors(content, folder / shard))
-        mapped = mapped and is_mapped
-    missing = tuple(sorted(set(names) - set(tensors)))
-    if missing:
-        raise CheckpointError(
-            f"The shards in {folder} lack {len(missing)} tensors that the index names (first: "
-            f"{missing[0]}); fetch the folder again.",
-            missing=missing,
-        )
-    return Weights(tensors, folder, mapped)
+    return _read_indexed(indexes[0])
 
 
 def read_own_part(folder: Path, part: str) -> Weights:
@@ -183,22 +161,14 @@ def read_own_part(folder: Path, part: str) -> Weights:
         CheckpointError: a file is missing, damaged, or lacks what the index names.
     """
     index = folder / f"{part}.safetensors{INDEX_SUFFIX}"
-    if not index.is_file():
-        return read_safetensors([folder / f"{part}.safetensors"], folder)
-    names = shard_names(index)
-    weights = read_safetensors((folder / file for file in sorted(set(names.values()))), folder)
-    missing = tuple(name for name in names if name not in weights.tensors)
-    if missing:
-        raise CheckpointError(
-            f"The {part} shards in {folder} lack {len(missing)} tensors (first: {missing[0]}); "
-            "fetch or save the model again.",
-            missing=missing,
-        )
-    return weights
+    if index.is_file():
+        return _read_indexed(index)
+    return Weights(read_safetensors(folder / f"{part}.safetensors"), folder)
 
 
-def shard_names(index: Path) -> dict[str, str]:
-    """The index of a sharded checkpoint: tensor name -> file name, in the index's own folder."""
+def _read_indexed(index: Path) -> Weights:
+    """The shards that an index names, which lie beside it."""
+    folder = index.parent
     try:
         names = read_json(index)["weight_map"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -207,7 +177,69 @@ def shard_names(index: Path) -> dict[str, str]:
         not isinstance(shard, str) or Path(shard).name != shard for shard in names.values()
     ):
         raise CheckpointError(f"{index} names files outside its own folder; do not use it.")
-    return names
+    weights = Weights({}, folder)
+    for shard in sorted(set(names.values())):
+        content, mapped = read_file(folder / shard)
+        tensors = flat_tensors(content, folder / shard)
+        if repeated := tensors.keys() & weights.tensors.keys():
+            raise CheckpointError(
+                f"{folder / shard} repeats tensors of another file ({min(repeated)}); remove the "
+                "stray file.",
+                unexpected=tuple(sorted(repeated)),
+            )
+        weights.tensors.update(tensors)
+        weights.mapped &= mapped
+    if missing := tuple(sorted(names.keys() - weights.tensors.keys())):
+        raise CheckpointError(
+            f"The shards in {folder} lack {len(missing)} tensors that the index names (first: "
+            f"{missing[0]}); fetch the folder again.",
+            missing=missing,
+        )
+    return weights
+
+
+def check_fit(
+    expected: Mapping[str, Tensor],
+    what: str,
+    tensors: Mapping[str, Tensor],
+    source: Path,
+    *,
+    allows_more: bool = False,
+) -> None:
+    """Compare tensors with a module's state.
+
+    Args:
+        what: "transformer", "tokenizer" or "text encoder".
+        source: of the tensors, for the message.
+        allows_more: tensors that the module lacks are left aside.
+
+    Raises:
+        CheckpointError: tensors are missing, unexpected, of another shape, or no floating-point
+            numbers; it lists them.
+    """
+    missing = tuple(name for name in expected if name not in tensors)
+    unexpected = () if allows_more else tuple(name for name in tensors if name not in expected)
+    mis_shaped = tuple(
+        f"{name}: found {tuple(tensors[name].shape)} {tensors[name].dtype}, expected "
+        f"{tuple(wanted.shape)} floats"
+        for name, wanted in expected.items()
+        if name in tensors
+        and (tensors[name].shape != wanted.shape or not tensors[name].is_floating_point())
+    )
+    found = {"missing": missing, "unexpected": unexpected, "mis-shaped": mis_shaped}
+    if any(found.values()):
+        complaints = "; ".join(
+            f"{len(names)} {kind} ({', '.join(names[:LISTED])}{', ...' * (len(names) > LISTED)})"
+            for kind, names in found.items()
+            if names
+        )
+        raise CheckpointError(
+            f"The {what} weights in {source} do not fit the configuration: {complaints}; use the "
+            "configuration they were trained with, or fetch them again.",
+            missing=missing,
+            unexpected=unexpected,
+            mis_shaped=mis_shaped,
+        )
 
 
 def require_finite(module: torch.nn.Module, what: str) -> None:

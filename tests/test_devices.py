@@ -7,13 +7,13 @@ import torch
 from infinity.devices import (
     available_devices,
     describe_device,
-    disk_errors,
     dtype_name,
     memory_errors,
     resolve_device,
     resolve_dtype,
 )
 from infinity.errors import RequestError, ResourceError
+from infinity.files import disk_errors
 
 
 def test_cpu_is_always_there_and_listed_last():

@@ -163,7 +163,7 @@ def test_unload_lets_go_and_a_later_call_loads_again():
     assert not manager.unload("one")
     assert manager.get("one") is not first
     assert len(loader.calls) == 2
-    manager.unload_all()
+    manager.unload("one")
     assert manager.loaded() == ()
 
 

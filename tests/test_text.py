@@ -139,7 +139,7 @@ def test_missing_tensor_is_listed(tmp_path):
     name = "encoder.block.1.layer.0.SelfAttention.q.weight"
     tensors.pop(name)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match="1 tensors missing") as caught:
+    with pytest.raises(CheckpointError, match="1 missing") as caught:
         TextEncoder(folder, CONFIG).load()
     assert caught.value.missing == (name,)
 

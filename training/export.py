@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from infinity.checkpoints.adapter import merge_adapter, read_adapter
-from infinity.checkpoints.fit import check_fit
 from infinity.checkpoints.load import own_folder
 from infinity.checkpoints.save import save_model, save_tokenizer
 from infinity.console import home_path, log_to_terminal
@@ -31,6 +30,7 @@ from infinity.model.transformer import InfinityTransformer
 from infinity.spec import read_spec
 from infinity.tokenizer.tokenizer import Tokenizer
 from infinity.vocabulary import Vocabulary
+from infinity.weights import check_fit
 from training import text_encoder
 from training.config.checks import model_spec
 from training.config.load import load_config
@@ -137,7 +137,9 @@ def _model(
             merge_adapter(start.transformer, read_adapter(place))
         state = start.transformer.state_dict()
     with torch.device("meta"):
-        check_fit(InfinityTransformer(config.transformer), "transformer", state, folder)
+        check_fit(
+            InfinityTransformer(config.transformer).state_dict(), "transformer", state, folder
+        )
     if dtype is None:
         dtype = DTYPES.get(config.optimization.dtype, torch.float32)
     with tempfile.TemporaryDirectory() as place:
@@ -195,7 +197,7 @@ def _text_encoder(config: TrainingConfig, modules: Modules, place: Path) -> Path
 def _tokenizer(folder: Path, config: TrainingConfig, modules: Modules) -> None:
     state = modules["tokenizer"]
     with torch.device("meta"):
-        check_fit(Tokenizer(config.tokenizer.model), "tokenizer", state, folder)
+        check_fit(Tokenizer(config.tokenizer.model).state_dict(), "tokenizer", state, folder)
     save_tokenizer(folder, config.tokenizer.model, state)
 
 

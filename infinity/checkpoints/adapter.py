@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from infinity.checkpoints.fit import LISTED
 from infinity.checkpoints.peft import LoraRule, lora_rule
 from infinity.errors import CheckpointError
 from infinity.files import parse_json, read_json
 from infinity.weights import (
+    LISTED,
     PICKLE_SUFFIXES,
     WEIGHT_SUFFIXES,
     flat_tensors,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +15,7 @@ from infinity.config import TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.tokenizer.tokenizer import Tokenizer
-from infinity.weights import Weights
-
-LISTED = 3
-"""Names spelled out in a message; the error's attributes have them all."""
+from infinity.weights import Weights, check_fit
 
 _FLOAT32_PARAMETERS = (
     "unconditional",
@@ -159,40 +155,6 @@ def stays_float32(name: str) -> bool:
     return name.startswith("blocks.") and name.endswith(_FLOAT32_OF_BLOCKS)
 
 
-def check_fit(module: nn.Module, what: str, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Raises CheckpointError unless the tensors are exactly the module's, floats of its shapes."""
-    expected = module.state_dict()
-    missing = tuple(name for name in expected if name not in tensors)
-    unexpected = tuple(name for name in tensors if name not in expected)
-    mis_shaped = []
-    for name, tensor in tensors.items():
-        if name not in expected:
-            continue
-        found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
-        if found != wanted:
-            mis_shaped.append(f"{name}: found {found}, expected {wanted}")
-        elif not tensor.is_floating_point():
-            mis_shaped.append(f"{name}: found {tensor.dtype}, expected floating point")
-    if not (missing or unexpected or mis_shaped):
-        return
-    complaints = [
-        f"{len(names)} {kind} ({', '.join(names[:LISTED])}{', ...' * (len(names) > LISTED)})"
-        for kind, names in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("mis-shaped", mis_shaped),
-        )
-        if names
-    ]
-    raise CheckpointError(
-        f"The {what} weights in {source} do not fit the configuration: {'; '.join(complaints)}; "
-        "use the configuration they were trained with, or fetch them again.",
-        missing=missing,
-        unexpected=unexpected,
-        mis_shaped=tuple(mis_shaped),
-    )
-
-
 def _fill(
     module: nn.Module,
     what: str,
@@ -203,7 +165,7 @@ def _fill(
     make_room: Callable[[], None] | None = None,
 ) -> None:
     """Weights, one tensor at a time, into a module that was built on the meta device."""
-    check_fit(module, what, weights.tensors, weights.source)
+    check_fit(module.state_dict(), what, weights.tensors, weights.source)
     if make_room is not None:
         make_room()
     total = sum(tensor.numel() for tensor in weights.tensors.values())

@@ -21,7 +21,7 @@ from infinity.checkpoints.adapter import (
 )
 from infinity.checkpoints.download import fetch_model, fetch_text_encoder, fetch_tokenizer
 from infinity.checkpoints.fingerprint import fingerprint
-from infinity.checkpoints.fit import check_fit, infer_tokenizer, make_tokenizer, make_transformer
+from infinity.checkpoints.fit import infer_tokenizer, make_tokenizer, make_transformer
 from infinity.checkpoints.save import SHARD_BYTES, save_model
 from infinity.checkpoints.transfer import Progress
 from infinity.checkpoints.upstream import Upstream, read_part, read_upstream
@@ -31,11 +31,7 @@ from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER, get_spec, mod
 from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder, read_spec, read_tokenizer_config
 from infinity.text import TextEncoder
 from infinity.tokenizer.tokenizer import Tokenizer
-from infinity.weights import (
-    WEIGHT_SUFFIXES,
-    read_own_part,
-    require_finite,
-)
+from infinity.weights import WEIGHT_SUFFIXES, check_fit, read_own_part, require_finite
 
 __all__ = ["LoadedModel", "convert", "load_model", "load_tokenizer", "save_model"]
 
@@ -63,7 +59,6 @@ def load_model(
     *,
     tokenizer: str | Path | None = None,
     text_device: str | torch.device | None = None,
-    text_dtype: torch.dtype | None = None,
     ema: bool = False,
     adapter: str | Path | None = None,
     make_room: Callable[[], None] | None = None,
@@ -75,7 +70,7 @@ def load_model(
             picture encoder and the transformer's embeddings, head and modulation stay float32.
         progress: called with what is being done and the part done, 0 to 1.
         tokenizer: upstream's tokenizer file, where it is not beside the transformer.
-        text_device, text_dtype: of the text encoder; None is as the rest.
+        text_device: of the text encoder; None is as the rest.
         ema: take a training checkpoint's averaged weights.
         adapter: folder or file of a low-rank adapter to merge into the transformer; the model's
             name then ends in "_" and the adapter's.
@@ -92,7 +87,8 @@ def load_model(
     change = None if adapter is None else read_adapter(adapter)
     folder = own_folder(name_or_path)
     if folder is not None:
-        spec, beside = read_spec(folder), folder / read_spec(folder).text_encoder.source
+        spec = read_spec(folder)
+        beside = folder / spec.text_encoder.source
         transformer_weights = read_own_part(folder, "transformer")
         tokenizer_weights = read_own_part(folder, "tokenizer")
     else:
@@ -104,7 +100,7 @@ def load_model(
         transformer_weights.tensors, tokenizer_weights.tensors, encoder_folder, change
     )
     with torch.device("meta"):
-        empty = Tokenizer(spec.tokenizer)
+        empty = Tokenizer(spec.tokenizer).state_dict()
     check_fit(empty, "tokenizer", tokenizer_weights.tensors, tokenizer_weights.source)
     transformer = make_transformer(
         spec.transformer, transformer_weights, device, dtype, progress, make_room
@@ -119,7 +115,7 @@ def load_model(
         spec,
         transformer,
         pictures,
-        TextEncoder(encoder_folder, spec.text_encoder, text_device or device, text_dtype or dtype),
+        TextEncoder(encoder_folder, spec.text_encoder, text_device or device, dtype),
         mark,
     )
 
@@ -204,14 +200,10 @@ def convert(
         raise CheckpointError(f"{upstream} is in this package's format already.")
     found = _find_upstream(upstream, tokenizer, progress, ema)
     with torch.device("meta"):
-        modules = InfinityTransformer(found.spec.transformer), Tokenizer(found.spec.tokenizer)
-    for module, what, weights in zip(
-        modules,
-        ("transformer", "tokenizer"),
-        (found.transformer, found.tokenizer),
-        strict=True,
-    ):
-        check_fit(module, what, weights.tensors, weights.source)
+        transformer = InfinityTransformer(found.spec.transformer).state_dict()
+        pictures = Tokenizer(found.spec.tokenizer).state_dict()
+    check_fit(transformer, "transformer", found.transformer.tensors, found.transformer.source)
+    check_fit(pictures, "tokenizer", found.tokenizer.tensors, found.tokenizer.source)
     if progress is not None:
         progress("Writing the converted model", 0.5)
     save_model(

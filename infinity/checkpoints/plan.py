@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants
 from safetensors import SafetensorError, safe_open
 
-from infinity.checkpoints.download import (
-    NEWEST,
-    TEXT_ENCODER_FILES,
-    Wanted,
-    cached,
-    listing,
-    missing_files,
-    model_files,
-    plain_errors,
-)
+from infinity.checkpoints.download import cache_folder, model_request, text_encoder_request
 from infinity.checkpoints.transfer import free_bytes, require_space
 from infinity.errors import CheckpointError
 from infinity.registry import DEFAULT_MODEL_FOLDER, TEXT_ENCODER_PARAMETERS
@@ -73,20 +62,9 @@ def plan_download(spec: ModelSpec, folder: Path | None = None) -> DownloadPlan:
         ResourceError: something is missing and the hub cannot be asked for it.
         CheckpointError: the hub lacks it.
     """
-    cache = Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE).expanduser()
-    needed: list[tuple[str, str, tuple[Wanted, ...]]] = []
-    if spec.hub is not None:
-        needed.append((spec.hub.repository, spec.hub.revision, model_files(spec.hub)))
+    requests = [] if spec.hub is None else [model_request(spec.hub)]
     beside = (folder or DEFAULT_MODEL_FOLDER) / spec.text_encoder.source / CONFIG_FILE
     if "/" in spec.text_encoder.source and not beside.is_file():
-        source, revision = spec.text_encoder.source, spec.text_encoder.revision or NEWEST
-        needed.append((source, revision, TEXT_ENCODER_FILES))
-    nbytes = 0
-    for repository, revision, wanted in needed:
-        if any(cached(cache, repository, known, wanted) for known in (revision, NEWEST)):
-            continue
-        with plain_errors(repository):
-            api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or constants.ENDPOINT)
-            resolved, files = listing(api, cache, repository, revision, wanted)
-            nbytes += missing_files(cache, repository, resolved.resolved, files, wanted)[1]
-    return DownloadPlan(nbytes, free_bytes(cache), cache)
+        requests.append(text_encoder_request(spec.text_encoder))
+    nbytes = sum(request.bytes_to_fetch() for request in requests)
+    return DownloadPlan(nbytes, free_bytes(cache_folder()), cache_folder())

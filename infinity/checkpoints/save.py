@@ -6,9 +6,8 @@ the text encoder is not on the hub, ``text_encoder/``; of a small world, ``world
 
 from __future__ import annotations
 
-import errno
 import json
-import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,21 +16,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from huggingface_hub import split_state_dict_into_shards_factory
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from infinity.config import TokenizerConfig
-from infinity.errors import CheckpointError, ResourceError
+from infinity.errors import CheckpointError
+from infinity.files import disk_errors
 from infinity.spec import CONFIG_FILE, FORMAT_VERSION, ModelSpec, is_spec_folder
 from infinity.vocabulary import VOCABULARY_FILE, write_vocabulary
 from infinity.weights import INDEX_SUFFIX
 
-logger = logging.getLogger(__name__)
-
 SHARD_BYTES = 4 * 10**9
 TEXT_ENCODER_FOLDER = "text_encoder"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def save_model(
@@ -113,33 +111,24 @@ def _write_part(
     shard_bytes: int,
 ) -> None:
     """One file, or shards and their index; in memory is one converted shard at most."""
-    sizes = {name: t.numel() * (dtype or t.dtype).itemsize for name, t in state.items()}
-    shards: list[list[str]] = [[]]
-    used = 0
-    for name, size in sizes.items():
-        if shards[-1] and used + size > shard_bytes:
-            shards.append([])
-            used = 0
-        shards[-1].append(name)
-        used += size
-    files = (
-        [f"{part}.safetensors"]
-        if len(shards) == 1
-        else [f"{part}-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
+    split = split_state_dict_into_shards_factory(
+        dict(state),
+        get_storage_size=lambda tensor: tensor.numel() * (dtype or tensor.dtype).itemsize,
+        filename_pattern=part + "{suffix}.safetensors",
+        max_shard_size=shard_bytes,
     )
-    for file, names in zip(files, shards, strict=True):
+    for file, names in split.filename_to_tensors.items():
         tensors = {
             name: state[name].detach().to("cpu", dtype or state[name].dtype).contiguous()
             for name in names
         }
-        save_file(tensors, folder / file, metadata={"format": "pt"})
-    if len(shards) > 1:
-        index = {
-            "metadata": {"total_size": sum(sizes.values())},
-            "weight_map": {
-                name: file for file, names in zip(files, shards, strict=True) for name in names
-            },
-        }
+        try:
+            save_file(tensors, folder / file, metadata={"format": "pt"})
+        except SafetensorError as error:  # the system's error, as text
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error)) from error
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         (folder / f"{part}.safetensors{INDEX_SUFFIX}").write_text(
             json.dumps(index, indent=1), encoding="utf-8"
         )
@@ -174,19 +163,15 @@ def _keep_other_files(folder: Path, draft: Path) -> None:
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """A draft folder beside ``folder`` that takes its place when all went well, else vanishes."""
-    try:
+    with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.saving-", dir=folder.parent))
-    except OSError as error:
-        raise ResourceError(f"{folder} cannot be written ({error.strerror}).") from error
-    try:
-        yield draft
-        draft.chmod(0o755)
-        _swap(draft, folder)
-    except (OSError, SafetensorError) as error:
-        raise _plain(error, folder) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        try:
+            yield draft
+            draft.chmod(0o755)
+            _swap(draft, folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _swap(draft: Path, folder: Path) -> None:
@@ -202,13 +187,3 @@ def _swap(draft: Path, folder: Path) -> None:
         old.rename(folder)
         raise
     shutil.rmtree(old)
-
-
-def _plain(error: OSError | SafetensorError, folder: Path) -> ResourceError:
-    full = isinstance(error, OSError) and error.errno in _FULL
-    if full or any(f"os error {number}" in str(error) for number in _FULL):
-        return ResourceError(
-            f"The disk is full, so {folder.name} was not saved and what was there before is "
-            "unchanged; free some space and save again."
-        )
-    return ResourceError(f"{folder} could not be written ({error}); nothing was changed.")

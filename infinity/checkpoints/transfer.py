@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -20,6 +19,9 @@ from infinity.errors import CheckpointError, ResourceError
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction done, 0 to 1; may raise to stop."""
 
+Report = Callable[[int], None]
+"""Called with the bytes of the file that are here; may raise to stop."""
+
 SPARE_BYTES = 64 * 2**20
 HASH_BLOCK = 2**22
 
@@ -31,25 +33,10 @@ class SilentBar(tqdm):
         super().__init__(*args, **{**kwargs, "disable": True})
 
 
-@dataclass(frozen=True)
-class FileProgress:
-    """Progress of one file among all that are fetched."""
-
-    progress: Progress | None
-    done: int
-    total: int
-    name: str
-
-    def __call__(self, have: int) -> None:
-        if self.progress is not None:
-            fraction = (self.done + have) / max(self.total, 1)
-            self.progress(f"Downloading {self.name}", min(fraction, 1.0))
-
-
 class _Reporting:
     """A file that reports how far it was written; what ``http_get`` needs of one."""
 
-    def __init__(self, stream: BinaryIO, report: FileProgress) -> None:
+    def __init__(self, stream: BinaryIO, report: Report) -> None:
         self._stream = stream
         self._report = report
         self.tell = stream.tell
@@ -62,7 +49,7 @@ class _Reporting:
         return written
 
 
-def download(storage: Path, file: RepoFile, url: str, report: FileProgress) -> None:
+def download(storage: Path, file: RepoFile, url: str, report: Report, *, shows_bar: bool) -> None:
     """Into the cache's blobs, going on from what an earlier attempt left there."""
     checksum = checksum_of(file)
     blob = storage / "blobs" / checksum
@@ -78,8 +65,7 @@ def download(storage: Path, file: RepoFile, url: str, report: FileProgress) -> N
             have = stream.seek(0, os.SEEK_END)
             if have > file.size:
                 stream.truncate(have := stream.seek(0))
-            if report.progress is not None:
-                report(have)
+            report(have)
             http_get(
                 url,
                 cast(BinaryIO, _Reporting(stream, report)),
@@ -87,7 +73,7 @@ def download(storage: Path, file: RepoFile, url: str, report: FileProgress) -> N
                 headers=build_hf_headers(),
                 expected_size=file.size,
                 displayed_filename=file.path,
-                tqdm_class=None if report.progress is None else SilentBar,
+                tqdm_class=None if shows_bar else SilentBar,
             )
         if _hash(partial, file, report) != checksum:
             partial.unlink()
@@ -103,7 +89,7 @@ def checksum_of(file: RepoFile) -> str:
     return file.lfs.sha256 if file.lfs is not None else file.blob_id
 
 
-def _hash(path: Path, file: RepoFile, report: FileProgress) -> str:
+def _hash(path: Path, file: RepoFile, report: Report) -> str:
     if file.lfs is not None:
         digest = hashlib.sha256()
     else:

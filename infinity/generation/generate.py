@@ -45,7 +45,7 @@ class ScaleStep:
     Attributes:
         index, scale: which scale, and its size in tokens.
         bits_BlD: bool, what was drawn, or forced.
-        canvas: the running sum with this scale added; belongs to the loop: read it, or clone it,
+        canvas: the running sum with this scale added; belongs to the loop: read it
             before asking for the next step.
         seconds: time from the previous step's end, without what the caller did in between.
         logits_BlD2: float32, guided and divided by the temperature; only if asked for.
@@ -60,11 +60,6 @@ class ScaleStep:
     seconds: float
     logits_BlD2: Tensor | None = None
     input_BlD: Tensor | None = None
-
-
-def compute_dtype(transformer: InfinityTransformer) -> torch.dtype:
-    """The precision of the blocks' matrix products, and so of the cache."""
-    return transformer.blocks[0].attention.qkv.weight.dtype  # type: ignore[union-attr]
 
 
 def text_condition(
@@ -127,7 +122,7 @@ def generate(
     batch, guided = len(generators), guided_length(sampling, len(schedule))
     if condition.batch != (2 * batch if guided else batch):
         raise ValueError(f"a condition of {condition.batch} rows does not fit {batch} pictures")
-    device, dtype = transformer.device, compute_dtype(transformer)
+    device, dtype = transformer.device, transformer.compute_dtype
     started_s = time.perf_counter()
     cache = KVCache(transformer.config, schedule, condition.batch, dtype, device)
     canvas = ResidualCanvas(tokenizer_config, schedule, batch, device)

@@ -5,7 +5,7 @@ waiting time q, and the value with the largest p/q wins. Waiting times come from
 picture, so the same seed gives the same bits on every device and in any batch, and the same bits as
 upstream, which calls ``torch.multinomial`` with one seeded generator.
 
-Legend: B batch, l tokens of a scale, D bits a token, V values a choice can take (2 for a bit).
+Legend: B batch, l tokens of a scale, D bits a token.
 """
 
 from __future__ import annotations
@@ -30,40 +30,6 @@ def seeded_generator(seed: int) -> torch.Generator:
     return torch.Generator(device="cpu").manual_seed(seed)
 
 
-def bit_probabilities(
-    logits_V: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
-) -> Tensor:
-    """Probabilities a value is drawn with; the last axis has any number of values V.
-
-    Temperature first, then top-k, then top-p, as upstream. Values tied with the k-th largest all
-    stay. Top-p drops the least likely values whose probabilities add up to at most ``1 - top_p``,
-    never the likeliest.
-
-    Args:
-        logits_V: (..., V) float.
-        temperature: divides the logits; 0 is greedy (the same as ``top_k=1``).
-        top_k: 0 is off.
-        top_p: 0 and 1 are off.
-
-    Returns:
-        (..., V) float32, every row adding up to 1.
-    """
-    logits_V = logits_V.float()
-    if temperature == 0:
-        top_k = 1
-    else:
-        logits_V = logits_V * (1 / temperature)
-    if 0 < top_k < logits_V.shape[-1]:
-        kth = logits_V.topk(top_k, dim=-1).values[..., -1:]
-        logits_V = logits_V.masked_fill(logits_V < kth, -torch.inf)
-    if 0 < top_p < 1:
-        ascending, order = logits_V.sort(dim=-1, stable=True)
-        drop = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - top_p
-        drop[..., -1] = False
-        logits_V = logits_V.masked_fill(drop.scatter(-1, order, drop), -torch.inf)
-    return logits_V.softmax(dim=-1)
-
-
 def sample_bits(
     logits_BlD2: Tensor,
     temperature: float,
@@ -71,12 +37,16 @@ def sample_bits(
     top_p: float,
     generators: Sequence[torch.Generator],
 ) -> Tensor:
-    """Draw every bit of a scale: :func:`bit_probabilities` in closed form for two values.
+    """Draw every bit of a scale.
+
+    Temperature first, then top-k, then top-p, as upstream, in closed form for two values
+    (tests/reference_sampling.py has the general one).
 
     Args:
         logits_BlD2: (B, l, D, 2) float; channel = bit value.
-        temperature, top_k, top_p: as for :func:`bit_probabilities`. On two values, ``top_k`` 1 is
-            greedy and any other has no effect.
+        temperature: divides the logits; 0 is greedy.
+        top_k: 1 is greedy; any other has no effect on two values.
+        top_p: a value less likely than ``1 - top_p`` is never drawn; 0 and 1 are off.
         generators: B random sources on the CPU, one a row.
 
     Returns:

@@ -87,9 +87,3 @@ class ResidualCanvas:
         residual = features_Bdyx - self.latent_Bdyx
         size = self.schedule.latent_size(self.index, self.config.patch)
         return residual if size == self.size else F.adaptive_avg_pool2d(residual, size)
-
-    def clone(self) -> ResidualCanvas:
-        """An independent copy, to branch from this point."""
-        copy = object.__new__(ResidualCanvas)
-        copy.__dict__.update(self.__dict__)
-        return copy  # ``add`` replaces the sum instead of changing it, so sharing it is safe

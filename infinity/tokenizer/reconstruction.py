@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from infinity.images import images_from_tensor, preprocess, rgb
-from infinity.schedule import HEIGHT_OVER_WIDTH, ScaleSchedule
+from infinity.schedule import ScaleSchedule, nearest_aspect_ratio
 from infinity.spec import ModelSpec
 from infinity.tokenizer.tokenizer import Tokenizer
 
@@ -35,16 +35,6 @@ class Reconstruction:
     psnr: float
 
 
-def nearest_schedule(spec: ModelSpec, height: int, width: int) -> str:
-    """The model's aspect ratio nearest to a picture's, by upstream's rule (plain difference of h/w)."""
-
-    def ratio(name: str) -> float:
-        last = spec.schedules[name][-1]
-        return HEIGHT_OVER_WIDTH.get(name, last.height / last.width)
-
-    return min(spec.aspect_ratios, key=lambda name: abs(ratio(name) - height / width))
-
-
 @torch.inference_mode()
 def reconstruct(
     spec: ModelSpec, tokenizer: Tokenizer, image: Image.Image, aspect_ratio: str | None = None
@@ -55,7 +45,7 @@ def reconstruct(
         RequestError: an aspect ratio the model does not have.
     """
     image = rgb(image)
-    name = aspect_ratio or nearest_schedule(spec, image.height, image.width)
+    name = aspect_ratio or nearest_aspect_ratio(image.height, image.width, spec.schedules)
     schedule = spec.schedule(name)
     pixels_3HW = preprocess(image, *schedule.image_size(spec.tokenizer.token_pixels))
     encoded = tokenizer.encode(pixels_3HW[None], schedule)

@@ -5,15 +5,12 @@ Legend: B batch, H W picture size in pixels, l tokens of a scale, d bits a laten
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from infinity.config import TokenizerConfig
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.autoencoder import Decoder, Encoder
-from infinity.tokenizer.canvas import ResidualCanvas
 from infinity.tokenizer.quantizer import EncodedScales, encode_scales
 from infinity.tokenizer.strips import decode_in_strips
 
@@ -68,13 +65,6 @@ class Tokenizer(nn.Module):
         float32. A few percent of a decoding's time."""
         weight = self.decoder.conv_in.weight
         return self.decoder.trunk(latent_Bdyx.to(weight.device, weight.dtype)).float()
-
-    def decode_bits(self, bits: Sequence[Tensor], schedule: ScaleSchedule) -> Tensor:
-        """The first ``len(bits)`` scales' bits, each (B, l, D) bool -> picture (B, 3, H, W)."""
-        canvas = ResidualCanvas(self.config, schedule, len(bits[0]), bits[0].device)
-        for scale_bits in bits:
-            canvas.add(scale_bits)
-        return self.decode(canvas.latent_Bdyx)
 
     @torch.no_grad()
     def reconstruct(self, image_B3HW: Tensor, schedule: ScaleSchedule) -> Tensor:

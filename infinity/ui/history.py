@@ -20,8 +20,8 @@ from typing import Any, Self
 
 from PIL import Image
 
-from infinity.devices import disk_errors
 from infinity.errors import RequestError
+from infinity.files import disk_errors
 from infinity.grid.axes import show
 from infinity.images import open_image
 from infinity.metadata import KEY, read_record, weights_note

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from infinity.devices import disk_errors
+from infinity.files import disk_errors
 
 logger = logging.getLogger(__name__)
 

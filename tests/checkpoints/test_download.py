@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants, hf_hub_download
 
-from infinity.checkpoints.download import Wanted, fetch, fetch_model, fetch_text_encoder
+from infinity.checkpoints.download import HubRequest, Wanted, fetch_model, fetch_text_encoder
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError, ResourceError
 from infinity.spec import HubFiles
@@ -82,9 +82,9 @@ def test_second_fetch_needs_no_network(hub):
 
 def test_branch_is_pinned_on_first_use(hub):
     wanted = (Wanted(("model.pth",)),)
-    first = fetch(REPOSITORY, "main", wanted, quiet)
+    first = HubRequest(REPOSITORY, "main", wanted).fetch(quiet)
     hub.repositories[REPOSITORY][NEWER_COMMIT] = {"model.pth": b"another model" * 10}
-    again = fetch(REPOSITORY, "main", wanted, quiet)
+    again = HubRequest(REPOSITORY, "main", wanted).fetch(quiet)
     assert again == first
     assert again.commit == COMMIT
 
@@ -127,10 +127,12 @@ def test_damaged_content_is_refused_and_removed(hub, tmp_path, name):
     hub.corrupt.add(name)
     wanted = (Wanted((name,)),)
     with pytest.raises(CheckpointError, match="damaged on the way"):
-        fetch(REPOSITORY, COMMIT, wanted, quiet)
+        HubRequest(REPOSITORY, COMMIT, wanted).fetch(quiet)
     assert not list((tmp_path / "cache").rglob("*partial"))
     hub.corrupt.clear()
-    assert (fetch(REPOSITORY, COMMIT, wanted, quiet).folder / name).read_bytes() == FILES[name]
+    assert (
+        HubRequest(REPOSITORY, COMMIT, wanted).fetch(quiet).folder / name
+    ).read_bytes() == FILES[name]
 
 
 def test_unknown_pinned_commit_falls_back_to_newest_with_a_warning(hub, caplog):
@@ -149,18 +151,18 @@ def test_unknown_pinned_commit_falls_back_to_newest_with_a_warning(hub, caplog):
 
 def test_file_missing_at_the_pin_is_taken_from_newest(hub):
     hub.repositories[REPOSITORY][NEWER_COMMIT] = {**FILES, "late.pth": b"late" * 50}
-    fetched = fetch(REPOSITORY, COMMIT, (Wanted(("late.pth",)),), quiet)
+    fetched = HubRequest(REPOSITORY, COMMIT, (Wanted(("late.pth",)),)).fetch(quiet)
     assert fetched.commit == NEWER_COMMIT
 
 
 def test_missing_file_is_named(hub):
     with pytest.raises(CheckpointError, match=r"no file nothing\.pth"):
-        fetch(REPOSITORY, COMMIT, (Wanted(("nothing.pth",)),), quiet)
+        HubRequest(REPOSITORY, COMMIT, (Wanted(("nothing.pth",)),)).fetch(quiet)
 
 
 def test_missing_repository_is_named(hub):
     with pytest.raises(CheckpointError, match="no public repository Owner/Other"):
-        fetch("Owner/Other", "main", (Wanted(("model.pth",)),), quiet)
+        HubRequest("Owner/Other", "main", (Wanted(("model.pth",)),)).fetch(quiet)
 
 
 def test_no_network_says_what_to_do(hub, monkeypatch):

@@ -159,12 +159,14 @@ def test_mis_shaped_tensor_is_listed(own):
     edit_weights(own, lambda state: state.update({"head.bias": torch.zeros(3)}))
     with pytest.raises(CheckpointError, match="1 mis-shaped") as caught:
         load_model(own)
-    assert caught.value.mis_shaped == ("head.bias: found (3,), expected (16,)",)
+    assert caught.value.mis_shaped == (
+        "head.bias: found (3,) torch.float32, expected (16,) floats",
+    )
 
 
 def test_integer_weights_are_refused(own):
     edit_weights(own, lambda state: state.update({"head.bias": state["head.bias"].long()}))
-    with pytest.raises(CheckpointError, match=r"1 mis-shaped.*int64, expected floating point"):
+    with pytest.raises(CheckpointError, match=r"1 mis-shaped.*int64, expected .* floats"):
         load_model(own)
 
 

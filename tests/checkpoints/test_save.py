@@ -91,7 +91,7 @@ def test_failing_swap_restores_the_old_model(tmp_path, encoder, monkeypatch):
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(ResourceError, match="could not be written"):
+    with pytest.raises(ResourceError, match="may not be written"):
         save_tiny(folder, encoder, seed=1)
     assert content(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

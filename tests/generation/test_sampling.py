@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infinity.errors import RequestError
-from infinity.generation.sampling import bit_probabilities, sample_bits, seeded_generator
+from infinity.generation.sampling import sample_bits, seeded_generator
+from tests.reference_sampling import bit_probabilities
 
 FINITE = st.floats(-8, 8, allow_nan=False, width=32)
 TEMPERATURES = st.sampled_from([0.0, 0.3, 0.5, 1.0, 2.0])

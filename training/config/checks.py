@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from infinity.checkpoints.upstream import TEXT_ENCODERS
 from infinity.config import TextEncoderConfig, TokenizerConfig
-from infinity.errors import InfinityError
+from infinity.errors import InfinityError, RequestError
 from infinity.files import read_json
-from infinity.schedule import ASPECT_RATIOS, HEIGHT_OVER_WIDTH, TOKEN_PIXELS
+from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS, nearest_aspect_ratio
 from infinity.spec import CONFIG_FILE, ModelSpec
 from training.config.errors import SettingsError
 
@@ -132,10 +132,9 @@ def _nearest_ratio(ratio: str) -> str | None:
     """The known "width:height" of the nearest shape; None where it is no ratio."""
     try:
         width, height = map(float, ratio.split(":"))
-        asked = height / width
-    except (ValueError, ZeroDivisionError):
+        return nearest_aspect_ratio(height, width)
+    except (ValueError, RequestError):
         return None
-    return min(ASPECT_RATIOS, key=lambda known: abs(HEIGHT_OVER_WIDTH[known] - asked))
 
 
 def _sixteen(tokenizer: TokenizerConfig) -> str:

@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx2
 from filelock import FileLock
 
-from infinity.devices import disk_errors
 from infinity.errors import ResourceError
+from infinity.files import disk_errors
 from training.data.errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from infinity.errors import InfinityError, RequestError
 from infinity.images import image_size, open_image
-from infinity.schedule import HEIGHT_OVER_WIDTH, ScaleSchedule
+from infinity.schedule import ScaleSchedule, heights_over_widths
 from training.config.settings import DataSettings
 from training.data.catalog import Catalog, open_catalog
 from training.data.detection import detect, manifest_of
@@ -189,14 +189,6 @@ def open_source(
     buckets = {ratio: np.flatnonzero(names == ratio) for ratio in schedules}
     each = np.concatenate(repeats)
     return Source(tuple(parts), buckets, report, formats, each if each.max() > 1 else None)
-
-
-def heights_over_widths(schedules: Mapping[str, ScaleSchedule]) -> dict[str, float]:
-    """Aspect ratio -> height over width: upstream's rounded templates, else the last scale's."""
-    return {
-        ratio: HEIGHT_OVER_WIDTH.get(ratio, schedule[-1].height / schedule[-1].width)
-        for ratio, schedule in schedules.items()
-    }
 
 
 def _nearest(ratios: np.ndarray, schedules: Mapping[str, ScaleSchedule]) -> np.ndarray:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import torch
 
-from infinity.generation.sampling import bit_probabilities, sample_bits, seeded_generator
+from infinity.generation.sampling import sample_bits, seeded_generator
 from tests.parity.cases import Case
 from tests.parity.report import Report
+from tests.reference_sampling import bit_probabilities
 
 DRAWS = 4
 
