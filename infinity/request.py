@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -20,6 +20,15 @@ RANDOM_SEED = -1
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_IMAGES = 64
 MAX_GUIDANCE = MAX_TEMPERATURE = 100.0
+
+OTHER_NAMES = {
+    "cfg": "guidance",
+    "guidance_scale": "guidance",
+    "tau": "temperature",
+    "cfg_insertion_layer": "guidance_layers",
+    "num_images_per_prompt": "num_images",
+}
+"""Upstream's and diffusers' names of settings -> ours."""
 
 PreviewPolicy = Literal["off", "live", "full"]
 """Previews while generating: none; a rough one of every scale, at little cost; whole decodings."""
@@ -161,8 +170,22 @@ class GenerationRequest(Checked):
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Settings by our names or by others'. Raises RequestError."""
+        return super().from_dict(by_our_names(data))
+
+    @classmethod
     def from_json(cls, text: str) -> Self:
         return cls.from_dict(parse_object(text, "The request"))
+
+
+def by_our_names(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under our names. Raises RequestError for one that is given by two of its names."""
+    named = {OTHER_NAMES.get(name, name): value for name, value in data.items()}
+    if len(named) < len(data):
+        both = next(name for name in data if OTHER_NAMES.get(name, name) != name)
+        raise RequestError(f"{both} and {OTHER_NAMES[both]} are one setting; give it once.")
+    return named
 
 
 def read_recipe(text: str, what: str) -> tuple[dict[str, Any], str, GenerationRequest]:

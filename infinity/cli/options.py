@@ -74,7 +74,9 @@ def make_parser() -> argparse.ArgumentParser:
         "upstream", type=expand_home, help="a released model's name, or upstream's file or folder"
     )
     command.add_argument("-o", "--output", type=home_path, required=True, help="new folder")
-    command.add_argument("--tokenizer", type=home_path, help="upstream's tokenizer, if elsewhere")
+    command.add_argument(
+        "--tokenizer", "--vae", type=home_path, help="upstream's tokenizer, if elsewhere"
+    )
     command.add_argument("--dtype", help="float32 or bfloat16 (default: as it is)")
     command.add_argument("--ema", action="store_true", help="a training checkpoint's average")
 
@@ -105,8 +107,8 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
         help="settings to begin with, which those given here replace: balanced is the model's own, "
         "paper the paper's evaluation, pyramid guidance from 1 to 5, fast without guidance at the end",
     )
-    group.add_argument("--guidance", type=_per_scale, help=f"1 is none; {per_scale}")
-    group.add_argument("--temperature", type=_per_scale, help=f"0 is greedy; {per_scale}")
+    group.add_argument("--guidance", "--cfg", type=_per_scale, help=f"1 is none; {per_scale}")
+    group.add_argument("--temperature", "--tau", type=_per_scale, help=f"0 is greedy; {per_scale}")
     group.add_argument("--top-k", type=int, help="1 is greedy; else no effect on two-way bits")
     group.add_argument("--top-p", type=float, help="never draw a bit less likely than 1 - P")
     group.add_argument(

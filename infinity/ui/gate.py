@@ -20,8 +20,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infinity.errors import InfinityError, quoted
+from infinity.errors import InfinityError, RequestError, quoted
 from infinity.hosting import Allowance, address_of
+from infinity.request import by_our_names
 from infinity.ui.problems import UNEXPECTED
 from infinity.ui.storage import Storage
 
@@ -204,6 +205,10 @@ def read_json(body: bytes) -> object:
 def arguments(given: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
     """Named arguments without those that are null, which means left out. Raises RefusalError."""
     known = parameters(function)
+    try:
+        given = by_our_names(given)
+    except RequestError as error:
+        raise RefusalError(f"{error}") from error
     for key in given:
         if key not in known:
             raise RefusalError(f"Unknown argument {quoted(key)}; {_nearest(key, known)}")

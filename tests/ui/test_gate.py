@@ -242,3 +242,15 @@ def test_refusals_quote_little_and_name_no_place(tmp_path, monkeypatch):
     assert quoted("\ud800").isascii()
     said = for_visitors(OSError(f"{tmp_path}/abc/infinity-1.png cannot be written: disk full."))
     assert said == "a file of the server cannot be written: disk full."
+
+
+def test_settings_by_upstreams_names_draw_the_same(url):
+    def drawn(**settings: Any) -> bytes:
+        kind, (files,) = ask(url, "generate", {"prompt": "an apple", **settings}, "call/v2")
+        assert kind == "complete"
+        with urllib.request.urlopen(files[0]["url"], timeout=60) as reply:
+            return reply.read()
+
+    assert drawn(cfg=[1, 2], tau=0.5) == drawn(guidance=[1, 2], temperature=0.5) != drawn()
+    kind, said = ask(url, "generate", {"prompt": "x", "cfg": 1, "guidance": 2}, "call/v2")
+    assert (kind, "one setting" in str(said)) == ("refused", True)
