@@ -76,7 +76,7 @@ _SLOW = "transformers takes seconds to import, and prompts that are known need n
 _OPTIONAL = "only who asks for it has it installed"
 _UNIX = "Windows has no such module"
 LAZY = {
-    "app: infinity.ui.serve": "Gradio reads the proxies while it is imported; they are set right first",
+    "app: infinity.ui.server.serve": "Gradio reads the proxies while it is imported; they are set right first",
     "infinity.cli.commands: infinity.checkpoints.load": _COMMAND,
     "infinity.cli.commands: infinity.devices": _COMMAND,
     "infinity.cli.commands: infinity.estimate": _COMMAND,

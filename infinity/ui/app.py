@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,22 +11,21 @@ from starlette.middleware import Middleware
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
 from infinity.shipped import shipped
-from infinity.ui.addresses import wire_addresses
 from infinity.ui.api import build_api
-from infinity.ui.gate import Gate
-from infinity.ui.generate_tab import build_generate_tab
-from infinity.ui.grid_tab import build_grid_tab
-from infinity.ui.history_tab import build_history_tab, build_keeper
-from infinity.ui.hosted import Health, build_login, hosted_options
-from infinity.ui.kept import build_back, wire_kept
-from infinity.ui.models_tab import build_models_tab, load_session
-from infinity.ui.offer import offered_models
-from infinity.ui.prompt_help import build_prompt_help
-from infinity.ui.replay import TABS_STYLE_SHEET, Replay, wire_replay
-from infinity.ui.runs import Runs, caller_of
-from infinity.ui.settings_panel import CONTROLS_STYLE_SHEET
-from infinity.ui.storage import Storage
-from infinity.ui.theme import STYLE_SHEET, theme
+from infinity.ui.generate.prompt_help import build_prompt_help
+from infinity.ui.generate.tab import build_generate_tab
+from infinity.ui.grid.tab import build_grid_tab
+from infinity.ui.history.tab import build_history_tab, build_keeper
+from infinity.ui.models.tab import build_models_tab, load_session
+from infinity.ui.opening.addresses import wire_addresses
+from infinity.ui.opening.kept import build_back, wire_kept
+from infinity.ui.opening.replay import Replay, wire_replay
+from infinity.ui.server.gate import Gate
+from infinity.ui.server.hosted import Health, build_login, hosted_options
+from infinity.ui.server.storage import Storage
+from infinity.ui.shared.offer import offered_models
+from infinity.ui.shared.runs import Runs, caller_of
+from infinity.ui.shared.theme import style_sheets, theme
 
 TITLE = "Infinity"
 HOUR, DAY = 3600, 86400
@@ -35,7 +33,6 @@ MOST_SESSIONS = 256
 """Sessions that Gradio keeps the values of: half a megabyte each and more, and every call that names
 none begins another. The one used longest ago goes first."""
 API_PAGE = shipped("docs/api.md")
-MORE_STYLE_SHEET = Path(__file__).with_name("more_tabs.css")
 
 HEADER = """
 <header class="masthead"><h1><span aria-hidden="true">∞</span> Infinity</h1>
@@ -145,7 +142,7 @@ def launch_options(
     )
     return {
         "theme": theme(),
-        "css_paths": [STYLE_SHEET, CONTROLS_STYLE_SHEET, TABS_STYLE_SHEET, MORE_STYLE_SHEET],
+        "css_paths": style_sheets(),
         "footer_links": ["api", "settings"],
         "run_history": False,
         "state_session_capacity": MOST_SESSIONS,

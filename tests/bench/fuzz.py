@@ -16,7 +16,7 @@ from pathlib import Path
 from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.runs import Runs
+from infinity.ui.shared.runs import Runs
 from tests.hostile import answer, calls, endpoints
 from tests.tiny import SPEC, tiny_pipeline
 

@@ -25,7 +25,7 @@ from gradio_client import Client
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.runs import Runs
+from infinity.ui.shared.runs import Runs
 
 SETTLED = 10
 PROMPTS = ("a red apple on a sandy beach", "a penguin in the snow", "a castle at sunset")

@@ -19,8 +19,8 @@ import torch
 from infinity.metadata import read_record
 from infinity.pipeline import InfinityPipeline
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.runs import Runs
-from infinity.ui.serve import bracketed
+from infinity.ui.server.serve import bracketed
+from infinity.ui.shared.runs import Runs
 from tests.ui.fakes import Gate
 
 ROOT = Path(__file__).resolve().parent.parent.parent

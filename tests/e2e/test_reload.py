@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from infinity.hosting import Allowance, Hosting
-from infinity.ui.pages import GRACE_SECONDS
-from infinity.ui.runs import Runs
+from infinity.ui.shared.pages import GRACE_SECONDS
+from infinity.ui.shared.runs import Runs
 from tests.e2e.steps import (
     PROMPT,
     Server,

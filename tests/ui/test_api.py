@@ -29,8 +29,8 @@ from infinity.presets import PRESET_NAMES, ramp
 from infinity.request import GenerationRequest
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.controls.styles import GENERAL_STYLES
-from infinity.ui.runs import Runs
-from infinity.ui.share import read_link
+from infinity.ui.opening.links import read_link
+from infinity.ui.shared.runs import Runs
 from tests.tiny import SPEC, tiny_pipeline
 
 PIPELINE = tiny_pipeline()
@@ -66,7 +66,7 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"preset": "slow"}, "Unknown preset 'slow'; choose one of balanced, fast, paper, pyramid"),
     ({"style": "baroque"}, "Unknown style 'baroque'; choose one of None, Photograph"),
     ({"guidance": [1, "x"]}, "guidance must be a number"),
-    ({"guidance_layers": [3]}, "guidance_layers must list"),
+    ({"guidance_layers": [3]}, "guidance_layers must be a list"),
 )
 
 

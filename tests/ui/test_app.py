@@ -10,11 +10,12 @@ import pytest
 import app as entry
 from infinity.errors import CheckpointError, RequestError
 from infinity.ui import app as page
-from infinity.ui import serve, theme
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.files import address, file_name
-from infinity.ui.offer import offered_models
-from infinity.ui.runs import Runs
+from infinity.ui.server import serve
+from infinity.ui.shared import theme
+from infinity.ui.shared.files import address, file_name
+from infinity.ui.shared.offer import offered_models
+from infinity.ui.shared.runs import Runs
 from tests.ui.fakes import FakeManager, make_spec
 from tests.visitor import lines, post
 
@@ -34,8 +35,11 @@ class RegistryManager(FakeManager):
 def test_theme_uses_fonts_of_the_system_only():
     assert theme.theme()._stylesheets == []
     assert theme.theme()._font_css == []
-    assert "url(" not in theme.STYLE_SHEET.read_text()
-    assert "@import" not in theme.STYLE_SHEET.read_text()
+    sheets = theme.style_sheets()
+    assert len(sheets) > 5
+    assert not [
+        sheet for sheet in sheets if "url(" in (text := sheet.read_text()) or "@import" in text
+    ]
 
 
 def test_page_reports_nothing_and_keeps_no_history():

@@ -12,9 +12,9 @@ from PIL import Image
 from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER
 from infinity.request import GenerationRequest
 from infinity.spec import read_spec
-from infinity.ui import world_panel
-from infinity.ui.examples import Example, read_examples
-from infinity.ui.world_panel import world_html
+from infinity.ui.generate import world as world_panel
+from infinity.ui.generate.examples import Example, read_examples
+from infinity.ui.generate.world import world_html
 from tests.tiny import tiny_pipeline
 from tests.ui.fakes import make_spec
 from tests.ui.test_follow import WORLD

@@ -14,8 +14,8 @@ from infinity.errors import RequestError, quoted
 from infinity.hosting import Allowance, Hosting, address_of
 from infinity.manager import ModelManager
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.problems import for_visitors
-from infinity.ui.runs import Runs
+from infinity.ui.shared.problems import for_visitors
+from infinity.ui.shared.runs import Runs
 from tests.tiny import SPEC, tiny_pipeline
 
 PIPELINE = tiny_pipeline()

@@ -13,9 +13,9 @@ from infinity.errors import ResourceError
 from infinity.grid.plan import read_plan
 from infinity.metadata import read_record
 from infinity.ui.controls import ROLL, RequestControls
-from infinity.ui.grid_run import make_paint_grid, make_start_grid, make_stop_grid
-from infinity.ui.grid_tab import axis_values
-from infinity.ui.runs import Runs
+from infinity.ui.grid.events import make_paint_grid, make_start_grid, make_stop_grid
+from infinity.ui.grid.tab import axis_values
+from infinity.ui.shared.runs import Runs
 from tests.ui.fakes import FakeManager
 from tests.ui.test_controls import VALUES
 

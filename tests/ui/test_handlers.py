@@ -14,17 +14,17 @@ from infinity.errors import CheckpointError, ResourceError
 from infinity.metadata import read_record
 from infinity.request import GenerationRequest
 from infinity.ui.controls import KEEP, ROLL, RequestControls
-from infinity.ui.finished import FinishedRun
-from infinity.ui.handlers import (
+from infinity.ui.generate.events import (
     NUM_OUTPUTS,
     make_paint,
     make_start,
     make_stop,
     make_tick,
 )
-from infinity.ui.loading import Loading, load
-from infinity.ui.problems import UNEXPECTED
-from infinity.ui.runs import Run, Runs
+from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.loading import Loading, load
+from infinity.ui.shared.problems import UNEXPECTED
+from infinity.ui.shared.runs import Run, Runs
 from tests.ui.fakes import FakeManager
 from tests.ui.test_controls import VALUES
 
@@ -369,7 +369,7 @@ def test_next_run_may_begin_while_the_timeline_is_completed(page):
 
 
 def test_timeline_is_not_completed_for_long(page, monkeypatch):
-    monkeypatch.setattr("infinity.ui.handlers.REFINE_SECONDS", 0.0)
+    monkeypatch.setattr("infinity.ui.generate.events.REFINE_SECONDS", 0.0)
     page.start()
     updates = list(page.paint(ALICE))
     assert sum(not isinstance(update[STATUS], str) for update in updates) <= 1

@@ -22,14 +22,14 @@ from infinity.grid.plan import GridPlan
 from infinity.grid.sheet import sheet
 from infinity.metadata import KEY, PictureRecord, attach, save_png
 from infinity.request import GenerationRequest
-from infinity.ui import history_tab
 from infinity.ui.app import build_app
 from infinity.ui.controls import MAX_PICTURES, RequestControls, build_controls, request_from
-from infinity.ui.files import save_pictures
-from infinity.ui.finished import FinishedRun
-from infinity.ui.history import Entry, details_html, entries, find, zip_pictures
-from infinity.ui.replay import Replay, note_html, read_drop
-from infinity.ui.share import MOST_CHARACTERS, link_query, read_link
+from infinity.ui.history import tab as history_tab
+from infinity.ui.history.entries import Entry, details_html, entries, find, zip_pictures
+from infinity.ui.opening.links import MOST_CHARACTERS, link_query, read_link
+from infinity.ui.opening.replay import Replay, note_html, read_drop
+from infinity.ui.shared.files import save_pictures
+from infinity.ui.shared.finished import FinishedRun
 from tests.ui.fakes import FakeManager, make_spec
 
 REQUEST = GenerationRequest(

@@ -20,8 +20,8 @@ from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
 from infinity.ui.api.common import own_session
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.hosted import SPACE_PROXIES, Health, hosted_options, trust_proxies
-from infinity.ui.runs import Runs, caller_of, visitor_of
+from infinity.ui.server.hosted import SPACE_PROXIES, Health, hosted_options, trust_proxies
+from infinity.ui.shared.runs import Runs, caller_of, visitor_of
 from tests.tiny import SPEC, tiny_pipeline
 
 PUBLIC = Hosting(

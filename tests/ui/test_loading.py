@@ -15,13 +15,13 @@ from infinity.manager import ModelManager
 from infinity.request import GenerationRequest
 from infinity.ui.api.draw import make_generate, make_grid, make_stop_mine
 from infinity.ui.api.models import make_load_named
-from infinity.ui.drawn import Drawn
-from infinity.ui.grid_run import make_plan
-from infinity.ui.grid_run import views as grid_views
-from infinity.ui.handlers import make_paint, make_stop
-from infinity.ui.models_tab import make_load, make_stop_load
-from infinity.ui.pages import GENERATE
-from infinity.ui.runs import Run, Runs
+from infinity.ui.api.recent import Drawn
+from infinity.ui.generate.events import make_paint, make_stop
+from infinity.ui.grid.events import make_plan
+from infinity.ui.grid.events import views as grid_views
+from infinity.ui.models.tab import make_load, make_stop_load
+from infinity.ui.shared.pages import GENERATE
+from infinity.ui.shared.runs import Run, Runs
 from tests.tiny import SPEC, tiny_pipeline
 from tests.ui.test_controls import VALUES
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infinity.errors import ResourceError
-from infinity.ui.models_tab import (
+from infinity.ui.models.tab import (
     loaded_html,
     make_load,
     make_look,
@@ -17,7 +17,7 @@ from infinity.ui.models_tab import (
     plan_html,
     size,
 )
-from infinity.ui.runs import Runs
+from infinity.ui.shared.runs import Runs
 from tests.ui.fakes import FakeManager
 
 NUM_CONTROLS = 20

@@ -20,9 +20,9 @@ from infinity.manager import ModelManager
 from infinity.registry import MODEL_SPECS
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.controls import RequestControls
-from infinity.ui.offer import offered_models
-from infinity.ui.runs import Runs
-from infinity.ui.serve import SPACE_SETTINGS
+from infinity.ui.server.serve import SPACE_SETTINGS
+from infinity.ui.shared.offer import offered_models
+from infinity.ui.shared.runs import Runs
 from tests.tiny import SPEC, tiny_pipeline
 from tests.ui.test_controls import VALUES
 

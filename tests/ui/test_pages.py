@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from infinity.request import GenerationRequest
-from infinity.ui import pages as module
-from infinity.ui.pages import GENERATE, GRID, Pages, Relay
-from infinity.ui.runs import Run, Runs
+from infinity.ui.shared import pages as module
+from infinity.ui.shared.pages import GENERATE, GRID, Pages, Relay
+from infinity.ui.shared.runs import Run, Runs
 
 LONG = 600.0
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from infinity.events import Cancelled, Done, Preview, Refined
 from infinity.request import GenerationRequest
-from infinity.ui import present
-from infinity.ui.finished import FinishedRun
-from infinity.ui.present import View
+from infinity.ui.generate import view as present
+from infinity.ui.generate.view import View
+from infinity.ui.shared.finished import FinishedRun
 from tests.ui.fakes import SCALES, make_spec
 
 SPEC = make_spec("default", "Default")

@@ -8,7 +8,7 @@ import pytest
 
 from infinity.errors import RequestError
 from infinity.request import GenerationRequest
-from infinity.ui.runs import Run, Runs
+from infinity.ui.shared.runs import Run, Runs
 
 
 def new() -> Run:

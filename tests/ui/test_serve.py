@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infinity.request import MAX_IMAGES
-from infinity.ui.storage import PREFIX
+from infinity.ui.server.storage import PREFIX
 from tests.e2e.steps import served, started
 from tests.tiny import tiny_folder
 from tests.visitor import Visitor, lines, post

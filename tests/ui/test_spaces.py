@@ -19,7 +19,7 @@ from infinity.grid.plan import GridPlan, draw_plan
 from infinity.manager import ModelManager
 from infinity.metadata import read_record, save_png
 from infinity.request import GenerationRequest
-from infinity.ui.spaces import SharedGpuLoader, SharedGpuPipeline, shared_gpu
+from infinity.ui.server.spaces import SharedGpuLoader, SharedGpuPipeline, shared_gpu
 from tests.tiny import SPEC, tiny_pipeline
 
 REQUEST = GenerationRequest(prompt="a red fox", num_images=2)

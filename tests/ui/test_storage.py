@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from infinity.ui.storage import Storage, opened_storage
+from infinity.ui.server.storage import Storage, opened_storage
 
 PROGRAM = """
 import pathlib, signal, sys, time
-from infinity.ui.storage import opened_storage
+from infinity.ui.server.storage import opened_storage
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 with opened_storage() as storage:
     (storage.folder / "picture.png").write_bytes(b"x")

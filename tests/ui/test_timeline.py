@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from infinity.ui import present
-from infinity.ui.timeline import MOST_ALT_CHARACTERS, build_viewer, viewer_value
+from infinity.ui.generate import view as present
+from infinity.ui.generate.viewer import MOST_ALT_CHARACTERS, build_viewer, viewer_value
 from tests.ui.test_present import SCALES, SPEC, done, preview, saved
 
 

@@ -12,11 +12,11 @@ import pytest
 from infinity.errors import StoppedError
 from infinity.request import GenerationRequest
 from infinity.ui.api.draw import make_generate
-from infinity.ui.drawn import Drawn
-from infinity.ui.handlers import make_paint
-from infinity.ui.pages import GENERATE
-from infinity.ui.runs import Run, Runs
-from infinity.ui.turns import Turns
+from infinity.ui.api.recent import Drawn
+from infinity.ui.generate.events import make_paint
+from infinity.ui.shared.pages import GENERATE
+from infinity.ui.shared.runs import Run, Runs
+from infinity.ui.shared.turns import Turns
 from tests.ui.fakes import FakeManager, Gate
 
 

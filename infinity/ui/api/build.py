@@ -12,10 +12,10 @@ from infinity.spec import ModelSpec
 from infinity.ui.api.draw import make_generate, make_grid, make_stop_mine
 from infinity.ui.api.history import make_history, make_settings, make_zip
 from infinity.ui.api.models import make_load_named, make_models, make_plan, make_unload_named
+from infinity.ui.api.recent import Drawn
 from infinity.ui.api.rewrite import make_rewrite
-from infinity.ui.drawn import Drawn
-from infinity.ui.runs import Runs
-from infinity.ui.wiring import DRAWING, HELP_TWO
+from infinity.ui.shared.runs import Runs
+from infinity.ui.shared.wiring import DRAWING, HELP_TWO
 
 FILES_AT_ONCE = 4
 BESIDE: dict[str, Any] = {"concurrency_limit": None}

@@ -11,8 +11,8 @@ from typing import cast
 import gradio as gr
 
 from infinity.errors import InfinityError, RequestError
-from infinity.ui.problems import UNEXPECTED, for_visitors
-from infinity.ui.runs import caller_of
+from infinity.ui.shared.problems import UNEXPECTED, for_visitors
+from infinity.ui.shared.runs import caller_of
 
 logger = logging.getLogger(__name__)
 

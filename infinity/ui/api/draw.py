@@ -18,13 +18,13 @@ from infinity.presets import PRESET_NAMES, presets
 from infinity.request import GenerationRequest, chosen_seed
 from infinity.spec import ModelSpec
 from infinity.ui.api.common import file_data, own_session, told_plainly
+from infinity.ui.api.recent import Drawn
 from infinity.ui.controls.styles import style_phrase
-from infinity.ui.drawn import Drawn
-from infinity.ui.finished import finish
-from infinity.ui.grid_run import save_sheet
-from infinity.ui.offer import known_spec
-from infinity.ui.runs import Run, Runs, caller_of, visitor_of
-from infinity.ui.turns import Turns
+from infinity.ui.grid.events import save_sheet
+from infinity.ui.shared.finished import finish
+from infinity.ui.shared.offer import known_spec
+from infinity.ui.shared.runs import Run, Runs, caller_of, visitor_of
+from infinity.ui.shared.turns import Turns
 from infinity.vocabulary import styled
 
 

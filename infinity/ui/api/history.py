@@ -16,10 +16,10 @@ from infinity.grid.plan import GridPlan
 from infinity.metadata import weights_note
 from infinity.request import GenerationRequest
 from infinity.ui.api.common import file_data, own_session, told_plainly
-from infinity.ui.drawn import Drawn
-from infinity.ui.history import MOST_IN_A_ZIP, zip_pictures
-from infinity.ui.replay import read_drop
-from infinity.ui.share import link_query
+from infinity.ui.api.recent import Drawn
+from infinity.ui.history.entries import MOST_IN_A_ZIP, zip_pictures
+from infinity.ui.opening.links import link_query
+from infinity.ui.opening.replay import read_drop
 
 
 def make_history(drawn: Drawn) -> Callable[..., list[dict[str, Any]]]:

@@ -12,8 +12,8 @@ from infinity.presets import presets
 from infinity.spec import ModelSpec
 from infinity.ui.api.common import own_session, told_plainly
 from infinity.ui.controls.styles import NO_STYLE, style_choices
-from infinity.ui.offer import known_spec
-from infinity.ui.runs import Runs
+from infinity.ui.shared.offer import known_spec
+from infinity.ui.shared.runs import Runs
 
 
 def make_models(

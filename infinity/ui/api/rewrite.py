@@ -7,8 +7,8 @@ import gradio as gr
 
 from infinity.hosting import Allowance
 from infinity.ui.api.common import told_plainly
-from infinity.ui.prompt_help import suggestion_of
-from infinity.ui.runs import visitor_of
+from infinity.ui.generate.prompt_help import suggestion_of
+from infinity.ui.shared.runs import visitor_of
 
 
 def make_rewrite(allowance: Allowance) -> Callable[..., str]:

@@ -1,0 +1,200 @@
+"""The history: what is kept of every finished picture, by the browser that asked for it.
+
+The list lives in that browser alone (``history.js``); the server has only the PNG files, under
+addresses nobody can guess, for a day. So an entry carries all that is needed once the file is gone:
+the request and a small picture. Entries come back from the browser and are not trusted.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Self
+
+from PIL import Image
+
+from infinity.errors import RequestError
+from infinity.files import disk_errors
+from infinity.grid.axes import show
+from infinity.images import open_image
+from infinity.metadata import KEY, read_record, weights_note
+from infinity.request import GenerationRequest
+from infinity.ui.shared.files import address, new_folder
+from infinity.ui.shared.finished import FinishedRun
+
+THUMBNAIL_PIXELS = 160
+MOST_THUMBNAIL_CHARACTERS = 60_000
+MOST_IN_A_ZIP = 500
+ZIP_NAME = "infinity-pictures.zip"
+
+_FILE = re.compile(r"[0-9a-f]{32}/infinity-[a-z0-9-]{1,80}\.png")
+_WEIGHTS = re.compile(r"[0-9a-f]{0,64}")
+_THUMBNAIL = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One finished picture.
+
+    Attributes:
+        model, request: ask for exactly this picture.
+        file: below the folder the page's files are in; gone after a day.
+        thumbnail: a small WebP inside its own address.
+        when: its end, in seconds since 1970.
+        weights: fingerprint of those that drew it; "" where it is not known.
+    """
+
+    model: str
+    request: GenerationRequest
+    file: str
+    thumbnail: str
+    when: float
+    weights: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; ``id`` and ``words`` are for the list in the browser."""
+        return {
+            "id": self.file,
+            "words": self.words,
+            "model": self.model,
+            "request": self.request.to_dict(),
+            "file": self.file,
+            "thumbnail": self.thumbnail,
+            "when": self.when,
+            "weights": self.weights,
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """Raises RequestError for anything that :meth:`to_dict` did not make."""
+        if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
+            raise RequestError("This entry of the history is damaged; remove it.")
+        texts = {name: data.get(name) for name in ("model", "file", "thumbnail")}
+        when, weights = data.get("when"), data.get("weights", "")
+        if (
+            not all(isinstance(text, str) for text in texts.values())
+            or not isinstance(when, int | float)
+            or not _FILE.fullmatch(str(texts["file"]))
+            or len(str(texts["thumbnail"])) > MOST_THUMBNAIL_CHARACTERS
+            or not _THUMBNAIL.fullmatch(str(texts["thumbnail"]))
+            or not (isinstance(weights, str) and _WEIGHTS.fullmatch(weights))
+        ):
+            raise RequestError("This entry of the history is damaged; remove it.")
+        return cls(
+            model=str(texts["model"]),
+            request=GenerationRequest.from_dict(data["request"]),
+            file=str(texts["file"]),
+            thumbnail=str(texts["thumbnail"]),
+            when=float(when),
+            weights=weights,
+        )
+
+    @property
+    def words(self) -> str:
+        """The prompt as it was drawn."""
+        return self.request.prompts[0]
+
+
+def entries(run: FinishedRun) -> list[Entry]:
+    """One entry a picture, the last one first. Raises RequestError when a file is gone already."""
+    found = []
+    for request, path in zip(run.request.pictures(), run.files, strict=True):
+        image = open_image(path, "The picture")
+        entry = Entry(
+            model=run.model,
+            request=request,
+            file=f"{path.parent.name}/{path.name}",
+            thumbnail=_thumbnail(image),
+            when=run.when,
+            weights=read_record(image).weights if KEY in image.info else "",
+        )
+        found.append(entry)
+    return found[::-1]
+
+
+def find(file: str, folder: Path) -> Path | None:
+    """The file of an entry below ``folder``; None when it is gone, or is none of ours."""
+    if not _FILE.fullmatch(file):
+        return None
+    path = folder / file
+    return path if path.is_file() and not path.is_symlink() else None
+
+
+def details_html(entry: Entry, path: Path | None, title: str, here: str = "") -> str:
+    """The chosen picture, as large as it is still there, and what made it.
+
+    Args:
+        path: its file, None when that is gone.
+        title: the model's.
+        here: fingerprint of the weights that the model has here.
+    """
+    source = address(path) if path is not None else entry.thumbnail
+    words = escape(entry.words)
+    caption = (
+        f'<a class="plain-button" href="{escape(source, quote=True)}" '
+        f'download="{escape(path.name, quote=True)}">Download PNG</a>'
+        if path is not None
+        else '<p class="gone">The full picture is no longer on the server, where pictures stay for a '
+        "day. Its settings are all here: draw it again.</p>"
+    )
+    facts = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in _facts(entry, title, here)
+    )
+    return (
+        f'<article class="picture-details"><img src="{escape(source, quote=True)}" alt="{words}">'
+        f"<h2>{words}</h2>{caption}<dl>{facts}</dl></article>"
+    )
+
+
+def zip_pictures(paths: Sequence[Path]) -> Path:
+    """All files in one archive the page may serve, numbered so that equal names do not meet.
+
+    Raises:
+        ResourceError: the disk is full.
+    """
+    target = new_folder() / ZIP_NAME
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+            for number, path in enumerate(paths, 1):
+                archive.write(path, f"{number:03d}-{path.name}")
+    return target
+
+
+def _facts(entry: Entry, title: str, here: str) -> list[tuple[str, str]]:
+    request = entry.request.to_dict()
+    named: Mapping[str, str] = {
+        "negative_prompt": "Negative prompt",
+        "aspect_ratio": "Aspect ratio",
+        "seed": "Seed",
+        "guidance": "Guidance",
+        "temperature": "Temperature",
+        "top_p": "Top-p",
+        "top_k": "Top-k",
+        "guided_scales": "Guided scales",
+    }
+    facts = [("Model", title)]
+    for name, label in named.items():
+        value = request.get(name)
+        if value is not None and value != "":
+            facts.append((label, show(tuple(value) if isinstance(value, list) else value)))
+    if entry.weights:
+        facts.append(("Weights", f"{entry.weights} {weights_note(entry.weights, here)}".rstrip()))
+    drawn = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(entry.when))
+    return [*facts, ("Drawn", drawn)]
+
+
+def _thumbnail(image: Image.Image) -> str:
+    small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=80)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

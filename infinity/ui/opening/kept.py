@@ -1,0 +1,125 @@
+"""What a reload keeps: the settings in the tab's own storage, the page's runs by its key.
+
+The browser keeps every setting as it changes and puts it back as the page opens. Only what the server
+alone knows is asked of it, once: settings that came with a link, the lists of a model that is not the
+page's first one, and whose page this is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from infinity.hosting import SPACE_USER
+from infinity.ui.controls.follow import model_updates
+from infinity.ui.controls.request import SAMPLING
+from infinity.ui.opening.replay import Replay
+from infinity.ui.shared.pages import Pages
+from infinity.ui.shared.runs import visitor_of
+from infinity.ui.shared.wiring import PRIVATE
+
+SCRIPT = Path(__file__).with_name("kept.js")
+MODEL_CONTROLS = ("model", "aspect_ratio", "style")
+"""The controls whose lists depend on the model."""
+
+
+def wire_kept(
+    app: gr.Blocks,
+    pages: Pages,
+    replay: Replay,
+    settings: Mapping[str, Component],
+) -> None:
+    """Everything that happens as the page opens, and the keeping of what changes after it.
+
+    Args:
+        settings: what is kept, by name; the request controls by theirs.
+    """
+    quick: dict[str, Any] = {"queue": False, **PRIVATE}
+    components: list[Any] = list(settings.values())
+    told = gr.JSON(visible=False)
+    rules = json.dumps({name: _rule(name, component) for name, component in settings.items()})
+    script = SCRIPT.read_text(encoding="utf-8").replace("RULES", rules)
+    app.load(
+        None, components, [*components, replay.note], js=f"(...now) => {{{script}}}", **quick
+    ).then(
+        make_open(pages, replay),
+        told,
+        [*replay.outputs(), told],
+        js="() => window.infinityKept.told()",
+        **quick,
+    ).then(
+        None,
+        [told, *components],
+        None,
+        js="(...all) => { window.infinityKept.begin(...all) }",
+        **quick,
+    )
+    gr.on(
+        [component.change for component in components],
+        None,
+        components,
+        None,
+        js="(...now) => { window.infinityKept?.keep(now) }",
+        **quick,
+    )
+
+
+def build_back() -> gr.HTML:
+    """What tells, by its event ``back``, that a page which was here before is loaded again."""
+    script = "window.infinityBack = () => trigger('back')"
+    return gr.HTML(None, html_template="", js_on_load=script, elem_id="back")
+
+
+def make_open(pages: Pages, replay: Replay) -> Callable[..., tuple[Any, ...]]:
+    """The handler of a page that opens: what its link says, else its kept model; then its key."""
+
+    def open_page(request: gr.Request, told: object) -> tuple[Any, ...]:
+        said = told if isinstance(told, dict) else {}
+        session = request.session_hash or ""
+        page = pages.claim(
+            session, said.get("key"), _login_of(request), left=said.get("left") is True
+        )
+        kept = _kept_model(replay, said.get("model"))
+        linked = replay.open_link(request) if said.get("link", True) else None
+        # A link sets every control, a bad one only the note.
+        updates = [k if n == gr.skip() else n for n, k in zip(linked or kept, kept, strict=True)]
+        return *updates, {"key": page.key, "is_back": page.key == said.get("key")}
+
+    return open_page
+
+
+def _kept_model(replay: Replay, kept: object) -> tuple[Any, ...]:
+    """Another model than the page's first one, with its lists; the sampling is put back already."""
+    updates: dict[str, Any] = {}
+    values = kept if isinstance(kept, dict) else {}
+    spec = replay.specs.get(str(values.get("model")))
+    if spec is not None:
+        ratio, style = str(values.get("aspect_ratio")), str(values.get("style"))
+        updates = dict(zip(MODEL_CONTROLS, model_updates(spec, ratio, style), strict=False))
+        updates["model"] |= {"value": values["model"]}
+    controls = (updates.get(name, gr.skip()) for name in replay.controls.names())
+    return gr.skip(), gr.skip(), *controls
+
+
+def _rule(name: str, component: Component) -> dict[str, Any]:
+    """What the browser checks a kept value by: it may be an older page's, or no value at all."""
+    is_number = isinstance(component, gr.Slider | gr.Number)
+    rule: dict[str, Any] = {
+        "type": "number" if is_number else "string",
+        "of_model": name in (*MODEL_CONTROLS, *SAMPLING),
+    }
+    if isinstance(component, gr.Radio | gr.Dropdown):
+        rule["choices"] = [value for _, value in component.choices]
+    if isinstance(component, gr.Slider):
+        rule |= {"least": component.minimum, "most": component.maximum}
+    return rule
+
+
+def _login_of(request: gr.Request) -> str:
+    visitor = visitor_of(request)
+    return visitor if visitor.startswith(("user:", SPACE_USER)) else ""

@@ -1,0 +1,52 @@
+"""A run whose pictures are done, as the other tabs get it from the Generate tab."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from infinity.events import Done
+from infinity.request import GenerationRequest
+from infinity.ui.shared.files import save_pictures
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """What was drawn, with what, and where it lies.
+
+    Attributes:
+        model: the name the manager knows it by.
+        request: every setting spelled out; ``request.seeds[i]`` is the seed of ``files[i]``.
+        files: PNGs the page may serve, each carrying its own record; deleted after a day.
+        seconds: the whole run took.
+        when: the end of the run, in seconds since 1970.
+    """
+
+    model: str
+    request: GenerationRequest
+    files: tuple[Path, ...]
+    seconds: float
+    when: float
+
+
+def finish(event: Done, model: str, keep_track: Callable[[str], None]) -> FinishedRun:
+    """Save a run's pictures where the page may serve them.
+
+    Args:
+        keep_track: told the path of every file written, so that old ones are cleaned up.
+
+    Raises:
+        ResourceError: they cannot be written.
+    """
+    paths = save_pictures(event.images, event.request)
+    for path in paths:
+        keep_track(str(path))
+    return FinishedRun(
+        model=model,
+        request=event.request,
+        files=tuple(paths),
+        seconds=event.seconds,
+        when=time.time(),
+    )

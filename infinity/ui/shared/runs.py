@@ -1,0 +1,235 @@
+"""Who is generating: one cancel flag a run, so that Stop, a reload and a second tab never mix.
+
+Every run of the page and of the API passes here, so this is also where the host's limits are asked.
+
+A page's run begins outside the queue (checked at once, shown as waiting) and is taken up inside it.
+Between the two it can be stopped, replaced by nobody, and closed when its browser goes away.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import gradio as gr
+
+from infinity.errors import RequestError
+from infinity.hosting import SPACE_USER, Allowance, address_of
+from infinity.request import GenerationRequest
+from infinity.ui.shared.pages import Pages, Relay, View
+from infinity.ui.shared.turns import Turns
+
+
+@dataclass(eq=False)
+class Run:
+    """One request of one session; setting ``cancel`` ends it within a scale.
+
+    ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`); by default, the
+    session itself. Once ``is_drawn``, it is over but for its timeline, and the session may begin another.
+    """
+
+    model: str
+    request: GenerationRequest
+    visitor: str = ""
+    cancel: threading.Event = field(default_factory=threading.Event)
+    is_drawn: bool = False
+    name: str = field(default_factory=lambda: secrets.token_hex(4))
+
+
+class Runs:
+    """The runs of all sessions. Every method is safe to call from any thread.
+
+    Args:
+        allowance: what the host allows; everything by default.
+
+    Attributes:
+        turns: whose turn it is to draw.
+        pages: whose runs are whose, over reloads; a page's runs go by its name.
+    """
+
+    def __init__(self, allowance: Allowance | None = None) -> None:
+        self.allowance = allowance if allowance is not None else Allowance()
+        self.turns = Turns()
+        self.pages = Pages(self.stop)
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Run] = {}
+        self._running: dict[str, list[Run]] = {}
+        self._loads: dict[str, list[threading.Event]] = {}
+        self._is_closed = False
+
+    def begin(self, session: str, run: Run) -> bool:
+        """Put a page's run in line; False when that page is busy already.
+
+        Raises:
+            RequestError: the host does not allow it, or not yet.
+        """
+        if self.is_busy(session):
+            return False
+        self._admit(session, run)
+        with self._lock:
+            if session in self._waiting or self._drawing(session):
+                return False
+            self._waiting[session] = run
+            return True
+
+    def before(self, session: str) -> int | None:
+        """How many runs come before the session's waiting one; None when it has none waiting."""
+        with self._lock:
+            if session not in self._waiting:
+                return None
+            return list(self._waiting).index(session) + sum(map(self._drawing, self._running))
+
+    def is_busy(self, session: str) -> bool:
+        """Whether the session has a run that waits or is drawn."""
+        with self._lock:
+            return session in self._waiting or self._drawing(session) > 0
+
+    def is_stopping(self, session: str) -> bool:
+        """Whether the session's run was told to stop, which it does after its scale."""
+        with self._lock:
+            running = self._running.get(session, ())
+            return any(run.cancel.is_set() and not run.is_drawn for run in running)
+
+    @property
+    def is_anyone_waiting(self) -> bool:
+        with self._lock:
+            return bool(self._waiting) or self.turns.is_anyone_waiting
+
+    @contextmanager
+    def taken(self, session: str) -> Iterator[Run | None]:
+        """The session's waiting run, under way while this lasts; None when there is none.
+
+        Holds no lock meanwhile: generators yield inside, and resume on other threads.
+        """
+        with self._lock:
+            run = self._waiting.pop(session, None)
+            if run is not None:
+                self._running.setdefault(session, []).append(run)
+        try:
+            yield run
+        finally:
+            if run is not None:
+                self._finish(session, run)
+
+    def relay(
+        self,
+        session: str,
+        kind: str,
+        draw: Callable[[str], Iterator[View]],
+        *,
+        is_back: bool = False,
+    ) -> Relay[View] | None:
+        """A session's waiting run, now under way, to be followed; None when there is none.
+
+        Args:
+            draw: the views of the run that waits under a name.
+            is_back: also what the page ran last.
+        """
+        page = self.pages.of(session)
+        name = page.runs_of(kind)
+        if self.before(name) is not None:
+            page.relays[kind] = Relay(draw(name))
+        elif not is_back:
+            return None
+        return page.relays.get(kind)
+
+    @contextmanager
+    def running(self, session: str, run: Run) -> Iterator[Run]:
+        """``run`` is under way while this lasts, beside whatever else the session has.
+
+        Raises:
+            RequestError: the host does not allow it, or not yet.
+        """
+        self._admit(session, run)
+        with self._lock:
+            self._running.setdefault(session, []).append(run)
+        try:
+            yield run
+        finally:
+            self._finish(session, run)
+
+    @contextmanager
+    def loading(self, session: str) -> Iterator[threading.Event]:
+        """The cancel flag of a load that :meth:`stop` ends as it ends runs."""
+        cancel = threading.Event()
+        with self._lock:
+            self._loads.setdefault(session, []).append(cancel)
+        try:
+            yield cancel
+        finally:
+            cancel.set()
+            with self._lock:
+                self._loads[session].remove(cancel)
+                if not self._loads[session]:
+                    del self._loads[session]
+
+    def stop(self, session: str) -> bool:
+        """Cancel all the session has; True when something was running and will end by itself."""
+        with self._lock:
+            waiting = self._waiting.pop(session, None)
+            running = list(self._running.get(session, ()))
+            loads = list(self._loads.get(session, ()))
+        for run in (*running, *([waiting] if waiting else ())):
+            run.cancel.set()
+        for cancel in loads:
+            cancel.set()
+        return bool(loads) or any(not run.is_drawn for run in running)
+
+    def close(self, patience_s: float = 3.0) -> None:
+        """Stop everybody, let nobody begin, and wait for those who draw to end, which each does
+        after its scale."""
+        self._is_closed = True
+        with self._lock:
+            sessions = {*self._waiting, *self._running, *self._loads}
+        for session in sessions:
+            self.stop(session)
+        ends = time.monotonic() + patience_s
+        while len(self) and time.monotonic() < ends:
+            time.sleep(0.05)
+
+    def __len__(self) -> int:
+        """Runs waiting or under way, of all sessions."""
+        with self._lock:
+            return len(self._waiting) + sum(len(runs) for runs in self._running.values())
+
+    def _admit(self, session: str, run: Run) -> None:
+        """Raises RequestError: the host does not allow it, or not yet."""
+        if self._is_closed:
+            raise RequestError("This page is about to end; try again in a minute.")
+        self.allowance.check_waiting(len(self))
+        self.allowance.admit(run.visitor or f"session:{session}", run.request)
+
+    def _drawing(self, session: str) -> int:
+        return sum(not run.is_drawn for run in self._running.get(session, ()))
+
+    def _finish(self, session: str, run: Run) -> None:
+        """However a run ended: it is cancelled, should anything still draw it, and gone."""
+        run.cancel.set()
+        with self._lock:
+            remaining = [other for other in self._running[session] if other is not run]
+            if remaining:
+                self._running[session] = remaining
+            else:
+                del self._running[session]
+
+
+def visitor_of(request: gr.Request) -> str:
+    """Whom a request counts for: who is logged in, else the address it came from, else its session."""
+    scope = getattr(getattr(request, "request", None), "scope", {})
+    profile = (scope.get("session") or {}).get("oauth_info", {}).get("userinfo", {})
+    if name := profile.get("preferred_username"):
+        return f"{SPACE_USER}{name}"
+    if name := getattr(request, "username", None):
+        return f"user:{name}"
+    client = getattr(request, "client", None)
+    return address_of(client.host) if client else f"session:{request.session_hash or ''}"
+
+
+def caller_of(request: gr.Request) -> str:
+    """Whose runs and pictures a call of the API may stop or list: a visitor's session, so that a
+    guessed one is of no use elsewhere; a new one for a call that names none."""
+    return f"{visitor_of(request)} {request.session_hash or secrets.token_hex(16)}"

@@ -1,0 +1,19 @@
+"""How events are wired, the same for every tab: which of them wait for each other, and who sees them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+HELP_TWO: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
+"""For every handler that asks the prompt's helper."""
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""For the page's own handlers: no endpoint, no overlay."""
+DRAWING: dict[str, Any] = {"concurrency_id": "draw", "concurrency_limit": None}
+"""For every handler that runs a model: each loads its model first and then takes its turn; the runs
+count who waits (``infinity.ui.shared.runs``)."""
+
+
+def shown(is_shown: bool) -> Literal[True, "hidden"]:
+    """``visible`` of a component that comes and goes during a run. False would take it out of the page,
+    and a browser that gets several such updates at once may end with an earlier one."""
+    return True if is_shown else "hidden"
