@@ -89,7 +89,3 @@ def _double(value: Tensor | float) -> Tensor:
 
 def _at(where: str) -> str:
     return f" ({where})" if where else ""
-
-
-RESULTS: list[tuple[str, Report]] = []
-"""(kind, report) of every case run in this session, for the summary."""

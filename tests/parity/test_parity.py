@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
 from tests.parity.cases import FOLDER_VARIABLE, Case, case_folder, find_cases, tolerances
 from tests.parity.checks import CHECKS
-from tests.parity.report import RESULTS, Report
+from tests.parity.report import Report
 
 FOLDER = case_folder()
 CASES = find_cases(FOLDER) if FOLDER.is_dir() else []
@@ -29,11 +29,11 @@ def test_parity_folder_holds_cases():
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_parity_case_matches_reference(case: Case):
+def test_parity_case_matches_reference(case: Case, record_property: Callable[[str, object], None]):
     if case.kind not in CHECKS:
         pytest.fail(f"{case.path} is of no kind this runner knows ({', '.join(CHECKS)})")
     report = Report()
-    RESULTS.append((case.kind, report))
     CHECKS[case.kind](case, tolerances(FOLDER), report)
+    record_property("parity", (case.kind, report.comparisons, report.errors))
     report.raise_failures()
     assert report.comparisons, f"{case.path} compared nothing"
