@@ -25,7 +25,8 @@ FAST = (
     "tests/checkpoints/test_adapter.py",
     "tests/training/engine/test_train.py",
 )
-QUICK = "not terminal and not version"
+QUICK = "not program and not heavy and not version"
+"""Without those whose own Python ends before it would look for a card."""
 
 
 def test_tests_pass_where_a_card_is_and_leave_it_alone():

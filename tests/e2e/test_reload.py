@@ -11,6 +11,7 @@ from infinity.hosting import Allowance, Hosting
 from infinity.ui.shared.pages import GRACE_SECONDS
 from infinity.ui.shared.runs import Runs
 from tests.e2e.steps import (
+    PATIENCE_MS,
     PROMPT,
     Server,
     ask,
@@ -347,7 +348,8 @@ def test_tab_closed_for_good_frees_the_machine(server, new_page):
         server.gate.let(1)
         status(page, "Scale 1 of 7")
         page.close()
-        server.gate.let(2)  # the scale under way, and one on which the stop is noticed
+        assert server.manager.pipelines["default"].cancel.wait(PATIENCE_MS / 1000)
+        server.gate.let(1)
         server.wait_until_idle()
         other = new_page(server.url)
         server.gate.open()

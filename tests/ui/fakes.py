@@ -73,6 +73,7 @@ class FakePipeline:
         self.spec = spec
         self.gate = gate
         self.requests: list[GenerationRequest] = []
+        self.cancel: threading.Event | None = None  # of the newest run
         self.error: Exception | None = None
         self.notes: tuple[str, ...] = ()
         self.prepared = False
@@ -87,6 +88,7 @@ class FakePipeline:
         refine: bool = False,
     ) -> Iterator[Event]:
         self.requests.append(request)
+        self.cancel = cancel
         resolved = request.resolved(self.spec.sampling)
         schedule = self.spec.schedule(request.aspect_ratio)
         pixels = self.spec.tokenizer.token_pixels

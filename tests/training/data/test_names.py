@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -148,39 +149,53 @@ def test_training_and_export_in_a_folder_of_any_name(folder, tmp_path, monkeypat
     assert (run / "exported" / "tokenizer.safetensors").is_file()
 
 
-@pytest.mark.parametrize(
-    "locale",
-    [
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"LC_ALL": "C", "PYTHONIOENCODING": "cp1252"},
-    ],
-    ids=["ASCII", "cp1252"],
-)
-def test_command_reads_the_same_under_every_locale(folder, tmp_path, locale):
+@pytest.fixture
+def unreadable_names(folder, tmp_path):
+    """What prepare is asked: a folder, a list, and a folder that is not there."""
     picture(folder / "猫.png")
     (folder / "猫.txt").write_text("一只猫", encoding="utf-8")
     plain = tmp_path / BAD / "list.jsonl"
     plain.write_bytes('{"image": "set/猫.png", "caption": "猫"}'.encode())
+    return [[str(source), "--output", str(tmp_path / BAD / "out")]
+            for source in (folder, plain, f"{folder}gone")]  # fmt: skip
+
+
+def told_all(told: str) -> bool:
+    lines = ("3 usable records (folder)", "1 usable records (jsonl)", "There is no data at")
+    return "Traceback" not in told and all(line in told for line in lines)
+
+
+def test_command_reads_the_same_in_a_locale_without_unicode(unreadable_names):
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))
     }
+    words = [os.fsencode(word) for words in unreadable_names for word in words]
     command = """
 import sys
 from training.prepare import main
-for source in sys.argv[1:-1]:
-    main([source, "--output", sys.argv[-1]])
-main([sys.argv[1] + "gone", "--output", sys.argv[-1]])
+for words in (sys.argv[1:4], sys.argv[4:7], sys.argv[7:]):
+    main(words)
 """
     done = subprocess.run(
-        [sys.executable, "-c", command, *map(os.fsencode, (folder, plain, tmp_path / BAD / "out"))],
-        env={**kept, **locale},
+        [sys.executable, "-c", command, *words],
+        env={**kept, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         capture_output=True,
         check=False,
         timeout=120,
     )
-    told = done.stderr.decode("utf-8", "replace")
-    assert "Traceback" not in told
-    assert "3 usable records (folder)" in told
-    assert "1 usable records (jsonl)" in told
-    assert "There is no data at" in told
+    assert told_all(done.stderr.decode("utf-8", "replace"))
     assert done.returncode == 1
+
+
+def test_command_reads_the_same_on_a_terminal_without_unicode(unreadable_names, monkeypatch):
+    told = io.BytesIO()
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(told, "cp1252"))
+    for words in unreadable_names[:2]:
+        main(words)
+    with pytest.raises(SystemExit) as end:
+        main(unreadable_names[2])
+    sys.stderr.write(str(end.value))
+    sys.stderr.flush()
+    assert told_all(told.getvalue().decode("cp1252"))
