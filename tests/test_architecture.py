@@ -108,6 +108,7 @@ class Source:
 
     Attributes:
         name: "infinity.model.rope".
+        calls: every call it makes.
         imports: absolute dotted names, wherever in the file, type checking included; of
             ``from a import b`` both "a" and "a.b".
         lazy: the modules imported inside functions.
@@ -115,6 +116,7 @@ class Source:
 
     name: str
     text: str
+    calls: tuple[ast.Call, ...]
     imports: frozenset[str]
     lazy: frozenset[str]
 
@@ -163,6 +165,7 @@ def _source(path: Path) -> Source:
     return Source(
         ".".join(parts[:-1] if parts[-1] == "__init__" else parts),
         text,
+        tuple(node for node in nodes if isinstance(node, ast.Call)),
         frozenset().union(members, *map(_modules, nodes)),
         frozenset().union(*map(_modules, inside)),
     )

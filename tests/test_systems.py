@@ -12,7 +12,7 @@ import sys
 import pytest
 import torch
 
-from tests.test_architecture import ROOT, SOURCES, TRAINING
+from tests.test_architecture import FILES, ROOT
 from tests.training.data.make import as_folder, config_for, small_set
 from training import prepare
 from training.config.load import load_config
@@ -43,22 +43,17 @@ def opens_text(call):
     )
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *TRAINING], ids=lambda path: path.name)
-def test_text_is_utf8_on_every_system(path):
-    calls = (
-        node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-    )
-    assert [call.lineno for call in calls if opens_text(call)] == []
+def test_text_is_utf8_on_every_system():
+    assert [
+        f"{file.name}:{call.lineno}" for file in FILES for call in file.calls if opens_text(call)
+    ] == []
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *TRAINING], ids=lambda path: path.name)
-def test_logs_and_paths_of_commands_have_one_owner(path):
+def test_logs_and_paths_of_commands_have_one_owner():
     """Only console.py begins logging and says what ~ means on a command line."""
-    text = path.read_text(encoding="utf-8")
-    assert path.name == "console.py" or "basicConfig(" not in text
-    assert "type=Path" not in text
+    starting = [file.name for file in FILES if "basicConfig(" in file.text]
+    assert starting == ["infinity.console"]
+    assert [file.name for file in FILES if "type=Path" in file.text] == []
 
 
 def in_process(code, **environment):
@@ -73,11 +68,7 @@ def in_process(code, **environment):
 
 
 def test_modules_of_unix_are_not_needed():
-    modules = [
-        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-        for path in (*SOURCES, *TRAINING)
-        if path.name != "__init__.py"
-    ]
+    modules = [file.name for file in FILES]
     done = in_process(
         "import importlib, sys, torch, torch.distributed.checkpoint, transformers, gradio\n"
         "import datasets, peft, matplotlib.pyplot, filelock, multiprocessing.connection\n"

@@ -16,7 +16,25 @@ TOKENIZER = TokenizerConfig(
 TRANSFORMER = TransformerConfig(
     depth=2, width=64, num_heads=2, bits_per_token=16, text_width=128, text_max_length=16
 )
-WORDS = "a red blue green cat dog car star left of right above below the sea in two".split()
+WORDS = [
+    "a",
+    "red",
+    "blue",
+    "green",
+    "cat",
+    "dog",
+    "car",
+    "star",
+    "left",
+    "of",
+    "right",
+    "above",
+    "below",
+    "the",
+    "sea",
+    "in",
+    "two",
+]
 
 
 def picture(index: int) -> np.ndarray:
