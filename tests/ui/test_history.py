@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -206,6 +207,7 @@ def test_prompt_too_long_for_a_link_gets_a_sentence():
         link_query("default", GenerationRequest(prompt="é" * 5000))
 
 
+@cache
 def make_replay(weights: str = "") -> Replay:
     with gr.Blocks():
         controls = build_controls(SPECS, "default")
