@@ -25,6 +25,7 @@ from torch import Tensor
 
 from infinity.errors import CheckpointError
 from infinity.files import read_json, special
+from infinity.int8 import dequantized
 
 _NUMPY_NUMBERS: list[Any] = [
     np.dtype,
@@ -155,15 +156,19 @@ def read_shards(folder: Path) -> Weights:
 
 def read_own_part(folder: Path, part: str) -> Weights:
     """One part's weights in a folder of safetensors files: "transformer" or "tokenizer" of the own
-    format, "model" of transformers'.
+    format, "model" of transformers'. What is kept as int8 comes as float32.
 
     Raises:
-        CheckpointError: a file is missing, damaged, or lacks what the index names.
+        CheckpointError: a file is missing, damaged, or lacks what the index names or a scale.
     """
     index = folder / f"{part}.safetensors{INDEX_SUFFIX}"
     if index.is_file():
-        return _read_indexed(index)
-    return Weights(read_safetensors(folder / f"{part}.safetensors"), folder)
+        weights = _read_indexed(index)
+    else:
+        weights = Weights(read_safetensors(folder / f"{part}.safetensors"), folder)
+    tensors = dequantized(weights.tensors, folder)
+    is_whole = tensors.keys() == weights.tensors.keys()
+    return Weights(tensors, folder, mapped=weights.mapped and is_whole)
 
 
 def _read_indexed(index: Path) -> Weights:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "console", "shipped", "nvidia", "version"),
-    ("files",),
+    ("files", "int8"),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights"),
     ("checks", "images", "saving"),
     ("config", "request", "vocabulary"),

@@ -237,6 +237,7 @@ def write_model(folder: Path) -> None:
         tokenizer.bfloat16(),
         RUNS / "text_encoder",
         shard_bytes=SHARD_BYTES,
+        int8=True,
     )
     shutil.copy(ATTRIBUTION, folder)
 

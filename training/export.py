@@ -61,6 +61,7 @@ def export(
     ema: bool | None = None,
     merge: bool = False,
     dtype: torch.dtype | None = None,
+    int8: bool = False,
 ) -> Path:
     """Write a run's model, adapter or tokenizer with a model card; returns its folder.
 
@@ -72,6 +73,7 @@ def export(
         ema: averaged weights; None: where the run keeps them.
         merge: of a run with ``lora``, write a whole model.
         dtype: of the transformer's weights; None: the precision the run computed in.
+        int8: the picture tokenizer's large weights as int8.
 
     Raises:
         CheckpointError: no run, no checkpoint, or the folder holds something else.
@@ -89,7 +91,7 @@ def export(
     is_adapter, words = config.lora is not None and not merge, ""
     label = re.sub(r"[^\w.-]+", "-", name or run.resolve().name)
     if config.task == "tokenizer":
-        _tokenizer(folder, config, modules)
+        _tokenizer(folder, config, modules, int8)
         use = f"python -m training.train run.json --tokenizer.weights {folder}"
     elif is_adapter:
         assert config.lora is not None and config.start_from is not None
@@ -97,7 +99,7 @@ def export(
         use = f"python app.py --model {config.start_from} --adapter {folder}"
     else:
         vocabulary, words = known_words(config)
-        _model(folder, config, modules, label, dtype, facts.get("base"), vocabulary)
+        _model(folder, config, modules, label, dtype, int8, facts.get("base"), vocabulary)
         use = (
             f"python app.py --model {folder}\n"
             f'python -m infinity generate "your prompt" --model {folder}'
@@ -120,6 +122,7 @@ def _model(
     modules: Modules,
     name: str,
     dtype: torch.dtype | None,
+    int8: bool,
     base: Mapping[str, str] | None,
     vocabulary: Vocabulary | None,
 ) -> None:
@@ -150,6 +153,7 @@ def _model(
             tokenizer_of(config, start),
             _text_encoder(config, modules, Path(place)),
             dtype=dtype,
+            int8=int8,
         )
 
 
@@ -194,11 +198,11 @@ def _text_encoder(config: TrainingConfig, modules: Modules, place: Path) -> Path
     return Path(source) if source is not None and Path(source).is_dir() else None
 
 
-def _tokenizer(folder: Path, config: TrainingConfig, modules: Modules) -> None:
+def _tokenizer(folder: Path, config: TrainingConfig, modules: Modules, int8: bool) -> None:
     state = modules["tokenizer"]
     with torch.device("meta"):
         check_fit(Tokenizer(config.tokenizer.model).state_dict(), "tokenizer", state, folder)
-    save_tokenizer(folder, config.tokenizer.model, state)
+    save_tokenizer(folder, config.tokenizer.model, state, int8=int8)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -215,6 +219,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--merge", action="store_true", help="of a lora run: a whole model")
     parser.add_argument("--dtype", choices=sorted(DTYPES), help="default: the run's precision")
+    parser.add_argument(
+        "--int8", action="store_true", help="the picture tokenizer's large weights in half the bytes"
+    )
     options = parser.parse_args(arguments)
     log_to_terminal(form="%(levelname)s %(message)s")
     try:
@@ -226,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ema=options.ema,
             merge=options.merge,
             dtype=None if options.dtype is None else DTYPES[options.dtype],
+            int8=options.int8,
         )
     except InfinityError as error:
         logger.error("%s", error)

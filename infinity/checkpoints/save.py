@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from infinity.config import TokenizerConfig
 from infinity.errors import CheckpointError
 from infinity.files import disk_errors
+from infinity.int8 import quantized
 from infinity.spec import CONFIG_FILE, FORMAT_VERSION, ModelSpec, is_spec_folder
 from infinity.vocabulary import VOCABULARY_FILE, write_vocabulary
 from infinity.weights import INDEX_SUFFIX
@@ -41,6 +42,7 @@ def save_model(
     *,
     dtype: torch.dtype | None = None,
     shard_bytes: int = SHARD_BYTES,
+    int8: bool = False,
 ) -> None:
     """Writes a model as a folder of the own format.
 
@@ -50,6 +52,8 @@ def save_model(
         text_encoder: its folder, copied along; None where ``spec.text_encoder`` is on the hub.
         dtype: convert the transformer's weights; None keeps each as it is.
         shard_bytes: most bytes a file.
+        int8: the tokenizer's large weights as int8 (see ``infinity.int8``); bits that are drawn
+            stay the same, pixels differ a little.
 
     Raises:
         CheckpointError: the folder holds something else, or the text encoder is missing.
@@ -71,7 +75,7 @@ def save_model(
         )
     with _replacing(folder) as draft:
         _write_part(draft, "transformer", _state(transformer), dtype, shard_bytes)
-        _write_part(draft, "tokenizer", _state(tokenizer), None, shard_bytes)
+        _write_part(draft, "tokenizer", _state(tokenizer, int8), None, shard_bytes)
         if text_encoder is not None:
             shutil.copytree(text_encoder, draft / TEXT_ENCODER_FOLDER)
         _keep_other_files(folder, draft)
@@ -83,9 +87,16 @@ def save_model(
 
 
 def save_tokenizer(
-    folder: str | Path, config: TokenizerConfig, tokenizer: nn.Module | Mapping[str, Tensor]
+    folder: str | Path,
+    config: TokenizerConfig,
+    tokenizer: nn.Module | Mapping[str, Tensor],
+    *,
+    int8: bool = False,
 ) -> None:
     """Writes a tokenizer alone, for training transformers; ``load_tokenizer`` reads it.
+
+    Args:
+        int8: as in ``save_model``.
 
     Raises:
         CheckpointError, ResourceError: as ``save_model``.
@@ -93,14 +104,15 @@ def save_tokenizer(
     folder = Path(folder).absolute()
     _check_target(folder)
     with _replacing(folder) as draft:
-        _write_part(draft, "tokenizer", _state(tokenizer), None, SHARD_BYTES)
+        _write_part(draft, "tokenizer", _state(tokenizer, int8), None, SHARD_BYTES)
         _keep_other_files(folder, draft)
         content = {"format": FORMAT_VERSION, "tokenizer": config.to_dict()}
         (draft / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _state(part: nn.Module | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    return part.state_dict() if isinstance(part, nn.Module) else part
+def _state(part: nn.Module | Mapping[str, Tensor], int8: bool = False) -> Mapping[str, Tensor]:
+    state = part.state_dict() if isinstance(part, nn.Module) else part
+    return quantized(state) if int8 else state
 
 
 def _write_part(

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from infinity.errors import CheckpointError
+from infinity.int8 import dequantized, quantized
 from training.evaluation.grade import Detection, Seen
 from training.evaluation.prompts import COLORS
 from training.world.color import BACKGROUNDS
@@ -130,7 +131,8 @@ def load_judge(path: Path = WEIGHTS) -> Judge:
     """
     judge = Judge()
     try:
-        judge.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+        tensors = dequantized(load_file(path), path)
+        judge.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (OSError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(
             f"The judge's weights {path} cannot be read; `python -m training.evaluation.judge_training` makes them."
@@ -139,10 +141,10 @@ def load_judge(path: Path = WEIGHTS) -> Judge:
 
 
 def save_judge(judge: Judge, path: Path) -> None:
-    """Half precision where it is floating point; batch counters stay whole numbers."""
+    """Large weights as int8, the rest in half precision; batch counters stay whole numbers."""
     state = {
-        k: (v.half() if v.is_floating_point() else v).contiguous()
-        for k, v in judge.state_dict().items()
+        k: (v.half() if v.dtype == torch.float32 else v).contiguous()
+        for k, v in quantized(judge.state_dict()).items()
     }
     save_file(state, path)
 
