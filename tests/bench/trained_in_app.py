@@ -1,6 +1,6 @@
 """A run on two processes, killed, continued, exported and shown by app.py, with a screenshot.
 
-    python -m tests.bench.trained_in_app docs/images/trained.png
+    python -m tests.bench.trained_in_app docs/images/trained.webp
 
 Two gloo processes with the model split over them (FSDP2) go on from the shipped model on a few
 pictures; both are killed (SIGKILL) after the first checkpoint; the same run is started again and
@@ -10,6 +10,7 @@ ends; ``training.export`` writes the folder that ``app.py --model`` opens in a b
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import tempfile
@@ -91,7 +92,7 @@ def draw_on_page(browser: Any, url: str, prompt: str, path: Path) -> None:
     ask(page, prompt)
     finished(page)
     path.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=path, animations="disabled")
+    Image.open(io.BytesIO(page.screenshot(animations="disabled"))).save(path)
     context.close()
 
 

@@ -135,7 +135,7 @@ def tokens_per_scale(pipeline: InfinityPipeline) -> Figure:
 
 
 def write_figures(pipeline: InfinityPipeline, folder: Path) -> None:
-    """Draw all figures into PNG files in ``folder``."""
+    """Draw all figures into WebP files in ``folder``."""
     finished = pipeline.generate(GenerationRequest(prompt=PROMPT, seed=SEED)).images[0]
     figures = {
         "growing_picture": growing_picture(pipeline),
@@ -146,4 +146,4 @@ def write_figures(pipeline: InfinityPipeline, folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=110)
+        figure.savefig(folder / f"{name}.webp", dpi=110, pil_kwargs={"quality": 85, "method": 6})
