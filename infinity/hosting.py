@@ -20,7 +20,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from infinity.checks import MOST, Checked, Size, whole
-from infinity.errors import CheckpointError, RequestError
+from infinity.errors import CheckpointError, RequestError, quoted
 from infinity.files import read_text
 from infinity.request import MAX_IMAGES, MAX_PROMPT_CHARACTERS, GenerationRequest
 from infinity.rewriter import RewriterSettings
@@ -170,7 +170,9 @@ class Allowance:
             )
 
     def check_prompt(self, prompt: str, what: str = "prompt") -> None:
-        """Raises RequestError for a prompt beyond the host's limit."""
+        """Raises RequestError for a prompt that is no text or beyond the host's limit."""
+        if not isinstance(prompt, str):
+            raise RequestError(f"The {what} must be text, not {quoted(prompt)}.")
         most = self.hosting.max_prompt_characters
         if len(prompt) > most:
             raise RequestError(

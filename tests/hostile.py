@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import random
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from PIL import Image
+
 MOST_CHARACTERS = 1_200
-WAYS = ("call", "call/v2", "run", "api", "queue/join")
+WAYS = ("call", "queue/join", "call/v2", "queue/join", "call", "run", "call/v2", "queue/join", "run", "api")
 SERVER_PLACE = re.compile(r"Traceback|File \"|/site-packages/|root:x:|/tmp/|/root/|/home/")
 SESSIONS: tuple[Any, ...] = (
-    "a-good-session", "a-good-session", None, "", "x", "s" * 5_000, 3, [], {}, "../../etc", "\0" * 9,
+    "a-good-session", None, "", "x", "s" * 5_000, 3, [], {}, "../../etc", "\0" * 9,
 )  # fmt: skip
-CONTENT_TYPES = (
-    *["application/json"] * 8,
-    "text/plain",
-    "multipart/form-data",
-    "application/xml",
-    "",
-)
+CONTENT_TYPES = ("text/plain", "multipart/form-data", "application/xml", "")
+GOOD: dict[str, Any] = {"prompt": "a red apple", "x": "seed", "x_values": "1, 2", "y": "", "seed": 0}
 BODIES = (
     b"", b"{", b"null", b"[]", b"3", b"\xff\xfe", b"{}", b'{"data": null}', b'{"data": "x"}',
     b"[" * 50_000, b'{"data": [' + b"9" * 4_301 + b"]}", b'{"data": [NaN, Infinity]}',
@@ -42,56 +40,111 @@ RESERVED = ("request", "self", "session_hash", "event_id", "fn_index", "oauth_to
 
 @dataclass(frozen=True)
 class Call:
-    """One POST: where to (below ``gradio_api/``), its body and its content type."""
+    """One POST: where to (below ``gradio_api/``), its body, its content type, and the session in whose
+    queue the answer of ``queue/join`` appears."""
 
     path: str
     body: bytes
     content_type: str
+    session: str
 
 
-def endpoints(url: str) -> dict[str, Any]:
-    """The named endpoints of the app at ``url``, which ends in ``gradio_api/``."""
+@dataclass(frozen=True)
+class Function:
+    """What can be called: an endpoint, or, without a name, a handler of the page. ``values`` are those
+    of a page that was just opened, or what an endpoint takes, in their order."""
+
+    number: int
+    name: str
+    values: Mapping[str, Any]
+
+
+def functions(url: str) -> list[Function]:
+    """The functions of the app at ``url``, which ends in ``gradio_api/``: endpoints come first."""
     with urllib.request.urlopen(f"{url}info", timeout=60) as reply:
-        return json.load(reply)["named_endpoints"]
+        endpoints = json.load(reply)["named_endpoints"]
+    with urllib.request.urlopen(f"{url.removesuffix('gradio_api/')}config", timeout=60) as reply:
+        config = json.load(reply)
+    good = GOOD | {"picture": uploaded(url, small_png(), "a.png")}
+    shown = {part["id"]: part["props"].get("value") for part in config["components"]}
+    numbers = {one["api_name"]: one["id"] for one in config["dependencies"]}
+    found = [
+        Function(
+            numbers[name[1:]],
+            name[1:],
+            {
+                one["parameter_name"]: good.get(one["parameter_name"], one["parameter_default"])
+                for one in told["parameters"]
+            },
+        )
+        for name, told in sorted(endpoints.items())
+    ]
+    known = {function.number for function in found}
+    handlers = [
+        Function(one["id"], "", {str(n): shown[part] for n, part in enumerate(one["inputs"])})
+        for one in config["dependencies"]
+        if one["backend_fn"] and one["id"] not in known
+    ]
+    return found + handlers
 
 
-def calls(endpoints: Mapping[str, Any], count: int, seed: int = 0) -> Iterator[Call]:
-    """Hostile calls over every endpoint of ``/info`` and every way in, the same for the same seed."""
+def small_png() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def uploaded(url: str, content: bytes, name: str) -> dict[str, Any]:
+    """A file as an argument, once the app at ``url`` has it."""
+    head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+    body = head.encode() + content + b"\r\n--x--\r\n"
+    status, text = _request(f"{url}upload", body, "multipart/form-data; boundary=x", 60)
+    assert status == 200, text
+    return {"path": json.loads(text)[0], "meta": {"_type": "gradio.FileData"}}
+
+
+def calls(functions: Sequence[Function], count: int, seed: int = 0) -> Iterator[Call]:
+    """Hostile calls over every function and every way in, the same for the same seed.
+
+    Most have a session of their own, their arguments in place, and one or two strange values.
+    """
     chance = random.Random(seed)
-    names = sorted(endpoints)
+    endpoints = [one for one in functions if one.name]
+    handlers = [one for one in functions if not one.name]
     for number in range(count):
-        name = names[number % len(names)]
-        way = WAYS[number // len(names) % len(WAYS)]
-        path = way if way == "queue/join" else f"{way}{name}"
-        kind = chance.choice(CONTENT_TYPES)
-        if chance.random() < 0.1:
-            yield Call(path, chance.choice(BODIES), kind)
-            continue
-        known = [one["parameter_name"] for one in endpoints[name]["parameters"]]
-        given = {key: _value(chance) for key in known if chance.random() < 0.8}
-        if known and chance.random() < 0.15:
-            given = {known[0]: "a red apple"}
-        elif known and chance.random() < 0.5:  # one strange value among good ones
-            given = {known[0]: "a red apple", chance.choice(known): _value(chance)}
+        way = WAYS[number % len(WAYS)]
+        is_handler = bool(handlers) and way in ("run", "queue/join") and chance.random() < 0.5
+        function = chance.choice(handlers if is_handler else endpoints)
+        values = dict(function.values)
+        for key in _some(chance, list(values)):
+            values[key] = chance.choice(VALUES)
+        session = f"session-{seed}-{number}"
         if way == "call/v2":
-            if chance.random() < 0.15:
-                given[chance.choice(RESERVED)] = _value(chance)
-            body: dict[str, Any] = given
+            body: dict[str, Any] = values
+            if chance.random() < 0.05:
+                body[chance.choice(RESERVED)] = chance.choice(VALUES)
         else:
-            body = {"data": list(given.values())}
-            if chance.random() < 0.7:
-                body["session_hash"] = chance.choice(SESSIONS)
-            if way == "queue/join":
-                body["fn_index"] = chance.choice((0, 1, 2, 5, 9, 10**6, -1, None, "0", 0.5))
-        yield Call(path, _written(body), kind)
+            body = {"data": list(values.values()), "session_hash": session}
+            if way == "queue/join" or is_handler:
+                body["fn_index"] = function.number
+            if chance.random() < 0.05:
+                body["session_hash"] = session = chance.choice(SESSIONS)
+            elif chance.random() < 0.05:
+                body["fn_index"] = chance.choice((10**6, -1, None, "0", 0.5, True))
+            elif chance.random() < 0.05:
+                body["data"] = body["data"][: chance.randrange(3)] * chance.randrange(20)
+        yield Call(
+            way if way == "queue/join" else f"{way}/{function.name or 'predict'}",
+            chance.choice(BODIES) if chance.random() < 0.04 else json.dumps(body).encode(),
+            chance.choice(CONTENT_TYPES) if chance.random() < 0.02 else "application/json",
+            str(session),
+        )
 
 
-def _value(chance: random.Random) -> Any:
-    return chance.choice(VALUES)
-
-
-def _written(body: object) -> bytes:
-    return json.dumps(body).encode()
+def _some(chance: random.Random, keys: list[str]) -> list[str]:
+    """None of them, one or two, or all."""
+    count = chance.choices((0, 1, 2, len(keys)), (10, 60, 20, 10))[0]
+    return chance.sample(keys, min(count, len(keys)))
 
 
 def answer(url: str, call: Call, timeout: float = 60) -> tuple[str, str]:
@@ -102,8 +155,10 @@ def answer(url: str, call: Call, timeout: float = 60) -> tuple[str, str]:
         if status != 200:
             return _judged(status, text), text
         found = json.loads(text)
-        if not isinstance(found, dict) or "event_id" not in found or call.path == "queue/join":
-            return "value", text
+        if not isinstance(found, dict) or "event_id" not in found:
+            return ("value" if "data" in found else _judged(status, text)), text
+        if call.path == "queue/join":
+            return _queued(url, call.session, timeout)
         status, text = _request(f"{url}{call.path}/{found['event_id']}", None, "", timeout)
     except (TimeoutError, http.client.HTTPException, urllib.error.URLError) as error:
         return "hang", repr(error)
@@ -112,6 +167,18 @@ def answer(url: str, call: Call, timeout: float = 60) -> tuple[str, str]:
     if last.startswith("complete"):
         return ("picture" if ".png" in data or ".webp" in data else "value"), data
     return _judged(status, data), data
+
+
+def _queued(url: str, session: str, timeout: float) -> tuple[str, str]:
+    """What a session's queue says at last."""
+    _, text = _request(f"{url}queue/data?session_hash={session}", None, "", timeout)
+    said = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    done = [one["output"] for one in said if one["msg"] == "process_completed"]
+    if done and "data" in done[-1]:
+        data = json.dumps(done[-1]["data"])
+        return ("picture" if ".png" in data or ".webp" in data else "value"), data
+    found = done[-1] if done else {"error": [m["message"] for m in said if m.get("message")][-1:]}
+    return _judged(200, json.dumps(found)), text
 
 
 def _request(address: str, body: bytes | None, kind: str, timeout: float) -> tuple[int, str]:

@@ -128,8 +128,8 @@ class Axis:
     @classmethod
     def parse(cls, parameter: str, text: str) -> Self:
         """An axis from what was typed. Raises RequestError, with a sentence about the list."""
-        if parameter not in PARAMETERS:
-            return cls(parameter=parameter, values=())
+        if not isinstance(parameter, str) or parameter not in PARAMETERS:
+            return cls(parameter=str(parameter), values=())
         return cls(parameter=parameter, values=tuple(_read(PARAMETERS[parameter], text)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -181,6 +181,8 @@ def _read(parameter: Parameter, text: str) -> list[Value]:
 
 
 def _split(title: str, text: str) -> list[str]:
+    if not isinstance(text, str):
+        raise RequestError(f"{title}: the list must be text, not {quoted(text)}.")
     if len(text) > MAX_LIST_CHARACTERS:
         raise RequestError(
             f"{title}: the list has {len(text):,} characters; shorten it to at most "

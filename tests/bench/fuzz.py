@@ -17,7 +17,7 @@ from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.shared.runs import Runs
-from tests.hostile import answer, calls, endpoints
+from tests.hostile import answer, calls, functions
 from tests.tiny import SPEC, tiny_pipeline
 
 
@@ -25,6 +25,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--patience", type=float, default=20, help="seconds for one answer")
+    parser.add_argument("--show", action="store_true", help="every call without a good answer")
     asked = parser.parse_args()
     pipeline = tiny_pipeline()
     with tempfile.TemporaryDirectory() as folder:
@@ -38,10 +40,12 @@ def main() -> None:
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True,
         )  # fmt: skip
         url = f"{url}gradio_api/"
-        kinds = Counter(
-            answer(url, call, timeout=20)[0]
-            for call in calls(endpoints(url), asked.calls, asked.seed)
-        )
+        kinds: Counter[str] = Counter()
+        for call in calls(functions(url), asked.calls, asked.seed):
+            kind, said = answer(url, call, asked.patience)
+            kinds[kind] += 1
+            if asked.show and kind not in ("picture", "value", "sentence"):
+                sys.stderr.write(f"{kind}: {call.path} {call.body[:300]!r}: {said[:500]}\n")
         app.close(verbose=False)
     sys.stdout.write(
         json.dumps({"calls": asked.calls, "seed": asked.seed, "answers": dict(kinds)}) + "\n"

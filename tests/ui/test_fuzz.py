@@ -9,7 +9,7 @@ from collections import Counter
 from PIL import Image
 
 from infinity.request import GenerationRequest
-from tests.hostile import answer, calls, endpoints
+from tests.hostile import answer, calls, functions
 from tests.ui.test_gate import PIPELINE, ask, runs, url  # noqa: F401 (fixtures)
 
 
@@ -24,7 +24,7 @@ def drawn(address: str) -> bytes:
 def test_hostile_calls_are_answered_in_words_and_drawing_goes_on(url):  # noqa: F811
     bad: list[tuple[str, str, str, str]] = []
     kinds: Counter[str] = Counter()
-    for call in calls(endpoints(url), 300):
+    for call in calls(functions(url), 300):
         kind, text = answer(url, call)
         kinds[kind] += 1
         if kind not in ("picture", "value", "sentence"):

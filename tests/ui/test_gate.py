@@ -14,8 +14,9 @@ from infinity.errors import RequestError, quoted
 from infinity.hosting import Allowance, Hosting, address_of
 from infinity.manager import ModelManager
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.shared.problems import for_visitors
+from infinity.ui.shared.problems import UNEXPECTED, for_visitors
 from infinity.ui.shared.runs import Runs
+from tests.hostile import functions
 from tests.tiny import SPEC, tiny_pipeline
 
 PIPELINE = tiny_pipeline()
@@ -191,6 +192,32 @@ def test_arguments_of_the_wrong_kind_are_one_sentence(url, arguments):
     sentence = said if isinstance(said, str) else said["error"]
     assert isinstance(sentence, str)
     assert len(sentence) < 700
+
+
+STRANGE = (3.5, True, [[]], {"a": 1}, "{a|b}" * 3000)
+
+
+def test_strange_value_of_any_argument_of_any_endpoint_is_told_by_the_program_itself(url):
+    unexpected = []
+    for function in (one for one in functions(url) if one.name):
+        for key in function.values:
+            for value in STRANGE:
+                kind, said = ask(url, function.name, {**function.values, key: value}, "call/v2")
+                if UNEXPECTED in str(said) or len(str(said)) > 1_000:
+                    unexpected.append((function.name, key, str(value)[:40], str(said)[:300]))
+    assert not unexpected
+
+
+def test_handler_of_the_page_quotes_little_of_what_is_none_of_its_choices(url):
+    handler = next(one for one in functions(url) if one.values and set(one.values) == {"0", "1"})
+    for value in ("x" * 5_000, '"' * 5_000, "\u05e9" * 5_000):
+        call = {
+            "data": [value, "none"], "fn_index": handler.number, "session_hash": "session-of-mine",
+        }  # fmt: skip
+        said = post(f"{url}run/predict", call)[1]["error"]
+        assert said.startswith("Value: ")
+        assert said.endswith(" is none of the choices.")
+        assert len(said) < 250
 
 
 def test_server_path_is_never_read_nor_named(url):

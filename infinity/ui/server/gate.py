@@ -39,8 +39,12 @@ NO_SESSION = (
     "This call has no session: send a random session_hash of 8 to 64 letters and digits with it, and "
     "keep it to yourself."
 )
-WORDLESS = tuple(f'"error":{space}null'.encode() for space in ("", " "))
+WORDLESS = re.compile(rb'"error": ?null')
 WORDS = f'"error": "{UNEXPECTED}"'.encode()
+LONG_CHOICE = re.compile(
+    rb'("error": ?"Value: (?:\\u[0-9a-f]{4}|\\.|[^"\\]){190})(?:\\.|[^"\\])*"', re.IGNORECASE
+)
+"""Gradio quotes all of what is none of a component's choices."""
 
 
 class RefusalError(Exception):
@@ -89,8 +93,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 _forget_length(message, status_known=message["status"] < 500)
             elif body := message.get("body"):
-                for wordless in WORDLESS:
-                    body = body.replace(wordless, WORDS)
+                body = LONG_CHOICE.sub(rb'\1 ... is none of the choices."', WORDLESS.sub(WORDS, body))
                 message = {**message, "body": body}
             await send(message)
 
