@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infinity.errors import RequestError
+from infinity.errors import RequestError, quoted
 from infinity.spec import ModelSpec
 
 NO_STYLE = ""
@@ -37,8 +37,8 @@ def style_phrase(name: str, spec: ModelSpec) -> str:
     Raises:
         RequestError: the model has none of this name.
     """
-    styles = {label.lower(): phrase for label, phrase in style_choices(spec)}
-    if name.lower() not in styles:
-        known = ", ".join(label for label, _ in style_choices(spec))
-        raise RequestError(f"Unknown style {name[:60]!r}; choose one of {known}.")
-    return styles[name.lower()]
+    for label, phrase in style_choices(spec):
+        if str(name).lower() == label.lower():
+            return phrase
+    known = ", ".join(label for label, _ in style_choices(spec))
+    raise RequestError(f"Unknown style {quoted(name)}; choose one of {known}.")

@@ -115,7 +115,7 @@ def build_history_tab(replay: Replay, keep_track: Callable[[str], None]) -> None
 
     def choose(event: gr.EventData, left: Entry | None) -> tuple[Any, ...]:
         try:
-            entry = Entry.from_dict(event._data.get("entry"))
+            entry = Entry.from_dict((event._data or {}).get("entry"))
             shown = _details(replay, entry)
             pair = gr.skip() if left is None else _pair(left, entry)
             said = "" if left is None else _sides(left, entry)
@@ -158,7 +158,7 @@ def build_history_tab(replay: Replay, keep_track: Callable[[str], None]) -> None
 
     def pack(event: gr.EventData) -> tuple[Any, ...]:
         try:
-            path, said = _pack(event._data.get("files"))
+            path, said = _pack((event._data or {}).get("files"))
         except InfinityError as error:
             return gr.skip(), _said(str(error))
         keep_track(str(path))

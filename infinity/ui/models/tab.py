@@ -124,7 +124,7 @@ def _wire(
         make_unload(manager, models), parts.choice, parts.status, queue=False, **PRIVATE
     ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
     parts.budget.change(
-        lambda gigabytes: manager.set_budget(round(gigabytes * GB) or None),
+        lambda gigabytes: manager.set_budget(round((gigabytes or 0) * GB) or None),
         parts.budget,
         None,
         queue=False,
