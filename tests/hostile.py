@@ -16,13 +16,30 @@ from typing import Any
 from PIL import Image
 
 MOST_CHARACTERS = 1_200
-WAYS = ("call", "queue/join", "call/v2", "queue/join", "call", "run", "call/v2", "queue/join", "run", "api")
+WAYS = (
+    "call",
+    "queue/join",
+    "call/v2",
+    "queue/join",
+    "call",
+    "run",
+    "call/v2",
+    "queue/join",
+    "run",
+    "api",
+)
 SERVER_PLACE = re.compile(r"Traceback|File \"|/site-packages/|root:x:|/tmp/|/root/|/home/")
 SESSIONS: tuple[Any, ...] = (
     "a-good-session", None, "", "x", "s" * 5_000, 3, [], {}, "../../etc", "\0" * 9,
 )  # fmt: skip
 CONTENT_TYPES = ("text/plain", "multipart/form-data", "application/xml", "")
-GOOD: dict[str, Any] = {"prompt": "a red apple", "x": "seed", "x_values": "1, 2", "y": "", "seed": 0}
+GOOD: dict[str, Any] = {
+    "prompt": "a red apple",
+    "x": "seed",
+    "x_values": "1, 2",
+    "y": "",
+    "seed": 0,
+}
 BODIES = (
     b"", b"{", b"null", b"[]", b"3", b"\xff\xfe", b"{}", b'{"data": null}', b'{"data": "x"}',
     b"[" * 50_000, b'{"data": [' + b"9" * 4_301 + b"]}", b'{"data": [NaN, Infinity]}',

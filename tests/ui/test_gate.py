@@ -202,7 +202,7 @@ def test_strange_value_of_any_argument_of_any_endpoint_is_told_by_the_program_it
     for function in (one for one in functions(url) if one.name):
         for key in function.values:
             for value in STRANGE:
-                kind, said = ask(url, function.name, {**function.values, key: value}, "call/v2")
+                _, said = ask(url, function.name, {**function.values, key: value}, "call/v2")
                 if UNEXPECTED in str(said) or len(str(said)) > 1_000:
                     unexpected.append((function.name, key, str(value)[:40], str(said)[:300]))
     assert not unexpected

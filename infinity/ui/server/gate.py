@@ -93,7 +93,9 @@ class Gate:
             if message["type"] == "http.response.start":
                 _forget_length(message, status_known=message["status"] < 500)
             elif body := message.get("body"):
-                body = LONG_CHOICE.sub(rb'\1 ... is none of the choices."', WORDLESS.sub(WORDS, body))
+                body = LONG_CHOICE.sub(
+                    rb'\1 ... is none of the choices."', WORDLESS.sub(WORDS, body)
+                )
                 message = {**message, "body": body}
             await send(message)
 
