@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from infinity.devices import resolve_device
 from infinity.errors import InfinityError, RequestError
@@ -23,10 +23,10 @@ from training.data.captions import draw_caption, names_a_side
 from training.data.errors import DataError
 from training.data.held_out import chosen, split
 from training.data.plan import BatchPlan
-from training.data.records import Batch, Record, Skip
+from training.data.records import Batch, Record, Skip, skip_of
 from training.data.report import SkipReport
 from training.data.shards import PreparedSource
-from training.data.source import Source, open_source, skip_of
+from training.data.source import Source, open_source
 
 logger = logging.getLogger(__name__)
 
@@ -137,10 +137,10 @@ def batches(
     if rank == 0:
         for line in source.report.lines():
             logger.info("data listed: %s", line)
-    share = size // world_size
+    share, steps = size // world_size, range(start_step, config.optimization.steps)
     loader: DataLoader[Batch | InfinityError] = DataLoader(
         BatchBuilder(config, source, plan),
-        sampler=_Orders(plan, start_step, config.optimization.steps, rank * share, share),
+        sampler=_orders(plan, steps, rank * share, share),
         batch_size=None,
         num_workers=config.data.workers,
         prefetch_factor=_PREFETCHED if config.data.workers else None,
@@ -167,20 +167,11 @@ def _checked(
         logger.info("data loaded: %s", "\n".join(report.lines()))
 
 
-class _Orders(Sampler[Order]):
+def _orders(plan: BatchPlan, steps: range, first: int, share: int) -> Iterator[Order]:
     """The steps of one rank, in turn."""
-
-    def __init__(self, plan: BatchPlan, start: int, stop: int, first: int, share: int) -> None:
-        self._plan, self._steps = plan, range(start, stop)
-        self._first, self._share = first, share
-
-    def __iter__(self) -> Iterator[Order]:
-        for step in self._steps:
-            ratio, places = self._plan.indices(step)
-            yield Order(step, ratio, places[self._first : self._first + self._share], self._first)
-
-    def __len__(self) -> int:
-        return len(self._steps)
+    for step in steps:
+        ratio, places = plan.indices(step)
+        yield Order(step, ratio, places[first : first + share], first)
 
 
 @dataclass(frozen=True)

@@ -8,28 +8,36 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
 from tqdm import tqdm
 
+from infinity.errors import RequestError
+from infinity.images import image_size, open_image
 from training.data.captions import Captions
-from training.data.records import Entry, Skip
+from training.data.errors import DataError
+from training.data.records import Entry, Record, Skip, skip_of
 from training.data.remote import cache_folder
 from training.data.report import SkipReport
 from training.data.text import printable
 
 logger = logging.getLogger(__name__)
+
+Opener: TypeAlias = "Callable[[Entry], Path | bytes]"
+"""Where an entry's encoded picture is."""
 
 KEPT_FROM = 10_000
 """Records from which on a list is written to disk; shorter ones are read again in seconds."""
@@ -56,11 +64,9 @@ _SCHEMA = pa.schema(
 class Catalog:
     """The usable records of a source and a report of the others."""
 
-    def __init__(self, table: pa.Table, report: SkipReport) -> None:
-        self._table = table
+    def __init__(self, table: pa.Table, report: SkipReport, opener: Opener) -> None:
+        self._table, self._opener = table, opener
         self.report = report
-        self.ratios: np.ndarray = table["ratio"].to_numpy()
-        """(records,) float64: height over width."""
         self.repeats: np.ndarray = table["repeats"].to_numpy()
         """(records,) int32: times each comes up in a pass."""
 
@@ -75,20 +81,33 @@ class Catalog:
             digest.update(json.dumps(batch.to_pylist()).encode())
         return digest.hexdigest()
 
-    def entry(self, index: int) -> Entry:
+    def aspect_ratios(self, targets: Mapping[str, float]) -> np.ndarray:
+        """(records,) names of the nearest of ``targets`` (heights over widths), by plain difference."""
+        ratios = self._table["ratio"].to_numpy()
+        distances = np.abs(ratios[:, None] - np.array(list(targets.values()))[None])
+        return np.array(list(targets))[distances.argmin(axis=1)]
+
+    def record(self, index: int) -> Record:
         row: dict[str, Any] = self._table.slice(index, 1).to_pylist()[0]
         captions = Captions(
             long=tuple(row.pop("long")),
             short=tuple(row.pop("short")),
             by_sentences=row.pop("by_sentences"),
         )
-        return Entry(captions=captions, place=os.fsdecode(row.pop("place")), **row)
+        entry = Entry(captions=captions, place=os.fsdecode(row.pop("place")), **row)
+        return Record(
+            key=entry.key,
+            captions=captions,
+            load=lambda: open_image(_file(entry, self._opener), entry.key),
+            height=entry.height or None,
+            width=entry.width or None,
+        )
 
 
 def open_catalog(
     name: str,
     entries: Callable[[], Iterable[Entry | Skip]],
-    measure: Callable[[Entry], Entry | Skip],
+    opener: Opener,
     fingerprint: str,
     *,
     pictures_apart: bool = False,
@@ -98,7 +117,7 @@ def open_catalog(
     Args:
         name: of the source, for the progress bar.
         entries: reads the source.
-        measure: fills in the size of a picture whose size the source does not tell.
+        opener: finds the encoded picture of an entry, whose size is read where it is not known.
         fingerprint: changes whenever the source does.
         pictures_apart: but not when its pictures do, so that a list is only kept where none is
             missing or broken.
@@ -108,17 +127,17 @@ def open_catalog(
     with _alone(path):
         try:
             if path.is_file():
-                return _read(path)
+                return Catalog(*_read(path), opener)
         except (OSError, pa.ArrowException) as error:
             logger.warning("the list of %s is made anew: %s (%s)", printable(name), path, error)
-        catalog = _build(name, entries(), measure)
-        faulty = {"missing file", "broken picture"} & set(catalog.report.counts)
-        if catalog.report.seen >= KEPT_FROM and not (pictures_apart and faulty):
+        table, report = _build(name, entries(), opener)
+        faulty = {"missing file", "broken picture"} & set(report.counts)
+        if report.seen >= KEPT_FROM and not (pictures_apart and faulty):
             try:
-                _write(catalog, path)
+                _write(table, report, path)
             except (OSError, pa.ArrowException) as error:
                 logger.warning("the list of %s is not kept: %s (%s)", printable(name), path, error)
-        return catalog
+        return Catalog(table, report, opener)
 
 
 @contextmanager
@@ -137,38 +156,37 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _build(
-    name: str, entries: Iterable[Entry | Skip], measure: Callable[[Entry], Entry | Skip]
-) -> Catalog:
-    report = SkipReport()
-    tables = [_SCHEMA.empty_table()]
+    name: str, entries: Iterable[Entry | Skip], opener: Opener
+) -> tuple[pa.Table, SkipReport]:
+    report, tables = SkipReport(), [_SCHEMA.empty_table()]
+    remaining = iter(entries)
     with (
-        ThreadPoolExecutor(_THREADS) as pool,
+        ThreadPool(_THREADS) as pool,
         tqdm(desc=f"listing {printable(name)}", unit=" records", delay=2) as bar,
     ):
-        for chunk in _chunks(entries):
-            parts = (chunk[start : start + _PART] for start in range(0, len(chunk), _PART))
-            measured = [
-                item
-                for part in pool.map(
-                    lambda part: [_measured(item, measure) for item in part], parts
-                )
-                for item in part
-            ]
-            usable = [item for item in measured if isinstance(item, Entry)]
-            report.add(len(chunk), (item for item in measured if isinstance(item, Skip)))
-            tables.append(pa.Table.from_pylist([_row(entry) for entry in usable], _SCHEMA))
+        while chunk := list(islice(remaining, _CHUNK)):
+            chunk = pool.map(partial(_measured, opener=opener), chunk, chunksize=_PART)
+            report.add(len(chunk), (item for item in chunk if isinstance(item, Skip)))
+            rows = [_row(item) for item in chunk if isinstance(item, Entry)]
+            tables.append(pa.Table.from_pylist(rows, _SCHEMA))
             bar.update(len(chunk))
-    return Catalog(pa.concat_tables(tables).combine_chunks(), report)
+    return pa.concat_tables(tables).combine_chunks(), report
 
 
-def _chunks(entries: Iterable[Entry | Skip]) -> Iterator[list[Entry | Skip]]:
-    iterator = iter(entries)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk
+def _measured(item: Entry | Skip, opener: Opener) -> Entry | Skip:
+    """An entry with its picture's size, read from the head of its file."""
+    if isinstance(item, Skip) or item.ratio:
+        return item
+    try:
+        height, width = image_size(_file(item, opener), item.key)
+    except (RequestError, DataError) as error:
+        return skip_of(item.key, error)
+    return dataclasses.replace(item, height=height, width=width, ratio=height / width)
 
 
-def _measured(item: Entry | Skip, measure: Callable[[Entry], Entry | Skip]) -> Entry | Skip:
-    return measure(item) if isinstance(item, Entry) and not item.ratio else item
+def _file(entry: Entry, opener: Opener) -> Path | io.BytesIO:
+    found = opener(entry)
+    return io.BytesIO(found) if isinstance(found, bytes) else found
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -177,9 +195,8 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {**row, **dataclasses.asdict(captions), "place": os.fsencode(entry.place)}
 
 
-def _write(catalog: Catalog, path: Path) -> None:
-    report = json.dumps(dataclasses.asdict(catalog.report))
-    table = catalog._table.replace_schema_metadata({"report": report})
+def _write(table: pa.Table, report: SkipReport, path: Path) -> None:
+    table = table.replace_schema_metadata({"report": json.dumps(dataclasses.asdict(report))})
     draft = path.with_suffix(f".{os.getpid()}.writing")
     try:
         with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
@@ -189,11 +206,11 @@ def _write(catalog: Catalog, path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Catalog:
+def _read(path: Path) -> tuple[pa.Table, SkipReport]:
     with pa.memory_map(str(path)) as file:
         table = pa.ipc.open_file(file).read_all()
     saved = json.loads((table.schema.metadata or {})[b"report"])
     examples = {
         reason: [Skip(**skip) for skip in skips] for reason, skips in saved["examples"].items()
     }
-    return Catalog(table, SkipReport(saved["seen"], saved["counts"], examples))
+    return table, SkipReport(saved["seen"], saved["counts"], examples)

@@ -72,20 +72,20 @@ class Table:
         captions = self.fields.captions(row, f"{self.source}, row {number}")
         return Entry(key=f"row {number}", place=str(number), captions=captions)
 
-    def picture(self, number: int) -> bytes | Path:
-        """A row's picture, encoded, or the file it lies in.
+    def picture(self, entry: Entry) -> bytes | Path:
+        """The picture of an entry's row, encoded, or the file it lies in.
 
         Raises:
             DataError: the row has none, or one outside of the data's folders.
         """
-        value: Any = self._rows[number][self.fields.picture]
+        value: Any = self._rows[int(entry.place)][self.fields.picture]
         if isinstance(value, dict):
             value = value.get("bytes") or value.get("path")
         if isinstance(value, bytes):
             return value
         if isinstance(value, str) and value:
-            return self._folders.find(value, f"row {number}")
-        raise DataError(f"{self.source}, row {number} holds no picture in {self.fields.picture!r}.")
+            return self._folders.find(value, entry.key)
+        raise DataError(f"{self.source}, {entry.key} holds no picture in {self.fields.picture!r}.")
 
 
 def _load(source: str, split: str) -> Any:

@@ -30,7 +30,7 @@ from infinity.tokenizer.quantizer import encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.data.captions import fixed
 from training.data.errors import DataError
-from training.data.records import Prepared, Record, Skip
+from training.data.records import Prepared, Record, Skip, skip_of
 from training.data.report import SkipReport
 from training.data.shards import (
     FORMAT,
@@ -41,7 +41,7 @@ from training.data.shards import (
     packed_shard,
     read_index,
 )
-from training.data.source import Source, skip_of
+from training.data.source import Source
 
 logger = logging.getLogger(__name__)
 
@@ -110,39 +110,25 @@ def prepare(source: Source, recipe: Recipe, folder: Path) -> SkipReport:
     report = SkipReport()
     try:
         index = _begin(source, recipe, folder)
-        done = {shard.file for shard in index.shards}
-        todo = [job for job in _jobs(source, recipe) if job.file not in done]
+        shards = list(_shards(source, recipe))
+        done = {shard.file: shard for shard in index.shards}
         with tqdm(total=len(source), desc="preparing", unit=" records") as bar:
-            bar.update(len(source) - sum(job.stop - job.first for job in todo))
-            for job in todo:
-                shard, skips = _write_shard(source, recipe, folder, job)
-                report.add(job.stop - job.first, skips)
-                skipped = Counter(index.skipped) + Counter(skip.reason for skip in skips)
-                index = replace(index, shards=(*index.shards, shard), skipped=dict(skipped))
-                index.write(folder)
-                bar.update(job.stop - job.first)
-        order = [job.file for job in _jobs(source, recipe)]
-        shards = sorted(index.shards, key=lambda shard: order.index(shard.file))
-        index = replace(
-            index, complete=True, shards=tuple(shard for shard in shards if shard.samples)
-        )
-        index.write(folder)
+            for shard in shards:
+                if shard.file not in done:
+                    done[shard.file], skips = _write_shard(source, recipe, folder, shard)
+                    report.add(shard.stop - shard.first, skips)
+                    skipped = Counter(index.skipped) + Counter(skip.reason for skip in skips)
+                    index = replace(index, shards=tuple(done.values()), skipped=dict(skipped))
+                    index.write(folder)
+                bar.update(shard.stop - shard.first)
+        filled = tuple(done[shard.file] for shard in shards if done[shard.file].samples)
+        replace(index, complete=True, shards=filled).write(folder)
     except (OSError, SafetensorError) as error:
         raise ResourceError(
             f"{folder} cannot be written ({error}); free some space or choose another folder, and "
             "run the same command again: what was written so far stays valid."
         ) from error
     return report
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """Records ``first`` to ``stop`` of a bucket, into one file."""
-
-    file: str
-    aspect_ratio: str
-    first: int
-    stop: int
 
 
 def _begin(source: Source, recipe: Recipe, folder: Path) -> Index:
@@ -172,10 +158,11 @@ def _begin(source: Source, recipe: Recipe, folder: Path) -> Index:
     return replace(index, shards=tuple(whole), complete=False)
 
 
-def _jobs(source: Source, recipe: Recipe) -> Iterator[_Job]:
+def _shards(source: Source, recipe: Recipe) -> Iterator[Shard]:
+    """All shards that are to be written."""
     for ratio, size in source.sizes.items():
         for number, first in enumerate(range(0, size, recipe.shard_samples)):
-            yield _Job(
+            yield Shard(
                 file=f"{ratio.replace(':', 'x')}-{number:05}.safetensors",
                 aspect_ratio=ratio,
                 first=first,
@@ -184,35 +171,28 @@ def _jobs(source: Source, recipe: Recipe) -> Iterator[_Job]:
 
 
 def _write_shard(
-    source: Source, recipe: Recipe, folder: Path, job: _Job
+    source: Source, recipe: Recipe, folder: Path, shard: Shard
 ) -> tuple[Shard, list[Skip]]:
-    members = source.buckets[job.aspect_ratio][job.first : job.stop]
+    members = source.buckets[shard.aspect_ratio][shard.first : shard.stop]
     records = [source.record(int(number)) for number in members]
     records = [replace(record, captions=fixed(record.captions)) for record in records]
     samples: list[tuple[Record, Prepared]] = []
     skips: list[Skip] = []
     for start in range(0, len(records), recipe.batch_size):
-        encoded, broken = _encoded(
-            records[start : start + recipe.batch_size], recipe, recipe.schedules[job.aspect_ratio]
-        )
+        part = records[start : start + recipe.batch_size]
+        encoded, broken = _encoded(part, recipe, recipe.schedules[shard.aspect_ratio])
         samples += encoded
         skips += broken
-    path = folder / job.file
+    if not samples:
+        return shard, skips
+    path = folder / shard.file
     draft = path.with_suffix(".writing")
-    if samples:
-        save_file(packed_shard(samples), draft)
-        draft.chmod(0o644)
-        draft.replace(path)
-    shard = Shard(
-        file=job.file,
-        sha256=file_sha256(path) if samples else "",
-        bytes=path.stat().st_size if samples else 0,
-        samples=len(samples),
-        aspect_ratio=job.aspect_ratio,
-        first=job.first,
-        stop=job.stop,
-    )
-    return shard, skips
+    save_file(packed_shard(samples), draft)
+    draft.chmod(0o644)
+    draft.replace(path)
+    size = path.stat().st_size
+    written = replace(shard, sha256=file_sha256(path), bytes=size, samples=len(samples))
+    return written, skips
 
 
 def _encoded(

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from infinity.errors import InfinityError
 from training.data.captions import Captions
 from training.data.errors import RecordError, SkipReason
 from training.data.text import printable
@@ -61,6 +62,12 @@ class Entry:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", printable(self.key))
+
+
+def skip_of(key: str, error: InfinityError) -> Skip:
+    """The skip of a record whose picture could not be read."""
+    missing = isinstance(error.__cause__, FileNotFoundError)
+    return Skip(reason="missing file" if missing else "broken picture", key=key, detail=str(error))
 
 
 def entry_or_skip(key: str, make: Callable[[], Entry], where: str = "") -> Entry | Skip:
@@ -151,13 +158,10 @@ class Batch:
         """Samples ``start`` to ``stop`` of this batch, for a micro-batch."""
         part = slice(start, stop)
         return replace(
-            self,
+            self._each(lambda tensor: tensor[part]),
             captions=self.captions[part],
             keys=self.keys[part],
             positions=self.positions[part],
-            pictures_u8=None if self.pictures_u8 is None else self.pictures_u8[part],
-            bits=None if self.bits is None else tuple(scale[part] for scale in self.bits),
-            latents=None if self.latents is None else self.latents[part],
             features=None if self.features is None else self.features[part],
         )
 

@@ -26,6 +26,7 @@ from training.config.settings import TrainingConfig
 from training.data.captions import Captions
 from training.data.errors import DataError
 from training.data.records import Prepared, Record
+from training.data.report import SkipReport
 
 INDEX_FILE = "index.json"
 FORMAT = "infinity-prepared-1"
@@ -38,12 +39,12 @@ class Shard:
     """One file: ``samples`` of records ``first`` to ``stop`` of a bucket (skipped ones left out)."""
 
     file: str
-    sha256: str
-    bytes: int
-    samples: int
     aspect_ratio: str
     first: int
     stop: int
+    sha256: str = ""
+    bytes: int = 0
+    samples: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +192,16 @@ class PreparedSource:
         return hashlib.sha256("".join(s.sha256 for s in self.index.shards).encode()).hexdigest()
 
     @property
-    def aspect_ratios(self) -> np.ndarray:
-        """(samples,) of names."""
+    def report(self) -> SkipReport:
+        return SkipReport(len(self))
+
+    @property
+    def repeats(self) -> np.ndarray:
+        """(samples,) int32 ones: each comes up once in a pass."""
+        return np.ones(len(self), np.int32)
+
+    def aspect_ratios(self, _: Mapping[str, float]) -> np.ndarray:
+        """(samples,) names of those they were prepared for."""
         return np.repeat(
             [shard.aspect_ratio for shard in self.index.shards],
             [shard.samples for shard in self.index.shards],

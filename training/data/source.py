@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from PIL import Image
 
-from infinity.errors import InfinityError, RequestError
-from infinity.images import image_size, open_image
 from infinity.schedule import ScaleSchedule, heights_over_widths
 from training.config.settings import DataSettings
-from training.data.catalog import Catalog, open_catalog
+from training.data.catalog import Catalog, Opener, open_catalog
 from training.data.detection import detect, manifest_of
 from training.data.errors import DataError
 from training.data.folders import folder_entries
@@ -27,26 +22,15 @@ from training.data.held_out import Buckets
 from training.data.huggingface import Table
 from training.data.manifests import manifest_entries
 from training.data.records import Entry, Record, Skip
-from training.data.remote import fetched, file_tag, is_url
+from training.data.remote import file_tag, is_url
 from training.data.report import SkipReport
 from training.data.shards import PreparedSource
 from training.data.walk import files_below
-from training.data.webdataset import shard_entries, shard_names
+from training.data.webdataset import member, shard_entries, shard_names
 from training.data.world import WorldSource
 
-logger = logging.getLogger(__name__)
-
-Opener: TypeAlias = "Callable[[Entry], Path | bytes]"
-"""Where an entry's encoded picture is."""
-
-
-class Part(Protocol):
-    """The records of one source."""
-
-    def __len__(self) -> int: ...
-    def record(self, index: int) -> Record: ...
-    @property
-    def fingerprint(self) -> str: ...
+Part: TypeAlias = "Catalog | PreparedSource | WorldSource"
+"""The records of one source."""
 
 
 @dataclass(frozen=True)
@@ -103,31 +87,6 @@ class Source:
         raise IndexError(index)
 
 
-class CatalogPart:
-    """Records that were listed in a catalogue."""
-
-    def __init__(self, catalog: Catalog, opener: Opener) -> None:
-        self.catalog = catalog
-        self._opener = opener
-
-    def __len__(self) -> int:
-        return len(self.catalog)
-
-    @property
-    def fingerprint(self) -> str:
-        return self.catalog.fingerprint
-
-    def record(self, index: int) -> Record:
-        entry = self.catalog.entry(index)
-        return Record(
-            key=entry.key,
-            captions=entry.captions,
-            load=partial(_load, entry, self._opener),
-            height=entry.height or None,
-            width=entry.width or None,
-        )
-
-
 def open_source(
     settings: DataSettings,
     schedules: Mapping[str, ScaleSchedule] | None = None,
@@ -161,79 +120,56 @@ def open_source(
         return Source((world,), {"1:1": range(len(world))}, SkipReport(), formats)
     if len(set(formats) & {"prepared"}) and set(formats) != {"prepared"}:
         raise DataError("Prepared data cannot be mixed with pictures; prepare all of it.")
-    parts: list[Part] = []
-    ratios: list[np.ndarray] = []
-    repeats: list[np.ndarray] = []
+    parts = [
+        PreparedSource(Path(source)) if format == "prepared" else _catalog(source, format, settings)
+        for source, format in zip(settings.sources, formats, strict=True)
+    ]
     report = SkipReport()
-    often = settings.repeats or (1,) * len(formats)
-    for source, format, times in zip(settings.sources, formats, often, strict=True):
-        if format == "prepared":
-            prepared = PreparedSource(Path(source))
-            parts.append(prepared)
-            ratios.append(prepared.aspect_ratios)
-            repeats.append(np.full(len(prepared), times))
-            report.add(len(prepared), ())
-        else:
-            part = _listed(source, format, settings)
-            parts.append(part)
-            ratios.append(_nearest(part.catalog.ratios, schedules))
-            repeats.append(part.catalog.repeats * times)
-            report.merge(part.catalog.report)
+    for part in parts:
+        report.merge(part.report)
     report.require(settings.skip_tolerance, complete=True)
     if not any(len(part) for part in parts):
-        told = f": {report.counted()}" if report.skipped else ""
+        counts = f": {report.counted()}" if report.skipped else ""
         raise DataError(
-            f"{', '.join(settings.sources)} lists {report.seen} pictures, none of which can be used{told}."
+            f"{', '.join(settings.sources)} lists {report.seen} pictures, none of which can be used"
+            f"{counts}."
         )
-    names = np.concatenate(ratios)
+    targets = heights_over_widths(schedules)
+    names = np.concatenate([part.aspect_ratios(targets) for part in parts])
     buckets = {ratio: np.flatnonzero(names == ratio) for ratio in schedules}
-    each = np.concatenate(repeats)
+    often = settings.repeats or (1,) * len(parts)
+    each = np.concatenate([part.repeats * n for part, n in zip(parts, often, strict=True)])
     return Source(tuple(parts), buckets, report, formats, each if each.max() > 1 else None)
 
 
-def _nearest(ratios: np.ndarray, schedules: Mapping[str, ScaleSchedule]) -> np.ndarray:
-    """The nearest aspect ratio's name for each height over width, by plain difference."""
-    targets = heights_over_widths(schedules)
-    distances = np.abs(ratios[:, None] - np.array(list(targets.values()))[None])
-    return np.array(list(targets))[distances.argmin(axis=1)]
-
-
-def _listed(source: str, format: str, settings: DataSettings) -> CatalogPart:
-    entries: Callable[[], Iterator[Entry | Skip]]
+def _catalog(source: str, format: str, settings: DataSettings) -> Catalog:
     opener: Opener = _file
-    manifest = False
     split = settings.split
+    manifest = format not in ("folder", "webdataset", "huggingface")
     if format == "folder":
         entries = partial(folder_entries, Path(source), settings)
         fingerprint = _folder_fingerprint(Path(source))
     elif format == "webdataset":
         shards = shard_names(source, split)
         entries = partial(_each, shards, partial(shard_entries, settings=settings))
-        opener = _member
+        opener = member
         fingerprint = "\n".join(map(_file_fingerprint, shards))
     elif format == "huggingface":
         table = Table(source, settings)
-        entries, fingerprint = table.entries, table.fingerprint
-        opener = partial(_row, table)
+        entries, opener, fingerprint = table.entries, table.picture, table.fingerprint
     else:
         root = Path(source) if Path(source).is_dir() and format != "coco" else None
         files = manifest_of(source, format, split)
         entries = partial(_each, files, partial(manifest_entries, settings=settings, root=root))
         fingerprint = "\n".join(_file_fingerprint(str(file)) for file in files)
-        manifest = True
     chosen = (
         format, source, settings.image_field, settings.caption_field,
         settings.short_caption_field, settings.captions, settings.picture_folders, str(Path.cwd()),
         split, settings.folder_repeats,
     )  # fmt: skip
-    catalog = open_catalog(
-        source,
-        entries,
-        partial(_measure, opener=opener),
-        f"{chosen}\n{fingerprint}",
-        pictures_apart=manifest,
+    return open_catalog(
+        source, entries, opener, f"{chosen}\n{fingerprint}", pictures_apart=manifest
     )
-    return CatalogPart(catalog, opener)
 
 
 def _each(
@@ -245,41 +181,6 @@ def _each(
 
 def _file(entry: Entry) -> Path:
     return Path(entry.place)
-
-
-def _member(entry: Entry) -> bytes:
-    if is_url(entry.place):
-        return fetched(entry.place, entry.offset, entry.length)
-    with Path(entry.place).open("rb") as file:
-        file.seek(entry.offset)
-        return file.read(entry.length)
-
-
-def _row(table: Table, entry: Entry) -> Path | bytes:
-    return table.picture(int(entry.place))
-
-
-def _load(entry: Entry, opener: Opener) -> Image.Image:
-    found = opener(entry)
-    return open_image(io.BytesIO(found) if isinstance(found, bytes) else found, entry.key)
-
-
-def _measure(entry: Entry, opener: Opener) -> Entry | Skip:
-    """The entry with its picture's size, read from the head of its file."""
-    try:
-        found = opener(entry)
-        height, width = image_size(
-            io.BytesIO(found) if isinstance(found, bytes) else found, entry.key
-        )
-    except (RequestError, DataError) as error:
-        return skip_of(entry.key, error)
-    return replace(entry, height=height, width=width, ratio=height / width)
-
-
-def skip_of(key: str, error: InfinityError) -> Skip:
-    """The skip of a record whose picture could not be read."""
-    missing = isinstance(error.__cause__, FileNotFoundError)
-    return Skip(reason="missing file" if missing else "broken picture", key=key, detail=str(error))
 
 
 def _folder_fingerprint(folder: Path) -> str:

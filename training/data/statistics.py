@@ -17,9 +17,9 @@ from tqdm import tqdm
 from infinity.errors import RequestError
 from infinity.images import rgb
 from training.data.errors import DataError
-from training.data.records import Record, Skip
+from training.data.records import Record, Skip, skip_of
 from training.data.report import SkipReport
-from training.data.source import Source, skip_of
+from training.data.source import Source
 
 WORLD_SAMPLES = 1000
 """Pictures looked at of the endless emoji world."""

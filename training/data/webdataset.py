@@ -30,7 +30,7 @@ from training.data.fields import (
     captions_beside,
 )
 from training.data.records import Entry, Skip, entry_or_skip
-from training.data.remote import is_url, streamed
+from training.data.remote import fetched, is_url, streamed
 from training.data.splits import of_split
 from training.data.walk import PICTURE_SUFFIXES, own_files
 
@@ -100,6 +100,15 @@ def shard_entries(shard: str, settings: DataSettings) -> Iterator[Entry | Skip]:
         raise DataError(
             f"{shard} is damaged or cut short ({error}); fetch or write it again."
         ) from error
+
+
+def member(entry: Entry) -> bytes:
+    """The encoded picture of an entry, from its place in its shard."""
+    if is_url(entry.place):
+        return fetched(entry.place, entry.offset, entry.length)
+    with Path(entry.place).open("rb") as file:
+        file.seek(entry.offset)
+        return file.read(entry.length)
 
 
 def _files(name: str, split: str) -> list[str]:

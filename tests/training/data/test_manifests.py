@@ -263,13 +263,13 @@ def test_decompression_bombs_are_skipped_before_they_are_decoded(pictures):
 
 
 def test_large_lists_are_kept_and_read_again_while_they_are_true(pictures, monkeypatch):
-    from training.data import catalog, source
+    from training.data import catalog
 
     for path in pictures.glob("*.png"):
         path.with_suffix(".txt").write_text(path.stem)
     monkeypatch.setattr(catalog, "KEPT_FROM", 2)
     first = opened(pictures)
-    monkeypatch.setattr(source, "image_size", lambda *_: pytest.fail("the list was not kept"))
+    monkeypatch.setattr(catalog, "image_size", lambda *_: pytest.fail("the list was not kept"))
     again = opened(pictures)
     assert [r.captions for r in records(again)] == [r.captions for r in records(first)]
     assert again.fingerprint == first.fingerprint
