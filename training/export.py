@@ -220,7 +220,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--merge", action="store_true", help="of a lora run: a whole model")
     parser.add_argument("--dtype", choices=sorted(DTYPES), help="default: the run's precision")
     parser.add_argument(
-        "--int8", action="store_true", help="the picture tokenizer's large weights in half the bytes"
+        "--int8",
+        action="store_true",
+        help="the picture tokenizer's large weights in half the bytes",
     )
     options = parser.parse_args(arguments)
     log_to_terminal(form="%(levelname)s %(message)s")
