@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log_to_terminal(level, "%(levelname)s: %(message)s")
     bypass_proxies()
     try:
-        options.run(options)
+        from infinity.cli import commands
+
+        getattr(commands, options.command)(options)
     except (InfinityError, KeyboardInterrupt) as error:
         sys.stderr.write(f"infinity: {' '.join(str(error).split()) or 'stopped'}\n")
         return BAD_USAGE if isinstance(error, RequestError) else FAILED

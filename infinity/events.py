@@ -71,7 +71,7 @@ class Cancelled:
 
 @dataclass(frozen=True, kw_only=True)
 class Refined:
-    """After ``Done``: scale ``index``, which was only sketched, decoded wholly; one picture each."""
+    """After ``Done``: scale ``index``, whose preview was rough, decoded wholly; one picture each."""
 
     index: int
     images: tuple[Image.Image, ...]

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -30,23 +30,6 @@ from infinity.saving import get_saving
 from infinity.shared_work import Progress, SharedWork, forget_frames, held
 from infinity.spec import ModelSpec, read_spec
 from infinity.tokenizer.strips import STRIP_ELEMENTS
-
-
-class Loader(Protocol):
-    """What loads a model: ``InfinityPipeline.from_pretrained``, or a stand-in."""
-
-    def __call__(
-        self,
-        name_or_path: str,
-        device: str | torch.device | None,
-        dtype: str | torch.dtype | None,
-        progress: Progress | None,
-        *,
-        adapter: str | Path | None = None,
-        text_device: str | torch.device | None = None,
-        release_text_encoder: bool = False,
-        make_room: Callable[[], None] | None = None,
-    ) -> InfinityPipeline: ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +55,7 @@ class ModelManager:
         models: further models by name -> folder.
         adapted: models with an adapter, by name -> (model, the adapter's folder).
         saving: the memory setting of models nobody chose one for (see ``infinity.saving``).
-        loader: how a model is loaded; for tests.
+        loader: takes what ``InfinityPipeline.from_pretrained`` takes; for tests.
     """
 
     def __init__(
@@ -84,7 +67,7 @@ class ModelManager:
         models: dict[str, str | Path] | None = None,
         adapted: dict[str, tuple[str, str | Path]] | None = None,
         saving: str = "none",
-        loader: Loader = InfinityPipeline.from_pretrained,
+        loader: Callable[..., InfinityPipeline] = InfinityPipeline.from_pretrained,
     ) -> None:
         self.device = device
         self.dtype = dtype
@@ -195,15 +178,15 @@ class ModelManager:
                 planned.require()
             except InfinityError as error:
                 obstacle = str(error)
-        memory = memory_of(device)
+        free, total = self._memory(device)
         return LoadPlan(
             name=name,
             saving=saving,
             device=str(device),
             dtype=dtype_name(dtype),
             need=need,
-            free=None if memory is None else min(memory[0] + self.nbytes, memory[1]),
-            total=None if memory is None else memory[1],
+            free=free,
+            total=total,
             download=download,
             obstacle=obstacle,
         )
@@ -269,14 +252,14 @@ class ModelManager:
         saving = get_saving(saving_name)
         base, adapter = self._adapted.get(name, (name, None))
         source = str(self._folders.get(base, base))
-        change: dict[str, Any] = {"make_room": make_room}
-        if adapter is not None:
-            change["adapter"] = adapter
-        if saving.text_on_cpu:
-            change["text_device"] = "cpu"
-        if saving.release_text:
-            change["release_text_encoder"] = True
-        pipeline = self._loader(source, self.device, saving.dtype or self.dtype, progress, **change)
+        options = {
+            "make_room": make_room,
+            "adapter": adapter,
+            "text_device": "cpu" if saving.text_on_cpu else None,
+            "release_text_encoder": saving.release_text,
+        }
+        given: dict[str, Any] = {name: value for name, value in options.items() if value}
+        pipeline = self._loader(source, self.device, saving.dtype or self.dtype, progress, **given)
         if saving.strips:
             pipeline.tokenizer.strip_elements = STRIP_ELEMENTS
         return pipeline
@@ -289,14 +272,21 @@ class ModelManager:
             ResourceError: the device would not have it, were all other models let go.
         """
         device, _, need = self._need(name, saving)
-        memory = memory_of(device)
-        if memory is not None and need.device > (free := min(memory[0] + self.nbytes, memory[1])):
+        free, _ = self._memory(device)
+        if free is not None and need.device > free:
             raise ResourceError(
                 f"{name} takes {need.device / 1e9:.1f} GB of memory while it draws and {device} has "
                 f"{free / 1e9:.1f} GB for it; choose a smaller memory setting or another model, or "
                 "close other programs."
             )
         return need
+
+    def _memory(self, device: torch.device) -> tuple[int | None, int | None]:
+        """(free, all) bytes of a device, what keeping models takes counted as free; None: unknown."""
+        memory = memory_of(device)
+        return (
+            (None, None) if memory is None else (min(memory[0] + self.nbytes, memory[1]), memory[1])
+        )
 
     def _need(self, name: str, saving: str) -> tuple[torch.device, torch.dtype, MemoryNeed]:
         spec, chosen = self.spec(name), get_saving(saving)

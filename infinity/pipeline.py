@@ -28,7 +28,7 @@ from infinity.devices import (
 )
 from infinity.errors import RequestError
 from infinity.events import Done, Event
-from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn, Picture
+from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn, PictureInputs
 from infinity.generation.guidance import check_layers, guided_length
 from infinity.generation.notes import read_prompt, setting_notes
 from infinity.metadata import PictureRecord, attach
@@ -265,7 +265,7 @@ class InfinityPipeline:
             else:
                 yield event
 
-    def _pictures(self, request: GenerationRequest) -> tuple[list[Picture], tuple[str, ...]]:
+    def _pictures(self, request: GenerationRequest) -> tuple[list[PictureInputs], tuple[str, ...]]:
         """Encode a request's prompts; the notes say what the user should know about them."""
         num_scales = len(self.spec.schedule(request.aspect_ratio))
         sampling = request.sampling(self.spec.sampling)
@@ -285,7 +285,7 @@ class InfinityPipeline:
                     negative, said = read_prompt(what, avoided, self.text_encoder, vocabulary)
                     notes += said
                 features = None if negative is None else negative.features
-                pictures.append(Picture(seed, prompt.features, features))
+                pictures.append(PictureInputs(seed, prompt.features, features))
         if self.release_text_encoder:
             self.text_encoder.release()
         return pictures, tuple(dict.fromkeys(notes))

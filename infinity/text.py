@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,14 +49,6 @@ class EncodedPrompt:
     unknown_tokens: int
     understood_text: str
 
-    @property
-    def num_tokens(self) -> int:
-        return len(self.features)
-
-    @property
-    def truncated(self) -> bool:
-        return self.dropped_tokens > 0
-
 
 class TextEncoder:
     """A T5 encoder and its tokenizer from a folder, loaded when the first prompt comes.
@@ -84,7 +76,7 @@ class TextEncoder:
         self._lock = threading.Lock()
         self._tokenizer: TextTokenizer | None = None
         self._model: T5EncoderModel | None = None
-        self._cache: OrderedDict[str, EncodedPrompt] = OrderedDict()
+        self._cached = lru_cache(maxsize=CACHED_PROMPTS)(self._encode)
 
     @property
     def is_loaded(self) -> bool:
@@ -97,53 +89,30 @@ class TextEncoder:
         parameters = () if model is None else model.parameters()
         return sum(part.numel() * part.element_size() for part in parameters)
 
-    def load(self) -> None:
-        """Loads tokenizer and weights now rather than at the first prompt.
-
-        Raises:
-            CheckpointError: the folder is missing, damaged, or does not fit the configuration.
-        """
-        with self._lock:
-            self._load()
-
     def release(self) -> None:
         """Frees the weights; prompts encoded before stay known, a new one loads them again."""
         with self._lock:
             self._model = None
 
-    def to(self, device: str | torch.device) -> None:
-        """Moves the encoder to another device."""
-        with self._lock:
-            self.device = torch.device(device)
-            if self._model is not None:
-                self._model.to(self.device)  # type: ignore[arg-type]
-
     def encode(self, prompt: str) -> EncodedPrompt:
         """Features of one prompt; an empty one is its end token alone.
 
         Raises:
-            CheckpointError: see ``load``.
+            CheckpointError: the folder is missing, damaged, or does not fit the configuration.
         """
-        with self._lock:
-            if prompt in self._cache:
-                self._cache.move_to_end(prompt)
-                return self._cache[prompt]
-            encoded = self._encode(prompt)
-            self._cache[prompt] = encoded
-            if len(self._cache) > CACHED_PROMPTS:
-                self._cache.popitem(last=False)
-            return encoded
+        return self._cached(prompt)
 
     def _encode(self, prompt: str) -> EncodedPrompt:
-        tokenizer, model = self._load()
-        ids, offsets = tokenizer(prompt)
-        kept = prompt
-        dropped = len(ids) - self.config.max_length
-        if dropped > 0:
-            ids = [*ids[: self.config.max_length - 1], ids[-1]]
-            kept = prompt[: offsets[self.config.max_length - 2][1]]
-            logger.info("a prompt lost %d tokens beyond the limit of %d", dropped, len(ids))
-        features = _run(model, torch.tensor([ids], device=self.device))
+        with self._lock:
+            tokenizer, model = self._load()
+            ids, offsets = tokenizer(prompt)
+            kept = prompt
+            dropped = len(ids) - self.config.max_length
+            if dropped > 0:
+                ids = [*ids[: self.config.max_length - 1], ids[-1]]
+                kept = prompt[: offsets[self.config.max_length - 2][1]]
+                logger.info("a prompt lost %d tokens beyond the limit of %d", dropped, len(ids))
+            features = _run(model, torch.tensor([ids], device=self.device))
         known = [token for token in ids if token != tokenizer.unknown]
         understood = " ".join(tokenizer.decode(known).split())
         return EncodedPrompt(features, max(dropped, 0), kept, len(ids) - len(known), understood)

@@ -28,7 +28,7 @@ UNPICTURED = frozenset((
     "which", "while", "who", "whose", "will", "with", "you", "your",
 ))  # fmt: skip
 SIMILARITY = 0.7
-SHORTEST_MENDED = 4
+SHORTEST_CORRECTED = 4
 """Letters a word must have to be read as another: short words are too much like each other."""
 Phrases = Mapping[str, tuple[str, ...]]
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -77,13 +77,13 @@ class Vocabulary(Checked):
             found.setdefault(match.group(), near[0] if near else None)
         return found
 
-    def mended(self, text: str) -> tuple[str, dict[str, str]]:
+    def corrected(self, text: str) -> tuple[str, dict[str, str]]:
         """The text with misspelt names of things and colours put right, and which these were: as
         written -> as read. Unknown words count as misspelt that are one slip from a name with the
         same first letter (slips there are rare, and a mouse is no house)."""
         read: dict[str, str] = {}
         for word in self.unknown(text):
-            if len(word) < SHORTEST_MENDED:
+            if len(word) < SHORTEST_CORRECTED:
                 continue
             lowered = word.lower()
             alike = [name for name in self._names if name[0] == lowered[0]]

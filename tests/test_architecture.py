@@ -71,24 +71,12 @@ CIRCLES = {
 }
 """Imports that close a circle: none, if it can be."""
 
-_COMMAND = "a command loads only what it needs: --help comes at once"
 _SLOW = "transformers takes seconds to import, and prompts that are known need none of it"
 _OPTIONAL = "only who asks for it has it installed"
 _UNIX = "Windows has no such module"
 LAZY = {
     "app: infinity.ui.server.serve": "Gradio reads the proxies while it is imported; they are set right first",
-    "infinity.cli.commands: infinity.checkpoints.load": _COMMAND,
-    "infinity.cli.commands: infinity.devices": _COMMAND,
-    "infinity.cli.commands: infinity.estimate": _COMMAND,
-    "infinity.cli.commands: infinity.grid.axes": _COMMAND,
-    "infinity.cli.commands: infinity.grid.plan": _COMMAND,
-    "infinity.cli.commands: infinity.grid.sheet": _COMMAND,
-    "infinity.cli.commands: infinity.images": _COMMAND,
-    "infinity.cli.commands: infinity.manager": _COMMAND,
-    "infinity.cli.commands: infinity.metadata": _COMMAND,
-    "infinity.cli.commands: infinity.pipeline": _COMMAND,
-    "infinity.cli.commands: numpy": _COMMAND,
-    "infinity.cli.commands: torch": _COMMAND,
+    "infinity.__main__: infinity.cli": "loads torch; --help comes at once without",
     "infinity.rewriter: transformers": _SLOW,
     "infinity.t5: transformers": _SLOW,
     "training.config.presets: training.default_model": "reads the recipe when it is asked for",

@@ -298,7 +298,7 @@ def test_convert_passes_everything_on(run, monkeypatch):
         options["progress"]("Converted", 1.0)
         return SPEC
 
-    monkeypatch.setattr("infinity.checkpoints.load.convert", convert)
+    monkeypatch.setattr("infinity.cli.commands.convert_checkpoint", convert)
     status, out, _ = run(
         "convert",
         "x.pth",

@@ -449,7 +449,7 @@ def test_plan_tells_the_need_before_anything_is_loaded(tmp_path):
     pipeline = manager.get("tiny")
     weights = plan.need.transformer + plan.need.tokenizer
     assert pipeline.nbytes == weights
-    pipeline.text_encoder.load()
+    pipeline.text_encoder.encode("x")
     assert pipeline.nbytes == weights + plan.need.text_encoder
 
 

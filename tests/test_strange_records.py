@@ -131,7 +131,7 @@ def test_vocabulary_with_anything_in_it_is_read_or_refused(tmp_path):
         (tmp_path / "world.json").write_text(text, encoding="utf-8")
         vocabulary = read_vocabulary(tmp_path)
         assert vocabulary is not None
-        vocabulary.mended("a rde aple")
+        vocabulary.corrected("a rde aple")
         return vocabulary
 
     short = {name: dict(list(v.items())[:2]) if isinstance(v, dict) else v[:3] for name, v in

@@ -84,7 +84,7 @@ def test_pieces_of_t5_s_own_class_are_read_alike(tmp_path):
 def test_spiece_model_alone_is_one_sentence(folder):
     (folder / "tokenizer.json").rename(folder / "spiece.model")
     with pytest.raises(CheckpointError, match="alone is not read"):
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_spiece_model_alone_is_one_sentence(folder):
 def test_sizes_that_are_not_the_weights_are_refused(change, folder):
     edit(folder, **change)
     with pytest.raises(CheckpointError) as caught:
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 700
 
@@ -111,7 +111,7 @@ def test_sizes_that_are_not_the_weights_are_refused(change, folder):
 def test_files_that_are_none_are_refused(name, text, folder):
     (folder / name).write_text(text)
     with pytest.raises(CheckpointError):
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
@@ -119,7 +119,7 @@ def test_pipes_are_not_waited_for(name, folder):
     (folder / name).unlink()
     os.mkfifo(folder / name)
     with pytest.raises(CheckpointError):
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -128,7 +128,7 @@ def test_weights_that_are_no_numbers_are_refused(value, folder):
     tensors["encoder.final_layer_norm.weight"][3] = value
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(CheckpointError, match="1 tensors of the text encoder hold infinite"):
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_pieces_that_t5_does_not_read_are_refused(change, folder):
     path = folder / "tokenizer.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(CheckpointError, match="text tokenizer"):
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
 
 
 def test_nothing_that_a_folder_names_is_looked_up(folder, tmp_path):

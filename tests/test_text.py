@@ -47,10 +47,10 @@ def test_own_length_equals_padded_on_real_tokens(folder, encoder):
     with torch.no_grad():
         expected = model(padded.input_ids, padded.attention_mask).last_hidden_state[0]
     encoded = encoder.encode(PROMPT)
-    assert encoded.num_tokens == int(padded.attention_mask.sum())
+    assert len(encoded.features) == int(padded.attention_mask.sum())
     assert encoded.features.dtype == torch.float32
     torch.testing.assert_close(
-        encoded.features, expected[: encoded.num_tokens], atol=1e-5, rtol=1e-5
+        encoded.features, expected[: len(encoded.features)], atol=1e-5, rtol=1e-5
     )
 
 
@@ -62,7 +62,7 @@ def test_features_work_under_autograd(encoder):
 
 def test_short_prompt_is_not_truncated(encoder):
     encoded = encoder.encode(PROMPT)
-    assert not encoded.truncated
+    assert not encoded.dropped_tokens
     assert encoded.dropped_tokens == 0
     assert encoded.kept_text == PROMPT
 
@@ -71,8 +71,8 @@ def test_long_prompt_reports_what_was_kept(folder, encoder):
     prompt = " ".join([PROMPT] * 20)
     encoded = encoder.encode(prompt)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    assert encoded.truncated
-    assert encoded.num_tokens == CONFIG.max_length
+    assert encoded.dropped_tokens
+    assert len(encoded.features) == CONFIG.max_length
     assert encoded.dropped_tokens == len(tokenizer(prompt).input_ids) - CONFIG.max_length
     assert prompt.startswith(encoded.kept_text)
     assert 0 < len(encoded.kept_text) < len(prompt)
@@ -83,7 +83,7 @@ def test_long_prompt_reports_what_was_kept(folder, encoder):
 @pytest.mark.parametrize("prompt", ["", "   ", "🍎🏖️", "сова в лесу", "夜の城", "word " * 10_000])
 def test_odd_prompts_give_finite_features(encoder, prompt):
     encoded = encoder.encode(prompt)
-    assert 1 <= encoded.num_tokens <= CONFIG.max_length
+    assert 1 <= len(encoded.features) <= CONFIG.max_length
     assert torch.isfinite(encoded.features).all()
 
 
@@ -132,7 +132,7 @@ def test_truncated_weights_are_refused(tmp_path):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match="damaged"):
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
 
 
 def test_missing_tensor_is_listed(tmp_path):
@@ -142,7 +142,7 @@ def test_missing_tensor_is_listed(tmp_path):
     tensors.pop(name)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match="1 missing") as caught:
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
     assert caught.value.missing == (name,)
 
 
@@ -151,14 +151,14 @@ def test_mis_shaped_tensor_is_refused(tmp_path):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "d_ff": 32}))
     with pytest.raises(CheckpointError):
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
 
 
 def test_missing_tokenizer_is_refused(tmp_path):
     folder = write_t5_folder(tmp_path)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(CheckpointError, match="tokenizer"):
-        TextEncoder(folder, CONFIG).load()
+        TextEncoder(folder, CONFIG).encode("x")
 
 
 @pytest.mark.parametrize("name", ["default", "tiny"])

@@ -50,7 +50,7 @@ def test_words_outside_the_world_are_named_with_what_may_be_meant(text, unknown)
 
 
 @pytest.mark.parametrize(
-    ("text", "mended", "read"),
+    ("text", "corrected", "read"),
     [
         ("a Pnguin on a beach", "a penguin on a beach", {"Pnguin": "penguin"}),
         ("two pupies, a lihgt blue dgo", "two puppies, a light blue dgo",
@@ -62,8 +62,8 @@ def test_words_outside_the_world_are_named_with_what_may_be_meant(text, unknown)
         ("a lenguin", "a lenguin", {}),
     ],
 )  # fmt: skip
-def test_names_one_slip_away_are_put_right_and_nothing_else(text, mended, read):
-    assert WORLD.mended(text) == (mended, read)
+def test_names_one_slip_away_are_put_right_and_nothing_else(text, corrected, read):
+    assert WORLD.corrected(text) == (corrected, read)
 
 
 @pytest.mark.parametrize(

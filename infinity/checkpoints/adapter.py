@@ -36,21 +36,18 @@ NOTED = "lora_adapter_metadata"
 """Where diffusers keeps the configuration, inside the file of weights."""
 
 _PREFIXES = re.compile(r"((base_model|transformer|diffusion_model|module|model|_orig_mod)\.)+")
-_PEFT = re.compile(
-    r"(?P<layer>.+)\.(?P<part>alpha|lora_A|lora_B|lora_magnitude_vector)(\.default)?"
-    r"(?P<of>\.weight|\.bias)?"
-)
-_KOHYA = re.compile(
-    r"lora_(?:unet|transformer)_(?P<layer>\w+)\.(?P<part>lora_down|lora_up|alpha)(\.weight)?"
-)
+_KOHYA = re.compile(r"lora_(unet|transformer)_")
 _PARTS = {
-    "lora_A": "down",
-    "lora_B": "up",
-    "lora_magnitude_vector": "magnitude",
-    "lora_down": "down",
-    "lora_up": "up",
-    "alpha": "alpha",
+    ".lora_A": "down",
+    ".lora_B": "up",
+    ".lora_B.bias": "bias",
+    ".lora_magnitude_vector": "magnitude",
+    ".lora_down": "down",
+    ".lora_up": "up",
+    ".alpha": "alpha",
 }
+"""The end of a tensor's name -> what it is."""
+_DIMENSIONS = {"down": 2, "up": 2, "alpha": 0, "magnitude": 1, "bias": 1}
 
 
 @dataclass(frozen=True)
@@ -123,9 +120,9 @@ def read_adapter(path: str | Path) -> Adapter:
         )
     weights = _weights_file(path) if path.is_dir() else path
     tensors = flat_tensors(read_file(weights)[0], weights)
-    halves, is_flat = _halves(weights, tensors)
+    by_layer, is_flat = _by_layer(weights, tensors)
     base, rule = ("", LoraRule()) if is_flat else _settings(weights, tensors)
-    layers = {layer: _low_rank(layer, parts, rule) for layer, parts in halves.items()}
+    layers = {layer: _low_rank(layer, parts, rule) for layer, parts in by_layer.items()}
     return Adapter(path, base, layers, is_flat)
 
 
@@ -205,34 +202,28 @@ def _settings(weights: Path, tensors: Mapping[str, Tensor]) -> tuple[str, LoraRu
     return str(config.get("base_model_name_or_path") or ""), rule
 
 
-def _halves(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], bool]:
+def _by_layer(
+    path: Path, tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, dict[str, Tensor]], bool]:
     """Layer -> its tensors by what they are; and whether layers are named with underscores."""
-    halves: dict[str, dict[str, Tensor]] = {}
+    layers: dict[str, dict[str, Tensor]] = {}
     unexpected, flat = [], 0
     for name, tensor in tensors.items():
-        kohya = _KOHYA.fullmatch(name)
-        match = kohya or _PEFT.fullmatch(_PREFIXES.sub("", name, count=1))
-        part = None if match is None else _PARTS[match["part"]]
-        if match is not None and kohya is None and match["of"] == ".bias":
-            part = "bias" if part == "up" else None
-        dims = 2 if part in ("down", "up") else 0 if part == "alpha" else 1
-        if match is None or part is None or tensor.dim() != dims or not tensor.is_floating_point():
+        is_kohya = _KOHYA.match(name) is not None
+        plain = (_KOHYA if is_kohya else _PREFIXES).sub("", name, count=1)
+        plain = plain.replace(".default", "").removesuffix(".weight")
+        ending = next((ending for ending in _PARTS if plain.endswith(ending)), "")
+        part, layer = _PARTS.get(ending, ""), plain.removesuffix(ending)
+        is_named = bool(layer) and is_kohya >= ending.startswith((".lora_down", ".lora_up"))
+        if not is_named or tensor.dim() != _DIMENSIONS.get(part) or not tensor.is_floating_point():
             unexpected.append(name)
             continue
-        flat += kohya is not None
-        halves.setdefault(match["layer"], {})[part] = tensor
-    alone = [name for name, half in halves.items() if not {"down", "up"} <= half.keys()]
-    unequal = [
-        name
-        for name, half in halves.items()
-        if name not in alone
-        and (
-            len(half["down"]) != half["up"].shape[1]
-            or any(len(half["up"]) != len(half[p]) for p in ("magnitude", "bias") if p in half)
-        )
-    ]
+        flat += is_kohya
+        layers.setdefault(layer, {})[part] = tensor
+    alone = [name for name, parts in layers.items() if not {"down", "up"} <= parts.keys()]
+    unequal = [n for n, parts in layers.items() if n not in alone and not _agree(**parts)]
     is_mixed = flat not in (0, len(tensors))
-    if unexpected or alone or unequal or is_mixed or not halves:
+    if unexpected or alone or unequal or is_mixed or not layers:
         first = ", ".join([*unexpected, *alone, *unequal][:LISTED])
         raise CheckpointError(
             f"{path} is not a low-rank adapter of a transformer ({first or 'it is empty'}); only "
@@ -241,17 +232,19 @@ def _halves(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[s
             unexpected=tuple(unexpected),
             mis_shaped=tuple(unequal),
         )
-    broken = [name for name, half in halves.items() if not _is_finite(half)]
-    if broken:
-        raise CheckpointError(
-            f"{path} holds infinite values or none (first: {broken[0]}); its training failed or the "
-            "file is damaged: take an earlier checkpoint, or fetch it again."
-        )
-    return halves, flat > 0
+    for name, parts in layers.items():
+        if not all(tensor.float().isfinite().all() for tensor in parts.values()):
+            raise CheckpointError(
+                f"{path} holds infinite values or none (first: {name}); its training failed or the "
+                "file is damaged: take an earlier checkpoint, or fetch it again."
+            )
+    return layers, flat > 0
 
 
-def _is_finite(parts: Mapping[str, Tensor]) -> bool:
-    return all(bool(tensor.float().isfinite().all()) for tensor in parts.values())
+def _agree(down: Tensor, up: Tensor, **others: Tensor) -> bool:
+    """Whether a layer's tensors are of one rank and width."""
+    rows = [part for name, part in others.items() if name != "alpha"]
+    return len(down) == up.shape[1] and all(len(part) == len(up) for part in rows)
 
 
 def _low_rank(layer: str, parts: Mapping[str, Tensor], rule: LoraRule) -> LowRank:

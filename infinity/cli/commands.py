@@ -1,4 +1,4 @@
-"""What each command does with its parsed options. Heavy libraries are imported when a command runs."""
+"""What each command does with its parsed options. Imported when a command runs: it loads torch."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+from PIL import Image
 from tqdm import tqdm
 
+from infinity.checkpoints.load import convert as convert_checkpoint
+from infinity.devices import resolve_device, resolve_dtype
 from infinity.errors import CheckpointError, RequestError
+from infinity.estimate import weight_bytes
 from infinity.events import Done, Preview
+from infinity.grid.axes import Axis
+from infinity.grid.plan import GridPlan, draw_plan
+from infinity.grid.sheet import sheet
+from infinity.images import open_image
+from infinity.metadata import read_record, save_png, weights_note
+from infinity.pipeline import InfinityPipeline
 from infinity.presets import presets
-from infinity.registry import DEFAULT_MODEL, model_names
-from infinity.request import GenerationRequest, chosen_seed
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from infinity.pipeline import InfinityPipeline
+from infinity.registry import DEFAULT_MODEL, get_spec, model_names
+from infinity.request import GenerationRequest, SamplingParams, chosen_seed
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +50,6 @@ def generate(options: argparse.Namespace) -> None:
 
 
 def grid(options: argparse.Namespace) -> None:
-    from infinity.grid.axes import Axis
-    from infinity.grid.plan import GridPlan, draw_plan
-    from infinity.grid.sheet import sheet
-
     output = _output(options)
     plan = GridPlan(
         model=options.model,
@@ -77,11 +79,6 @@ def grid(options: argparse.Namespace) -> None:
 
 
 def replay(options: argparse.Namespace) -> None:
-    import torch
-
-    from infinity.images import open_image
-    from infinity.metadata import read_record, weights_note
-
     output = _output(options)
     original, record = open_image(options.picture), read_record(options.picture)
     options.dtype = options.dtype or record.dtype or None
@@ -116,8 +113,6 @@ def replay(options: argparse.Namespace) -> None:
 
 
 def reconstruct(options: argparse.Namespace) -> None:
-    from infinity.images import open_image
-
     output = _output(options)
     image = open_image(options.picture)
     pipeline = _load(options, options.model)
@@ -132,9 +127,6 @@ def reconstruct(options: argparse.Namespace) -> None:
 
 
 def convert(options: argparse.Namespace) -> None:
-    from infinity.checkpoints.load import convert as convert_checkpoint
-    from infinity.devices import resolve_device, resolve_dtype
-
     dtype = resolve_dtype(options.dtype, resolve_device("cpu")) if options.dtype else None
     with _progress("Converting") as progress:
         spec = convert_checkpoint(
@@ -149,29 +141,24 @@ def convert(options: argparse.Namespace) -> None:
 
 
 def models(options: argparse.Namespace) -> None:
-    import torch
-
-    from infinity.estimate import weight_bytes
-    from infinity.manager import ModelManager
-
-    manager = ModelManager()
     rows = [("NAME", "PARAMETERS", "PICTURE", "ASPECT RATIOS", "WEIGHTS")]
-    for name in manager.names():
+    for name in model_names():
         try:
-            spec = manager.spec(name)
+            spec = get_spec(name)
         except CheckpointError as error:
             rows.append((name, "-", "-", "-", f"missing: {error}"))
             continue
-        height, width = spec.image_size(spec.aspect_ratios[0])
+        ratios = spec.aspect_ratios
+        height, width = spec.image_size(ratios[0])
         weights = "in this repository" if name == DEFAULT_MODEL else "none, configuration only"
         if spec.hub is not None:
             weights = f"downloaded from {spec.hub.repository}"
-        ratios = spec.aspect_ratios
-        shown = (
-            " ".join(ratios) if len(ratios) <= 3 else f"{len(ratios)}, {ratios[0]} to {ratios[-1]}"
-        )
-        float32 = sum(weight_bytes(spec.transformer, spec.tokenizer, torch.float32))
-        rows.append((name, _millions(float32 // 4), f"{width}x{height}", shown, weights))
+        shown = " ".join(ratios)
+        if len(ratios) > 3:
+            shown = f"{len(ratios)}, {ratios[0]} to {ratios[-1]}"
+        count = sum(weight_bytes(spec.transformer, spec.tokenizer, torch.float32)) // 4
+        size = f"{count / 1e9:.1f}B" if count >= 10**9 else f"{count / 1e6:.0f}M"
+        rows.append((name, size, f"{width}x{height}", shown, weights))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for *cells, last in rows:
         padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
@@ -182,18 +169,14 @@ def models(options: argparse.Namespace) -> None:
 
 
 def _request(options: argparse.Namespace, num_images: int = 1) -> GenerationRequest:
+    given = {field.name: getattr(options, field.name) for field in fields(SamplingParams)}
     return GenerationRequest(
         prompt=options.prompt,
         negative_prompt=options.negative_prompt,
         aspect_ratio=options.aspect_ratio,
         seed=chosen_seed(options.seed),
         num_images=num_images,
-        guidance=options.guidance,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        guidance_layers=options.guidance_layers,
-        guided_scales=options.guided_scales,
+        **given,
     )
 
 
@@ -207,10 +190,6 @@ def _preset(
 
 
 def _load(options: argparse.Namespace, model: str) -> InfinityPipeline:
-    import torch
-
-    from infinity.pipeline import InfinityPipeline
-
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     with _progress("Loading") as progress:
@@ -234,8 +213,6 @@ def _progress(description: str) -> Iterator[Callable[[str, float], None]]:
 
 def _draw(pipeline: InfinityPipeline, request: GenerationRequest, folder: Path | None) -> Done:
     """Draw with a progress bar; with a folder, save every scale's full-size preview there."""
-    from infinity.metadata import save_png
-
     total = pipeline.spec.schedule(request.aspect_ratio).total_tokens
     done: Done | None = None
     with tqdm(total=total, desc="Drawing", unit="token", leave=False, disable=None) as bar:
@@ -281,8 +258,6 @@ def _save(done: Done, output: Output) -> None:
 
 
 def _write(image: Image.Image, output: Output, said: str) -> None:
-    from infinity.metadata import save_png
-
     path = output.free()
     replaced = ", replacing the file of that name" if path.exists() else ""
     save_png(image, path)
@@ -300,11 +275,5 @@ def _output(options: argparse.Namespace) -> Output:
 
 
 def _different_pixels(first: Image.Image, second: Image.Image) -> int:
-    import numpy as np
-
     different = np.asarray(first.convert("RGB")) != np.asarray(second.convert("RGB"))
     return int(different.any(axis=-1).sum())
-
-
-def _millions(count: int) -> str:
-    return f"{count / 1e9:.1f}B" if count >= 10**9 else f"{count / 1e6:.0f}M"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any, NoReturn
 
-from infinity.cli import commands
 from infinity.console import expand_home, home_path
 from infinity.errors import RequestError
 from infinity.presets import PRESET_NAMES
@@ -29,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"infinity {__version__}")
     group = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
 
-    command = _command(group, "generate", commands.generate, "draw a prompt")
+    command = _command(group, "generate", "draw a prompt")
     command.add_argument("prompt", help="may have wildcards: a {red|blue} car")
     command.add_argument(
         "--num-images", type=int, default=1, help="how many, with seeds one after another"
@@ -44,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_model(command, DEFAULT_MODEL)
 
-    command = _command(group, "grid", commands.grid, "one picture for every pair of values")
+    command = _command(group, "grid", "one picture for every pair of values")
     command.add_argument("prompt", help="may have wildcards: a {red|blue} car")
     for axis, what in (("--x", "columns"), ("--y", "rows")):
         command.add_argument(
@@ -58,18 +56,18 @@ def make_parser() -> argparse.ArgumentParser:
     _add_output(command, "grid.png")
     _add_model(command, DEFAULT_MODEL)
 
-    command = _command(group, "replay", commands.replay, "draw a picture again from its record")
+    command = _command(group, "replay", "draw a picture again from its record")
     command.add_argument("picture", type=home_path, help="a PNG made by this package")
     _add_output(command, "replay.png")
     _add_model(command, None, "the model in the record")
 
-    command = _command(group, "reconstruct", commands.reconstruct, "a picture to bits and back")
+    command = _command(group, "reconstruct", "a picture to bits and back")
     command.add_argument("picture", type=home_path)
     command.add_argument("--aspect-ratio", help="one of the model's; default: the nearest")
     _add_output(command, "reconstruction.png")
     _add_model(command, DEFAULT_MODEL)
 
-    command = _command(group, "convert", commands.convert, "upstream's checkpoint to our format")
+    command = _command(group, "convert", "upstream's checkpoint to our format")
     command.add_argument(
         "upstream", type=expand_home, help="a released model's name, or upstream's file or folder"
     )
@@ -80,16 +78,14 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--dtype", help="float32 or bfloat16 (default: as it is)")
     command.add_argument("--ema", action="store_true", help="a training checkpoint's average")
 
-    _command(group, "models", commands.models, "list the models")
+    _command(group, "models", "list the models")
     return parser
 
 
-def _command(
-    group: Any, name: str, run: Callable[[argparse.Namespace], None], help: str
-) -> argparse.ArgumentParser:
+def _command(group: Any, name: str, help: str) -> argparse.ArgumentParser:
     command = group.add_parser(name, help=help, description=help.capitalize() + ".")
     command.add_argument("--verbose", action="store_true", help="log what is being done")
-    command.set_defaults(run=run)
+    command.set_defaults(command=name)
     return command
 
 

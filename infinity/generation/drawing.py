@@ -18,7 +18,7 @@ from infinity.devices import memory_errors
 from infinity.events import Cancelled, Preview, Refined
 from infinity.generation.generate import ScaleStep, generate, text_condition
 from infinity.generation.guidance import guided_length
-from infinity.generation.previews import Sketcher, exact_scales
+from infinity.generation.previews import PreviewDecoder, exact_scales
 from infinity.generation.sampling import seeded_generator
 from infinity.images import images_from_tensor
 from infinity.model.transformer import InfinityTransformer
@@ -32,7 +32,7 @@ Images = tuple[Image.Image, ...]
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureInputs:
     """What one picture is drawn from.
 
     Attributes:
@@ -69,17 +69,17 @@ class Drawing:
     def __init__(self, transformer: InfinityTransformer, tokenizer: Tokenizer) -> None:
         self.transformer = transformer
         self.tokenizer = tokenizer
-        self._sketcher = Sketcher(tokenizer)
+        self._preview_decoder = PreviewDecoder(tokenizer)
         self._late_exact: dict[tuple[ScaleSchedule, int, int, bool], int] = {}
 
     def prepare_previews(self, schedule: ScaleSchedule) -> None:
         """Do now what the first request with live previews would do at its beginning."""
-        self._sketcher.prepare(schedule)
+        self._preview_decoder.prepare(schedule)
 
     @torch.inference_mode()
     def draw(
         self,
-        pictures: Sequence[Picture],
+        pictures: Sequence[PictureInputs],
         schedule: ScaleSchedule,
         sampling: SamplingParams,
         cancel: threading.Event,
@@ -97,12 +97,12 @@ class Drawing:
             ResourceError: out of memory.
         """
         if previews == "live":
-            self._sketcher.prepare(schedule)
+            self._preview_decoder.prepare(schedule)
         key = (schedule, guided_length(sampling, len(schedule)), len(pictures), together)
         first_exact = len(schedule) - 1 - self._late_exact.get(key, 0)
         groups = [list(pictures)] if together else [[picture] for picture in pictures]
         runs = [self._run(group, schedule, sampling) for group in groups]
-        model_seconds = sketch_seconds = preview_seconds = 0.0
+        model_seconds = rough_seconds = preview_seconds = 0.0
         latents: list[Tensor] = []
         exact: set[int] = set()
         for index, scale in enumerate(schedule):
@@ -129,13 +129,13 @@ class Drawing:
                 images = self._decode(latent_Bdyx)
                 exact.add(index)
             elif previews == "live":
-                images = self._sketch(latent_Bdyx)
+                images = self._rough(latent_Bdyx)
             spent_seconds = time.perf_counter() - started_s
             if previews == "live":
                 latents.append(latent_Bdyx)
             if not is_last:
                 preview_seconds += spent_seconds
-                sketch_seconds += 0.0 if is_exact else spent_seconds
+                rough_seconds += 0.0 if is_exact else spent_seconds
             yield Preview(
                 index=index,
                 num_scales=len(schedule),
@@ -150,7 +150,7 @@ class Drawing:
             if is_last and images is not None:
                 if previews == "live":
                     self._late_exact[key] = exact_scales(
-                        model_seconds, spent_seconds, sketch_seconds, len(schedule)
+                        model_seconds, spent_seconds, rough_seconds, len(schedule)
                     )
                 yield Drawn(
                     images,
@@ -163,8 +163,8 @@ class Drawing:
 
     @torch.inference_mode()
     def refine(self, drawn: Drawn, cancel: threading.Event) -> Iterator[Refined]:
-        """Whole decodings of the scales that were only sketched, the latest first. The sketches of
-        later requests learn from them."""
+        """Whole decodings of the scales that were only decoded roughly, the latest first. The preview decoder
+        learns from them."""
         for index in reversed(range(len(drawn.latents_Bdyx))):
             if index in drawn.exact:
                 continue
@@ -175,11 +175,11 @@ class Drawing:
                 decoded_B3HW = torch.cat(
                     [self.tokenizer.decode(one) for one in latent_Bdyx.split(1)]
                 )
-                self._sketcher.learn(latent_Bdyx, decoded_B3HW)
+                self._preview_decoder.learn(latent_Bdyx, decoded_B3HW)
             yield Refined(index=index, images=images_from_tensor(decoded_B3HW))
 
     def _run(
-        self, group: Sequence[Picture], schedule: ScaleSchedule, sampling: SamplingParams
+        self, group: Sequence[PictureInputs], schedule: ScaleSchedule, sampling: SamplingParams
     ) -> Iterator[ScaleStep]:
         prompts, negatives = [p.prompt for p in group], [p.negative for p in group]
         with memory_errors("reading the prompt", LESS_MEMORY):
@@ -190,9 +190,9 @@ class Drawing:
         config = self.tokenizer.config
         return generate(self.transformer, config, condition, schedule, sampling, generators)
 
-    def _sketch(self, latent_Bdyx: Tensor) -> Images:
+    def _rough(self, latent_Bdyx: Tensor) -> Images:
         with memory_errors("decoding", LESS_MEMORY):
-            return images_from_tensor(self._sketcher.sketch(latent_Bdyx))
+            return images_from_tensor(self._preview_decoder.decode(latent_Bdyx))
 
     def _decode(self, latent_Bdyx: Tensor) -> Images:
         """Each picture by itself, so that its pixels depend on it alone."""

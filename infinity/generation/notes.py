@@ -21,18 +21,22 @@ def read_prompt(
     Args:
         what: "prompt" or "negative prompt".
     """
-    text, mended = (text, {}) if vocabulary is None else vocabulary.mended(text)
+    text, corrected = (text, {}) if vocabulary is None else vocabulary.corrected(text)
     encoded = encoder.encode(text)
-    notes = mended_notes(mended) + prompt_notes(what, encoded) + vocabulary_notes(text, vocabulary)
+    notes = (
+        correction_notes(corrected)
+        + prompt_notes(what, encoded)
+        + vocabulary_notes(text, vocabulary)
+    )
     return encoded, notes
 
 
 def prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
     """What became of a text; ``what`` is "prompt" or "negative prompt"."""
     notes: list[str] = []
-    if encoded.truncated:
+    if encoded.dropped_tokens:
         notes.append(
-            f"The {what} was cut to its first {encoded.num_tokens} tokens; the model did not see "
+            f"The {what} was cut to its first {len(encoded.features)} tokens; the model did not see "
             f"what follows “…{encoded.kept_text[1 - SHOWN_CHARACTERS :]}”."
         )
     if not encoded.understood_text:
@@ -49,7 +53,7 @@ def prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
     return notes
 
 
-def mended_notes(read: Mapping[str, str]) -> list[str]:
+def correction_notes(read: Mapping[str, str]) -> list[str]:
     """Misspelt words that were put right: as written -> as read."""
     if not read:
         return []

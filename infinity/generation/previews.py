@@ -32,8 +32,8 @@ INVENTED_TOKENS = 12
 """Side in tokens up to which scales are tried on invented pictures."""
 
 
-class Sketcher:
-    """Draws rough pictures of one tokenizer's latents. Safe to use from several threads at once."""
+class PreviewDecoder:
+    """Decodes one tokenizer's latents roughly. Safe to use from several threads at once."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -85,14 +85,14 @@ class Sketcher:
             self._map_CP = torch.linalg.solve(inputs_CC + ridge * eye, products_CP)
 
     @torch.inference_mode()
-    def sketch(self, latent_Bdyx: Tensor) -> Tensor:
+    def decode(self, latent_Bdyx: Tensor) -> Tensor:
         """(B, d, y, x) -> a rough small picture (B, 3, s * y, s * x) in [-1, 1].
 
         Raises:
             ValueError: nothing was learnt yet.
         """
         if self._map_CP is None:
-            raise ValueError("prepare the sketches first")
+            raise ValueError("prepare the preview decoder first")
         batch, _, height, width = latent_Bdyx.shape
         pixels_NP = self._inputs(latent_Bdyx) @ self._map_CP
         pixels = pixels_NP.view(batch, height, width, -1).permute(0, 3, 1, 2)
@@ -124,15 +124,15 @@ def invented_pictures(size: tuple[int, int]) -> Tensor:
     return torch.stack((boxes, (0.6 * clouds / clouds.std() + tint).clamp(-1, 1)))
 
 
-def exact_scales(model_s: float, decode_s: float, sketch_s: float, num_scales: int) -> int:
+def exact_scales(model_s: float, decode_s: float, rough_s: float, num_scales: int) -> int:
     """How many of the last scales before the end may be decoded wholly, so that all previews keep
     to their share of the time.
 
     Args:
         model_s, decode_s: of a like request: the model, and the final decoding.
-        sketch_s: all its sketches.
+        rough_s: all its rough previews.
     """
-    left = PREVIEW_SHARE * (model_s + decode_s) - sketch_s
+    left = PREVIEW_SHARE * (model_s + decode_s) - rough_s
     return max(0, min(num_scales - 1, int(left / decode_s))) if decode_s > 0 else 0
 
 

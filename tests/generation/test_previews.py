@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from infinity.generation.previews import (
     PREVIEW_SHARE,
-    Sketcher,
+    PreviewDecoder,
     exact_scales,
     invented_pictures,
 )
@@ -31,23 +31,23 @@ def tokenizer():
     return tiny_tokenizer()
 
 
-def error(sketcher: Sketcher, tokenizer, latent: torch.Tensor) -> float:
+def error(decoder: PreviewDecoder, tokenizer, latent: torch.Tensor) -> float:
     with torch.inference_mode():
         image = tokenizer.decode(latent)
-    sketch = F.interpolate(sketcher.sketch(latent), size=image.shape[-2:])
+    sketch = F.interpolate(decoder.decode(latent), size=image.shape[-2:])
     return float((sketch - image).square().mean() / (image - image.mean()).square().mean())
 
 
-def test_sketch_resembles_what_the_whole_decoder_makes(tokenizer):
-    sketcher = Sketcher(tokenizer)
+def test_preview_resembles_what_the_whole_decoder_makes(tokenizer):
+    decoder = PreviewDecoder(tokenizer)
     for seed in range(4):
         latent = latents(4, seed)
         with torch.inference_mode():
-            sketcher.learn(latent, tokenizer.decode(latent))
-    assert error(sketcher, tokenizer, latents(4, 99)) < 0.8
+            decoder.learn(latent, tokenizer.decode(latent))
+    assert error(decoder, tokenizer, latents(4, 99)) < 0.8
 
 
-def test_sketch_of_a_linear_decoder_is_exact_but_for_the_blur():
+def test_preview_of_a_linear_decoder_is_exact_but_for_the_blur():
     """Where the picture is a linear map of the trunk, least squares finds that map."""
 
     class Linear:
@@ -56,60 +56,60 @@ def test_sketch_of_a_linear_decoder_is_exact_but_for_the_blur():
         def trunk(self, latent):
             return latent
 
-    sketcher = Sketcher(Linear())  # type: ignore[arg-type]
+    decoder = PreviewDecoder(Linear())  # type: ignore[arg-type]
     mix = torch.randn(12, 8, generator=torch.Generator().manual_seed(0)) * 0.1
     latent = latents(8)
 
     def decode(latent):
         return F.pixel_shuffle(torch.einsum("pc,bcyx->bpyx", mix, latent) + 0.2, 2).clamp(-1, 1)
 
-    sketcher.learn(latent, decode(latent))
+    decoder.learn(latent, decode(latent))
     blurred = F.avg_pool2d(F.pad(decode(latent), (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    torch.testing.assert_close(sketcher.sketch(latent), blurred, atol=0.01, rtol=0)
+    torch.testing.assert_close(decoder.decode(latent), blurred, atol=0.01, rtol=0)
 
 
 def test_preparing_fits_once_and_on_few_pictures(tokenizer):
-    sketcher = Sketcher(tokenizer)
+    decoder = PreviewDecoder(tokenizer)
     with pytest.raises(ValueError, match="prepare"):
-        sketcher.sketch(latents(1))
-    sketcher.prepare(SCHEDULE)
-    first = sketcher.sketch(latents(1))
-    assert sketcher.is_ready
+        decoder.decode(latents(1))
+    decoder.prepare(SCHEDULE)
+    first = decoder.decode(latents(1))
+    assert decoder.is_ready
     assert first.shape == (1, 3, 16, 16)
-    sketcher.prepare(SCHEDULE)
-    assert torch.equal(sketcher.sketch(latents(1)), first)
+    decoder.prepare(SCHEDULE)
+    assert torch.equal(decoder.decode(latents(1)), first)
 
 
 def test_large_schedules_are_prepared_with_their_small_scales(tokenizer):
-    sketcher = Sketcher(tokenizer)
+    decoder = PreviewDecoder(tokenizer)
     sizes = []
     decode = tokenizer.decode
     tokenizer.decode = lambda latent: sizes.append(latent.shape[-1]) or decode(latent)
-    sketcher.prepare(schedule_for("1:1", "1M"))
+    decoder.prepare(schedule_for("1:1", "1M"))
     assert set(sizes) == {12}
 
 
-def test_patchified_tokenizer_is_sketched():
-    sketcher = Sketcher(tiny_tokenizer(PATCHIFY_SPEC))
-    sketcher.prepare(PATCHIFY_SPEC.schedules["3:2"])
+def test_patchified_tokenizer_is_previewed():
+    decoder = PreviewDecoder(tiny_tokenizer(PATCHIFY_SPEC))
+    decoder.prepare(PATCHIFY_SPEC.schedules["3:2"])
     latent = torch.zeros(2, 4, 12, 18)
-    assert sketcher.sketch(latent).shape == (2, 3, 24, 36)
+    assert decoder.decode(latent).shape == (2, 3, 24, 36)
 
 
-def test_sketches_and_lessons_may_come_from_several_threads(tokenizer):
-    sketcher = Sketcher(tokenizer)
+def test_previews_and_lessons_may_come_from_several_threads(tokenizer):
+    decoder = PreviewDecoder(tokenizer)
     latent = latents(2)
     with torch.inference_mode():
         image = tokenizer.decode(latent)
-    threads = [threading.Thread(target=sketcher.learn, args=(latent, image)) for _ in range(8)]
+    threads = [threading.Thread(target=decoder.learn, args=(latent, image)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    once = Sketcher(tokenizer)
+    once = PreviewDecoder(tokenizer)
     for _ in range(8):
         once.learn(latent, image)
-    torch.testing.assert_close(sketcher.sketch(latent), once.sketch(latent), atol=1e-4, rtol=0)
+    torch.testing.assert_close(decoder.decode(latent), once.decode(latent), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (12, 40), (1, 1)])
