@@ -64,7 +64,9 @@ def test_model_saved_with_int8_is_smaller_and_draws_nearly_the_same(tmp_path):
     parts = (SPEC, tiny_transformer(), tiny_tokenizer(), plain / "text_encoder")
     save_model(tmp_path / "int8", *parts, int8=True, shard_bytes=200_000)
     assert len(list((tmp_path / "int8").glob("tokenizer-*"))) > 1
-    before, after = (load_model(tmp_path / name, "cpu", torch.float32) for name in ("plain", "int8"))
+    before, after = (
+        load_model(tmp_path / name, "cpu", torch.float32) for name in ("plain", "int8")
+    )
     assert before.fingerprint != after.fingerprint
     wanted, found = (model.transformer.state_dict() for model in (before, after))
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)

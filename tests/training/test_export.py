@@ -76,6 +76,20 @@ def test_exported_model_has_the_trained_weights_and_draws(run, place):
     assert pipeline.generate(PROMPT).images[0].size == (16, 16)
 
 
+def test_int8_leaves_the_transformer_and_draws_nearly_the_same(run, tmp_path):
+    plain, small = export(run, tmp_path / "plain"), tmp_path / "int8"
+    assert main([str(run), "-o", str(small), "--int8"]) == 0
+    sizes = [(folder / "tokenizer.safetensors").stat().st_size for folder in (plain, small)]
+    assert sizes[1] < sizes[0] / 2
+    name = "transformer.safetensors"
+    assert (plain / name).read_bytes() == (small / name).read_bytes()
+    pictures = [
+        np.asarray(InfinityPipeline.from_pretrained(folder, "cpu").generate(PROMPT).images[0])
+        for folder in (plain, small)
+    ]
+    assert 0 < np.abs(pictures[0].astype(int) - pictures[1]).max() < 8
+
+
 def test_model_card_names_data_steps_metrics_and_settings(run):
     card = (export(run) / "README.md").read_text()
     for text in (
