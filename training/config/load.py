@@ -142,8 +142,10 @@ def _place(given: Any) -> Any:
 def _completed(given: dict[str, Any]) -> dict[str, Any]:
     """With what the model to start from, the tokenizer's weights and the bits settle."""
     start, data = _place(given.get("start_from")), given.get("data") or {}
+    settled = {"dtype", "activation_checkpointing"} <= (given.get("optimization") or {}).keys()
     complete = given.get("model") and given.get("text_encoder") and given.get("tokenizer")
-    if start and not (complete and (data.get("schedules") or data.get("resolution"))):
+    complete = complete and settled and (data.get("schedules") or data.get("resolution"))
+    if start and not complete:
         given = _merged(settings_of(start), given)
     tokenizer = given.get("tokenizer")
     if isinstance(tokenizer, Mapping) and tokenizer.get("weights") and not tokenizer.get("model"):

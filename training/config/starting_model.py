@@ -13,6 +13,9 @@ from infinity.config import TokenizerConfig
 from infinity.registry import get_spec, model_names
 from infinity.spec import CONFIG_FILE, ModelSpec, read_spec, read_tokenizer_config
 
+LARGE_PARAMETERS = 100_000_000
+"""In the blocks of a transformer whose fine-tuning is made to fit a card unless told otherwise."""
+
 
 def describe(name_or_path: str) -> tuple[ModelSpec, str | None]:
     """A model's spec, and its text encoder's folder where it has one; no weights are loaded.
@@ -40,7 +43,10 @@ def settings_of(name_or_path: str) -> dict[str, Any]:
     """The settings a run takes over, to be overridden by whatever is given."""
     spec, encoder_folder = describe(name_or_path)
     encoder = spec.text_encoder
+    shape = spec.transformer
+    large = 16 * shape.depth * shape.width**2 >= LARGE_PARAMETERS
     return {
+        "optimization": {"dtype": "bfloat16", "activation_checkpointing": True} if large else {},
         "model": spec.transformer.to_dict(),
         "tokenizer": {"model": spec.tokenizer.to_dict()},
         "text_encoder": {

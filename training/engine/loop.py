@@ -25,6 +25,7 @@ from training.data.records import Batch
 from training.data.validation import HeldOut
 from training.engine.checkpoints import Checkpoints
 from training.engine.clock import Clock
+from training.engine.fit import fitted
 from training.engine.guard import DivergenceError, Guard, save_inputs
 from training.engine.journal import Journal
 from training.engine.optimization import Average, Optimizer
@@ -75,8 +76,9 @@ def run(
 ) -> None:
     """``train`` with the task and the data given."""
     with open_processes() as processes:
+        fitting = processes.on_first(lambda: fitted(config, processes))
         processes.on_first(lambda: prepare_run_folder(config))
-        trainer = Trainer(config, processes, build(config), on_samples)
+        trainer = Trainer(fitting, processes, build(fitting), on_samples)
         trainer.run(open_batches, open_held_out)
 
 

@@ -1,163 +1,370 @@
-"""What a training run needs a GPU to hold and to send, computed from its shapes; no GPU is asked.
+"""What a run needs each process to hold and to send, computed before anything is loaded.
 
     python -m training.engine.memory --sizes 2b 8b --gpus 8 64 256 --resolution 1024
 
-Kept a parameter: float32 weight, gradient and two moments (and the average, where kept). Beside
-them, while a step runs: the gathered weights of two blocks (one in use, one on its way) and of what
-lies outside the blocks, with its whole gradients; and the activations, of which activation
-checkpointing keeps one residual stream a block and recomputes the rest of one block at a time.
-Sent: each gathered weight twice a micro-batch (forward and backward), each gradient once.
+Parameters are counted on modules that hold no numbers. Kept for each that is trained: float32 weight
+and gradient, the optimizer's moments, and the average, where there is one. Beside them, while a step
+runs: weights gathered or copied for the products, and activations, of which activation
+checkpointing keeps the blocks' inputs and computes the rest again, one block at a time. Sent: each
+gathered weight twice a micro-batch (forward and backward), each gradient once.
 
-Legend: L tokens of all scales, C width, F feed-forward width.
+Legend: L tokens of all scales, T of the text, C width, F feed-forward width.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+from transformers import T5EncoderModel
 
+from infinity.checkpoints.plan import text_parameters
 from infinity.config import TransformerConfig
 from infinity.model.transformer import InfinityTransformer
-from infinity.registry import MODEL_SPECS
-from infinity.schedule import schedule_for
+from infinity.schedule import ScaleSchedule
+from infinity.tokenizer.tokenizer import Tokenizer
+from training.config.checks import model_spec
+from training.config.load import load_config
 from training.config.presets import SIZES
-from training.config.settings import RESOLUTIONS
+from training.config.settings import RESOLUTIONS, TrainingConfig
+from training.data.records import Batch
+from training.data.shards import is_prepared
+from training.finetune.lora import add_lora, frozen_dtype
+from training.steps.discriminator import PatchDiscriminator
+from training.steps.perceptual import RANDOM_WIDTHS, VGG_WIDTHS, PerceptualDistance
+from training.steps.step import DISCRIMINATOR, MODEL
+from training.steps.tokenizer_step import TokenizerStep
+from training.text_encoder import build_encoder
 
 GB = 1e9
-FLOAT32, GATHERED = 4, 2
-"""Bytes of a number: kept and reduced in float32, gathered and computed in bfloat16."""
+FLOAT32, REDUCED = 4, 2
+"""Bytes of a number: kept and reduced in float32, gathered and multiplied in bfloat16 or float16."""
 GPUS_A_NODE = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """A way to train.
-
-    Args:
-        gpus: how many processes.
-        shard_size: over how many of them the parameters are split; copies between such groups.
-        micro_batch: samples a GPU computes at once.
-        micro_batches: a step.
-        tokens: L, of a sample.
-        ema: whether averaged weights are kept.
-        checkpointing: of the blocks' activations.
-    """
-
-    gpus: int
-    shard_size: int
-    tokens: int
-    micro_batch: int = 1
-    micro_batches: int = 1
-    ema: bool = True
-    checkpointing: bool = True
+OWN_BYTES = {"cuda": 1.5e9, "cpu": 1e9}
+"""What a process takes without any model: the card's context and the allocator's gaps, or Python."""
+WORKER_BYTES = 0.3e9
+"""Of a process that loads pictures, in a CPU's memory."""
+MAPS_AT_ONCE = 4
+"""Feature maps alive together while the frozen tokenizer encodes pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a GPU holds, in bytes, and sends and receives a step, in bytes.
+    """What a process holds, in bytes, and sends and receives a step, in bytes.
 
     Attributes:
-        state: its shards of weights, gradients, moments and average.
-        gathered: weights (and outside the blocks, gradients) that are whole while a step runs.
-        activations: kept for the backward, and of the block that is being computed.
-        inside: sent among the GPUs that share one copy: gathers and reduce-scatters.
+        state: its shards of the trained weights, their gradients, moments and averages.
+        frozen: weights that are not trained.
+        gathered: weights (and outside the blocks, gradients) that are whole, or copied in reduced
+            precision, while a step runs.
+        sample: activations of one sample, kept for the backward or of the block being computed.
+        micro_batch: samples computed at once.
+        process: everything else.
+        inside: sent among the processes that share one copy: gathers and reduce-scatters.
         between: sent among copies: the all-reduce of gradients.
     """
 
     state: int
+    frozen: int
     gathered: int
-    activations: int
+    sample: int
+    micro_batch: int
+    process: int
     inside: int
     between: int
 
     @property
+    def activations(self) -> int:
+        return self.micro_batch * self.sample
+
+    @property
     def memory(self) -> int:
-        return self.state + self.gathered + self.activations
+        return self.state + self.frozen + self.gathered + self.activations + self.process
+
+    def __str__(self) -> str:
+        parts = {
+            "weights, gradients and moments": self.state,
+            "frozen weights": self.frozen,
+            "gathered or copied weights": self.gathered,
+            f"activations of {self.micro_batch} at once": self.activations,
+            "the process": self.process,
+        }
+        told = ", ".join(f"{name} {n / GB:.1f}" for name, n in parts.items() if n >= GB / 20)
+        return f"{self.memory / GB:.1f} GB ({told})"
 
 
-def parameters(config: TransformerConfig) -> tuple[int, int]:
-    """Parameters of one block, and of all that lies outside the blocks."""
-    with torch.device("meta"):
-        model = InfinityTransformer(config)
-    block = sum(parameter.numel() for parameter in model.blocks[0].parameters())
-    return block, sum(parameter.numel() for parameter in model.parameters()) - block * config.depth
+@dataclass(frozen=True)
+class _Parts:
+    """What is counted, without numbers in it.
 
-
-def activation_bytes(config: TransformerConfig, samples: int, tokens: int) -> tuple[int, int]:
-    """Bytes a block keeps for its backward: all of it, and with checkpointing its input alone.
-
-    A token of a block, in widths C: two norms (input and output, float32), three branches and two
-    more residual sums (float32); queries, keys, values, their rotated forms, both attentions'
-    outputs and the cross-attention's query (bfloat16); and in feed-forward widths F: before and
-    after GELU (bfloat16). Fused attention keeps no scores.
+    Attributes:
+        modules: what is trained and saved, by name; a discriminator is not averaged.
+        units: to shard and recompute by.
+        frozen: bytes of the parts beside them.
+        sample: bytes of a sample's activations.
     """
-    wide, narrow = 2 * 2 + 3 + 2, 3 + 2 + 2 + 1 + 3
-    token = config.width * (wide * FLOAT32 + narrow * GATHERED)
-    token += 2 * config.feed_forward_width * GATHERED
-    return samples * tokens * token, samples * tokens * config.width * FLOAT32
+
+    modules: dict[str, nn.Module]
+    units: list[nn.Module]
+    frozen: int
+    sample: int
 
 
-def needs(config: TransformerConfig, setup: Setup) -> Needs:
-    """Memory and communication of one GPU for one step."""
-    block, outside = parameters(config)
-    total = block * config.depth + outside
-    kept, shards = 4 + setup.ema, setup.shard_size
-    whole, own = activation_bytes(config, setup.micro_batch, setup.tokens)
-    logits = setup.micro_batch * setup.tokens * 2 * config.bits_per_token * FLOAT32
-    blocks_kept = config.depth * (own if setup.checkpointing else whole)
+def needs(config: TrainingConfig, processes: int = 1, device: str = "cuda") -> Needs:
+    """Memory and communication of one process for one step; an upper estimate.
+
+    Args:
+        processes: over which the batch is shared equally.
+        device: "cuda" or "cpu".
+    """
+    optimization, parallel = config.optimization, config.parallel
+    share = max(1, optimization.batch_size // processes)
+    micro = min(optimization.micro_batch_size or share, share)
+    shards = {"none": 1, "full": processes, "hybrid": parallel.shard_size or 1}[parallel.shard]
+    counted = _transformer_parts if config.task == "transformer" else _tokenizer_parts
+    parts = counted(config, device)
+    weights = {
+        name: [p for p in module.parameters() if p.requires_grad]
+        for name, module in parts.modules.items()
+    }
+    state = sum(
+        p.numel() * (2 * FLOAT32 + moments_bytes(config, p, parts.units))
+        for trained in weights.values()
+        for p in trained
+    )
+    if optimization.ema_decay is not None:
+        state += sum(_bytes(trained) for name, trained in weights.items() if name != DISCRIMINATOR)
+    everything = [p for module in parts.modules.values() for p in module.parameters()]
+    still = sum(_bytes([p]) for p in everything if not p.requires_grad)
+    total = sum(p.numel() for trained in weights.values() for p in trained)
+    block = max(sum(p.numel() for p in unit.parameters()) for unit in parts.units)
+    blocks = sum(p.numel() for unit in parts.units for p in unit.parameters())
+    outside = sum(p.numel() for p in everything) - blocks
+    reduced = optimization.dtype != "float32"
+    gathered_bytes = REDUCED if reduced else FLOAT32
+    gathered = 0
+    if processes > 1:
+        gathered = 2 * gathered_bytes * block + 2 * FLOAT32 * (block + outside)
+    elif reduced:  # autocast's copies, which are gone before the last gradient is there
+        copies = REDUCED * sum(p.numel() for p in everything if p.dtype == torch.float32)
+        gathered = copies if micro < share else max(0, copies - FLOAT32 * total)
     travelling = (shards - 1) / shards
-    gathers = 2 * GATHERED * block * config.depth + FLOAT32 * outside
-    inside = setup.micro_batches * travelling * (gathers + FLOAT32 * total)
-    copies = setup.gpus // shards
-    between = 2 * (copies - 1) / copies * FLOAT32 * total / shards
+    gathers = 2 * gathered_bytes * blocks + FLOAT32 * outside
+    copies = processes // shards
+    is_cpu = device == "cpu"
     return Needs(
-        state=round(kept * FLOAT32 * total / shards),
-        gathered=0 if shards == 1 else 2 * GATHERED * block + 2 * FLOAT32 * (block + outside),
-        activations=blocks_kept + (whole if setup.checkpointing else 0) + 3 * logits,
-        inside=round(inside),
-        between=round(between),
+        state=round(state / shards),
+        frozen=round(still / shards) + parts.frozen,
+        gathered=gathered,
+        sample=parts.sample,
+        micro_batch=micro,
+        process=round(OWN_BYTES[device] + is_cpu * config.data.workers * WORKER_BYTES),
+        inside=round(-(-share // micro) * travelling * (gathers + FLOAT32 * total)),
+        between=round(2 * (copies - 1) / copies * FLOAT32 * total / shards),
     )
 
 
+def moments_bytes(config: TrainingConfig, parameter: Tensor, units: Sequence[nn.Module]) -> int:
+    """Of one number: two moments in AdamW, one in Muon, which has the blocks' matrices and kernels."""
+    if config.optimization.optimizer == "adamw":
+        return 2 * FLOAT32
+    layers = (module for unit in units for module in unit.modules())
+    is_matrix = any(isinstance(m, nn.Linear) and m.weight is parameter for m in layers)
+    return FLOAT32 if is_matrix or parameter.ndim == 4 else 2 * FLOAT32
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _set_still(module: nn.Module, patterns: Sequence[str]) -> None:
+    """As ``steps.build.freeze`` does."""
+    for name, parameter in module.named_parameters():
+        if any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
+            parameter.requires_grad_(False)
+
+
+def _transformer_parts(config: TrainingConfig, device: str) -> _Parts:
+    shape, encoder, data = config.transformer, config.text_encoder, config.data
+    reduced = config.optimization.dtype != "float32"
+    with torch.device("meta"):
+        transformer = InfinityTransformer(shape)
+        if config.lora is not None:
+            add_lora(transformer, config.lora, 0, frozen_dtype(config.optimization.dtype))
+        _set_still(transformer, config.freeze)
+        tokenizer = Tokenizer(config.tokenizer.model)
+    modules: dict[str, nn.Module] = {"transformer": transformer}
+    units = list(transformer.blocks)
+    schedule = max(config.schedules.values(), key=lambda schedule: schedule.total_tokens)
+    sample = _transformer_sample(config, schedule, device)
+    if data.sources and all(is_prepared(Path(source)) for source in data.sources):
+        return _Parts(modules, units, 0, sample)
+    frozen = _bytes(tokenizer.parameters())
+    height, width = schedule.image_size(config.tokenizer.model.token_pixels)
+    pixels = height * width // config.tokenizer.model.stem_patch**2
+    encoding = MAPS_AT_ONCE * config.tokenizer.model.base_channels * pixels * FLOAT32
+    if encoder.source is not None and not encoder.train:
+        count = text_parameters(model_spec(config, "settings", ""), Path())
+        frozen += count * (REDUCED if reduced else FLOAT32)
+    elif encoder.train:
+        with torch.device("meta"):
+            text = build_encoder(
+                encoder.vocabulary, shape.text_width, encoder.layers, encoder.heads
+            )
+        modules["text_encoder"] = text
+        units += list(text.encoder.block)
+        sample += _text_sample(text, encoder.max_length)
+    return _Parts(modules, units, frozen, max(sample, encoding))
+
+
+def block_bytes(
+    config: TransformerConfig, schedule: ScaleSchedule, text: int, dtype: str, device: str
+) -> int:
+    """What a block keeps of a sample for its backward.
+
+    A token, in widths C: its input and two more residual sums, two norms' inputs or outputs and two
+    branches (float32); queries, keys and values as they come, and brought to length; outputs and
+    queries of both attentions, inputs of all products; in widths F: before and after GELU. Fused
+    attention keeps no scores; on a CPU they are kept.
+    """
+    narrow = FLOAT32 if dtype == "float32" else REDUCED
+    tokens, width = schedule.total_tokens, config.width
+    kept = tokens * width * (7 * FLOAT32 + 14 * narrow) + 3 * text * width * narrow
+    kept += tokens * 2 * config.feed_forward_width * narrow
+    if device == "cpu":
+        ends = (schedule.span(index).stop for index in range(len(schedule)))
+        seen = sum(scale.tokens * end for scale, end in zip(schedule, ends, strict=True))
+        kept += config.num_heads * (seen + tokens * text) * narrow
+    return kept
+
+
+def _transformer_sample(config: TrainingConfig, schedule: ScaleSchedule, device: str) -> int:
+    shape, optimization = config.transformer, config.optimization
+    block = block_bytes(shape, schedule, config.text_encoder.max_length, optimization.dtype, device)
+    tokens = schedule.total_tokens
+    if optimization.activation_checkpointing:
+        blocks = shape.depth * tokens * shape.width * FLOAT32 + block
+    else:
+        blocks = shape.depth * block
+    head = tokens * FLOAT32 * (3 * shape.width + 3 * 2 * shape.bits_per_token)
+    return blocks + head
+
+
+def _text_sample(encoder: T5EncoderModel, tokens: int) -> int:
+    """Of a text encoder that is trained along."""
+    shape = encoder.config
+    layer = tokens * (16 * shape.d_model + 6 * shape.d_ff) + 3 * shape.num_heads * tokens**2
+    return shape.num_layers * layer * FLOAT32
+
+
+def _tokenizer_parts(config: TrainingConfig, device: str) -> _Parts:
+    """Counted on the step itself, run on tensors without numbers, in float32: autocast saves nothing
+    where norms are computed in float32."""
+    losses = config.tokenizer_losses
+    ratio = max(config.schedules, key=lambda ratio: config.schedules[ratio].total_tokens)
+    whole = {"scale_dropout": 0.0, "scale_prefixes": 0.0, "adversarial_start": 0}
+    counted = config.model_copy(
+        update={
+            "optimization": config.optimization.model_copy(update={"dtype": "float32"}),
+            "tokenizer_losses": losses.model_copy(update=whole),
+        }
+    )
+    inputs: list[tuple[nn.Module, Tensor]] = []
+    with FakeTensorMode():
+        perceptual = discriminator = None
+        if losses.perceptual:
+            widths = VGG_WIDTHS if losses.perceptual_weights else RANDOM_WIDTHS
+            perceptual = PerceptualDistance(widths)
+        if losses.adversarial:
+            sides = [min(config.image_size(ratio)) for ratio in config.schedules]
+            discriminator = PatchDiscriminator(min(sides))
+        tokenizer = Tokenizer(config.tokenizer.model)
+        _set_still(tokenizer, config.freeze)
+        step = TokenizerStep(counted, tokenizer, perceptual, discriminator)
+        modules, units = dict(step.modules.items()), step.blocks()
+        for unit in units:
+            unit.register_forward_pre_hook(lambda unit, given: inputs.append((unit, given[0])))
+        picture = torch.zeros(1, 3, *config.image_size(ratio), dtype=torch.uint8)
+        batch = Batch(
+            step=0, aspect_ratio=ratio, captions=("",), keys=("",), positions=(0,), pictures_u8=picture
+        )  # fmt: skip
+        own = [*step.modules.parameters(), *step.frozen.parameters()]
+        sample = saved_bytes(lambda: step.loss(MODEL, batch, [torch.Generator()], 0), own)
+        if config.optimization.activation_checkpointing:
+            kept = [saved_bytes(partial(unit, given), own) for unit, given in tuple(inputs)]
+            sample += max(kept) - sum(kept) + _bytes(given for _, given in inputs[: len(units)])
+    return _Parts(modules, units, _bytes(step.frozen.parameters()), sample)
+
+
+def saved_bytes(work: Callable[[], object], but: Iterable[Tensor] = ()) -> int:
+    """What ``work`` keeps for its backward, besides the tensors ``but``."""
+    given = {tensor.untyped_storage()._cdata for tensor in but}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = work()
+    del result
+    return sum(storage.nbytes() for place, storage in kept.items() if place not in given)
+
+
 HEADINGS = (
-    "size", "GPUs", "shard", "state", "gathered", "activations", "a GPU holds",
+    "size", "GPUs", "shard", "state", "frozen", "gathered", "activations", "a GPU holds",
     "sent inside a group", "sent between copies",
 )  # fmt: skip
 
 
-def table(
-    sizes: Sequence[str],
-    gpus: Sequence[int],
-    resolution: str,
-    micro_batch: int = 1,
-    micro_batches: int = 1,
-) -> list[str]:
-    """Lines of a Markdown table, figures in GB: sizes x GPUs x (hybrid within a node, full)."""
-    tokens = schedule_for("1:1", RESOLUTIONS[resolution]).total_tokens
+def table(sizes: Sequence[str], gpus: Sequence[int], resolution: str) -> list[str]:
+    """Lines of a Markdown table, figures in GB: sizes x GPUs x (hybrid within a node, full), for one
+    square picture a GPU and step."""
     lines = [_row(HEADINGS), _row(["---"] * len(HEADINGS))]
     for size in sizes:
-        config = MODEL_SPECS[SIZES[size]].transformer
         for count in gpus:
             for shard_size in sorted({min(GPUS_A_NODE, count), count}):
-                setup = Setup(
-                    gpus=count,
-                    shard_size=shard_size,
-                    tokens=tokens,
-                    micro_batch=micro_batch,
-                    micro_batches=micro_batches,
+                full = shard_size == count
+                parallel = (
+                    {"shard": "full"} if full else {"shard": "hybrid", "shard_size": shard_size}
                 )
-                found = needs(config, setup)
+                found = needs(_paper(size, resolution, count, parallel), count)
                 figures = (
-                    found.state, found.gathered, found.activations, found.memory,
+                    found.state, found.frozen, found.gathered, found.activations, found.memory,
                     found.inside, found.between,
                 )  # fmt: skip
-                way = "full" if shard_size == count else f"hybrid {shard_size}"
+                way = "full" if full else f"hybrid {shard_size}"
                 lines.append(_row([size, str(count), way, *(f"{n / GB:.1f}" for n in figures)]))
     return lines
+
+
+def _paper(size: str, resolution: str, gpus: int, parallel: dict[str, Any]) -> TrainingConfig:
+    """A preset with averaged weights, one square picture a GPU."""
+    optimization = {
+        "batch_size": gpus,
+        "ema_decay": 0.9999,
+        "activation_checkpointing": True,
+    }
+    return load_config(
+        overrides={
+            "preset": f"{size}-{resolution}",
+            "output": "runs/computed",
+            "data": {"aspect_ratios": ["1:1"]},
+            "optimization": optimization,
+            "parallel": parallel,
+        }
+    )
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -169,11 +376,8 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["2b", "8b"])
     parser.add_argument("--gpus", nargs="+", type=int, default=[8, 64, 256])
     parser.add_argument("--resolution", choices=RESOLUTIONS, default="1024")
-    parser.add_argument("--micro-batch", type=int, default=1, help="samples at once on a GPU")
-    parser.add_argument("--micro-batches", type=int, default=1, help="of a step, on a GPU")
     given = parser.parse_args()
-    lines = table(given.sizes, given.gpus, given.resolution, given.micro_batch, given.micro_batches)
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write("\n".join(table(given.sizes, given.gpus, given.resolution)) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,147 @@
+"""Before anything is loaded: how many samples at once fit, or which settings would make a run fit."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from infinity.devices import memory_of
+from infinity.errors import ResourceError
+from training.config.errors import SettingsError
+from training.config.load import load_config
+from training.config.settings import TrainingConfig
+from training.engine.memory import GB, Needs, needs
+from training.engine.processes import Processes
+
+logger = logging.getLogger(__name__)
+
+FILLED = 0.9
+"""Share of the memory that is filled with samples where their number is left to the run."""
+MOST_PROCESSES = 1024
+
+Changes = dict[str, Any]
+"""A setting's name -> its value."""
+
+
+def fitted(config: TrainingConfig, processes: Processes) -> TrainingConfig:
+    """The same run with the micro-batch that fits this process's memory; logs what it will take.
+
+    The same on the same machine, so that a run that is continued computes as before.
+
+    Raises:
+        ResourceError: it cannot fit, with the settings that would.
+    """
+    count, device = processes.world_size, processes.device
+    memory = memory_of(device)
+    if memory is None or config.optimization.batch_size % count:
+        return config
+    free, total = memory
+    sharing = count if device.type == "cpu" else 1
+    sharing = int(os.environ.get("LOCAL_WORLD_SIZE", sharing)) if sharing > 1 else 1
+    free, total = free // sharing, total // sharing
+    config, need = with_micro_batch(config, count, device.type, total)
+    place = f"{total / GB:.1f} GB of {'a process' if sharing > 1 else device}"
+    if need.memory > total:
+        raise ResourceError(
+            f"The run needs about {need}, more than the {place}; {_advice(config, processes, total)}"
+        )
+    logger.info("A process needs about %s of the %s", need, place)
+    if need.memory > free:
+        logger.warning(
+            "only %.1f GB are free now: other programs hold the rest, and the run may end for it",
+            free / GB,
+        )
+    return config
+
+
+def with_micro_batch(
+    config: TrainingConfig, processes: int, device: str, total: int
+) -> tuple[TrainingConfig, Needs]:
+    """With the most samples at once that fit, where it is not set; at least one."""
+    need = needs(config, processes, device)
+    optimization = config.optimization
+    if optimization.micro_batch_size is not None or need.memory <= FILLED * total:
+        return config, need
+    share = optimization.batch_size // processes
+    need = needs(changed(config, {"optimization.micro_batch_size": 1}), processes, device)
+    room = (FILLED * total - need.memory) // need.sample + 1
+    micro = max(n for n in range(1, share + 1) if share % n == 0 and n <= max(1, room))
+    config = changed(config, {"optimization.micro_batch_size": micro})
+    return config, replace(need, micro_batch=micro)
+
+
+def changed(config: TrainingConfig, changes: Changes) -> TrainingConfig:
+    """With other settings, by their names.
+
+    Raises:
+        SettingsError: they contradict the rest.
+    """
+    tree: dict[str, Any] = config.model_dump(mode="json")
+    for name, value in changes.items():
+        *sections, last = name.split(".")
+        section = tree
+        for part in sections:
+            section[part] = section[part] or {}
+            section = section[part]
+        section[last] = value
+    return load_config(overrides=tree)
+
+
+def ways_out(
+    config: TrainingConfig, processes: int, device: str, total: int
+) -> Iterator[tuple[Changes, Needs]]:
+    """Changes that make a run fit, the fewest first; none that has another one's and more."""
+    optimization = config.optimization
+    steps: Changes = {}
+    if (optimization.micro_batch_size or 1) > 1:
+        steps["optimization.micro_batch_size"] = 1
+    if not optimization.activation_checkpointing:
+        steps["optimization.activation_checkpointing"] = True
+    if optimization.dtype == "float32":
+        steps["optimization.dtype"] = "bfloat16"
+    if processes > 1 and config.parallel.shard == "none":
+        steps["parallel.shard"] = "full"
+    if config.task == "transformer" and config.start_from is not None and config.lora is None:
+        steps["lora.rank"] = 16
+    enough: list[set[str]] = []
+    counts = range(1, len(steps) + 1)
+    for names in itertools.chain.from_iterable(itertools.combinations(steps, n) for n in counts):
+        if any(found <= set(names) for found in enough):
+            continue
+        changes = {name: steps[name] for name in names}
+        try:
+            _, need = with_micro_batch(changed(config, changes), processes, device, total)
+        except SettingsError:
+            continue
+        if need.memory <= total:
+            enough.append(set(names))
+            yield changes, need
+
+
+def _advice(config: TrainingConfig, processes: Processes, total: int) -> str:
+    count, device = processes.world_size, processes.device.type
+    found = itertools.islice(ways_out(config, count, device, total), 2)
+    told = [f"with {as_options(way)} ({need.memory / GB:.1f} GB)" for way, need in found]
+    if told:
+        return f"it fits {', or '.join(told)}."
+    whole = {"optimization.activation_checkpointing": True, "parallel.shard": "full"}
+    while device == "cuda" and count < MOST_PROCESSES:
+        count *= 2
+        more = whole | {"optimization.batch_size": max(count, config.optimization.batch_size)}
+        try:
+            _, need = with_micro_batch(changed(config, more), count, device, total)
+        except SettingsError:
+            break
+        if need.memory <= total:
+            return f"it fits {count} such processes with {as_options(whole)}."
+    return "no setting makes it fit here; take a smaller model, or a larger machine."
+
+
+def as_options(changes: Mapping[str, Any]) -> str:
+    """As they are written on the command line."""
+    written = {name: str(value).lower() for name, value in changes.items()}
+    return " ".join(f"--{name} {value}" for name, value in written.items())
