@@ -1,4 +1,4 @@
-"""Kinds of values that settings have, beyond the plain ones."""
+"""Sections of settings, and the kinds of values that they have beyond the plain ones."""
 
 from __future__ import annotations
 
@@ -7,10 +7,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+)
 
 from infinity.console import expand_home
 from infinity.schedule import ScaleSchedule
+
+
+class Settings(BaseModel):
+    """Frozen; unknown settings are errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]

@@ -7,12 +7,10 @@ docstring says of a setting is also its text in ``--help``.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -26,22 +24,11 @@ from infinity.registry import TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from training.config.checks import check
-from training.config.kinds import Below1, Folder, LoraTarget, Place, Places, Schedule, Share, Texts
+from training.config.kinds import Below1, Folder, Place, Places, Schedule, Settings, Share, Texts
+from training.config.run_settings import LoggingSettings, LoraSettings, ParallelSettings
 
 RESOLUTIONS = {"256": "0.06M", "512": "0.25M", "768": "0.60M", "1024": "1M"}
 """Side in pixels of the square picture -> pixel budget of the released models' schedules."""
-
-
-class Settings(BaseModel):
-    """Frozen; unknown settings are errors."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        validate_default=True,
-        allow_inf_nan=False,
-        protected_namespaces=(),
-    )
 
 
 class TokenizerSettings(Settings):
@@ -243,64 +230,6 @@ class TokenizerLossSettings(Settings):
     commitment: NonNegativeFloat = 0.25
     scale_dropout: Share = 0.0
     scale_prefixes: Share = 0.0
-
-
-class ParallelSettings(Settings):
-    """How parameters are spread over processes (FSDP2).
-
-    Attributes:
-        shard: "none" (every process has all), "full" (over all processes), "hybrid" (over groups
-            of ``shard_size``, copies between groups).
-        shard_size: processes of a group, "hybrid" only.
-    """
-
-    shard: Literal["none", "full", "hybrid"] = "none"
-    shard_size: PositiveInt | None = None
-
-
-class LoraSettings(Settings):
-    """Low-rank adapters instead of all weights.
-
-    Attributes:
-        rank: rows of its matrices: how much it can learn.
-        alpha: its strength is alpha / rank.
-        dropout: share of its inputs dropped in training.
-        targets: endings of the names of the linear layers that get one.
-    """
-
-    rank: PositiveInt = 16
-    alpha: PositiveFloat = 16.0
-    dropout: Below1 = 0.0
-    targets: Annotated[tuple[LoraTarget, ...], Field(min_length=1)] = get_args(LoraTarget)
-
-
-class LoggingSettings(Settings):
-    """What is written while training, in steps.
-
-    Attributes:
-        tensorboard: files for TensorBoard in the run's folder.
-        trackio, wandb: log there too, where its package is installed.
-        log_every: steps between lines of metrics.
-        save_every: steps between checkpoints; the last step has one too.
-        keep: checkpoints kept, the newest.
-        validate_every: steps between validations, where pictures are held out for it; the last step
-            has one too.
-        validation_samples: about how many of the held-out pictures are used.
-        sample_every: steps between sample pictures; 0: none.
-        sample_prompts, sample_seeds: every prompt is drawn with every seed.
-    """
-
-    tensorboard: bool = True
-    trackio: bool = False
-    wandb: bool = False
-    log_every: PositiveInt = 10
-    save_every: PositiveInt = 500
-    keep: PositiveInt = 2
-    validate_every: PositiveInt = 500
-    validation_samples: PositiveInt = 256
-    sample_every: NonNegativeInt = 0
-    sample_prompts: Texts = ()
-    sample_seeds: tuple[int, ...] = (0,)
 
 
 class TrainingConfig(Settings):

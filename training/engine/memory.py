@@ -1,7 +1,5 @@
 """What a run needs each process to hold and to send, computed before anything is loaded.
 
-    python -m training.engine.memory --sizes 2b 8b --gpus 8 64 256 --resolution 1024
-
 Parameters are counted on modules that hold no numbers. Kept for each that is trained: float32 weight
 and gradient, the optimizer's moments, and the average, where there is one. Beside them, while a step
 runs: weights gathered or copied for the products, and activations, of which activation
@@ -13,14 +11,11 @@ Legend: L tokens of all scales, T of the text, C width, F feed-forward width.
 
 from __future__ import annotations
 
-import argparse
 import fnmatch
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +29,7 @@ from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.checks import model_spec
-from training.config.load import load_config
-from training.config.presets import SIZES
-from training.config.settings import RESOLUTIONS, TrainingConfig
+from training.config.settings import TrainingConfig
 from training.data.records import Batch
 from training.data.shards import is_prepared
 from training.finetune.lora import add_lora, frozen_dtype
@@ -49,7 +42,6 @@ from training.text_encoder import build_encoder
 GB = 1e9
 FLOAT32, REDUCED = 4, 2
 """Bytes of a number: kept and reduced in float32, gathered and multiplied in bfloat16 or float16."""
-GPUS_A_NODE = 8
 OWN_BYTES = {"cuda": 1.5e9, "cpu": 1e9}
 """What a process takes without any model: the card's context and the allocator's gaps, or Python."""
 WORKER_BYTES = 0.3e9
@@ -320,65 +312,3 @@ def saved_bytes(work: Callable[[], object], but: Iterable[Tensor] = ()) -> int:
         result = work()
     del result
     return sum(storage.nbytes() for place, storage in kept.items() if place not in given)
-
-
-HEADINGS = (
-    "size", "GPUs", "shard", "state", "frozen", "gathered", "activations", "a GPU holds",
-    "sent inside a group", "sent between copies",
-)  # fmt: skip
-
-
-def table(sizes: Sequence[str], gpus: Sequence[int], resolution: str) -> list[str]:
-    """Lines of a Markdown table, figures in GB: sizes x GPUs x (hybrid within a node, full), for one
-    square picture a GPU and step."""
-    lines = [_row(HEADINGS), _row(["---"] * len(HEADINGS))]
-    for size in sizes:
-        for count in gpus:
-            for shard_size in sorted({min(GPUS_A_NODE, count), count}):
-                full = shard_size == count
-                parallel = (
-                    {"shard": "full"} if full else {"shard": "hybrid", "shard_size": shard_size}
-                )
-                found = needs(_paper(size, resolution, count, parallel), count)
-                figures = (
-                    found.state, found.frozen, found.gathered, found.activations, found.memory,
-                    found.inside, found.between,
-                )  # fmt: skip
-                way = "full" if full else f"hybrid {shard_size}"
-                lines.append(_row([size, str(count), way, *(f"{n / GB:.1f}" for n in figures)]))
-    return lines
-
-
-def _paper(size: str, resolution: str, gpus: int, parallel: dict[str, Any]) -> TrainingConfig:
-    """A preset with averaged weights, one square picture a GPU."""
-    optimization = {
-        "batch_size": gpus,
-        "ema_decay": 0.9999,
-        "activation_checkpointing": True,
-    }
-    return load_config(
-        overrides={
-            "preset": f"{size}-{resolution}",
-            "output": "runs/computed",
-            "data": {"aspect_ratios": ["1:1"]},
-            "optimization": optimization,
-            "parallel": parallel,
-        }
-    )
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["2b", "8b"])
-    parser.add_argument("--gpus", nargs="+", type=int, default=[8, 64, 256])
-    parser.add_argument("--resolution", choices=RESOLUTIONS, default="1024")
-    given = parser.parse_args()
-    sys.stdout.write("\n".join(table(given.sizes, given.gpus, given.resolution)) + "\n")
-
-
-if __name__ == "__main__":
-    main()

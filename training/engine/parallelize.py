@@ -25,7 +25,8 @@ from torch.utils.checkpoint import checkpoint
 
 from infinity.errors import RequestError
 from infinity.model.layers import Block, BlockCondition, SharedText
-from training.config.settings import OptimizationSettings, ParallelSettings
+from training.config.run_settings import ParallelSettings
+from training.config.settings import OptimizationSettings
 from training.engine.processes import Processes
 from training.steps.step import Step
 

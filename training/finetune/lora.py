@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from infinity.checkpoints.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX
 from infinity.checkpoints.fit import stays_float32
 from infinity.errors import CheckpointError, ResourceError
-from training.config.settings import LoraSettings
+from training.config.run_settings import LoraSettings
 
 _PART = ".default."
 

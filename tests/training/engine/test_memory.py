@@ -18,7 +18,8 @@ from tests.training.engine.tiny_run import RATIO, build_tiny_step, tiny_batch, t
 from tests.training.steps.helpers import picture_batch
 from tests.training.steps.helpers import tiny_config as picture_config
 from training.config.settings import TrainingConfig
-from training.engine.memory import block_bytes, needs, saved_bytes, table
+from training.engine.memory import block_bytes, needs, saved_bytes
+from training.engine.memory_table import table
 from training.engine.optimization import Average, Optimizer
 from training.engine.parallelize import Whole
 from training.engine.state import averaged_parameters, parameter_names
