@@ -140,9 +140,12 @@ def _schedules(
         }
     if config is not None:
         return config.schedules
-    return settings.schedules_to_train() or {
-        ratio: schedule_for(ratio, RESOLUTIONS["256"]) for ratio in ASPECT_RATIOS
-    }
+    if asked := settings.schedules_to_train():
+        return asked
+    logger.info(
+        "no model is named (--model NAME, or --config): sorted into the released models' aspect ratios"
+    )
+    return {ratio: schedule_for(ratio, RESOLUTIONS["256"]) for ratio in ASPECT_RATIOS}
 
 
 def _report(

@@ -1,6 +1,7 @@
 """The command: what it says, what it draws, and that its shards are those of the library."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -91,3 +92,23 @@ def test_pictures_alone_can_be_looked_at(pictures, tmp_path, caplog):
         main([str(pictures), "--output", str(tmp_path / "out")])
     main([str(pictures), "--output", str(tmp_path / "out"), "--no-captions"])
     assert "11 usable records" in caplog.text
+
+
+def test_buckets_are_those_of_the_model_that_is_named(pictures, model, tmp_path, caplog):
+    said = {}
+    for words in ([], ["--model", str(model)]):
+        caplog.clear()
+        caplog.set_level("INFO")
+        main([str(pictures), "--quick", "--output", str(tmp_path / "looked"), *words])
+        said[len(words)] = caplog.text
+    assert "no model is named" in said[0] and "no model is named" not in said[2]
+    (found,) = [line for line in said[2].splitlines() if "aspect ratios: " in line]
+    named = {part.split(": ")[0] for part in found.split("aspect ratios: ")[1].split(", ")}
+    assert named <= set(SPEC.schedules)
+
+
+def test_quick_start_looks_at_the_data_for_the_model_it_fine_tunes():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    start = page.split("## Quick start")[1].split("## ")[0]
+    assert "training.prepare pictures --model default" in start
+    assert "--start_from default" in start

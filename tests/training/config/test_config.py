@@ -420,3 +420,17 @@ def test_presets_named_in_the_page_exist():
 def test_configuration_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_config(overrides=TINY).seed = 3  # type: ignore[misc]
+
+
+def test_schedules_of_the_page_are_read(tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+    (text,) = re.findall(r"```yaml\n(tokenizer:.*?)```", page, re.DOTALL)
+    (tmp_path / "run.yaml").write_text(text)
+    config = load_config(
+        tmp_path / "run.yaml",
+        overrides={"task": "tokenizer", "output": "o", "optimization": {"steps": 1}},
+    )
+    assert config.tokenizer.model.token_pixels == 8
+    assert [config.image_size(ratio) for ratio in config.schedules] == [(64, 64), (48, 72)]
+    tokens = [schedule.total_tokens for schedule in config.schedules.values()]
+    assert max(tokens) < 2 * min(tokens)

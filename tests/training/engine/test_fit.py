@@ -29,7 +29,7 @@ from training.engine.memory import needs
 from training.engine.processes import Processes
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = ("README.md", "docs/training.md", "docs/scaling.md")
+PAGES = ("README.md", "docs/training.md", "docs/scaling.md", "docs/from-nothing.md")
 CARDS = {24: 23.5, 40: 39.5, 80: 79.1}
 """GB a card is sold with -> GiB that its driver shows."""
 
