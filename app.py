@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from infinity.console import bypass_proxies, expand_home, log_to_terminal
 from infinity.devices import DTYPES
+from infinity.memory_modes import MEMORY_MODES
 from infinity.registry import DEFAULT_MODEL
-from infinity.saving import SAVINGS
 from infinity.version import __version__
 
 HOST_VARIABLE = "GRADIO_SERVER_NAME"
@@ -42,8 +42,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (the best there is by default)")
     parser.add_argument("--dtype", choices=sorted(DTYPES), help="precision (default: by device)")
     parser.add_argument(
+        "--memory-mode",
         "--saving",
-        choices=tuple(SAVINGS),
+        choices=tuple(MEMORY_MODES),
         default="none",
         help="memory to save: some (text encoder on the CPU), most (and decode in strips)",
     )

@@ -1,7 +1,7 @@
-"""Frozen settings that check themselves: what a value must be stands beside its name, as a type.
+"""Frozen dataclasses that validate their fields against annotated types when they are made.
 
-``width: Annotated[int, whole(1, 100)]`` is all that a class says of a field. pydantic checks it when an
-object is made, and a wrong value ends in one sentence.
+``width: Annotated[int, whole(1, 100)]`` is all that a class declares. pydantic validates it, and a wrong
+value raises an error of one sentence.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _read(hint: Any, value: Any) -> Any:
 
 
 def _description(hint: Any) -> str:
-    """What stands beside a type, or beside the one that may be None."""
+    """The description in an annotation, also of a type that may be None."""
     parts = () if get_origin(hint) is tuple else get_args(hint)
     own = (part.description for part in parts if isinstance(part, FieldInfo) and part.description)
     return next(own, "") or next(filter(None, map(_description, parts)), "")

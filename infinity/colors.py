@@ -68,8 +68,8 @@ def eight_bits(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
 
 def srgb(image: Image.Image) -> Image.Image:
     """A picture of 8 bits -> RGB, or RGBA where it has transparent parts; the colors of its profile
-    become sRGB's. A profile that is damaged, or of another kind of picture, is left out and said in
-    the log.
+    become sRGB's. A profile that is damaged, or of another kind of picture, is ignored and
+    logged.
     """
     mode = "RGBA" if image.has_transparency_data else "RGB"
     profile = image.info.get("icc_profile") if image.mode != "LAB" else None

@@ -1,4 +1,4 @@
-"""What every entry point does first: a terminal and a network as people have them."""
+"""Setup of every entry point: terminal encoding, logging, proxies and home folders."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ PROXIES = ("all_proxy", "http_proxy", "https_proxy")
 
 
 def tolerate_any_text() -> None:
-    """A character that the terminal cannot show is written as its number, instead of an error after
-    the work is done."""
+    """Write a character that the terminal cannot encode as an escape sequence instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -39,7 +38,7 @@ def expand_home(text: str) -> str:
     """A name or path as it was given, with ~ for the home folder where no shell has put it in.
 
     Raises:
-        argparse.ArgumentTypeError: nobody is called that.
+        argparse.ArgumentTypeError: there is no such user.
     """
     try:
         return str(Path(text).expanduser()) if text.startswith("~") else text

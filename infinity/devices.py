@@ -24,7 +24,7 @@ CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 DEVICE_VARIABLE = "INFINITY_DEVICE"
-"""The environment's word on which device is taken where none is asked for."""
+"""Environment variable that names the device where none is given."""
 
 
 def available_devices() -> tuple[str, ...]:
@@ -41,7 +41,7 @@ def available_devices() -> tuple[str, ...]:
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
     """A device by name; None or "auto" takes that of $INFINITY_DEVICE, else the best there is.
 
-    An NVIDIA card that cannot be used is told of once, or in the refusal.
+    An NVIDIA card that torch cannot use is logged once, or named in the error.
 
     Raises:
         ResourceError: this machine has no such device.
@@ -52,8 +52,8 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
         return torch.device("cpu")  # no card is asked anything
     available = available_devices()
     if device == "auto":
-        if available[0] == "cpu" and (told := unusable_card()):
-            _warn_once(told)
+        if available[0] == "cpu" and (unusable := unusable_card()):
+            _warn_once(unusable)
         return torch.device(available[0])
     try:
         resolved = torch.device(device)
@@ -66,17 +66,17 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     else:
         found = resolved.type in available
     if not found:
-        told = unusable_card() if resolved.type == "cuda" else None
+        unusable = unusable_card() if resolved.type == "cuda" else None
         raise ResourceError(
             f"This machine has no device {quoted(str(device))}; use one of {', '.join(available)}."
-            + (f" {told}." if told else "")
+            + (f" {unusable}." if unusable else "")
         )
     return resolved
 
 
 @cache
-def _warn_once(told: str) -> None:
-    logger.warning("%s", told)
+def _warn_once(unusable: str) -> None:
+    logger.warning("%s", unusable)
 
 
 def resolve_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
@@ -114,7 +114,7 @@ def memory_errors(what: str, advice: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ResourceError(f"Out of memory while {what}; {advice}.") from error
     except RuntimeError as error:
-        # The CPU allocator has no exception of its own.
+        # The CPU allocator raises a plain RuntimeError.
         if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
             raise
         raise ResourceError(f"Out of memory while {what}; {advice}.") from error

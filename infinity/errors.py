@@ -54,7 +54,7 @@ MOST_QUOTED = 200
 
 
 def quoted(value: object) -> str:
-    """What somebody sent, as an error quotes it: at most ``MOST_QUOTED`` characters, no bad ones."""
+    """Input for an error message: at most ``MOST_QUOTED`` characters, all printable."""
     try:
         shown = ascii(value) if isinstance(value, str) and not is_unicode(value) else repr(value)
     except (ValueError, RecursionError):  # thousands of digits; lists in lists

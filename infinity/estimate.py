@@ -15,9 +15,9 @@ import torch
 from infinity.checkpoints.fit import stays_float32
 from infinity.config import REFINE_PATCH, TokenizerConfig, TransformerConfig
 from infinity.generation.guidance import guided_length
+from infinity.memory_modes import MemoryMode
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import GenerationRequest
-from infinity.saving import Saving
 from infinity.schedule import ScaleSchedule
 from infinity.spec import ModelSpec
 from infinity.tokenizer.strips import STRIP_ELEMENTS
@@ -76,7 +76,7 @@ def cache_bytes(spec: ModelSpec, schedule: ScaleSchedule, rows: int, dtype: torc
 
 def memory_need(
     spec: ModelSpec,
-    saving: Saving,
+    memory_mode: MemoryMode,
     device: torch.device,
     dtype: torch.dtype,
     text_parameters: int,
@@ -85,7 +85,7 @@ def memory_need(
     """The most a model takes while it draws ``num_images`` of its largest pictures.
 
     Args:
-        dtype: of transformer and tokenizer (``saving.dtype`` is the caller's to apply).
+        dtype: of transformer and tokenizer (``memory_mode.dtype`` is the caller's to apply).
         text_parameters: of the text encoder.
     """
     transformer, tokenizer = weight_bytes(spec.transformer, spec.tokenizer, dtype)
@@ -94,16 +94,16 @@ def memory_need(
     rows = 2 if guided_length(spec.sampling, len(largest)) else 1
     cache = num_images * cache_bytes(spec, largest, rows, dtype)
     drawing = rows * largest[-1].tokens * _token_bytes(spec, dtype)
-    on_device, on_host = decode_bytes(spec.tokenizer, largest, dtype, saving.strips)
+    on_device, on_host = decode_bytes(spec.tokenizer, largest, dtype, memory_mode.strips)
     weights = transformer + tokenizer
     working = max(drawing, on_device)
     is_cpu = device.type == "cpu"
     if is_cpu:
         working = max(drawing, on_device + on_host)
-    resident = 0 if saving.release_text or (saving.text_on_cpu and not is_cpu) else text
-    reading = text if is_cpu or not saving.text_on_cpu else 0
+    resident = 0 if memory_mode.release_text or (memory_mode.text_on_cpu and not is_cpu) else text
+    reading = text if is_cpu or not memory_mode.text_on_cpu else 0
     peak = weights + max(reading, resident + cache + working)
-    host = 0 if is_cpu else max(text if saving.text_on_cpu else 0, on_host)
+    host = 0 if is_cpu else max(text if memory_mode.text_on_cpu else 0, on_host)
     return MemoryNeed(
         transformer=transformer,
         tokenizer=tokenizer,
@@ -158,10 +158,10 @@ def _token_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadPlan:
-    """What loading a model would take, and what stands against it.
+    """What loading a model needs, and why it may be impossible.
 
     Attributes:
-        saving: name of the memory setting it is for.
+        memory_mode: name of the memory mode it is for.
         free, total: bytes of the device's memory, what keeping other models takes counted as free;
             None where the system does not tell.
         download: bytes to fetch first.
@@ -169,7 +169,7 @@ class LoadPlan:
     """
 
     name: str
-    saving: str
+    memory_mode: str
     device: str
     dtype: str
     need: MemoryNeed

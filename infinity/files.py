@@ -1,4 +1,4 @@
-"""Files that others made, read so that none of them is waited for or fills the memory.
+"""Reading and writing files safely: no pipes or devices, limited size, one sentence for each error.
 
 Opening a pipe waits for its writer and a device never ends, so only files are opened.
 """
@@ -20,7 +20,7 @@ MOST_BYTES = 2**26
 
 
 def special(path: Path) -> str:
-    """What a path is that would be waited for or never end, when read; "" for files and folders."""
+    """ "pipe", "socket" or "device" for paths that must not be opened; "" for files and folders."""
     kinds = (
         (Path.is_fifo, "pipe"),
         (Path.is_socket, "socket"),

@@ -1,7 +1,7 @@
 """What a host allows: one settings file for a public page, and the one place that checks it.
 
-Without a file nothing is limited but what the program itself can bear. With one (``assets/hosting.toml``
-is the example, and what a Space uses) every way in asks the same :class:`Allowance`.
+Without a file only the limits of the program itself hold. With one (``assets/hosting.toml``
+is the example, and what a Space uses) every entry point asks the same :class:`Allowance`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Hosting(Checked):
         history: whether a browser, and the API for each caller, lists what was drawn.
         memory_gigabytes: for all models together; 0 takes most of what the machine has.
         warm_up: load the model and draw once before visitors come.
-        trusted_proxies: addresses whose word on the visitor's address is taken, comma-separated.
+        trusted_proxies: addresses of proxies whose X-Forwarded-For header is used, comma-separated.
         rewriter: prompt help, if any.
     """
 
@@ -95,7 +95,7 @@ class Hosting(Checked):
 
 
 def address_of(host: str) -> str:
-    """Whom an address stands for: itself, or of IPv6 the network of 64 bits that one home gets."""
+    """The key to count an address by: itself, or the /64 network of an IPv6 address."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -180,7 +180,7 @@ class Allowance:
             )
 
     def check_waiting(self, waiting: int) -> None:
-        """Raises RequestError when so many wait already that no more may."""
+        """Raises RequestError when the queue is full."""
         if waiting >= self.hosting.queue_length:
             raise RequestError(
                 f"{waiting} requests are waiting already, which is all that this page takes; try "
@@ -188,6 +188,6 @@ class Allowance:
             )
 
     def _forget(self, now: float) -> None:
-        """Drops the visitors who have not asked for a minute. The lock is held."""
+        """Drops visitors without a request in the last minute. The lock is held."""
         for visitor in [v for v, at in self._begun.items() if not at or now - at[-1] >= MINUTE]:
             del self._begun[visitor]

@@ -63,8 +63,8 @@ def _say_first(format: str) -> None:
 
 
 def image_notes(path: str | Path | BinaryIO, name: str | None = None) -> Image.Image:
-    """A picture of which only size, mode and ``info`` may be used: what its pixels are is not decoded,
-    but where the notes of a small PNG stand behind them.
+    """A picture for its size, mode and ``info`` alone: pixels are not decoded, except of small PNGs, whose
+    text may follow the pixels.
 
     Raises:
         RequestError: as :func:`open_image`.

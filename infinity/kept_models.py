@@ -1,4 +1,4 @@
-"""The models in memory: the ones used longest ago are let go when the memory is wanted for others."""
+"""The models in memory: the least recently used are evicted when others need the memory."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from infinity.shared_work import POLL_SECONDS, Progress
 logger = logging.getLogger(__name__)
 
 IN_USE_SECONDS = 300.0
-"""How long a load waits for the memory of an evicted model that somebody still draws with."""
+"""How long a load waits for the memory of an evicted model that is still in use."""
 
 
 @dataclass(frozen=True)
 class Evicted:
-    """A model that was let go; ``model`` gives it back while somebody draws with it."""
+    """An evicted model; ``model`` returns it while it is still in use."""
 
     name: str
     model: weakref.ref[InfinityPipeline]
@@ -67,7 +67,7 @@ class KeptModels:
         return sum(model.nbytes for _, model in self.items())
 
     def keep(self, name: str, model: InfinityPipeline, need: MemoryNeed) -> None:
-        """A model that was loaded now; others are let go for the budget, and for what it draws in."""
+        """Add a model that was just loaded; evict others to keep the budget and to leave it working memory."""
         with self._lock:
             self._models.pop(name, None)
             self._models[name] = model
@@ -83,17 +83,17 @@ class KeptModels:
         free_cached_memory()
 
     def drop(self, name: str) -> bool:
-        """Let go of a model; False if there was none."""
+        """Drop a model; False if there was none."""
         with self._lock:
             found = self._models.pop(name, None) is not None
         free_cached_memory()
         return found
 
     def make_room(self, need: MemoryNeed, evicted: list[Evicted], progress: Progress) -> None:
-        """Before loading, where the memory is too small for both: evict, and wait for who still draws.
+        """Before loading, where the memory is too small for both: evict, and wait for running requests.
 
         Args:
-            evicted: gets what is let go, in case :meth:`restore` is needed.
+            evicted: receives the evicted models, in case :meth:`restore` is needed.
         """
         with self._lock:
             evicted += self._evict(_weights(need) - self._free(), keep=0)
@@ -108,7 +108,7 @@ class KeptModels:
             free_cached_memory()
 
     def restore(self, evicted: list[Evicted]) -> None:
-        """Keep again, as the ones used longest ago, what was evicted and is still drawn with."""
+        """Keep evicted models that are still in use again, as the least recently used."""
         with self._lock:
             for entry in reversed(evicted):
                 model = entry.model()
@@ -127,7 +127,7 @@ class KeptModels:
         return sum(model.nbytes for model in self._models.values()) - self.budget
 
     def _evict(self, surplus: float, keep: int) -> list[Evicted]:
-        """Drop the models used longest ago until ``surplus`` bytes are let go. The lock is held."""
+        """Drop the least recently used models until ``surplus`` bytes are freed. The lock is held."""
         evicted = []
         while surplus > 0 and len(self._models) > keep:
             name, model = self._models.popitem(last=False)

@@ -1,9 +1,9 @@
 """Models by name, loaded once and kept while memory allows.
 
 One manager serves a whole page or process. Two requests for the same model load it once, in a thread
-that is ended when neither wants it any more. A model is evicted only once its successor's files are
+that ends when neither needs it any more. A model is evicted only once its successor's files are
 there and fit; where the memory has room for both, only once the successor is loaded. Evicting a model
-only lets go of it: whoever still draws with it finishes.
+only drops the reference: running requests finish.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtyp
 from infinity.errors import InfinityError, ResourceError
 from infinity.estimate import LoadPlan, MemoryNeed, memory_need
 from infinity.kept_models import Evicted, KeptModels, free_cached_memory
+from infinity.memory_modes import get_memory_mode
 from infinity.pipeline import InfinityPipeline
 from infinity.registry import MODEL_SPECS, get_spec, model_names
-from infinity.saving import get_saving
 from infinity.shared_work import Progress, SharedWork, forget_frames, held
 from infinity.spec import ModelSpec, read_spec
 from infinity.tokenizer.strips import STRIP_ELEMENTS
@@ -41,7 +41,7 @@ class Loaded:
     device: str
     dtype: str
     text_place: str
-    saving: str
+    memory_mode: str
 
 
 class ModelManager:
@@ -54,7 +54,7 @@ class ModelManager:
         device, dtype: for every model, as ``InfinityPipeline.from_pretrained`` takes them.
         models: further models by name -> folder.
         adapted: models with an adapter, by name -> (model, the adapter's folder).
-        saving: the memory setting of models nobody chose one for (see ``infinity.saving``).
+        memory_mode: the memory mode of models without one (see ``infinity.memory_modes``).
         loader: takes what ``InfinityPipeline.from_pretrained`` takes; for tests.
     """
 
@@ -66,16 +66,16 @@ class ModelManager:
         *,
         models: dict[str, str | Path] | None = None,
         adapted: dict[str, tuple[str, str | Path]] | None = None,
-        saving: str = "none",
+        memory_mode: str = "none",
         loader: Callable[..., InfinityPipeline] = InfinityPipeline.from_pretrained,
     ) -> None:
         self.device = device
         self.dtype = dtype
         self._folders = {name: Path(folder) for name, folder in (models or {}).items()}
         self._adapted = dict(adapted or {})
-        get_saving(saving)
-        self._saving = saving
-        self._savings: dict[str, str] = {}
+        get_memory_mode(memory_mode)
+        self._memory_mode = memory_mode
+        self._memory_modes: dict[str, str] = {}
         self._loader = loader
         self._kept = KeptModels(memory_budget, device)
         self._lock = threading.Lock()  # guards the two dicts; held for moments only
@@ -120,54 +120,57 @@ class ModelManager:
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
         *,
-        saving: str | None = None,
+        memory_mode: str | None = None,
     ) -> InfinityPipeline:
         """A model, from memory or loaded now; several threads may ask at once.
 
         Args:
             progress: called while the model is loaded, in this thread.
-            cancel: set it to end the load, unless somebody else waits for the same; what was
+            cancel: set it to end the load, unless another caller waits for the same; what was
                 downloaded is kept, and a later load goes on from there.
-            saving: a memory setting, which the model keeps; it is loaded anew if it has another.
+            memory_mode: a memory mode, which the model keeps; it is loaded anew if it has another.
 
         Raises:
-            RequestError: unknown name or memory setting.
+            RequestError: unknown name or memory mode.
             StoppedError: cancelled.
             CheckpointError, ResourceError: it cannot be loaded; what was in memory still is, and a
                 later call tries again.
         """
-        get_saving(saving or self._saving)
+        get_memory_mode(memory_mode or self._memory_mode)
         if name not in self.names():
             self.spec(name)  # raises, naming the nearest
         with self._lock:
-            saving = saving or self.saving_of(name)
-            if saving == self.saving_of(name) and (kept := self._kept.use(name)) is not None:
+            memory_mode = memory_mode or self.memory_mode_of(name)
+            if (
+                memory_mode == self.memory_mode_of(name)
+                and (kept := self._kept.use(name)) is not None
+            ):
                 return kept
-            work = self._loading.get((name, saving))
+            work = self._loading.get((name, memory_mode))
             if work is None or not work.join():
-                load = partial(self._load_and_keep, name, saving)
-                work = self._loading[name, saving] = SharedWork(f"load-{name}", load)
+                load = partial(self._load_and_keep, name, memory_mode)
+                work = self._loading[name, memory_mode] = SharedWork(f"load-{name}", load)
                 work.join()
         try:
             return work.result(progress, cancel)
         finally:
             with self._lock:
-                if work.is_over and self._loading.get((name, saving)) is work:
-                    del self._loading[name, saving]
+                if work.is_over and self._loading.get((name, memory_mode)) is work:
+                    del self._loading[name, memory_mode]
 
-    def saving_of(self, name: str) -> str:
-        """The name of a model's memory setting."""
-        return self._savings.get(name, self._saving)
+    def memory_mode_of(self, name: str) -> str:
+        """The name of a model's memory mode."""
+        return self._memory_modes.get(name, self._memory_mode)
 
-    def plan(self, name: str, saving: str | None = None) -> LoadPlan:
+    def plan(self, name: str, memory_mode: str | None = None) -> LoadPlan:
         """What loading a model would take, without loading it; may ask the hub for file sizes.
 
         Raises:
-            RequestError: unknown name or memory setting.
+            RequestError: unknown name or memory mode.
             CheckpointError: its folder is missing or damaged.
         """
-        saving = saving or self.saving_of(name)
-        spec, (device, dtype, need) = self.spec(name), self._need(name, saving)
+        memory_mode = memory_mode or self.memory_mode_of(name)
+        spec, (device, dtype, need) = self.spec(name), self._need(name, memory_mode)
         download, obstacle = 0, ""
         if spec.name in MODEL_SPECS and spec.hub is None:
             obstacle = f"{name} is a configuration whose weights were never released."
@@ -181,7 +184,7 @@ class ModelManager:
         free, total = self._memory(device)
         return LoadPlan(
             name=name,
-            saving=saving,
+            memory_mode=memory_mode,
             device=str(device),
             dtype=dtype_name(dtype),
             need=need,
@@ -200,7 +203,7 @@ class ModelManager:
                 device=str(model.device),
                 dtype=dtype_name(model.dtype),
                 text_place=str(model.text_encoder.device) if model.text_encoder.is_loaded else "",
-                saving=self.saving_of(name),
+                memory_mode=self.memory_mode_of(name),
             )
             for name, model in self._kept.items()
         )
@@ -215,15 +218,15 @@ class ModelManager:
         return self._kept.nbytes
 
     def set_budget(self, nbytes: int | None) -> None:
-        """Another memory budget, kept to at once: models used longest ago are let go."""
+        """Set the memory budget and evict the least recently used models beyond it."""
         self._kept.set_budget(nbytes)
 
     def unload(self, name: str) -> bool:
-        """Let go of a model; False if it was not loaded."""
+        """Unload a model; False if it was not loaded."""
         return self._kept.drop(name)
 
-    def _load_and_keep(self, name: str, saving: str, progress: Progress) -> InfinityPipeline:
-        need = self._require_memory(name, saving)
+    def _load_and_keep(self, name: str, memory_mode: str, progress: Progress) -> InfinityPipeline:
+        need = self._require_memory(name, memory_mode)
         evicted: list[Evicted] = []
         with ExitStack() as stack:
             stack.enter_context(held(self._two_loads, progress))
@@ -234,7 +237,7 @@ class ModelManager:
                 self._kept.make_room(need, evicted, progress)
 
             try:
-                pipeline = self._load(name, saving, progress, make_room)
+                pipeline = self._load(name, memory_mode, progress, make_room)
                 progress("Loaded", 1.0)
             except BaseException as error:
                 self._kept.restore(evicted)
@@ -243,40 +246,42 @@ class ModelManager:
                 raise
             with self._lock:
                 self._kept.keep(name, pipeline, need)
-                self._savings[name] = saving
+                self._memory_modes[name] = memory_mode
             return pipeline
 
     def _load(
-        self, name: str, saving_name: str, progress: Progress, make_room: Callable[[], None]
+        self, name: str, mode_name: str, progress: Progress, make_room: Callable[[], None]
     ) -> InfinityPipeline:
-        saving = get_saving(saving_name)
+        memory_mode = get_memory_mode(mode_name)
         base, adapter = self._adapted.get(name, (name, None))
         source = str(self._folders.get(base, base))
         options = {
             "make_room": make_room,
             "adapter": adapter,
-            "text_device": "cpu" if saving.text_on_cpu else None,
-            "release_text_encoder": saving.release_text,
+            "text_device": "cpu" if memory_mode.text_on_cpu else None,
+            "release_text_encoder": memory_mode.release_text,
         }
         given: dict[str, Any] = {name: value for name, value in options.items() if value}
-        pipeline = self._loader(source, self.device, saving.dtype or self.dtype, progress, **given)
-        if saving.strips:
+        pipeline = self._loader(
+            source, self.device, memory_mode.dtype or self.dtype, progress, **given
+        )
+        if memory_mode.strips:
             pipeline.tokenizer.strip_elements = STRIP_ELEMENTS
         return pipeline
 
-    def _require_memory(self, name: str, saving: str) -> MemoryNeed:
+    def _require_memory(self, name: str, memory_mode: str) -> MemoryNeed:
         """What a model needs.
 
         Raises:
             CheckpointError: its folder is missing or damaged.
-            ResourceError: the device would not have it, were all other models let go.
+            ResourceError: it does not fit the device, even without the other models.
         """
-        device, _, need = self._need(name, saving)
+        device, _, need = self._need(name, memory_mode)
         free, _ = self._memory(device)
         if free is not None and need.device > free:
             raise ResourceError(
                 f"{name} takes {need.device / 1e9:.1f} GB of memory while it draws and {device} has "
-                f"{free / 1e9:.1f} GB for it; choose a smaller memory setting or another model, or "
+                f"{free / 1e9:.1f} GB for it; choose a smaller memory mode or another model, or "
                 "close other programs."
             )
         return need
@@ -288,8 +293,8 @@ class ModelManager:
             (None, None) if memory is None else (min(memory[0] + self.nbytes, memory[1]), memory[1])
         )
 
-    def _need(self, name: str, saving: str) -> tuple[torch.device, torch.dtype, MemoryNeed]:
-        spec, chosen = self.spec(name), get_saving(saving)
+    def _need(self, name: str, memory_mode: str) -> tuple[torch.device, torch.dtype, MemoryNeed]:
+        spec, chosen = self.spec(name), get_memory_mode(memory_mode)
         device = resolve_device(self.device)
         dtype = resolve_dtype(chosen.dtype or self.dtype, device)
         parameters = text_parameters(spec, self._folder(name))

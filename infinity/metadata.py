@@ -1,4 +1,4 @@
-"""A picture's record: what made it, kept inside the PNG so that it can be drawn again.
+"""A picture's record: model, settings and seed, stored in the PNG so that it can be drawn again.
 
 The record is JSON under the key ``infinity`` of the PNG's text, and of ``Image.info`` in memory.
 """

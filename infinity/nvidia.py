@@ -74,13 +74,13 @@ def _has_kernels(number: int) -> bool:
 
 @cache
 def card_found() -> str | None:
-    """The first NVIDIA card of the machine, whatever torch says: its name and driver, where told."""
+    """The first NVIDIA card of the machine, independent of torch: its name and driver where known."""
     for information in sorted(DRIVER.glob("gpus/*/information")):
-        told = re.search(r"Model:\s*(.+)", information.read_text(encoding="utf-8"))
+        model = re.search(r"Model:\s*(.+)", information.read_text(encoding="utf-8"))
         version = DRIVER / "version"
         driver = version.read_text(encoding="utf-8") if version.exists() else ""
         number = re.search(r"\s(\d+(\.\d+)+)\s", driver)
-        return _named(told and told[1].strip(), number and number[1])
+        return _named(model and model[1].strip(), number and number[1])
     if (tool := shutil.which("nvidia-smi")) is not None:
         query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
         try:

@@ -277,13 +277,13 @@ class InfinityPipeline:
                 text, avoided = (
                     expand(template, seed) for template in (request.prompt, request.negative_prompt)
                 )
-                prompt, said = read_prompt("prompt", text, self.text_encoder, vocabulary)
-                notes += said
+                prompt, found = read_prompt("prompt", text, self.text_encoder, vocabulary)
+                notes += found
                 negative = None
                 if avoided.strip() and guided:
                     what = "negative prompt"
-                    negative, said = read_prompt(what, avoided, self.text_encoder, vocabulary)
-                    notes += said
+                    negative, found = read_prompt(what, avoided, self.text_encoder, vocabulary)
+                    notes += found
                 features = None if negative is None else negative.features
                 pictures.append(PictureInputs(seed, prompt.features, features))
         if self.release_text_encoder:

@@ -1,4 +1,4 @@
-"""What somebody asks for: an immutable request, validated once, that round-trips through JSON."""
+"""Requests: immutable, validated once, with a JSON round trip."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def random_seed() -> int:
 
 
 def chosen_seed(seed: Any) -> Any:
-    """``seed`` itself; a random one for ``RANDOM_SEED``, as people write it elsewhere."""
+    """``seed`` itself; a random one for ``RANDOM_SEED``, as other programs have it."""
     is_random = isinstance(seed, int | float) and seed == RANDOM_SEED
     return random_seed() if is_random else seed
 

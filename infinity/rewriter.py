@@ -2,8 +2,8 @@
 
 The paper's authors refine prompts the same way before drawing (upstream's tools/prompt_rewriter.py;
 the instruction here is our own wording). Two ways in, behind one interface: an endpoint that speaks
-the OpenAI chat protocol, or a local model that transformers loads by name. Nothing is asked of
-either until somebody asks for help, and an endpoint's key is in nothing that is kept or shown.
+the OpenAI chat protocol, or a local model that transformers loads by name. Neither is
+called before help is requested, and an endpoint's key is never stored or shown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from infinity.request import MAX_PROMPT_CHARACTERS
 MAX_ANSWER_BYTES = 256 * 1024
 MAX_NEW_TOKENS = 256
 LONG_ENOUGH_WORDS = 50
-"""Prompts of so many words are detailed already: they come back as they are, unasked."""
+"""Prompts of at least this many words are returned unchanged."""
 
 INSTRUCTION = """\
 You improve prompts for a text-to-image model.

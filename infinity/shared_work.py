@@ -19,11 +19,11 @@ POLL_SECONDS = 0.1
 
 
 class SharedWork(Generic[Result]):
-    """Work in a thread of its own.
+    """Work in a separate thread.
 
     Args:
-        work: given a function to call with its progress, which raises StoppedError once nobody waits
-            any more; whatever it raises, its callers get.
+        work: given a function to call with its progress, which raises StoppedError once no
+            caller is left; callers get whatever it raises.
     """
 
     def __init__(self, name: str, work: Callable[[Progress], Result]) -> None:
@@ -39,7 +39,7 @@ class SharedWork(Generic[Result]):
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, or nobody waits for it."""
+        """Whether it has ended, or has no caller left."""
         return self._is_abandoned or self._done.is_set()
 
     def join(self) -> bool:
@@ -64,15 +64,15 @@ class SharedWork(Generic[Result]):
         Raises:
             StoppedError: cancelled. Otherwise as the work.
         """
-        told = None
+        shown = None
         try:
-            while not (is_done := self._done.wait(POLL_SECONDS)) or self._report is not told:
+            while not (is_done := self._done.wait(POLL_SECONDS)) or self._report is not shown:
                 if cancel is not None and cancel.is_set() and not is_done:
                     raise StoppedError
-                if self._report is not None and self._report is not told:
-                    told = self._report
+                if self._report is not None and self._report is not shown:
+                    shown = self._report
                     if progress is not None:
-                        progress(*told)
+                        progress(*shown)
             if self._error is not None:
                 raise self._error
             return self._results[0]
@@ -83,12 +83,12 @@ class SharedWork(Generic[Result]):
 
     def _run(self) -> None:
         try:
-            self._results.append(self._work(self._tell))
+            self._results.append(self._work(self._record))
         except BaseException as error:  # noqa: BLE001 - raised again in the callers' threads
             self._error = error
         self._done.set()
 
-    def _tell(self, what: str, fraction: float) -> None:
+    def _record(self, what: str, fraction: float) -> None:
         if self._is_abandoned:
             raise StoppedError
         self._report = what, fraction
@@ -96,7 +96,7 @@ class SharedWork(Generic[Result]):
 
 @contextmanager
 def held(lock: threading.Lock | threading.Semaphore, progress: Progress) -> Iterator[None]:
-    """A lock for as long as the block lasts; ``progress`` is told of the wait, and may end it."""
+    """Hold a lock during the block; ``progress`` is called while waiting, and may raise to stop."""
     while not lock.acquire(timeout=POLL_SECONDS):
         progress("Waiting for another model to load", 0.0)
     try:
@@ -106,7 +106,7 @@ def held(lock: threading.Lock | threading.Semaphore, progress: Progress) -> Iter
 
 
 def forget_frames(error: BaseException | None) -> None:
-    """Let go of what the frames of an error hold, such as the half of a model."""
+    """Free what the frames of an error refer to, such as half a model."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

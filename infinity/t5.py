@@ -98,7 +98,7 @@ class TextTokenizer:
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
     def __call__(self, prompt: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """(ids with the end token, where each stands in the prompt)."""
+        """(ids with the end token, (start, end) of each in the prompt)."""
         encoded = self._tokenizer.encode(prompt)
         return encoded.ids, encoded.offsets
 

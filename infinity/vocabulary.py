@@ -1,4 +1,4 @@
-"""What a model of a small world knows: its things, places, colours and styles, and the words for them.
+"""The vocabulary of a model trained on a small world: objects, scenes, colors, styles and their words.
 
 A model folder may hold it as ``world.json``. Models trained on pictures of all kinds have none.
 """
@@ -78,7 +78,7 @@ class Vocabulary(Checked):
         return found
 
     def corrected(self, text: str) -> tuple[str, dict[str, str]]:
-        """The text with misspelt names of things and colours put right, and which these were: as
+        """The text with misspelt names of things and colours corrected, and the corrections: as
         written -> as read. Unknown words count as misspelt that are one slip from a name with the
         same first letter (slips there are rare, and a mouse is no house)."""
         read: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Reading weight files safely: nothing in them is ever run, nothing is read before it is needed.
+"""Reading weight files safely: no code in them is run, and tensors are read when they are needed.
 
 Tensors come memory-mapped, so opening a file of many gigabytes costs nothing and a tensor whose
 dtype changes on the way never has its siblings in memory beside it.
@@ -58,7 +58,7 @@ class Weights:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def take(self, name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """A tensor on ``device`` in ``dtype``, removed from here and from the page cache's care."""
+        """A tensor on ``device`` in ``dtype``, removed from here, its file pages released."""
         tensor = self.tensors.pop(name)
         converted = tensor.to(device=device, dtype=dtype)
         if self.mapped and converted.data_ptr() != tensor.data_ptr():
@@ -77,7 +77,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_notes(path: Path) -> dict[str, str]:
-    """What a file of weights says of itself; nothing but safetensors files do.
+    """The metadata of a safetensors file; {} for other files.
 
     Raises:
         CheckpointError: missing or damaged.
@@ -283,7 +283,7 @@ def _require_file(path: Path) -> None:
 
 
 def _forget_pages(tensor: Tensor) -> None:
-    """Lets go of a mapped tensor's pages, so that converting a file needs no memory for the file.
+    """Releases a mapped tensor's pages, so that converting a file needs no memory for the file.
 
     Only for tensors in a private, unmodified file mapping: their pages are read again if needed.
     """

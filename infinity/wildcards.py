@@ -1,4 +1,4 @@
-"""Wildcards: a prompt such as ``a {red|blue} car`` stands for several; a picture's seed picks one.
+"""Wildcards: a prompt such as ``a {red|blue} car`` expands to several prompts; the picture's seed picks one.
 
 ``{a|b|c}`` is one of its options, which may hold further groups; ``{2$$a|b|c}`` is two different
 ones with a comma between. ``\\{``, ``\\}`` and, inside a group, ``\\|`` are the plain characters.
@@ -30,7 +30,7 @@ _Text = tuple["str | _Group", ...]
 
 
 def expand(template: str, seed: int) -> str:
-    """The prompt that ``template`` stands for in the picture of ``seed``: always the same one.
+    """Expand ``template`` for a seed; deterministic.
 
     A template without groups is its own text; where groups are filled in, runs of spaces become one.
 
@@ -45,7 +45,7 @@ def expand(template: str, seed: int) -> str:
 
 
 def escape(text: str) -> str:
-    """The template that stands for exactly ``text``, whatever the seed."""
+    """The template that expands to exactly ``text`` for every seed."""
     return re.sub(r"([{}])", r"\\\1", text)
 
 

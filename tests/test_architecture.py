@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "console", "shipped", "nvidia", "version"),
     ("files", "int8"),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights"),
-    ("checks", "images", "saving"),
+    ("checks", "images", "memory_modes"),
     ("config", "request", "vocabulary"),
     ("events", "metadata"),
     ("spec",),

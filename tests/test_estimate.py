@@ -14,10 +14,10 @@ from infinity.checkpoints.fit import make_tokenizer, make_transformer
 from infinity.config import TokenizerConfig
 from infinity.errors import RequestError
 from infinity.estimate import cache_bytes, decode_bytes, gpu_seconds, memory_need, weight_bytes
+from infinity.memory_modes import MEMORY_MODES, get_memory_mode
 from infinity.model.cache import KVCache
 from infinity.registry import TEXT_ENCODER_PARAMETERS, TEXT_ENCODER_REPOSITORY, get_spec
 from infinity.request import GenerationRequest
-from infinity.saving import SAVINGS, get_saving
 from infinity.weights import Weights
 from tests.tiny import SPEC, tiny_tokenizer, tiny_transformer
 
@@ -109,7 +109,8 @@ def test_savings_need_less_and_less():
     spec = get_spec("infinity-2b")
     text = TEXT_ENCODER_PARAMETERS[TEXT_ENCODER_REPOSITORY]
     needs = [
-        memory_need(spec, saving, CUDA, torch.bfloat16, text).device for saving in SAVINGS.values()
+        memory_need(spec, memory_mode, CUDA, torch.bfloat16, text).device
+        for memory_mode in MEMORY_MODES.values()
     ]
     assert needs == sorted(needs, reverse=True)
     assert len(set(needs)) == len(needs)
@@ -119,7 +120,8 @@ def test_savings_need_less_and_less():
 def test_text_encoder_on_the_cpu_takes_the_hosts_memory():
     spec = get_spec("infinity-2b")
     none, some = (
-        memory_need(spec, SAVINGS[name], CUDA, torch.bfloat16, 10**9) for name in ("none", "some")
+        memory_need(spec, MEMORY_MODES[name], CUDA, torch.bfloat16, 10**9)
+        for name in ("none", "some")
     )
     assert none.host == 0
     assert some.host == 2 * 10**9
@@ -127,7 +129,7 @@ def test_text_encoder_on_the_cpu_takes_the_hosts_memory():
 
 
 def test_cpu_has_one_memory_for_everything():
-    need = memory_need(SPEC, SAVINGS["some"], CPU, torch.float32, 1000)
+    need = memory_need(SPEC, MEMORY_MODES["some"], CPU, torch.float32, 1000)
     assert need.host == 0
     parts = (need.transformer, need.tokenizer, need.text_encoder, need.cache, need.working)
     assert need.device == sum(parts)
@@ -135,7 +137,7 @@ def test_cpu_has_one_memory_for_everything():
 
 def test_more_pictures_need_more_cache():
     one, four = (
-        memory_need(SPEC, SAVINGS["none"], CPU, torch.float32, 0, count) for count in (1, 4)
+        memory_need(SPEC, MEMORY_MODES["none"], CPU, torch.float32, 0, count) for count in (1, 4)
     )
     assert four.cache == 4 * one.cache
 
@@ -152,4 +154,4 @@ def test_gpu_time_follows_the_request():
 
 def test_unknown_saving_is_refused_with_those_there_are():
     with pytest.raises(RequestError, match="choose one of none, some, most"):
-        get_saving("much")
+        get_memory_mode("much")

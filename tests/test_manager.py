@@ -13,9 +13,9 @@ import torch
 from infinity.errors import CheckpointError, RequestError, ResourceError, StoppedError
 from infinity.estimate import memory_need
 from infinity.manager import ModelManager
+from infinity.memory_modes import MEMORY_MODES
 from infinity.registry import model_names
 from infinity.request import GenerationRequest
-from infinity.saving import SAVINGS
 from infinity.shared_work import SharedWork
 from infinity.spec import CONFIG_FILE
 from infinity.tokenizer.strips import STRIP_ELEMENTS
@@ -23,7 +23,7 @@ from infinity.weights import Weights
 from tests.tiny import SPEC, tiny_folder
 
 FOLDERS: dict[str, Path] = {}
-NEED = memory_need(SPEC, SAVINGS["none"], torch.device("cpu"), torch.float32, 0)
+NEED = memory_need(SPEC, MEMORY_MODES["none"], torch.device("cpu"), torch.float32, 0)
 WEIGHTS = NEED.transformer + NEED.tokenizer
 
 
@@ -293,9 +293,9 @@ def test_failed_load_with_another_saving_keeps_the_model_and_its_saving():
     used = manager.get("one")
     loader.error = CheckpointError("damaged")
     with pytest.raises(CheckpointError):
-        manager.get("one", saving="most")
+        manager.get("one", memory_mode="most")
     assert manager.get("one") is used
-    assert manager.saving_of("one") == "none"
+    assert manager.memory_mode_of("one") == "none"
 
 
 def test_stop_ends_a_load():
@@ -372,11 +372,11 @@ def test_spec_of_a_loaded_model_needs_no_file():
 
 
 def test_loaded_model_tells_where_it_is_and_how_large():
-    manager, _ = make(saving="some")
+    manager, _ = make(memory_mode="some")
     manager.get("one")
     (loaded,) = manager.loaded()
     assert (loaded.name, loaded.nbytes, loaded.device) == ("one", 100, "cpu")
-    assert (loaded.dtype, loaded.text_place, loaded.saving) == ("float32", "cpu", "some")
+    assert (loaded.dtype, loaded.text_place, loaded.memory_mode) == ("float32", "cpu", "some")
 
 
 def test_smaller_budget_is_kept_to_at_once():
@@ -388,50 +388,50 @@ def test_smaller_budget_is_kept_to_at_once():
 
 
 @pytest.mark.parametrize(
-    ("saving", "options", "strips"),
+    ("memory_mode", "options", "strips"),
     [
         ("none", {}, None),
         ("some", {"text_device": "cpu"}, None),
         ("most", {"text_device": "cpu", "release_text_encoder": True}, STRIP_ELEMENTS),
     ],
 )
-def test_saving_reaches_the_loader_and_stays_with_the_model(saving, options, strips):
+def test_memory_mode_reaches_the_loader_and_stays_with_the_model(memory_mode, options, strips):
     manager, loader = make(dtype="float32")
-    pipeline = manager.get("one", saving=saving)
+    pipeline = manager.get("one", memory_mode=memory_mode)
     assert loader.options == {**options, "make_room": loader.options["make_room"]}
-    assert loader.calls[0][2] == ("float32" if saving == "none" else "bfloat16")
+    assert loader.calls[0][2] == ("float32" if memory_mode == "none" else "bfloat16")
     assert pipeline.tokenizer.strip_elements == strips
-    assert manager.get("one", saving=saving) is manager.get("one") is pipeline
-    assert manager.saving_of("one") == saving
-    assert manager.saving_of("two") == "none"
+    assert manager.get("one", memory_mode=memory_mode) is manager.get("one") is pipeline
+    assert manager.memory_mode_of("one") == memory_mode
+    assert manager.memory_mode_of("two") == "none"
 
 
 def test_another_saving_loads_anew():
     manager, loader = make()
-    first = manager.get("one", saving="none")
-    assert manager.get("one", saving="most") is not first
+    first = manager.get("one", memory_mode="none")
+    assert manager.get("one", memory_mode="most") is not first
     assert len(loader.calls) == 2
     assert names_of(manager) == ("one",)
 
 
 def test_unknown_saving_is_refused():
-    with pytest.raises(RequestError, match="Unknown memory setting"):
-        make()[0].get("one", saving="all")
-    with pytest.raises(RequestError, match="Unknown memory setting"):
-        make(saving="all")
+    with pytest.raises(RequestError, match="Unknown memory mode"):
+        make()[0].get("one", memory_mode="all")
+    with pytest.raises(RequestError, match="Unknown memory mode"):
+        make(memory_mode="all")
 
 
 def test_every_saving_draws_the_same_picture_in_the_same_precision(tmp_path, monkeypatch):
-    """What a saving moves, releases or cuts changes no pixel, rounding of strips aside."""
+    """What a memory mode moves, releases or cuts changes no pixel, rounding of strips aside."""
     for name in ("some", "most"):
-        monkeypatch.setitem(SAVINGS, name, replace(SAVINGS[name], dtype=None))
+        monkeypatch.setitem(MEMORY_MODES, name, replace(MEMORY_MODES[name], dtype=None))
     monkeypatch.setattr("infinity.manager.STRIP_ELEMENTS", 512)
     folder = tiny_folder(tmp_path / "tiny")
     manager = ModelManager(models={"tiny": folder}, device="cpu", dtype="float32")
     request = GenerationRequest(prompt="a red fox")
     pictures = {}
-    for name in SAVINGS:
-        pipeline = manager.get("tiny", saving=name)
+    for name in MEMORY_MODES:
+        pipeline = manager.get("tiny", memory_mode=name)
         pictures[name] = np.asarray(pipeline.generate(request).images[0], dtype=int)
         assert pipeline.text_encoder.is_loaded is (name != "most")
     assert (pictures["none"] == pictures["some"]).all()
@@ -442,10 +442,10 @@ def test_plan_tells_the_need_before_anything_is_loaded(tmp_path):
     manager = ModelManager(models={"tiny": tiny_folder(tmp_path / "tiny")}, device="cpu")
     plan = manager.plan("tiny", "most")
     assert manager.loaded() == ()
-    assert (plan.saving, plan.device, plan.dtype) == ("most", "cpu", "bfloat16")
+    assert (plan.memory_mode, plan.device, plan.dtype) == ("most", "cpu", "bfloat16")
     assert (plan.download, plan.obstacle) == (0, "")
     assert plan.fits
-    manager.get("tiny", saving="most")
+    manager.get("tiny", memory_mode="most")
     pipeline = manager.get("tiny")
     weights = plan.need.transformer + plan.need.tokenizer
     assert pipeline.nbytes == weights

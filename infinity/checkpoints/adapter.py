@@ -85,7 +85,7 @@ class Adapter:
     """A low-rank change of some linear layers.
 
     Attributes:
-        folder: where it is from: a folder, or a file of its own; for names and messages.
+        folder: its folder or file; for names and messages.
         base: what it was trained on, as the training named it; "" where unknown.
         layers: name -> change. Names have underscores for dots where ``is_flat``.
     """

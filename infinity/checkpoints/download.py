@@ -1,8 +1,8 @@
 """Fetch released weights from the hub: only the files needed, resumed, checked, at one commit.
 
 Files land in huggingface_hub's own cache, so they are shared with other programs and found again
-without a network. huggingface_hub alone neither takes up an interrupted download where it stopped
-nor compares the content with the published checksum; both are done here.
+without a network. huggingface_hub alone does not resume a download of an earlier process
+and does not compare the content with the published checksum; both are done here.
 
 A revision that is a branch is pinned on first use: once everything wanted is in the cache, the
 commit recorded there is used and the hub is not asked again.

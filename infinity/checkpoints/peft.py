@@ -61,10 +61,10 @@ class LoraRule:
         Raises:
             CheckpointError: its tensors have another rank than the settings say.
         """
-        told = _of_layer(self.ranks, layer, self.rank)
-        if told is not None and told != rank:
+        expected = _of_layer(self.ranks, layer, self.rank)
+        if expected is not None and expected != rank:
             raise CheckpointError(
-                f"The adapter's settings give {layer} the rank {told}, its tensors have {rank}; "
+                f"The adapter's settings give {layer} the rank {expected}, its tensors have {rank}; "
                 "export it again."
             )
         alpha = _of_layer(self.alphas, layer, self.alpha)

@@ -1,4 +1,4 @@
-"""What loading a model would download, told before anything is: bytes, free disk, network."""
+"""What loading a model would download, found out beforehand: bytes, free disk, network."""
 
 from __future__ import annotations
 

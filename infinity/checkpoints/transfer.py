@@ -27,7 +27,7 @@ HASH_BLOCK = 2**22
 
 
 class SilentBar(tqdm):
-    """A silent bar, for when somebody else shows the progress."""
+    """A disabled bar, where the progress is shown elsewhere."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "disable": True})

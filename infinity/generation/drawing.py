@@ -1,6 +1,6 @@
 """Drawing pictures scale by scale, with previews on the way: the pipeline without words.
 
-Every picture of a request runs on its own rows unless told otherwise, and all advance together.
+Every picture of a request runs as its own batch by default, and all advance scale by scale.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the user should be told about a request, besides its pictures: plain sentences."""
+"""Notes for the user about a request: what was cut, unknown or without effect."""
 
 from __future__ import annotations
 

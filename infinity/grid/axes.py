@@ -114,7 +114,7 @@ class Axis:
         return PARAMETERS[self.parameter].example
 
     def label(self, position: int) -> str:
-        """What stands over a column: ``Guidance 3``; of prompts, the text alone."""
+        """The label of a column: ``Guidance 3``; for prompts, the text alone."""
         text = show(self.values[position])
         if self.parameter in (WORDS, STYLE, "prompt"):
             return text or "(nothing)"

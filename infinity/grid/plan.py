@@ -27,7 +27,7 @@ from infinity.version import __version__
 from infinity.vocabulary import styled
 
 KEY = "infinity-grid"
-"""Where the recipe stands in the PNG's text, and in ``Image.info`` in memory."""
+"""Key of the recipe in the PNG's text, and in ``Image.info`` in memory."""
 
 
 @dataclass(frozen=True)

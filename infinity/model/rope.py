@@ -1,4 +1,4 @@
-"""Two-dimensional rotary positions: where a token sits in the picture, whatever its scale.
+"""Two-dimensional rotary positions: the position of a token in the picture, at any scale.
 
 Half of a head's channel pairs turn with the row, half with the column. Every scale is spread over
 the schedule's rope grid, so that tokens of different scales at one place of the picture get nearly

@@ -30,7 +30,7 @@ Change = Callable[[Tensor], Tensor]
 
 
 class _Map:
-    """A feature map kept on the host, and what the norm that reads it has to know of all of it."""
+    """A feature map on the host, with the sums that the next group norm needs."""
 
     def __init__(self, data_BCyx: Tensor) -> None:
         self.data = data_BCyx

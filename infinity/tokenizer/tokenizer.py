@@ -19,7 +19,7 @@ class Tokenizer(nn.Module):
     """Autoencoder and quantizer of one model. The quantizer itself has no weights.
 
     Attributes:
-        strip_elements: decode in strips of so many numbers, for less memory; None decodes whole.
+        strip_elements: elements of a strip when decoding in strips, for less memory; None decodes whole.
     """
 
     def __init__(self, config: TokenizerConfig) -> None:

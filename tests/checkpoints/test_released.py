@@ -163,7 +163,7 @@ def test_model_that_cannot_fit_is_refused_before_the_hub_is_asked(hub, tmp_path,
     used = manager.get("used")
     monkeypatch.setattr("infinity.manager.memory_of", lambda _: (1000, 10**9))
     monkeypatch.setattr("infinity.checkpoints.plan.TEXT_ENCODER_PARAMETERS", {"Owner/t5": 10**9})
-    with pytest.raises(ResourceError, match="choose a smaller memory setting or another model"):
+    with pytest.raises(ResourceError, match="choose a smaller memory mode or another model"):
         manager.get(NAME)
     assert hub.requests == 0
     assert manager.get("used") is used

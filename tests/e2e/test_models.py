@@ -49,8 +49,8 @@ def test_model_is_looked_at_loaded_used_and_unloaded(server, new_page):
 def test_memory_setting_says_what_it_costs(server, new_page):
     page = new_page(server.url)
     open_models(page)
-    page.locator("#models-saving label").filter(has_text="Least memory").click()
-    page.locator("#models-saving").filter(has_text="decoded in strips").wait_for()
+    page.locator("#models-memory-mode label").filter(has_text="Least memory").click()
+    page.locator("#models-memory-mode").filter(has_text="decoded in strips").wait_for()
 
 
 def test_obstacle_is_told_before_the_click(server, new_page):

@@ -156,7 +156,7 @@ class FakeManager:
         self.load_error: Exception | None = None
         self.in_memory: list[str] = []
         self.fingerprints: dict[str, str] = {}
-        self.savings: dict[str, str] = {}
+        self.memory_modes: dict[str, str] = {}
         self.memory_budget: int | None = None
         self.free = 8 * 10**9
         self.obstacle = ""
@@ -166,12 +166,12 @@ class FakeManager:
 
     def loaded(self) -> tuple[Loaded, ...]:
         return tuple(
-            Loaded(name, 1_500_000_000, "cpu", "float32", "cpu", self.saving_of(name))
+            Loaded(name, 1_500_000_000, "cpu", "float32", "cpu", self.memory_mode_of(name))
             for name in self.in_memory
         )
 
-    def saving_of(self, name: str) -> str:
-        return self.savings.get(name, "none")
+    def memory_mode_of(self, name: str) -> str:
+        return self.memory_modes.get(name, "none")
 
     def fingerprint(self, name: str) -> str:
         return self.fingerprints.get(name, "")
@@ -184,12 +184,12 @@ class FakeManager:
     def set_budget(self, nbytes: int | None) -> None:
         self.memory_budget = nbytes
 
-    def plan(self, name: str, saving: str | None = None) -> LoadPlan:
+    def plan(self, name: str, memory_mode: str | None = None) -> LoadPlan:
         self.spec(name)
         gb = 10**9
         return LoadPlan(
             name=name,
-            saving=saving or self.saving_of(name),
+            memory_mode=memory_mode or self.memory_mode_of(name),
             device="cpu",
             dtype="float32",
             need=MemoryNeed(
@@ -213,7 +213,7 @@ class FakeManager:
         progress: Callable[[str, float], None] | None = None,
         cancel: threading.Event | None = None,
         *,
-        saving: str | None = None,
+        memory_mode: str | None = None,
     ) -> FakePipeline:
         if self.load_error is not None:
             raise self.load_error
@@ -223,7 +223,7 @@ class FakeManager:
                 if cancel is not None and cancel.is_set():
                     raise StoppedError
                 time.sleep(self.load_seconds / 10)
-        self.savings[name] = saving or self.saving_of(name)
+        self.memory_modes[name] = memory_mode or self.memory_mode_of(name)
         self.in_memory = [*(other for other in self.in_memory if other != name), name]
         return self.pipelines[name]
 

@@ -278,7 +278,7 @@ def test_models_are_planned_loaded_and_unloaded(client):
     assert client.predict("tiny", api_name="/unload") is True
     assert client.predict("tiny", api_name="/unload") is False
     plan = client.predict("tiny", "most", api_name="/plan")
-    assert (plan["saving"], plan["obstacle"]) == ("most", "")
+    assert (plan["memory_mode"], plan["obstacle"]) == ("most", "")
     assert plan["need"] > 0
 
 

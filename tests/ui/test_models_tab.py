@@ -33,10 +33,10 @@ class Tab:
         self.unload = make_unload(self.manager, self.models)
 
     def load(
-        self, name: str = "other", saving: str = "none", count: int | None = None
+        self, name: str = "other", memory_mode: str = "none", count: int | None = None
     ) -> list[Any]:
         handler = make_load(self.manager, self.runs, self.models, count or NUM_CONTROLS)
-        return list(handler(ALICE, name, saving, "1:1", ""))
+        return list(handler(ALICE, name, memory_mode, "1:1", ""))
 
 
 @pytest.fixture
@@ -58,9 +58,9 @@ def test_loaded_models_are_listed_the_newest_first(tab):
 
 
 def test_need_is_shown_before_loading(tab):
-    _, saving, plan, button = tab.look("other")
+    _, memory_mode, plan, button = tab.look("other")
     assert tab.manager.in_memory == []
-    assert saving["value"] == "none"
+    assert memory_mode["value"] == "none"
     for fact in ("5.0 GB on cpu, float32", "8.0 GB free of 8.0 GB", "nothing"):
         assert fact in plan
     assert "alert" not in plan
@@ -83,13 +83,13 @@ def test_obstacle_is_told_and_the_button_is_off(tab):
 
 def test_loading_shows_progress_and_switches_the_generate_tab(tab):
     tab.manager.load_seconds = 0.3
-    updates = tab.load(saving="some")
+    updates = tab.load(memory_mode="some")
     texts = [update[0] for update in updates]
     assert any("Reading the transformer · " in text for text in texts)
     assert "Another model is loaded and chosen." in texts[-1]
     assert updates[-1][2]["value"] == "other"
     assert tab.manager.in_memory == ["other"]
-    assert tab.manager.saving_of("other") == "some"
+    assert tab.manager.memory_mode_of("other") == "some"
 
 
 def test_obstacle_stops_a_load_before_it_begins(tab):

@@ -60,12 +60,12 @@ def make_plan(
 ) -> Callable[..., dict[str, Any]]:
     """The function behind ``/plan``."""
 
-    def plan(model: str, saving: str = "none") -> dict[str, Any]:
+    def plan(model: str, memory_mode: str = "none") -> dict[str, Any]:
         """Tell what loading a model would need, without loading it.
 
         Args:
             model: one of the names that the models tool lists.
-            saving: none, some or most: how much memory to save.
+            memory_mode: none, some or most: how much memory to save.
 
         Returns:
             Bytes of memory while drawing ("need"), free memory, bytes to download, and "obstacle":
@@ -73,7 +73,7 @@ def make_plan(
         """
         with told_plainly():
             known_spec(model, models)
-            return _plan_dict(manager.plan(model, saving))
+            return _plan_dict(manager.plan(model, memory_mode))
 
     return plan
 
@@ -83,23 +83,23 @@ def make_load_named(
 ) -> Callable[..., dict[str, Any]]:
     """The function behind ``/load``."""
 
-    def load(request: gr.Request, model: str, saving: str = "none") -> dict[str, Any]:
+    def load(request: gr.Request, model: str, memory_mode: str = "none") -> dict[str, Any]:
         """Load a model, downloading it first where it is not on this machine yet. Stop ends it.
 
         Args:
             model: one of the names that the models tool lists.
-            saving: none, some or most: how much memory to save.
+            memory_mode: none, some or most: how much memory to save.
 
         Returns:
             Its name and the bytes its weights take.
         """
         with told_plainly():
             known_spec(model, models)
-            planned = manager.plan(model, saving)
+            planned = manager.plan(model, memory_mode)
             if planned.obstacle:
                 raise RequestError(planned.obstacle)
             with runs.loading(own_session(request)) as cancel:
-                pipeline = manager.get(model, cancel=cancel, saving=saving)
+                pipeline = manager.get(model, cancel=cancel, memory_mode=memory_mode)
             return {"name": model, "bytes": pipeline.nbytes}
 
     return load
@@ -129,7 +129,7 @@ def make_unload_named(
 def _plan_dict(plan: LoadPlan) -> dict[str, Any]:
     return {
         "model": plan.name,
-        "saving": plan.saving,
+        "memory_mode": plan.memory_mode,
         "device": plan.device,
         "dtype": plan.dtype,
         "need": plan.need.device,

@@ -12,7 +12,7 @@ import gradio as gr
 
 from infinity.errors import InfinityError
 from infinity.manager import Loaded, LoadPlan, ModelManager
-from infinity.saving import SAVINGS
+from infinity.memory_modes import MEMORY_MODES
 from infinity.spec import ModelSpec
 from infinity.ui.controls import RequestControls
 from infinity.ui.controls.follow import model_updates
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 class _Parts:
     table: gr.HTML
     choice: gr.Dropdown
-    saving: gr.Radio
+    memory_mode: gr.Radio
     plan: gr.HTML
     status: gr.HTML
     load: gr.Button
@@ -78,12 +78,12 @@ def build_models_tab(
                 filterable=False,
                 elem_id="models-choice",
             )
-            saving = gr.Radio(
-                [(kind.title, name) for name, kind in SAVINGS.items()],
+            memory_mode = gr.Radio(
+                [(kind.title, name) for name, kind in MEMORY_MODES.items()],
                 value="none",
                 label="Memory",
-                info=SAVINGS["none"].info,
-                elem_id="models-saving",
+                info=MEMORY_MODES["none"].info,
+                elem_id="models-memory-mode",
             )
             plan = gr.HTML("", elem_id="models-plan")
             status = gr.HTML("", elem_id="models-status")
@@ -91,7 +91,7 @@ def build_models_tab(
                 loads = gr.Button("Load and use", variant="primary", elem_id="models-load")
                 stop = gr.Button("Stop", elem_id="models-stop")
                 unload = gr.Button("Unload", elem_id="models-unload")
-    parts = _Parts(table, choice, saving, plan, status, loads, stop, unload, budget)
+    parts = _Parts(table, choice, memory_mode, plan, status, loads, stop, unload, budget)
     _wire(tab, parts, manager, None if public else runs, models, controls)
 
 
@@ -103,44 +103,44 @@ def _wire(
     models: Mapping[str, ModelSpec],
     controls: RequestControls,
 ) -> None:
-    shown = [parts.table, parts.saving, parts.plan, parts.load]
+    shown = [parts.table, parts.memory_mode, parts.plan, parts.load]
     look = make_look(manager, models)
     opening: list[Callable[..., Any]] = [tab.select, parts.choice.input]
     gr.on(opening, look, parts.choice, shown, queue=False, **PRIVATE)
-    parts.saving.input(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
+    parts.memory_mode.input(look, [parts.choice, parts.memory_mode], shown, queue=False, **PRIVATE)
     if runs is None:
         return
     # A loaded model is the one to draw with: the Generate tab takes its settings.
     chosen = [controls.model, controls.aspect_ratio, controls.style, *controls.sampling()]
     parts.load.click(
         make_load(manager, runs, models, len(chosen)),
-        [parts.choice, parts.saving, controls.aspect_ratio, controls.style],
+        [parts.choice, parts.memory_mode, controls.aspect_ratio, controls.style],
         [parts.status, parts.load, *chosen],
         concurrency_limit=None,
         **PRIVATE,
-    ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
+    ).then(look, [parts.choice, parts.memory_mode], shown, queue=False, **PRIVATE)
     parts.stop.click(make_stop_load(runs), None, parts.status, queue=False, **PRIVATE)
     parts.unload.click(
         make_unload(manager, models), parts.choice, parts.status, queue=False, **PRIVATE
-    ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
+    ).then(look, [parts.choice, parts.memory_mode], shown, queue=False, **PRIVATE)
     parts.budget.change(
         lambda gigabytes: manager.set_budget(round((gigabytes or 0) * GB) or None),
         parts.budget,
         None,
         queue=False,
         **PRIVATE,
-    ).then(look, [parts.choice, parts.saving], shown, queue=False, **PRIVATE)
+    ).then(look, [parts.choice, parts.memory_mode], shown, queue=False, **PRIVATE)
 
 
 def make_look(manager: ModelManager, models: Mapping[str, ModelSpec]) -> Callable[..., Any]:
     """The handler that shows what is loaded and what a model would need."""
 
-    def look(name: str, saving: str | None = None) -> tuple[Any, ...]:
-        saving = saving or manager.saving_of(name)
+    def look(name: str, memory_mode: str | None = None) -> tuple[Any, ...]:
+        memory_mode = memory_mode or manager.memory_mode_of(name)
         table = loaded_html(manager.loaded(), models)
-        kind = gr.update(value=saving, info=SAVINGS[saving].info)
+        kind = gr.update(value=memory_mode, info=MEMORY_MODES[memory_mode].info)
         try:
-            plan = manager.plan(name, saving)
+            plan = manager.plan(name, memory_mode)
         except InfinityError as error:
             return table, kind, problem_html(str(error)), gr.update(interactive=False)
         return table, kind, plan_html(plan), gr.update(interactive=not plan.obstacle)
@@ -158,18 +158,18 @@ def make_load(
     unchanged = (gr.skip(),) * num_controls
 
     def load_model(
-        request: gr.Request, name: str, saving: str, ratio: str, style: str
+        request: gr.Request, name: str, memory_mode: str, ratio: str, style: str
     ) -> Iterator[tuple[Any, ...]]:
         title = models[name].title
         busy, idle = gr.update(interactive=False), gr.update(interactive=True)
         try:
-            plan = manager.plan(name, saving)
+            plan = manager.plan(name, memory_mode)
             if plan.obstacle:
                 yield _failed(plan.obstacle), busy, *unchanged
                 return
             yield status_html(present.loading(View(), f"Loading {title} …")), busy, *unchanged
             with runs.loading(load_session(request.session_hash)) as cancel:
-                for report in load(manager, name, cancel, saving):
+                for report in load(manager, name, cancel, memory_mode):
                     if isinstance(report, Loading):
                         view = present.loading(View(), report.what, report.fraction)
                         yield status_html(view), busy, *unchanged
@@ -255,7 +255,7 @@ def plan_html(plan: LoadPlan) -> str:
         verdict = problem_html(plan.obstacle)
     elif not plan.fits:
         verdict = problem_html(
-            "This is more than the free memory; choose a smaller memory setting or another model."
+            "This is more than the free memory; choose a smaller memory mode or another model."
         )
     return f'<dl class="facts">{rows}</dl>{verdict}'
 

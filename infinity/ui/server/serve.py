@@ -58,7 +58,7 @@ def _serve(options: argparse.Namespace, stack: ExitStack) -> int:
             options.dtype,
             models=folders,
             adapted=adapted,
-            saving=options.saving,
+            memory_mode=options.memory_mode,
             loader=InfinityPipeline.from_pretrained if gpu is None else SharedGpuLoader(gpu),
         )
         runs = Runs(Allowance(hosting))

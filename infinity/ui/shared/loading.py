@@ -23,7 +23,7 @@ class Loading:
 
 
 def load(
-    manager: ModelManager, name: str, cancel: threading.Event, saving: str | None = None
+    manager: ModelManager, name: str, cancel: threading.Event, memory_mode: str | None = None
 ) -> Iterator[Loading | InfinityPipeline]:
     """Progress, at most every ``POLL_SECONDS``, then the pipeline, last.
 
@@ -31,7 +31,7 @@ def load(
     somebody else waits for the same.
 
     Args:
-        saving: as ``ModelManager.get`` takes it.
+        memory_mode: as ``ModelManager.get`` takes it.
 
     Raises:
         InfinityError: from the manager.
@@ -45,7 +45,7 @@ def load(
                 name,
                 lambda what, fraction: reports.put(Loading(what, fraction)),
                 left,
-                saving=saving,
+                memory_mode=memory_mode,
             )
             pipeline.prepare_previews()
             reports.put(pipeline)

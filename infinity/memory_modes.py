@@ -1,6 +1,6 @@
-"""Ways to run a model in less memory, by name: what each gives up is time, never the picture.
+"""Memory modes: ways to run a model in less memory, by name: what each gives up is time, never the picture.
 
-bfloat16 aside, which rounds, every saving draws the same picture: where the text encoder waits does
+bfloat16 aside, which rounds, every memory mode draws the same picture: where the text encoder waits does
 not change what it says, and strips differ from the whole by rounding alone.
 """
 
@@ -12,14 +12,14 @@ from infinity.errors import RequestError, quoted
 
 
 @dataclass(frozen=True, kw_only=True)
-class Saving:
+class MemoryMode:
     """How a model is placed.
 
     Args:
-        title, info: for people.
-        dtype: precision it insists on; None leaves it to the device.
+        title, info: for the page.
+        dtype: required precision; None is the device default.
         text_on_cpu: the text encoder runs on the CPU, out of the GPU's memory.
-        release_text: the text encoder's weights are let go once a prompt is read, and read from
+        release_text: the text encoder is unloaded once a prompt is encoded, and read from
             disk again for the next new one.
         strips: the picture is decoded in strips.
     """
@@ -32,18 +32,18 @@ class Saving:
     strips: bool = False
 
 
-SAVINGS: dict[str, Saving] = {
-    "none": Saving(
+MEMORY_MODES: dict[str, MemoryMode] = {
+    "none": MemoryMode(
         title="Fastest",
         info="Everything stays on the device.",
     ),
-    "some": Saving(
+    "some": MemoryMode(
         title="Less memory",
         info="bfloat16; the text encoder runs on the CPU, a second or two for each new prompt.",
         dtype="bfloat16",
         text_on_cpu=True,
     ),
-    "most": Saving(
+    "most": MemoryMode(
         title="Least memory",
         info="bfloat16; the text encoder is read from disk for each new prompt and let go again, "
         "and the picture is decoded in strips.",
@@ -55,10 +55,10 @@ SAVINGS: dict[str, Saving] = {
 }
 
 
-def get_saving(name: str) -> Saving:
+def get_memory_mode(name: str) -> MemoryMode:
     """Raises RequestError for an unknown name."""
-    if name not in SAVINGS:
+    if name not in MEMORY_MODES:
         raise RequestError(
-            f"Unknown memory setting {quoted(name)}; choose one of {', '.join(SAVINGS)}."
+            f"Unknown memory mode {quoted(name)}; choose one of {', '.join(MEMORY_MODES)}."
         )
-    return SAVINGS[name]
+    return MEMORY_MODES[name]
