@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from gradio import processing_utils
 
 from infinity.errors import RequestError, quoted
 from infinity.hosting import Allowance, Hosting, address_of
 from infinity.manager import ModelManager
 from infinity.ui.app import build_app, launch_options
+from infinity.ui.server import gate
+from infinity.ui.shared.files import NOT_OURS
 from infinity.ui.shared.problems import UNEXPECTED, for_visitors
 from infinity.ui.shared.runs import Runs
 from tests.hostile import functions
@@ -43,7 +48,7 @@ def url(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[str]:
         app.close()
 
 
-def post(address: str, body: bytes | dict[str, Any]) -> tuple[int, Any]:
+def post(address: str, body: bytes | dict[str, Any] | None) -> tuple[int, Any]:
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     call = urllib.request.Request(address, sent, {"Content-Type": "application/json"})
     try:
@@ -134,7 +139,7 @@ def test_call_that_is_not_sent_as_json_is_one_sentence(url, kind):
 BAD_ARGUMENTS: tuple[tuple[dict[str, Any], str], ...] = (
     ({}, "argument prompt is missing"),
     ({"prompt": None}, "argument prompt is missing"),
-    ({"promt": "x"}, "did you mean prompt?"),
+    ({"promt": "x"}, "did you mean 'prompt'?"),
     *(({"prompt": "x", key: 1}, "Unknown argument")
       for key in ("request", "self", "session_hash", "event_id", "fn_index", "oauth_token", "x" * 999)),
 )  # fmt: skip
@@ -152,7 +157,7 @@ def test_named_arguments_are_checked_by_name(url, body, sentence):
 def test_unknown_endpoint_is_one_sentence(url, way):
     status, said = post(f"{url}{way}/genrate", {"data": []} if way == "call" else {})
     assert (status, said["detail"]) == (
-        404, "There is no endpoint 'genrate'; did you mean generate?",
+        404, "There is no endpoint 'genrate'; did you mean 'generate'?",
     )  # fmt: skip
 
 
@@ -216,7 +221,7 @@ def test_handler_of_the_page_quotes_little_of_what_is_none_of_its_choices(url):
         }  # fmt: skip
         said = post(f"{url}run/predict", call)[1]["error"]
         assert said.startswith("Value: ")
-        assert said.endswith(" is none of the choices.")
+        assert said.endswith(" is no value it can take.")
         assert len(said) < 250
 
 
@@ -226,6 +231,85 @@ def test_server_path_is_never_read_nor_named(url):
         assert kind in ("error", "refused")
         assert "/etc" not in str(said)
         assert "None" not in str(said)
+
+
+META = {"meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["http://example.com/a.png", "https://[::1]/a.png", "ftp://a/b", "data:image/png;base64,AA",
+     "/etc/passwd", "x" * 9_000, "", None, 3, "/gradio_api/file=/etc/passwd"],
+    ids=lambda value: str(value)[:20],
+)  # fmt: skip
+@pytest.mark.parametrize("meta", [META, {"meta": 3}, {"meta": None}], ids=str)
+def test_file_that_is_not_the_page_s_own_is_never_fetched(url, path, meta, monkeypatch):
+    for name in ("async_ssrf_protected_get", "async_ssrf_protected_download"):
+        monkeypatch.setattr(processing_utils, name, lambda *_: pytest.fail("fetched"))
+    kind, said = ask(url, "settings", {"picture": {"path": path, **meta}}, "call/v2")
+    assert (kind, said) == ("refused", NOT_OURS)
+
+
+def test_picture_is_the_page_s_own_by_its_path_and_by_any_address_of_the_page(url):
+    _, ((drawn,),) = ask(url, "generate", {"data": ["an apple"]})
+    for path in (
+        drawn["path"],
+        drawn["url"],
+        f"https://example.com/gradio_api/file={drawn['path']}",
+    ):
+        kind, said = ask(url, "settings", {"picture": {"path": path, **META}}, "call/v2")
+        assert (kind, said[0]["arguments"]["prompt"]) == ("complete", "an apple")
+
+
+@pytest.mark.parametrize(
+    ("way", "body"),
+    [
+        ("component_server", {"session_hash": "a-session", "component_id": 10**9, "data": {}}),
+        ("component_server", None), ("cancel", {}), ("cancel", {"session_hash": [], "fn_index": "x"}),
+        ("stream/x", {"data": ["x"]}), ("stream/x", {}), ("undo-vibe-edit", {}), ("nowhere", {}),
+        ("queue/join", {"fn_index": 0, "session_hash": "a-session", "trigger_id": [[]]}),
+        ("run/nowhere", {"data": [], "session_hash": "a-session"}), ("generate", {}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_gradio_refuses_is_one_sentence_too(url, way, body):
+    status, said = post(f"{url}{way}", body)
+    assert status >= 400
+    assert said["error"] == said["detail"]
+    assert said["error"][-1] in ".!"
+    assert len(said["error"]) < 250
+
+
+def test_long_name_of_a_file_is_quoted_briefly(url):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{url}file={'x' * 5_000}", timeout=60)
+    assert len(json.load(refused.value)["detail"]) < 250
+
+
+def sent(url: str, length: int, body: bytes) -> bytes:
+    """What a server says to a body of which no more than this comes."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=60) as line:
+        line.sendall(
+            f"POST /gradio_api/call/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
+            + body
+        )
+        with line.makefile("rb") as answer:
+            return answer.read()
+
+
+def test_body_that_does_not_come_is_waited_for_no_longer(url, monkeypatch):
+    monkeypatch.setattr(gate, "PATIENCE_S", 0.2)
+    answer = sent(url, 500, b'{"data": [')
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"does not come" in answer
+
+
+def test_body_that_is_too_large_is_read_so_that_its_sender_hears_why(url):
+    answer = sent(url, 9_000_000, b" " * 9_000_000)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"larger than 1 MB" in answer
 
 
 def test_calls_and_uploads_of_a_visitor_are_counted():

@@ -5,11 +5,9 @@ The page's own history stays in its visitor's browser, where no endpoint reaches
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from infinity.errors import RequestError
 from infinity.grid.plan import GridPlan
@@ -20,6 +18,7 @@ from infinity.ui.api.recent import Drawn
 from infinity.ui.history.entries import MOST_IN_A_ZIP, zip_pictures
 from infinity.ui.opening.links import link_query
 from infinity.ui.opening.replay import read_drop
+from infinity.ui.shared.files import NOT_OURS, own_file
 
 
 def make_history(drawn: Drawn) -> Callable[..., list[dict[str, Any]]]:
@@ -92,7 +91,10 @@ def make_settings(fingerprint: Callable[[str], str]) -> Callable[..., dict[str, 
             the page with these settings; a note where the model has other weights here than drew it.
         """
         with told_plainly():
-            found = read_drop(_uploaded(picture))
+            name = picture.get("path") if isinstance(picture, Mapping) else None
+            if (path := own_file(name)) is None:
+                raise RequestError(NOT_OURS)
+            found = read_drop(path)
         if isinstance(found, GridPlan):
             return _grid_settings(found)
         note = weights_note(found.weights, fingerprint(found.model) if found.weights else "")
@@ -119,18 +121,3 @@ def _grid_settings(plan: GridPlan) -> dict[str, Any]:
     request = {name: v for name, v in plan.request.to_dict().items() if name != "num_images"}
     arguments = {"model": plan.model, **request, **axes}
     return {"endpoint": "/grid", "arguments": arguments, "link": "", "note": ""}
-
-
-def _uploaded(picture: object) -> Path:
-    """The file behind what a caller sent; nothing but what was uploaded or drawn here may be named.
-    Gradio checks this too, but only where the caller marks it as a file.
-
-    Raises:
-        RequestError: anything else.
-    """
-    name = picture.get("path") if isinstance(picture, Mapping) else None
-    folder = Path(get_upload_folder()).resolve()
-    path = (folder / name).resolve() if isinstance(name, str) and "\0" not in name else folder
-    if not path.is_relative_to(folder) or not path.is_file():
-        raise RequestError("Send the PNG itself: upload it, and name the file you were given.")
-    return path

@@ -1,28 +1,37 @@
 """The one door of the running server: every request passes here before Gradio sees it.
 
-It bounds what comes in (calls of a visitor, bytes of a body), reads a call's JSON once and refuses in
-one sentence what no handler could use, fills in the arguments that were left out, and turns what
-Gradio would answer without words into words.
+It bounds what comes in (calls of a visitor, bytes of a body, seconds between them), has a call's JSON
+checked before any handler, and turns what Gradio would answer without words into words.
 """
 
 from __future__ import annotations
 
-import difflib
-import inspect
+import asyncio
 import json
 import logging
 import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
+from gradio import FileData
 from gradio.route_utils import API_PREFIX
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infinity.errors import InfinityError, RequestError, quoted
+from infinity.errors import MOST_QUOTED, InfinityError, quoted, suggestion
 from infinity.hosting import Allowance, address_of
-from infinity.request import by_our_names
+from infinity.ui.server.calls import (
+    RefusalError,
+    arguments,
+    filled,
+    is_number,
+    parameters,
+    positional,
+    read_json,
+    with_own_files,
+)  # fmt: skip
 from infinity.ui.server.storage import Storage
 from infinity.ui.shared.problems import UNEXPECTED
 
@@ -30,29 +39,28 @@ logger = logging.getLogger(__name__)
 
 Endpoints = Mapping[str, Callable[..., Any]]
 
-MOST_DEPTH = 32
-MOST_DIGITS = 300
-CALL = re.compile(rf"{API_PREFIX}/(run|api|call/v2|call)/([^/]*)/?|{API_PREFIX}/(queue/join)")
+CALL = re.compile(
+    rf"{API_PREFIX}/(run|api|call/v2|call|mcp)/([^/]*)/?|{API_PREFIX}/(queue/join|mcp)"
+)
 UPLOAD = f"{API_PREFIX}/upload"
 SESSION = re.compile(r"[\w-]{8,64}", re.ASCII)
 NO_SESSION = (
     "This call has no session: send a random session_hash of 8 to 64 letters and digits with it, and "
     "keep it to yourself."
 )
+PATIENCE_S = 30.0
+"""Seconds until the next part of a body."""
+MOST_READ = 20
+"""How many times the limit is read of a body that is too large: who still sends hears no answer."""
 WORDLESS = re.compile(rb'"error": ?null')
 WORDS = f'"error": "{UNEXPECTED}"'.encode()
-LONG_CHOICE = re.compile(
-    rb'("error": ?"Value: (?:\\u[0-9a-f]{4}|\\.|[^"\\]){190})(?:\\.|[^"\\])*"', re.IGNORECASE
+_CHARACTER = rb"\\ud[89ab][0-9a-f]{2}\\u[0-9a-f]{4}|\\u[0-9a-f]{4}|\\.|[\xc0-\xff][\x80-\xbf]*|[^\"\\\x80-\xff]"
+LONG_VALUE = re.compile(
+    rb'("error": ?"Value: |"text": ?"Input validation error: )((?:%b){180})(?:%b)*"'
+    % (_CHARACTER, _CHARACTER),
+    re.IGNORECASE,
 )
-"""Gradio quotes all of what is none of a component's choices."""
-
-
-class RefusalError(Exception):
-    """What is answered instead of the call's result: one sentence and an HTTP status."""
-
-    def __init__(self, sentence: str, status: int = 400) -> None:
-        super().__init__(sentence)
-        self.response = JSONResponse({"detail": sentence, "error": sentence}, status)
+"""Gradio quotes all of what is no value of a component's, or of a tool's argument."""
 
 
 class Gate:
@@ -76,6 +84,7 @@ class Gate:
         self._app = app
         self._allowance = allowance
         self._endpoints = endpoints
+        self._tools = {function.__name__: function for function in endpoints.values()}
         self._names = names
         self._storage = storage
         self._most_bytes = allowance.hosting.upload_megabytes * 1_000_000
@@ -85,31 +94,34 @@ class Gate:
         if scope["type"] != "http" or not path.startswith(API_PREFIX):
             await self._app(scope, receive, send)
             return
-        begun = False
+        begun: Message | None = None
+        bad = b""
 
         async def answer(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            if message["type"] == "http.response.start":
-                _forget_length(message, status_known=message["status"] < 500)
-            elif body := message.get("body"):
-                body = LONG_CHOICE.sub(
-                    rb'\1 ... is none of the choices."', WORDLESS.sub(WORDS, body)
-                )
-                message = {**message, "body": body}
-            await send(message)
+            nonlocal begun, bad
+            if begun is None:
+                begun = message
+                if message["status"] < HTTPStatus.BAD_REQUEST:
+                    await send(message)
+            elif begun["status"] >= HTTPStatus.BAD_REQUEST:
+                bad += message.get("body", b"")
+                if not message.get("more_body"):
+                    await _in_words(begun, _brief(bad))(scope, receive, send)
+            else:
+                if _is_stream(begun) and (body := message.get("body")):
+                    message = {**message, "body": _brief(WORDLESS.sub(WORDS, body))}
+                await send(message)
 
-        watched = _is_call(path)
         try:
             if scope["method"] == "POST":
                 receive = await self._admit(scope, path, receive)
-            await self._app(scope, receive, answer if watched else send)
+            await self._app(scope, receive, answer)
         except RefusalError as refusal:
-            if begun:
+            if begun is not None:
                 raise
             await refusal.response(scope, receive, send)
         except Exception:
-            if begun or not watched:
+            if begun is not None:
                 raise
             logger.exception("A call failed")
             await RefusalError(UNEXPECTED, 500).response(scope, receive, send)
@@ -133,7 +145,9 @@ class Gate:
         if kind != b"application/json":  # nor may another site's form post a call as plain text
             raise RefusalError("Send the call's JSON as Content-Type: application/json.", 415)
         way, name = found[1] or found[3], found[2] or ""
-        body = json.dumps(self._checked(way, name, read_json(await _whole(bounded)))).encode()
+        call = read_json(await _whole(bounded))
+        checked = self._tool_call(call) if way == "mcp" else self._checked(way, name, call)
+        body = json.dumps(with_own_files(checked)).encode()
         scope["headers"] = [
             (key, str(len(body)).encode() if key == b"content-length" else value)
             for key, value in scope["headers"]
@@ -141,17 +155,25 @@ class Gate:
         return _replayed(body, receive)
 
     def _bounded(self, receive: Receive) -> Receive:
-        received = 0
+        received, is_whole = 0, False
 
         async def bounded() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._most_bytes:
-                raise RefusalError(
-                    f"This is larger than {self._most_bytes // 1_000_000} MB; send less.", 413
-                )
-            return message
+            nonlocal received, is_whole
+            while True:
+                try:
+                    message = await asyncio.wait_for(receive(), None if is_whole else PATIENCE_S)
+                except TimeoutError as error:
+                    raise RefusalError(
+                        "The call's body does not come; send it again.", 408
+                    ) from error
+                is_whole = not message.get("more_body")
+                received += len(message.get("body", b""))
+                if received <= self._most_bytes:
+                    return message
+                if is_whole or received > MOST_READ * self._most_bytes:
+                    raise RefusalError(
+                        f"This is larger than {self._most_bytes // 1_000_000} MB; send less.", 413
+                    )
 
         return bounded
 
@@ -161,7 +183,7 @@ class Gate:
             raise RefusalError('A call is a JSON object, such as {"data": ["a red apple"]}.')
         if way.startswith("call") and name not in self._endpoints:
             raise RefusalError(
-                f"There is no endpoint {quoted(name)}; {_nearest(name, self._endpoints)}", 404
+                f"There is no endpoint {quoted(name)}{suggestion(name, self._endpoints)}", 404
             )
         if way == "call/v2":
             return arguments(call, self._endpoints[name])
@@ -174,108 +196,81 @@ class Gate:
         if way == "call":
             data = positional(call.get("data", []), self._endpoints[name])
             return {"data": data, "session_hash": session}
-        if way in ("run", "api") and name in self._endpoints and "fn_index" not in call:
+        number = call.get("fn_index")
+        if number is None and name in self._endpoints:
             raise RefusalError(
                 f"Send this to {API_PREFIX}/call/{name}: a direct call does not wait its turn."
             )
-        number = call.get("fn_index")
-        if number is None and way == "queue/join":
-            raise RefusalError("A call through the queue needs its fn_index; see /info.")
         if number is None:
-            return call
-        if not _is_number(number) or number not in self._names:
+            raise RefusalError("This call needs its fn_index; see /info.")
+        if not is_number(number) or number not in self._names:
             raise RefusalError(f"There is no function with the number {quoted(number)}.", 404)
         name = self._names[number]
         if name:  # the clients' way in: what must be there is left for the function to say
             return call | {"data": filled(call.get("data", []), self._endpoints[name])}
         return call
 
+    def _tool_call(self, call: Any) -> Any:
+        """An MCP message; of a tool's arguments, those that are null are left out. Raises
+        RefusalError."""
+        if not isinstance(call, dict):
+            raise RefusalError("Send one JSON-RPC message: a JSON object.")
+        told = call.get("params")
+        if not isinstance(told, dict) or not isinstance(given := told.get("arguments"), dict):
+            return call
+        function = self._tools.get(str(told.get("name")))
+        try:
+            wanted = given if function is None else arguments(given, function)
+            for key in wanted.keys() & _files(function):
+                with_own_files({"path": wanted[key], "meta": None})
+        except RefusalError as error:
+            said = {"content": [{"type": "text", "text": str(error)}], "isError": True}
+            error.response = JSONResponse({"jsonrpc": "2.0", "id": call.get("id"), "result": said})
+            raise
+        return call | {"params": told | {"arguments": wanted}}
 
-def read_json(body: bytes) -> object:
-    """Raises RefusalError for what is no JSON that a handler could bear."""
+
+def _files(function: Callable[..., Any] | None) -> set[str]:
+    known = {} if function is None else parameters(function)
+    return {name for name, parameter in known.items() if parameter.annotation is FileData}
+
+
+def _brief(body: bytes) -> bytes:
+    return LONG_VALUE.sub(rb'\1\2 ... is no value it can take."', body)
+
+
+def _in_words(begun: Message, body: bytes) -> JSONResponse:
+    """An answer that something went wrong, with a sentence whatever it had."""
+    status = begun["status"]
     try:
-        found = json.loads(body, parse_int=_whole_number, parse_constant=_no_number)
-        json.dumps(found, ensure_ascii=False).encode()
-    except RecursionError as error:
-        raise RefusalError("The call's JSON is nested too deeply.") from error
-    except UnicodeError as error:
-        raise RefusalError("The call's text is not valid Unicode; send UTF-8 text.") from error
-    except ValueError as error:
-        raise RefusalError(f"The call is not valid JSON: {str(error)[:200]}.") from error
-    if _is_deep(found, MOST_DEPTH):
-        raise RefusalError("The call's JSON is nested too deeply.")
-    return found
+        told = json.loads(body)
+    except ValueError:
+        told = body.decode(errors="replace") if status < HTTPStatus.INTERNAL_SERVER_ERROR else None
+    if isinstance(told, dict) and "jsonrpc" in told:
+        return JSONResponse(told, status, dict(_headers(begun)))
+    said = told.get("error") or told.get("detail") if isinstance(told, dict) else told
+    if isinstance(said, list) and said and isinstance(said[0], dict):  # what pydantic found
+        place = ".".join(map(str, said[0].get("loc", ())))
+        said = f"{place}: {said[0].get('msg', 'wrong')}."
+    if not isinstance(said, str) or not said.strip():
+        is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        said = UNEXPECTED if is_ours else HTTPStatus(status).phrase
+    if not (isinstance(told, dict) and "error" in told):  # not one of ours
+        said = f"{said.rstrip('.')}." if len(said) <= MOST_QUOTED else f"{said[:MOST_QUOTED]} …"
+    kept = told if isinstance(told, dict) else {}
+    return JSONResponse(kept | {"detail": said, "error": said}, status, dict(_headers(begun)))
 
 
-def arguments(given: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
-    """Named arguments without those that are null, which means left out. Raises RefusalError."""
-    known = parameters(function)
-    try:
-        given = by_our_names(given)
-    except RequestError as error:
-        raise RefusalError(f"{error}") from error
-    for key in given:
-        if key not in known:
-            raise RefusalError(f"Unknown argument {quoted(key)}; {_nearest(key, known)}")
-    wanted = {key: value for key, value in given.items() if value is not None}
-    if missing := [n for n, p in known.items() if p.default is p.empty and n not in wanted]:
-        raise RefusalError(f"The argument {missing[0]} is missing.")
-    return wanted
-
-
-def positional(given: list[Any], function: Callable[..., Any]) -> list[Any]:
-    """All arguments in their order; a null, and what is missing at the end, is the default. Raises
-    Refusal."""
-    arguments(dict(zip(parameters(function), given, strict=False)), function)
-    return filled(given, function)
-
-
-def filled(given: list[Any], function: Callable[..., Any]) -> list[Any]:
-    """All arguments in their order, None where a necessary one is missing. Raises RefusalError."""
-    known = parameters(function)
-    if len(given) > len(known):
-        raise RefusalError(f"data has {len(given)} arguments; at most {len(known)} are known.")
-    given = [*given, *[None] * (len(known) - len(given))]
-    defaults = (None if p.default is p.empty else p.default for p in known.values())
-    return [
-        default if value is None else value for value, default in zip(given, defaults, strict=True)
+def _headers(begun: Message) -> list[tuple[str, str]]:
+    """Those of an answer that do not say what its body is."""
+    headers = [
+        (key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in begun["headers"]
     ]
+    return [(key, value) for key, value in headers if not key.startswith("content-")]
 
 
-def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """What a caller may send to the function behind an endpoint."""
-    found = inspect.signature(function).parameters
-    return {name: parameter for name, parameter in found.items() if name != "request"}
-
-
-def _is_call(path: str) -> bool:
-    return path.startswith(
-        tuple(f"{API_PREFIX}/{way}" for way in ("run", "api", "call", "queue", "upload"))
-    )
-
-
-def _nearest(word: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(word[:100], known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}."
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _whole_number(text: str) -> int:
-    if len(text) > MOST_DIGITS:
-        raise ValueError(f"a number has {len(text)} digits")
-    return int(text)
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a number")
-
-
-def _is_deep(value: object, most: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return most < 0 or any(_is_deep(part, most - 1) for part in inner)
+def _is_stream(begun: Message) -> bool:
+    return dict(begun["headers"]).get(b"content-type", b"").startswith(b"text/event-stream")
 
 
 async def _whole(receive: Receive) -> bytes:
@@ -301,10 +296,3 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replayed
-
-
-def _forget_length(message: Message, status_known: bool) -> None:
-    """A body whose words may be put in has another length than was announced."""
-    if not status_known:
-        headers = message["headers"]
-        message["headers"] = [(k, v) for k, v in headers if k.lower() != b"content-length"]

@@ -74,6 +74,7 @@ def _serve(options: argparse.Namespace, stack: ExitStack) -> int:
             share=options.share,
             inbrowser=options.open,
             mcp_server=options.mcp or None,
+            _frontend=False,  # or a machine that is slow for three seconds has no page
             **launch_options(app, runs, health, storage),
         )
     except (InfinityError, OSError) as error:

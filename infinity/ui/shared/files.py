@@ -15,6 +15,9 @@ from PIL import Image
 from infinity.metadata import save_png
 from infinity.request import GenerationRequest
 
+MOST_CHARACTERS = 4096
+"""No path of a system is longer."""
+
 
 def save_pictures(images: Sequence[Image.Image], request: GenerationRequest) -> list[Path]:
     """Write a request's PNGs, which carry their records, to a new folder.
@@ -44,3 +47,15 @@ def file_name(prompt: str, seed: int) -> str:
 def address(path: Path) -> str:
     """The file's address relative to the page, so that it holds behind a proxy's path too."""
     return f"{API_PREFIX.lstrip('/')}/file={quote(str(path))}"
+
+
+NOT_OURS = "Send the PNG itself: upload it, and name the file you were given."
+
+
+def own_file(name: object) -> Path | None:
+    """The file of a name that was uploaded or drawn here; None for anything else."""
+    if not isinstance(name, str) or "\0" in name or len(name) > MOST_CHARACTERS:
+        return None
+    folder = Path(get_upload_folder()).resolve()
+    path = (folder / name).resolve()
+    return path if path.is_relative_to(folder) and path.is_file() else None
