@@ -25,7 +25,8 @@ from infinity.checkpoints.load import own_folder
 from infinity.checkpoints.save import save_model, save_tokenizer
 from infinity.console import home_path, log_to_terminal
 from infinity.devices import DTYPES
-from infinity.errors import CheckpointError, InfinityError, ResourceError
+from infinity.errors import CheckpointError, InfinityError
+from infinity.files import disk_errors
 from infinity.model.transformer import InfinityTransformer
 from infinity.spec import read_spec
 from infinity.tokenizer.tokenizer import Tokenizer
@@ -38,10 +39,10 @@ from training.config.settings import TrainingConfig
 from training.config.starting_model import settings_of
 from training.engine.checkpoints import read_facts, read_state
 from training.engine.journal import CURVES, read_metrics
+from training.engine.model_card import model_card
 from training.engine.run_folder import CONFIG
 from training.engine.state import require_base
 from training.finetune.lora import base_checksum, frozen_dtype, save_adapter
-from training.model_card import model_card
 from training.steps.build import starting_model, tokenizer_of
 from training.steps.text_parts import load_captions
 
@@ -105,14 +106,12 @@ def export(
             f'python -m infinity generate "your prompt" --model {folder}'
         )
     card = model_card(config, label, at, read_metrics(run), use, words)
-    try:
+    with disk_errors(folder):
         if not is_adapter:
             copy_notices(config, folder)
         (folder / CARD).write_text(card, encoding="utf-8", errors="backslashreplace")
         if (run / CURVES).is_file():
             shutil.copyfile(run / CURVES, folder / CURVES)
-    except OSError as error:
-        raise ResourceError(f"Cannot write to {folder}: {error.strerror}.") from error
     return folder
 
 

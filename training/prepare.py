@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from infinity.console import expand_home, home_path, log_to_terminal
-from infinity.errors import InfinityError, ResourceError
+from infinity.errors import InfinityError
+from infinity.files import disk_errors
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from infinity.t5 import TextTokenizer
 from training.config import TrainingConfig, load_config
@@ -165,15 +166,11 @@ def _report(
         logger.info(line)
     if not statistics.records:
         raise DataError("Nothing in the data can be used; the lines above say why.")
-    try:
+    with disk_errors(arguments.output):
         arguments.output.mkdir(parents=True, exist_ok=True)
         plot_statistics(statistics, arguments.output / "statistics.png")
         text = json.dumps(statistics.to_dict(), indent=1) + "\n"
         (arguments.output / "statistics.json").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResourceError(
-            f"{arguments.output} cannot be written ({error.strerror}); name another --output."
-        ) from error
     logger.info("drawn in %s", arguments.output / "statistics.png")
 
 

@@ -309,7 +309,7 @@ def test_judge_weights_survive_and_damage_is_named(tmp_path):
     assert np.allclose(loaded.features([image]), judge.features([image]), atol=0.02)
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     for name in ("bad.safetensors", "missing.safetensors"):
-        with pytest.raises(CheckpointError, match=r"judge_training"):
+        with pytest.raises(CheckpointError, match="default_model judge"):
             load_judge(tmp_path / name)
 
 

@@ -349,7 +349,7 @@ def test_fetch_refuses_a_changed_tarball_and_resumes_from_a_good_one(tmp_path, m
     assert fetching.fetch(good, tmp_path) == folder
 
 
-def test_chatter_keeps_the_caption_and_shuns_the_wordings_of_the_exam():
+def test_filler_keeps_the_caption_and_shuns_the_wordings_of_the_exam():
     caption_words = ["a", "red", "car", "left", "of", "two", "cats", "on", "the", "beach"]
     texts = [
         with_filler(" ".join(caption_words), np.random.default_rng(seed)) for seed in range(400)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infinity.errors import suggestion
 from training.config.settings import DataSettings
 from training.data.captions import NO_CAPTION, Captions
 from training.data.errors import DataError, RecordError
@@ -87,9 +87,8 @@ def _field(
     if wanted is not None:
         if wanted in known:
             return wanted
-        near = difflib.get_close_matches(wanted, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
-        raise DataError(f"{source} has no field {wanted!r} (data.{what}_field); {hint}")
+        hint = suggestion(wanted, known)
+        raise DataError(f"{source} has no field {wanted!r} (data.{what}_field){hint}")
     for name in usual:
         if name in known:
             return name

@@ -50,32 +50,29 @@ class PictureFolders:
             DataError: it lies outside of the data's folders, or is a URL.
         """
         shown = printable(text)[:_SHOWN]
+
+        def wrong(what: str) -> DataError:
+            return DataError(f"{self.manifest.name}, {where} names {what}")
+
         if "://" in text:
-            raise DataError(
-                f"{self.manifest.name}, {where} names the URL {shown}; download the pictures first, "
-                "or give WebDataset shards, which may be streamed."
+            raise wrong(
+                f"the URL {shown}; download the pictures first, or give WebDataset shards, which "
+                "may be streamed."
             )
         if "\0" in text:
-            raise DataError(
-                f"{self.manifest.name}, {where} names a picture with a zero byte in its path; "
-                "correct the manifest."
-            )
+            raise wrong("a picture with a zero byte in its path; correct the manifest.")
         try:
             text = os.fsdecode(text.encode("utf-8", "surrogateescape"))  # whatever the locale says
         except UnicodeEncodeError as error:
-            raise DataError(
-                f"{self.manifest.name}, {where} names a picture in characters that no file is named "
-                "in; correct the manifest."
+            raise wrong(
+                "a picture in characters that no file is named in; correct the manifest."
             ) from error
         text = text.replace("\\", "/") if not Path(text).is_absolute() else text
-        first: Path | None = None
-        leads_out = False
         longest = max((len(os.fsencode(part)) for part in Path(text).parts), default=0)
         if longest > _LONGEST_NAME or len(os.fsencode(text)) > _LONGEST_PATH:
-            raise DataError(
-                f"{self.manifest.name}, {where} names a picture longer than files are named ({shown}); "
-                "correct the manifest."
-            )
+            raise wrong(f"a picture longer than files are named ({shown}); correct the manifest.")
+        first: Path | None = None
+        leads_out = False
         for path in (base / each / text for each in self.inside for base in self.bases):
             if not self._is_inside(path, text):
                 leads_out = leads_out or path.exists()
@@ -84,10 +81,9 @@ class PictureFolders:
             else:
                 first = first or path
         if first is None or leads_out:
-            raise DataError(
-                f"{self.manifest.name}, {where} names {shown}, which lies outside of "
-                f"{self.bases[0]}; correct the path, or allow its folder with "
-                "data.picture_folders."
+            raise wrong(
+                f"{shown}, which lies outside of {self.bases[0]}; correct the path, or allow its "
+                "folder with data.picture_folders."
             )
         return first
 

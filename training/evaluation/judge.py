@@ -135,7 +135,8 @@ def load_judge(path: Path = WEIGHTS) -> Judge:
         judge.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (OSError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(
-            f"The judge's weights {path} cannot be read; `python -m training.evaluation.judge_training` makes them."
+            f"The judge's weights {path} cannot be read; `python -m training.default_model judge` "
+            "makes them."
         ) from error
     return judge.eval()
 

@@ -1,9 +1,7 @@
-"""Train the judge: ``python -m training.evaluation.judge_training`` (fresh renders, resumable)."""
+"""Training the judge on fresh renders, resumable: ``python -m training.default_model judge``."""
 
 from __future__ import annotations
 
-import argparse
-import logging
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,14 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from infinity.console import home_path, log_to_terminal
-from training.evaluation.judge import WEIGHTS, Judge, Output, save_judge
+from training.evaluation.judge import Judge, Output
 from training.evaluation.judge_data import IGNORE, JudgeExample, judge_example
 from training.stepping import trapezoid
-from training.world.sprites import STYLES
 from training.world.world import World
-
-logger = logging.getLogger(__name__)
 
 SEED = 77
 """The generator is trained with other seeds."""
@@ -121,20 +115,3 @@ def train_judge(config: JudgeTraining, world: World, folder: Path) -> Judge:
             torch.save(state | {"step": step}, draft := checkpoint.with_suffix(".writing"))
             draft.replace(checkpoint)
     return judge.eval()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--world", type=home_path, default=Path("data/world"))
-    parser.add_argument("--run", type=home_path, default=Path("runs/default/judge"))
-    parser.add_argument("--output", type=home_path, default=WEIGHTS)
-    arguments = parser.parse_args()
-    log_to_terminal()
-    torch.set_flush_denormal(True)
-    judge = train_judge(JudgeTraining(), World.load(arguments.world, styles=STYLES), arguments.run)
-    save_judge(judge, arguments.output)
-    logger.info("wrote %s", arguments.output)
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,6 @@ Other keys, such as a number of the prompt, are passed over.
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
 from pydantic import model_validator as check
 
-from infinity.errors import RequestError
+from infinity.errors import RequestError, nearest
 from training.world.captions import STYLE_ENDINGS, STYLE_OPENINGS
 from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, plural_of
@@ -62,8 +61,8 @@ def _known(what: str, names: Mapping[str, str]) -> BeforeValidator:
     def find(value: Any) -> str:
         name = str(value).strip().lower()
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
+            near = nearest(name, names)
+            hint = f"; did you mean {near!r}?" if near else "."
             raise UnknownToJudgeError(f"the judge knows no {what} {value!r}{hint}")
         return names[name]
 
@@ -104,9 +103,9 @@ class ExamPrompt(BaseModel):
     @classmethod
     def _no_misspelled_keys(cls, data: Any) -> Any:
         for key in data if isinstance(data, dict) else ():
-            near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.75)
+            near = nearest(key, cls.model_fields, cutoff=0.75)
             if key not in cls.model_fields and near:
-                raise ValueError(f"unknown key {key!r}; did you mean {near[0]!r}?")
+                raise ValueError(f"unknown key {key!r}; did you mean {near!r}?")
         return data
 
     @check(mode="after")

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from infinity.checkpoints.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX
 from infinity.checkpoints.fit import stays_float32
-from infinity.errors import CheckpointError, ResourceError
+from infinity.errors import CheckpointError
+from infinity.files import disk_errors
 from training.config.run_settings import LoraSettings
 
 _PART = ".default."
@@ -91,15 +92,13 @@ def save_adapter(
     content = peft_config(settings, base).to_dict()
     config = {name: value for name, value in content.items() if value is not None}
     config["target_modules"] = sorted(settings.targets)
-    try:
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
         (folder / ADAPTER_WEIGHTS).chmod(0o644)
         (folder / ADAPTER_CONFIG).write_text(
             json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8"
         )
-    except OSError as error:
-        raise ResourceError(f"Cannot write to {folder}: {error.strerror}.") from error
 
 
 def frozen_dtype(precision: str) -> torch.dtype:

@@ -78,25 +78,13 @@ def _npm_pack(package: Package, cache: Path) -> None:
     logger.info("fetching %s@%s", package.name, package.version)
     command = [npm, "pack", f"{package.name}@{package.version}", "--silent"]
     try:
-        result = subprocess.run(
-            command,
-            cwd=cache,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=FETCH_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired as error:
+        subprocess.run(command, cwd=cache, capture_output=True, check=True, timeout=FETCH_TIMEOUT_S)
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
+        detail = (error.stderr or error.stdout or b"").decode(errors="replace").strip()[-300:]
         raise FetchError(
-            f"npm took more than {FETCH_TIMEOUT_S} s to fetch {package.name}: "
-            "check the network and try again."
-        ) from error
-    if result.returncode != 0 or not (cache / package.tarball).exists():
-        detail = (result.stderr or result.stdout).strip()[-300:]
-        raise FetchError(
-            f"npm could not fetch {package.name}@{package.version}: "
+            f"npm could not fetch {package.name}@{package.version} in {FETCH_TIMEOUT_S} s: "
             f"check the network and try again. npm said: {detail or 'nothing'}"
-        )
+        ) from error
 
 
 def _extract(tarball: Path, folder: Path) -> None:

@@ -18,10 +18,10 @@ from tests.training.engine.tiny_run import (
 from training.config.settings import TrainingConfig
 from training.engine.checkpoints import read_state
 from training.engine.journal import read_metrics
+from training.engine.model_card import model_card
 from training.engine.parallelize import Whole
 from training.engine.processes import Processes
 from training.engine.validation import validate
-from training.model_card import model_card
 from training.steps.step import means
 
 

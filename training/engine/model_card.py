@@ -50,27 +50,19 @@ def _front_matter(config: TrainingConfig) -> str:
 
 def _what(config: TrainingConfig, words: str) -> str:
     tokenizer = config.tokenizer.model
-    sizes = [config.image_size(ratio) for ratio in config.schedules]
-    pictures = ", ".join(
-        f"{ratio} ({width}x{height})"
-        for ratio, (height, width) in zip(config.schedules, sizes, strict=True)
-    )
-    rows = {
-        "pictures": pictures,
-        "tokenizer": f"{tokenizer.bits} bits a latent, stride {tokenizer.stride}"
-        + ", 2x2 patches" * tokenizer.patchify,
+    sizes = {ratio: config.image_size(ratio) for ratio in config.schedules}
+    patches = ", 2x2 patches" * tokenizer.patchify
+    rows: dict[str, Any] = {
+        "pictures": ", ".join(f"{ratio} ({w}x{h})" for ratio, (h, w) in sizes.items()),
+        "tokenizer": f"{tokenizer.bits} bits a latent, stride {tokenizer.stride}{patches}",
     }
-    if config.task == "transformer":
-        model = config.transformer
+    if (model := config.model) is not None:
         rows["transformer"] = (
             f"{model.depth} blocks, width {model.width}, {model.num_heads} heads, "
             f"{model.bits_per_token} bits a token"
         )
         rows["text encoder"] = config.text_encoder.source or "small T5, trained along"
-    if config.start_from is not None:
-        rows["started from"] = config.start_from
-    if words:
-        rows["words it knows"] = words
+    rows |= {"started from": config.start_from, "words it knows": words}
     if config.lora is not None:
         rows["adapter"] = f"rank {config.lora.rank}, alpha {config.lora.alpha:g}"
     return _table("part", "", rows)
@@ -85,10 +77,9 @@ def _training(config: TrainingConfig, step: int) -> str:
         "batch": settings.batch_size,
         "learning rate": f"{settings.learning_rate:g}, {settings.schedule}",
         "precision": settings.dtype,
-        "seed": config.seed,
+        "seed": str(config.seed),
+        "frozen": ", ".join(config.freeze),
     }
-    if config.freeze:
-        rows["frozen"] = ", ".join(config.freeze)
     if config.task == "transformer":
         correction = config.self_correction
         rows["self-correction"] = (
@@ -127,5 +118,7 @@ def _words(metric: str) -> str:
 
 
 def _table(left: str, right: str, rows: Mapping[str, Any]) -> str:
+    """A Markdown table; rows without a value are left out."""
     lines = [f"| {left} | {right} |", "|---|---|"]
-    return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows.items())]) + "\n"
+    lines += [f"| {name} | {value} |" for name, value in rows.items() if value]
+    return "\n".join(lines) + "\n"
