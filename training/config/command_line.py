@@ -1,7 +1,6 @@
 """Settings from the command line: ``--data.resolution 512 --data.sources cats dogs``.
 
-pydantic-settings reads the options; this file gives it a model in which everything may be left out,
-and lets lists be written as plain words.
+What is given is read as text, as in a YAML file; its type is checked with all other settings.
 """
 
 from __future__ import annotations
@@ -11,28 +10,47 @@ import dataclasses
 import inspect
 import json
 import re
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, Field, create_model
-from pydantic_settings import BaseSettings, CliSettingsSource
-from pydantic_settings import SettingsError as ParserError
+from pydantic import BaseModel
 
 from training.config.errors import SettingsError, unknown
 from training.config.presets import preset_names
 from training.config.settings import TrainingConfig
 
+PROGRAM = "python -m training.train"
+_EXTRA = {
+    "preset": f"settings to begin with: {', '.join(preset_names())}.",
+    "config": "a .json or .yaml file of settings.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What ``--help`` says of a setting; ``kind`` is its type without None and annotations."""
+
+    kind: Any
+    default: Any
+    sentence: str
+
+    @property
+    def is_list(self) -> bool:
+        return get_origin(self.kind) is tuple
+
+    @property
+    def may_be_list(self) -> bool:
+        return self.is_list or any(get_origin(part) is tuple for part in get_args(self.kind))
+
 
 @cache
-def setting_types() -> Mapping[str, Any]:
-    """Every setting's dotted name -> its type; sections too."""
+def setting_types() -> Mapping[str, Setting]:
+    """Every setting by its dotted name; sections too."""
     return types.MappingProxyType(dict(_walk(TrainingConfig, "")))
-
-
-PROGRAM = "python -m training.train"
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
@@ -43,29 +61,82 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         SettingsError: an unknown option, or one without a value.
     """
-    held: dict[str, str] = {}
-    words = _normalized(arguments, held)
-    try:
-        source = CliSettingsSource(
-            _optional_model(),
-            cli_prog_name=PROGRAM,
-            cli_parse_args=words,
-            cli_exit_on_error=False,
-            cli_hide_none_type=True,
-            cli_use_class_docs_for_groups=True,
-            formatter_class=_Help,
+    given: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        option, _, attached = rest.pop(0).partition("=")
+        if option in ("-h", "--help"):
+            sys.stdout.write(help_text())
+            raise SystemExit(0)
+        if not option.startswith("--"):
+            raise SettingsError(
+                f"{option!r} follows no setting; write --name value, and quote values with spaces."
+            )
+        name = option.removeprefix("--").replace("-", "_")
+        known = {**setting_types(), **dict.fromkeys(_EXTRA, Setting(str, None, ""))}
+        if name not in known:
+            raise SettingsError(unknown(name, known))
+        values = [attached] if attached else []
+        while not attached and rest and not rest[0].startswith("--"):
+            values.append(rest.pop(0))
+        put(given, name, _value(name, known[name], values))
+    return given
+
+
+def put(tree: dict[str, Any], name: str, value: Any) -> None:
+    """Set a dotted name in a nested dict; what is no section on the way becomes one."""
+    *sections, last = name.split(".")
+    for section in sections:
+        if not isinstance(tree.get(section), dict):
+            tree[section] = {}
+        tree = tree[section]
+    tree[last] = value
+
+
+def _value(name: str, setting: Setting, values: list[str]) -> Any:
+    if not values and setting.kind is bool:
+        return True
+    if not values:
+        raise SettingsError(f"--{name} needs a value.")
+    if setting.may_be_list and len(values) > 1:
+        return values
+    if len(values) > 1:
+        raise SettingsError(
+            f"--{name} takes one value, not {len(values)}; quote values with spaces."
         )
-        return _restored(source(), held)
-    except ParserError as error:
-        message = str(error).removeprefix("error parsing CLI: ")
-        raise SettingsError(f"The command line is wrong: {message}.") from error
+    (value,) = values
+    if value == "null":
+        return None
+    if setting.may_be_list and not value.startswith("["):
+        return values if setting.is_list else value
+    if setting.may_be_list or get_origin(setting.kind) is dict or _is_section(setting.kind):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise SettingsError(f"--{name} must be JSON, not {value!r} ({error}).") from error
+    return value
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """The usage in one line: a hundred settings are listed below it anyway."""
-
-    def add_usage(self, usage: str | None, *given: Any, **named: Any) -> None:
-        super().add_usage(f"{PROGRAM} [run.yaml] [--setting value ...]", *given, **named)
+def help_text() -> str:
+    """Every setting with its kind, sentence and default, section after section."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [run.yaml] [--setting value ...]",
+        description="Train a transformer or a tokenizer.",
+        argument_default=argparse.SUPPRESS,
+    )
+    group: argparse._ActionsContainer = parser
+    for name, sentence in _EXTRA.items():
+        parser.add_argument(f"--{name}", metavar="TEXT", help=sentence)
+    for name, setting in setting_types().items():
+        sentence = setting.sentence.replace("%", "%%")
+        if _is_section(setting.kind):
+            group = parser.add_argument_group(name, sentence)
+            continue
+        default = f" (default: {_written(setting.default)})"
+        section = group if "." in name else parser
+        section.add_argument(f"--{name}", metavar=_metavar(setting), help=sentence + default)
+    return parser.format_help()
 
 
 def explanations(section: type) -> dict[str, str]:
@@ -78,102 +149,21 @@ def explanations(section: type) -> dict[str, str]:
     return found
 
 
-def _restored(value: Any, held: Mapping[str, str]) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _restored(each, held) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_restored(each, held) for each in value]
-    return held.get(value, value) if isinstance(value, str) else value
+def _metavar(setting: Setting) -> str:
+    kind = setting.kind
+    if setting.may_be_list:
+        return f"{_metavar(dataclasses.replace(setting, kind=get_args(kind)[0]))}..."
+    if get_origin(kind) is Literal:
+        return f"{{{','.join(map(str, get_args(kind)))}}}"
+    return "JSON" if get_origin(kind) is dict else kind.__name__
 
 
-def _normalized(arguments: Sequence[str], held: dict[str, str]) -> list[str]:
-    """Words after an option that takes a list become one JSON list; a bare claim is true.
-
-    Args:
-        held: filled with names in the list -> the words they stand for, since the parser reads quotes,
-            escapes and characters beyond ASCII in lists otherwise than JSON does.
-    """
-    words: list[str] = []
-    rest = list(arguments)
-    while rest:
-        option, _, attached = rest.pop(0).partition("=")
-        if option in ("-h", "--help"):
-            words.append("--help")
-            continue
-        if not option.startswith("--"):
-            raise SettingsError(
-                f"{option!r} follows no setting; write --name value, and quote values with spaces."
-            )
-        name = option.removeprefix("--").replace("-", "_")
-        known = {**setting_types(), **dict.fromkeys(_EXTRA, str)}
-        if name not in known:
-            raise SettingsError(unknown(name, known))
-        values = [attached] if attached else []
-        while not attached and rest and not rest[0].startswith("--"):
-            values.append(rest.pop(0))
-        words += [f"--{name}", *_value(known[name], values, held)]
-    return words
+def _written(default: Any) -> str:
+    return "none" if default in (None, ()) else json.dumps(default, default=str).strip('"')
 
 
-_HELD = "@word-"
-
-
-def _value(kind: Any, values: list[str], held: dict[str, str]) -> list[str]:
-    is_list = get_origin(kind) is tuple and not (len(values) == 1 and values[0].startswith("["))
-    may_be_list = any(get_origin(part) is tuple for part in get_args(kind)) and len(values) > 1
-    if is_list or may_be_list:
-        names = [f"{_HELD}{len(held) + number}" for number in range(len(values))]
-        held.update(zip(names, values, strict=True))
-        return [json.dumps(names)]
-    if kind is bool and not values:
-        return ["true"]
-    return values
-
-
-_EXTRA = {
-    "preset": f"settings to begin with: {', '.join(preset_names())}",
-    "config": "a .json or .yaml file of settings",
-}
-
-
-@cache
-def _optional_model() -> type[BaseSettings]:
-    """``TrainingConfig`` with nothing required, so that only what was given comes out."""
-    fields: dict[str, Any] = {
-        name: (str | None, Field(None, description=text)) for name, text in _EXTRA.items()
-    }
-    return create_model(
-        "Settings",
-        __base__=BaseSettings,
-        __doc__="Train a model.",
-        **fields,
-        **_optional_fields(TrainingConfig),
-    )
-
-
-def _optional_fields(section: type) -> dict[str, Any]:
-    """The defaults and texts are for ``--help`` alone."""
-    said = explanations(section)
-    return {
-        name: (
-            _optional(kind) | None,
-            Field(default if _section(kind) is None else None, description=said.get(name)),
-        )
-        for name, (kind, default) in _fields(section).items()
-    }
-
-
-def _optional(kind: Any) -> Any:
-    section = _section(kind)
-    if section is None:
-        return kind
-    title = (section.__doc__ or "").partition("\n")[0]
-    return create_model(section.__name__, __doc__=title, **_optional_fields(section))
-
-
-def _fields(section: type) -> dict[str, tuple[Any, Any]]:
-    """A section's settings: type, without None and annotations, and default (None: required)."""
-    hints = typing.get_type_hints(section)
+def _walk(section: type, prefix: str) -> typing.Iterator[tuple[str, Setting]]:
+    hints, said = typing.get_type_hints(section), explanations(section)
     if issubclass(section, BaseModel):
         fields = {
             name: None if field.is_required() else field.default
@@ -184,29 +174,20 @@ def _fields(section: type) -> dict[str, tuple[Any, Any]]:
             field.name: None if field.default is dataclasses.MISSING else field.default
             for field in dataclasses.fields(section)
         }
-    return {name: (_plain(hints[name]), default) for name, default in fields.items()}
+    for name, default in fields.items():
+        kind: Any = hints[name]
+        if get_origin(kind) in (typing.Union, types.UnionType):
+            kinds = [part for part in get_args(kind) if part is not types.NoneType]
+            kind = kinds[0] if len(kinds) == 1 else typing.Union[tuple(kinds)]  # noqa: UP007
+        yield prefix + name, Setting(kind, default, said.get(name, ""))
+        if _is_section(kind):
+            yield from _walk(kind, f"{prefix}{name}.")
 
 
-def _plain(kind: Any) -> Any:
-    if get_origin(kind) in (typing.Union, types.UnionType):
-        kinds = [part for part in get_args(kind) if part is not types.NoneType]
-        return kinds[0] if len(kinds) == 1 else typing.Union[tuple(kinds)]  # noqa: UP007
-    return kind
-
-
-def _section(kind: Any) -> type | None:
-    """The class of a nested section, None for a value."""
+def _is_section(kind: Any) -> bool:
     if not isinstance(kind, type):
-        return None
-    nested = issubclass(kind, BaseModel) or (
-        dataclasses.is_dataclass(kind)
-        and kind.__module__ in ("infinity.config", "infinity.request")
+        return False
+    own = ("infinity.config", "infinity.request")
+    return issubclass(kind, BaseModel) or (
+        dataclasses.is_dataclass(kind) and kind.__module__ in own
     )
-    return kind if nested else None
-
-
-def _walk(section: type, prefix: str) -> typing.Iterator[tuple[str, Any]]:
-    for name, (kind, _) in _fields(section).items():
-        yield prefix + name, kind
-        if (inner := _section(kind)) is not None:
-            yield from _walk(inner, f"{prefix}{name}.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from infinity.devices import memory_of
 from infinity.errors import ResourceError
+from training.config.command_line import put
 from training.config.errors import SettingsError
 from training.config.load import load_config
 from training.config.settings import TrainingConfig
@@ -82,12 +83,7 @@ def changed(config: TrainingConfig, changes: Changes) -> TrainingConfig:
     """
     tree: dict[str, Any] = config.model_dump(mode="json")
     for name, value in changes.items():
-        *sections, last = name.split(".")
-        section = tree
-        for part in sections:
-            section[part] = section[part] or {}
-            section = section[part]
-        section[last] = value
+        put(tree, name, value)
     return load_config(overrides=tree)
 
 
