@@ -16,13 +16,15 @@ from infinity.ui.generate.prompt_help import build_prompt_help
 from infinity.ui.generate.tab import build_generate_tab
 from infinity.ui.grid.tab import build_grid_tab
 from infinity.ui.history.tab import build_history_tab, build_keeper
-from infinity.ui.models.tab import build_models_tab, load_session
+from infinity.ui.models.events import load_session
+from infinity.ui.models.tab import build_models_tab
 from infinity.ui.opening.addresses import wire_addresses
 from infinity.ui.opening.kept import build_back, wire_kept
 from infinity.ui.opening.replay import Replay, wire_replay
 from infinity.ui.server.gate import Gate
 from infinity.ui.server.hosted import Health, build_login, hosted_options
 from infinity.ui.server.storage import Storage
+from infinity.ui.shared.context import Context
 from infinity.ui.shared.offer import offered_models
 from infinity.ui.shared.runs import Runs, caller_of
 from infinity.ui.shared.theme import style_sheets, theme
@@ -55,11 +57,10 @@ def build_app(
     """
     runs = runs if runs is not None else Runs()
     hosting = runs.allowance.hosting
-    models = offered_models(manager, model, hosting)
-    written: set[str] = set()
+    context = Context(manager, runs, offered_models(manager, model, hosting))
     with gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=(HOUR, DAY)) as app:
         # First, so that no other handler has taken one of its names.
-        drawn = build_api(manager, runs, models, model, written.add)
+        recent = build_api(context)
         with gr.Row(elem_id="top"):
             gr.HTML(HEADER)
             opened = gr.UploadButton(
@@ -75,42 +76,37 @@ def build_app(
         helped: dict[str, Component] = {}
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate"):
-                generate = build_generate_tab(
-                    manager,
-                    runs,
-                    models,
-                    model,
-                    written.add,
+                controls, picture = build_generate_tab(
+                    context,
                     back,
                     below_prompt=lambda prompt: helped.update(
                         build_prompt_help(prompt, runs.allowance)
                     ),
                 )
-            replay = Replay(generate.controls, tabs, note, models, manager.fingerprint)
             with gr.Tab("Grid", id="grid"):
-                grid = build_grid_tab(manager, runs, models, generate.controls, written.add, back)
+                axes, grid = build_grid_tab(context, controls, back)
+            replay = Replay(context, controls, axes, tabs, note)
             if hosting.history:
                 with gr.Tab("History", id="history"):
-                    build_history_tab(replay, written.add)
+                    build_history_tab(replay)
             with gr.Tab("Models", id="models-tab") as models_tab:
-                build_models_tab(models_tab, manager, runs, models, model, generate.controls)
+                build_models_tab(context, models_tab, controls)
             with gr.Tab("API", id="api-tab"):
                 gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
         if hosting.history:
-            build_keeper(generate.finished, grid.finished)
-        wire_replay(app, replay, grid.axes, opened)
+            build_keeper(picture, grid)
+        wire_replay(app, replay, opened)
         wire_addresses(tabs)
-        kept = generate.controls.by_name() | grid.axes.by_name() | helped
-        wire_kept(app, runs.pages, replay, kept)
+        wire_kept(app, runs.pages, replay, controls.by_name() | axes.by_name() | helped)
 
         def leave(request: gr.Request) -> None:
             runs.pages.leave(request.session_hash or "")
             runs.stop(load_session(request.session_hash))
             runs.stop(caller_of(request))
-            drawn.forget(caller_of(request))
+            recent.forget(caller_of(request))
 
         app.unload(leave)
-    app.temp_file_sets.append(written)
+    app.temp_file_sets.append(context.written)
     # Who waits to draw is counted by the runs; Gradio's own line has only calls that are answered soon.
     return app.queue(max_size=None, api_open=False)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gradio as gr
 from PIL import Image
 
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
@@ -19,6 +20,11 @@ from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, PreviewPolicy, SamplingParams
 from infinity.schedule import ScaleSchedule
 from infinity.spec import ModelSpec
+from infinity.ui.controls import build_controls
+from infinity.ui.generate.events import GenerateEvents
+from infinity.ui.shared.context import Context
+from infinity.ui.shared.drawing import Drawing
+from infinity.ui.shared.runs import Runs
 
 SCALES = (1, 2, 3, 4, 6, 9, 12)
 
@@ -258,3 +264,34 @@ class GatedManager:
 
 def plain_picture(seed: int, size: tuple[int, int]) -> Image.Image:
     return Image.new("RGB", size, (seed % 256, seed // 256 % 256, 128))
+
+
+class Written(set[str]):
+    """The paths of a page's files, in the order in which they were written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._order: list[str] = []
+
+    def update(self, *others: Any) -> None:
+        self._order += [path for paths in others for path in paths]
+        super().update(self._order)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._order)
+
+    def __getitem__(self, index: int) -> str:
+        return self._order[index]
+
+
+def make_context(manager: Any, *models: str) -> Context:
+    """What a page over a manager works with; all its models by default."""
+    specs = {name: manager.spec(name) for name in models or manager.names()}
+    return Context(manager, Runs(), specs, Written())
+
+
+def generate_events(context: Context) -> GenerateEvents:
+    """The handlers of a Generate tab that is not laid out."""
+    controls = build_controls(context.models, context.first_model)
+    drawing = Drawing(gr.HTML(), gr.Button(), gr.Button(), gr.State())
+    return GenerateEvents(context, drawing, controls, gr.HTML(), gr.Timer())

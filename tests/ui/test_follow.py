@@ -73,7 +73,7 @@ def test_controls_set_to_a_request_ask_for_exactly_it(request_):
 @pytest.mark.parametrize("name", PRESET_NAMES)
 def test_preset_sets_the_controls_and_is_recognised(name):
     wanted = presets(SPEC, "1:1")[name].sampling
-    values = dict(zip(SAMPLING, module.preset_updates(name, SPEC, "1:1"), strict=True))
+    values = module.preset_updates(name, SPEC, "1:1")
     values = VALUES | values | {"aspect_ratio": "1:1"}
     assert request_from(values, lambda _: SPEC)[1].sampling(SPEC.sampling) == wanted
     assert module.preset_of(values, SPEC) == name
@@ -118,8 +118,8 @@ def test_ramp_has_equal_steps_and_one_scale_takes_the_first():
 
 def test_only_what_the_mode_needs_is_shown():
     values = VALUES | {"guidance_mode": "pyramid", "temperature_mode": "custom"}
-    preset, _, *visible = module.followed(values, SPEC)
-    assert preset == module.CUSTOM_PRESET
+    assert module.preset_of(values, SPEC) == module.CUSTOM_PRESET
+    visible = module.shown_updates(values).values()
     assert [update["visible"] for update in visible] == [True, False, False, True]
     assert not any(module.is_shown(name, VALUES) for name in module.FOLLOWED)
 
@@ -163,8 +163,10 @@ def test_styles_are_the_models_own_or_general():
 
 def test_another_model_brings_its_defaults_and_keeps_what_it_knows():
     spec = replace(make_spec("x", "X", ratios=("1:1", "1:2")), vocabulary=WORLD)
-    _, ratio, style, *sampling = module.model_updates(spec, "1:2", "cartoon style")
-    assert (ratio["value"], style["value"]) == ("1:2", "cartoon style")
-    assert dict(zip(SAMPLING, sampling, strict=True)) == sampling_values(SPEC.sampling, len(SCALES))
-    _, ratio, style, *_ = module.model_updates(spec, "2:1", "oil painting")
-    assert (ratio["value"], style["value"]) == ("1:1", "")
+    updates = module.model_updates(spec, "1:2", "cartoon style")
+    assert updates["aspect_ratio"]["value"] == "1:2"
+    assert updates["style"]["value"] == "cartoon style"
+    sampling = {name: updates[name] for name in SAMPLING}
+    assert sampling == sampling_values(SPEC.sampling, len(SCALES))
+    updates = module.model_updates(spec, "2:1", "oil painting")
+    assert (updates["aspect_ratio"]["value"], updates["style"]["value"]) == ("1:1", "")

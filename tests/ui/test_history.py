@@ -24,13 +24,16 @@ from infinity.grid.sheet import sheet
 from infinity.metadata import KEY, PictureRecord, attach, save_png
 from infinity.request import GenerationRequest
 from infinity.ui.app import build_app
-from infinity.ui.controls import MAX_PICTURES, RequestControls, build_controls, request_from
+from infinity.ui.controls import MAX_PICTURES, build_controls, request_from
+from infinity.ui.grid.axes import Axes
 from infinity.ui.history import tab as history_tab
-from infinity.ui.history.entries import Entry, details_html, entries, find, zip_pictures
+from infinity.ui.history.entries import Entry, details_html, entries_of, find, zip_pictures
 from infinity.ui.opening.links import MOST_CHARACTERS, link_query, read_link
 from infinity.ui.opening.replay import Replay, note_html, read_drop
+from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import save_pictures
 from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.runs import Runs
 from tests.ui.fakes import FakeManager, make_spec
 
 REQUEST = GenerationRequest(
@@ -49,7 +52,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FinishedRun:
 
 
 def test_every_picture_of_a_run_becomes_an_entry_of_its_own(run, tmp_path):
-    second, first = entries(run)
+    second, first = entries_of(run)
     assert [first.request, second.request] == list(REQUEST.pictures())
     assert first.words in ("a red <b>apple</b>", "a blue <b>apple</b>")
     assert find(second.file, tmp_path) == run.files[1]
@@ -57,7 +60,7 @@ def test_every_picture_of_a_run_becomes_an_entry_of_its_own(run, tmp_path):
 
 
 def test_entry_survives_the_browser(run):
-    for entry in entries(run):
+    for entry in entries_of(run):
         assert Entry.from_dict(json.loads(json.dumps(entry.to_dict()))) == entry
 
 
@@ -79,7 +82,7 @@ def test_entry_survives_the_browser(run):
 )
 def test_entry_that_was_tampered_with_is_refused(run, change):
     with pytest.raises(RequestError):
-        Entry.from_dict(entries(run)[0].to_dict() | change)
+        Entry.from_dict(entries_of(run)[0].to_dict() | change)
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {}, {"request": {}}])
@@ -105,7 +108,7 @@ def entries_file(path: Path) -> str:
 
 
 def test_details_are_escaped_and_say_gently_that_a_file_is_gone(run):
-    entry = entries(run)[0]
+    entry = entries_of(run)[0]
     there, gone = (details_html(entry, path, "<i>Model</i>") for path in (run.files[1], None))
     for html in (there, gone):
         assert "<b>apple" not in html
@@ -163,10 +166,10 @@ def test_link_reproduces_the_request(request_):
 def test_controls_put_back_ask_for_exactly_the_request(request_):
     replay = make_replay()
     resolved = request_.resolved(SPECS["default"].sampling)
-    shown = replay.show("default", request_, "said")[2:]
+    shown = replay.controls.values(replay.show("default", request_, "said"))
     values = {
         name: update["value"] if isinstance(update, dict) else update
-        for name, update in zip(RequestControls.names(), shown, strict=True)
+        for name, update in shown.items()
     }
     assert request_from(values, SPECS.__getitem__) == ("default", resolved)
 
@@ -209,12 +212,13 @@ def test_prompt_too_long_for_a_link_gets_a_sentence():
 
 @cache
 def make_replay(weights: str = "") -> Replay:
-    with gr.Blocks():
-        controls = build_controls(SPECS, "default")
-        return Replay(controls, gr.Tabs(), gr.HTML(), SPECS, lambda model: weights)
+    manager: Any = SimpleNamespace(fingerprint=lambda model: weights)
+    axes = Axes(gr.Dropdown(), gr.Textbox(), gr.Dropdown(), gr.Textbox())
+    controls = build_controls(SPECS, "default")
+    return Replay(Context(manager, Runs(), SPECS), controls, axes, gr.Tabs(), gr.HTML())
 
 
-def opened(replay: Replay, query: str) -> tuple[Any, ...] | None:
+def opened(replay: Replay, query: str) -> dict[Any, Any]:
     pairs = parse_qsl(query, keep_blank_values=True)
     params = SimpleNamespace(multi_items=lambda: pairs)
     return replay.open_link(SimpleNamespace(query_params=params))  # type: ignore[arg-type]
@@ -222,14 +226,14 @@ def opened(replay: Replay, query: str) -> tuple[Any, ...] | None:
 
 def test_link_fills_in_the_controls_and_a_bad_one_leaves_them():
     replay = make_replay()
-    note, _, prompt, *_ = opened(replay, "prompt=a+cat&seed=7&model=other") or ()
-    assert "came with the link" in note
-    assert prompt == "a cat"
+    updates = opened(replay, "prompt=a+cat&seed=7&model=other")
+    assert "came with the link" in updates[replay.note]
+    assert updates[replay.controls.prompt] == "a cat"
     for query in ("prompt=a&model=nobody", "prompt=a&aspect_ratio=7:1", "prompt=a&num_images=30"):
-        note, *rest = opened(replay, query) or ()
-        assert 'role="alert"' in note
-        assert all("value" not in update for update in rest)
-    assert opened(replay, "") is None
+        updates = opened(replay, query)
+        assert 'role="alert"' in updates[replay.note]
+        assert set(updates) == {replay.note}
+    assert opened(replay, "") == {}
 
 
 # Dropped files
@@ -243,9 +247,10 @@ def test_picture_and_grid_are_told_apart(run, tmp_path):
     plan = GridPlan(model="other", request=REQUEST, x=Axis.parse("seed", "1-2"))
     path = save_png(sheet(plan, {(0, 0): image}), tmp_path / "grid.png")
     assert read_drop(path) == plan
-    _, tabs, *rest = make_replay().open_file(str(path))
-    assert tabs["selected"] == "grid"
-    assert rest[-4:] == ["seed", "1, 2", "", ""]
+    replay = make_replay()
+    updates = replay.open_file(str(path))
+    assert updates[replay.tabs]["selected"] == "grid"
+    assert list(replay.axes.values(updates).values()) == ["seed", "1, 2", "", ""]
 
 
 def damaged_files() -> dict[str, bytes]:
@@ -290,12 +295,11 @@ def damaged_files() -> dict[str, bytes]:
 def test_bad_file_gets_one_sentence_and_changes_nothing(name, tmp_path):
     path = tmp_path / "infinity-x.png"
     path.write_bytes(damaged_files()[name])
-    note, *rest = make_replay().open_file(str(path))
+    ((_, note),) = make_replay().open_file(str(path)).items()
     assert 'role="alert"' in note
     assert str(tmp_path) not in note
     assert "<b>x" not in note
     assert len(note) < 400
-    assert all("value" not in update and "selected" not in update for update in rest)
 
 
 def test_note_escapes_what_it_says():
@@ -321,7 +325,8 @@ def drawn_with(weights: str, path: Path) -> Path:
     [("abc", "def", True), ("abc", "abc", False), ("", "def", False), ("abc", "", False)],
 )
 def test_dropped_picture_of_other_weights_is_told_before_it_is_drawn(weights, here, told, tmp_path):
-    note, *_ = make_replay(here).open_file(str(drawn_with(weights, tmp_path / "x.png")))
+    replay = make_replay(here)
+    note = replay.open_file(str(drawn_with(weights, tmp_path / "x.png")))[replay.note]
     assert "settings of that picture" in note
     assert ("other weights" in note) == told
 
@@ -330,22 +335,23 @@ def test_dropped_picture_of_other_weights_is_told_before_it_is_drawn(weights, he
 def test_history_tells_of_other_weights(here, told, run, tmp_path):
     drawn_with("abc0", run.files[0])
     drawn_with("abc0", run.files[1])
-    entry = Entry.from_dict(json.loads(json.dumps(entries(run)[0].to_dict())))
+    entry = Entry.from_dict(json.loads(json.dumps(entries_of(run)[0].to_dict())))
     assert entry.weights == "abc0"
     shown = details_html(entry, None, "Infinity emoji", here)
     assert "abc0" in shown
     assert ("other weights" in shown) == told
-    note, *_ = make_replay(here).show(entry.model, entry.request, "Set.", weights=entry.weights)
+    replay = make_replay(here)
+    note = replay.show(entry.model, entry.request, "Set.", weights=entry.weights)[replay.note]
     assert ("other weights" in note) == told
 
 
 @pytest.mark.parametrize("weights", ["<b>", 5, None, "f" * 65, "ABC"])
 def test_entry_with_strange_weights_is_refused(weights, run):
     with pytest.raises(RequestError, match="damaged"):
-        Entry.from_dict({**entries(run)[0].to_dict(), "weights": weights})
+        Entry.from_dict({**entries_of(run)[0].to_dict(), "weights": weights})
 
 
 def test_entry_from_before_there_were_fingerprints_is_read(run):
-    data = entries(run)[0].to_dict()
+    data = entries_of(run)[0].to_dict()
     del data["weights"]
     assert Entry.from_dict(data).weights == ""

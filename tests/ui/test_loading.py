@@ -13,20 +13,21 @@ import pytest
 
 from infinity.manager import ModelManager
 from infinity.request import GenerationRequest
-from infinity.ui.api.draw import make_generate, make_grid, make_stop_mine
-from infinity.ui.api.models import make_load_named
-from infinity.ui.api.recent import Drawn
-from infinity.ui.generate.events import make_paint, make_stop
-from infinity.ui.grid.events import make_plan
-from infinity.ui.grid.events import views as grid_views
-from infinity.ui.models.tab import make_load, make_stop_load
+from infinity.ui.api.draw import make_generate, make_grid, make_stop
+from infinity.ui.api.models import ModelEndpoints
+from infinity.ui.api.recent import RecentRuns
+from infinity.ui.grid.axes import Axes
+from infinity.ui.grid.events import GridEvents, GridRun, make_plan
+from infinity.ui.models.events import ModelEvents
+from infinity.ui.shared.context import Context
+from infinity.ui.shared.drawing import Drawing
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run, Runs
 from tests.tiny import SPEC, tiny_pipeline
+from tests.ui.fakes import generate_events
 from tests.ui.test_controls import VALUES
 
 WHO: Any = SimpleNamespace(session_hash="one")
-STATUS = 1
 
 
 class Page:
@@ -36,12 +37,22 @@ class Page:
         (folder / "config.json").write_text(json.dumps(SPEC.to_dict()))
         self.begun, self.ended, self.goes_on = (threading.Event() for _ in range(3))
         self.manager = ModelManager(device="cpu", models={"tiny": folder}, loader=self._load)
-        self.runs = Runs()
-        self.specs = {"tiny": SPEC}
-        options = (self.manager, self.runs, self.specs, "tiny", str, Drawn(keeps=True))
-        self.generate, self.grid = make_generate(*options), make_grid(*options)
-        self.load = make_load_named(self.manager, self.runs, self.specs)
-        self.stop = make_stop_mine(self.runs)
+        self.context = Context(self.manager, Runs(), {"tiny": SPEC})
+        self.runs = self.context.runs
+        recent = RecentRuns(is_kept=True)
+        self.generate = make_generate(self.context, recent)
+        self.grid = make_grid(self.context, recent)
+        self.load, self.stop = ModelEndpoints(self.context).load, make_stop(self.runs)
+        self.events = generate_events(self.context)
+
+    def model_events(self) -> ModelEvents:
+        parts = (gr.HTML(), gr.Radio(), gr.HTML(), gr.HTML(), gr.Button())
+        return ModelEvents(self.context, self.events.controls, *parts)
+
+    def grid_events(self) -> GridEvents:
+        axes = Axes(gr.Dropdown(), gr.Textbox(), gr.Dropdown(), gr.Textbox())
+        drawing = Drawing(gr.HTML(), gr.Button(), gr.Button(), gr.State())
+        return GridEvents(self.context, drawing, self.events.controls, axes, gr.HTML())
 
     def _load(self, name: str, device: Any, dtype: Any, progress: Any, **_: Any) -> Any:
         self.begun.set()
@@ -95,14 +106,15 @@ def test_stop_of_the_api_ends_a_load(page, call):
 def test_stop_of_the_page_ends_a_load_and_so_does_leaving(page, leaves):
     name = page.runs.pages.of("one").runs_of(GENERATE)
     page.runs.begin(name, Run("tiny", GenerationRequest(prompt="x")))
-    painting: Any = make_paint(page.manager, page.runs, str)(WHO)
-    assert "Reading · 50%" in next(painting)[STATUS]
+    painting: Any = page.events.paint(WHO)
+    status = page.events.drawing.status
+    assert "Reading · 50%" in next(painting)[status]
     if leaves:
         page.runs.pages.grace_s = 0.0
         painting.close()
     else:
-        make_stop(page.runs)(WHO)
-        assert "Stopped." in [update[STATUS] for update in painting][-1]
+        page.events.stop(WHO)
+        assert "Stopped." in [update[status] for update in painting][-1]
     assert page.ended.wait(60)
     assert page.manager.loaded() == ()
     while len(page.runs):
@@ -110,10 +122,11 @@ def test_stop_of_the_page_ends_a_load_and_so_does_leaving(page, leaves):
 
 
 def test_stop_of_a_grid_ends_a_load(page):
-    plan = make_plan(("seed", "1-2"), None, VALUES | {"model": "tiny"}, page.specs)
-    run = Run("tiny", plan.request)
+    axes = {"x": "seed", "x_values": "1-2", "y": "", "y_values": ""}
+    plan = make_plan(page.context, axes, VALUES | {"model": "tiny"})
+    run = GridRun("tiny", plan.request, plan=plan)
     with page.runs.running("one", run):
-        views = grid_views(page.manager, run, plan, page.runs.turns, str)
+        views = page.grid_events().views(run)
         assert "Reading" in next(views).message
         page.runs.stop("one")
         assert [view.phase for view in views][-1] == "stopped"
@@ -123,19 +136,20 @@ def test_stop_of_a_grid_ends_a_load(page):
 
 @pytest.mark.parametrize("leaves", [False, True])
 def test_stop_of_the_models_tab_ends_a_load(page, leaves):
-    loading: Any = make_load(page.manager, page.runs, page.specs, 3)(WHO, "tiny", "none", "1:1", "")
+    events = page.model_events()
+    loading: Any = events.load_model(WHO, "tiny", "none", "1:1", "")
     next(loading)
-    assert "Reading" in next(loading)[0]
+    assert "Reading" in next(loading)[events.status]
     if leaves:
         loading.close()
     else:
-        make_stop_load(page.runs)(WHO)
+        events.stop_load(WHO)
         *_, last = loading
-        assert "Stopped" in last[0]
-        assert last[1]["interactive"]
+        assert "Stopped" in last[events.status]
+        assert last[events.load]["interactive"]
     assert page.ended.wait(60)
     assert page.manager.loaded() == ()
-    assert "Nothing is being loaded" in make_stop_load(page.runs)(WHO)
+    assert "Nothing is being loaded" in events.stop_load(WHO)
 
 
 def test_load_that_another_caller_waits_for_goes_on_after_one_stops(page):
@@ -148,9 +162,9 @@ def test_load_that_another_caller_waits_for_goes_on_after_one_stops(page):
     assert page.begun.wait(60)
     name = page.runs.pages.of("one").runs_of(GENERATE)
     page.runs.begin(name, Run("tiny", GenerationRequest(prompt="x")))
-    painting = make_paint(page.manager, page.runs, str)(WHO)
+    painting = page.events.paint(WHO)
     next(painting)
-    make_stop(page.runs)(WHO)
+    page.events.stop(WHO)
     list(painting)
     page.goes_on.set()
     threads[0].join(60)

@@ -19,7 +19,8 @@ from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
 from infinity.registry import MODEL_SPECS
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.controls import RequestControls
+from infinity.ui.generate.events import GenerateEvents
+from infinity.ui.grid.events import GridEvents
 from infinity.ui.server.serve import SPACE_SETTINGS
 from infinity.ui.shared.offer import offered_models
 from infinity.ui.shared.runs import Runs
@@ -48,14 +49,20 @@ class Page:
         )  # fmt: skip
         self.client = Client(url, verbose=False, download_files=str(folder))
 
-    def handler(self, name: str, inputs: int) -> Any:
-        """One of the page's own handlers, which no component's choices guard here."""
-        (found,) = {
-            id(fn.fn): fn.fn
-            for fn in self.app.fns.values()
-            if getattr(fn.fn, "__name__", "") == name and len(fn.inputs) == inputs
-        }.values()
-        return found
+    def start(self, of: type, who: Any, values: dict[str, Any]) -> str:
+        """What a tab answers whose values no component's choices guard."""
+        (found,) = (
+            fn for fn in self.app.fns.values() if isinstance(getattr(fn.fn, "__self__", None), of)
+            and fn.fn.__name__ == "start"
+        )  # fmt: skip
+        names = {
+            part: part.elem_id.removeprefix("grid-").replace("-", "_") for part in found.inputs
+        }
+        return str(found.fn(who, {part: values[name] for part, name in names.items()}))
+
+    def open(self, request: Any, told: object) -> str:
+        (found,) = (fn for fn in self.app.fns.values() if fn.name == "open_page")
+        return str(found.fn(request, told))
 
 
 @pytest.fixture(scope="module")
@@ -91,23 +98,19 @@ def test_other_models_are_refused_by_the_api(page, model):
 
 def test_other_models_are_refused_by_the_page(page):
     who = SimpleNamespace(session_hash="one", client=None)
-    names = RequestControls.names()
     values = VALUES | {"model": "infinity-2b"}
-    shown = page.handler("start", len(names))(who, *(values[name] for name in names))
-    assert "Unknown model" in str(shown)
-    grid = page.handler("start", len(names) + 4)
-    shown = grid(who, "seed", "1-2", "", "", *(values[name] for name in names))
-    assert "Unknown model" in str(shown)
-    values["model"] = "tiny"
-    shown = grid(who, "model", "tiny, infinity-2b", "", "", *(values[name] for name in names))
-    assert "Unknown model" in str(shown)
+    seeds = {"x": "seed", "x_values": "1-2", "y": "", "y_values": ""}
+    models = {"x": "model", "x_values": "tiny, infinity-2b", "y": "", "y_values": ""}
+    assert "Unknown model" in page.start(GenerateEvents, who, values)
+    assert "Unknown model" in page.start(GridEvents, who, values | seeds)
+    assert "Unknown model" in page.start(GridEvents, who, values | models | {"model": "tiny"})
     linked = SimpleNamespace(
         **vars(who),
         query_params=SimpleNamespace(
             multi_items=lambda: [("prompt", "x"), ("model", "infinity-2b")]
         ),
     )
-    assert "not on offer here" in str(page.handler("open_page", 1)(linked, {"link": True}))
+    assert "not on offer here" in page.open(linked, {"link": True})
     assert "infinity-2b" not in page.asked
 
 

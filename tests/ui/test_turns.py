@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,12 +12,11 @@ import pytest
 from infinity.errors import StoppedError
 from infinity.request import GenerationRequest
 from infinity.ui.api.draw import make_generate
-from infinity.ui.api.recent import Drawn
-from infinity.ui.generate.events import make_paint
+from infinity.ui.api.recent import RecentRuns
 from infinity.ui.shared.pages import GENERATE
-from infinity.ui.shared.runs import Run, Runs
+from infinity.ui.shared.runs import Run
 from infinity.ui.shared.turns import Turns
-from tests.ui.fakes import FakeManager, Gate
+from tests.ui.fakes import FakeManager, Gate, generate_events, make_context
 
 
 def test_turns_come_in_the_order_of_the_places():
@@ -73,14 +72,19 @@ class Blocked(FakeManager):
 class Page:
     def __init__(self, manager: Any) -> None:
         self.manager = manager
-        specs = {name: manager.spec(name) for name in manager.names()}
-        self.runs = Runs()
-        self.files: list[str] = []
-        keep = self.files.append
-        self.generate = make_generate(
-            manager, self.runs, specs, "default", keep, Drawn(keeps=False)
-        )
-        self.paint = make_paint(manager, self.runs, keep)
+        context = make_context(manager)
+        self.runs, self.files = context.runs, context.written
+        self.generate = make_generate(context, RecentRuns(is_kept=False))
+        self.events = generate_events(context)
+
+    def paint(self, who: Any) -> Iterator[str | None]:
+        """The status of every update."""
+        painting = self.events.paint(who)
+        try:
+            for updates in painting:
+                yield updates.get(self.events.drawing.status)
+        finally:
+            cast(Generator[Any], painting).close()
 
     def in_thread(self, **options) -> threading.Thread:
         caller = SimpleNamespace(session_hash="api")
@@ -104,7 +108,7 @@ def test_picture_is_drawn_while_another_model_loads():
     slow = page.in_thread(model="other")
     assert page.manager.begun.wait(60)
     page.generate(SimpleNamespace(session_hash="quick"), "y")
-    assert "finished" in [u[1] for u in page.paint(page.begin("page")) if isinstance(u[1], str)][-1]
+    assert "finished" in [said for said in page.paint(page.begin("page")) if said][-1]
     assert len(page.files) == 2
     page.manager.loaded_other.set()
     slow.join(60)
@@ -117,10 +121,10 @@ def test_page_waits_for_the_api_and_is_told_its_place():
     while not page.manager.pipelines["default"].requests:
         drawing.join(0.01)
     painting = page.paint(page.begin("page"))
-    assert any("1 before you" in next(painting)[1] for _ in range(2))
+    assert any("1 before you" in next(painting) for _ in range(2))
     assert len(page.manager.pipelines["default"].requests) == 1, "nothing is drawn beside it"
     gate.open()
-    assert "finished" in [u[1] for u in painting if isinstance(u[1], str)][-1]
+    assert "finished" in [said for said in painting if said][-1]
     drawing.join(60)
     assert len(page.files) == 2
 
@@ -132,7 +136,7 @@ def test_closed_page_that_nobody_comes_back_to_leaves_the_line():
     while not page.manager.pipelines["default"].requests:
         drawing.join(0.01)
     painting = page.paint(page.begin("page"))
-    while "before you" not in next(painting)[1]:
+    while "before you" not in next(painting):
         pass
     cast(Generator[Any], painting).close()
     while page.runs.is_anyone_waiting:

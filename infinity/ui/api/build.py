@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradio.events import api
 
-from infinity.manager import ModelManager
-from infinity.spec import ModelSpec
-from infinity.ui.api.draw import make_generate, make_grid, make_stop_mine
-from infinity.ui.api.history import make_history, make_settings, make_zip
-from infinity.ui.api.models import make_load_named, make_models, make_plan, make_unload_named
-from infinity.ui.api.recent import Drawn
+from infinity.ui.api.draw import make_generate, make_grid, make_stop
+from infinity.ui.api.history import HistoryEndpoints
+from infinity.ui.api.models import ModelEndpoints
+from infinity.ui.api.recent import RecentRuns
 from infinity.ui.api.rewrite import make_rewrite
-from infinity.ui.shared.runs import Runs
-from infinity.ui.shared.wiring import DRAWING, HELP_TWO
+from infinity.ui.shared.context import Context
+from infinity.ui.shared.wiring import DRAW, HELP_TWO
 
 FILES_AT_ONCE = 4
 BESIDE: dict[str, Any] = {"concurrency_limit": None}
@@ -23,38 +20,27 @@ BESIDE: dict[str, Any] = {"concurrency_limit": None}
 MCP says nothing of who asks."""
 
 
-def build_api(
-    manager: ModelManager,
-    runs: Runs,
-    models: Mapping[str, ModelSpec],
-    default_model: str,
-    keep_track: Callable[[str], None],
-) -> Drawn:
+def build_api(context: Context) -> RecentRuns:
     """Add every named endpoint to the current Blocks: on a public page, not those that load; where
     the host keeps no history, not those of the history.
-
-    Args:
-        models: what may be asked for, by name.
-        keep_track: told the path of every file written, so that old ones are cleaned up.
 
     Returns:
         What callers have drawn; a session that ends is to be forgotten.
     """
-    hosting = runs.allowance.hosting
-    drawn = Drawn(keeps=hosting.history)
-    generate = make_generate(manager, runs, models, default_model, keep_track, drawn)
-    api(generate, api_name="generate", **DRAWING)
-    grid = make_grid(manager, runs, models, default_model, keep_track, drawn)
-    api(grid, api_name="grid", **DRAWING)
-    api(make_stop_mine(runs), api_name="stop", **BESIDE)
-    api(make_settings(manager.fingerprint), api_name="settings", concurrency_limit=FILES_AT_ONCE)
+    runs, hosting = context.runs, context.hosting
+    recent = RecentRuns(is_kept=hosting.history)
+    history, models = HistoryEndpoints(context, recent), ModelEndpoints(context)
+    api(make_generate(context, recent), api_name="generate", **DRAW)
+    api(make_grid(context, recent), api_name="grid", **DRAW)
+    api(make_stop(runs), api_name="stop", **BESIDE)
+    api(history.settings, api_name="settings", concurrency_limit=FILES_AT_ONCE)
     if hosting.history:
-        api(make_history(drawn), api_name="history", **BESIDE)
-        api(make_zip(drawn, keep_track), api_name="zip", **BESIDE)
-    api(make_models(manager, models), api_name="models", **BESIDE)
+        api(history.history, api_name="history", **BESIDE)
+        api(history.zip_history, api_name="zip", **BESIDE)
+    api(models.list_models, api_name="models", **BESIDE)
     api(make_rewrite(runs.allowance), api_name="rewrite", **HELP_TWO)
     if not hosting.public:
-        api(make_plan(manager, models), api_name="plan", **BESIDE)
-        api(make_load_named(manager, runs, models), api_name="load", **BESIDE)
-        api(make_unload_named(manager, models), api_name="unload", **BESIDE)
-    return drawn
+        api(models.plan, api_name="plan", **BESIDE)
+        api(models.load, api_name="load", **BESIDE)
+        api(models.unload, api_name="unload", **BESIDE)
+    return recent

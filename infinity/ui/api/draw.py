@@ -1,7 +1,7 @@
 """Endpoints that draw: pictures, a grid of them, and the end of both."""
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,36 +13,24 @@ from infinity.errors import RequestError, StoppedError, quoted
 from infinity.events import Cancelled, Done
 from infinity.grid.axes import STYLE, Axis
 from infinity.grid.plan import GridPlan, draw_plan
-from infinity.manager import ModelManager
 from infinity.presets import PRESET_NAMES, presets
 from infinity.request import GenerationRequest, chosen_seed
 from infinity.spec import ModelSpec
-from infinity.ui.api.common import file_data, own_session, told_plainly
-from infinity.ui.api.recent import Drawn
+from infinity.ui.api.common import file_data, own_session, plain_errors
+from infinity.ui.api.recent import RecentRuns
 from infinity.ui.controls.styles import style_phrase
 from infinity.ui.grid.events import save_sheet
-from infinity.ui.shared.finished import finish
-from infinity.ui.shared.offer import known_spec
+from infinity.ui.shared.context import Context
 from infinity.ui.shared.runs import Run, Runs, caller_of, visitor_of
-from infinity.ui.shared.turns import Turns
 from infinity.vocabulary import styled
 
 
 def make_generate(
-    manager: ModelManager,
-    runs: Runs,
-    models: Mapping[str, ModelSpec],
-    default_model: str,
-    keep_track: Callable[[str], None],
-    drawn: Drawn,
+    context: Context,
+    recent: RecentRuns,
 ) -> Callable[..., list[gr.FileData]]:
-    """The function behind ``/generate``; its type hints and defaults are the endpoint's.
-
-    Args:
-        models: what may be asked for, by name.
-        keep_track: told the path of every file written, so that old ones are cleaned up.
-        drawn: told of every finished run.
-    """
+    """The function behind ``/generate``; its type hints and defaults are the endpoint's."""
+    runs, default_model = context.runs, context.first_model
 
     def generate(
         request: gr.Request,
@@ -87,9 +75,9 @@ def make_generate(
             The finished pictures as PNG files, one a seed (seed, seed + 1, ...); each carries its
             whole request in its metadata, under the key "infinity".
         """
-        with told_plainly():
+        with plain_errors():
             wanted = _request(
-                known_spec(model, models),
+                context.spec(model),
                 preset,
                 style,
                 prompt=prompt,
@@ -107,22 +95,19 @@ def make_generate(
             run = Run(model, wanted, visitor_of(request))
             session = caller_of(request)
             with runs.running(session, run):
-                finished = finish(_done(manager, run, runs.turns), model, keep_track)
-            drawn.add(session, finished)
+                finished = context.finish(_done(context, run), model)
+            recent.add(session, finished)
         return [file_data(path) for path in finished.files]
 
     return generate
 
 
 def make_grid(
-    manager: ModelManager,
-    runs: Runs,
-    models: Mapping[str, ModelSpec],
-    default_model: str,
-    keep_track: Callable[[str], None],
-    drawn: Drawn,
+    context: Context,
+    recent: RecentRuns,
 ) -> Callable[..., gr.FileData]:
-    """The function behind ``/grid``. Args: as :func:`make_generate`."""
+    """The function behind ``/grid``."""
+    runs, default_model = context.runs, context.first_model
 
     def grid(
         request: gr.Request,
@@ -171,9 +156,9 @@ def make_grid(
         Returns:
             The whole plot as one PNG file that carries its recipe; the settings tool reads it.
         """
-        with told_plainly():
+        with plain_errors():
             wanted = _request(
-                known_spec(model, models),
+                context.spec(model),
                 preset,
                 style,
                 prompt=prompt,
@@ -195,26 +180,26 @@ def make_grid(
                 x=Axis.parse(x, x_values),
                 y=Axis.parse(y, y_values) if y else None,
             )
-            plan.check(lambda name: known_spec(name, models))
+            plan.check(context.spec)
             rows, columns = plan.shape
             counted = replace(plan.request, num_images=rows * columns)
             run = Run(model, counted, visitor_of(request))
             session = caller_of(request)
             pictures: dict[tuple[int, int], Image.Image] = {}
             with runs.running(session, run):
-                load = partial(manager.get, cancel=run.cancel)
+                load = partial(context.manager.get, cancel=run.cancel)
                 for cell, event in draw_plan(plan, load, run.cancel, runs.turns.turn):
                     if isinstance(event, Cancelled):
                         raise StoppedError
                     if isinstance(event, Done):
-                        drawn.add(session, finish(event, cell.model, keep_track))
+                        recent.add(session, context.finish(event, cell.model))
                         pictures[cell.row, cell.column] = event.images[0]
-                return file_data(save_sheet(plan, pictures, keep_track))
+                return file_data(save_sheet(context, plan, pictures))
 
     return grid
 
 
-def make_stop_mine(runs: Runs) -> Callable[..., bool]:
+def make_stop(runs: Runs) -> Callable[..., bool]:
     """The function behind ``/stop``."""
 
     def stop(request: gr.Request) -> bool:
@@ -224,7 +209,7 @@ def make_stop_mine(runs: Runs) -> Callable[..., bool]:
         Returns:
             Whether something was being drawn or loaded.
         """
-        with told_plainly():
+        with plain_errors():
             return runs.stop(own_session(request))
 
     return stop
@@ -244,10 +229,10 @@ def _request(spec: ModelSpec, preset: str, style: str, **settings: Any) -> Gener
     return wanted.resolved(presets(spec, wanted.aspect_ratio)[preset].sampling)
 
 
-def _done(manager: ModelManager, run: Run, turns: Turns) -> Done:
+def _done(context: Context, run: Run) -> Done:
     """Raises StoppedError when the caller stopped it or went away."""
-    pipeline = manager.get(run.model, cancel=run.cancel)
-    with turns.turn(run.cancel):
+    pipeline = context.manager.get(run.model, cancel=run.cancel)
+    with context.runs.turns.turn(run.cancel):
         for event in pipeline.stream(run.request, cancel=run.cancel, previews="off"):
             if isinstance(event, Done):
                 return event

@@ -4,7 +4,7 @@ The page's own history stays in its visitor's browser, where no endpoint reaches
 """
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -13,18 +13,24 @@ from infinity.errors import RequestError
 from infinity.grid.plan import GridPlan
 from infinity.metadata import weights_note
 from infinity.request import GenerationRequest
-from infinity.ui.api.common import file_data, own_session, told_plainly
-from infinity.ui.api.recent import Drawn
+from infinity.ui.api.common import file_data, own_session, plain_errors
+from infinity.ui.api.recent import RecentRuns
+from infinity.ui.grid.axes import axis_settings
 from infinity.ui.history.entries import MOST_IN_A_ZIP, zip_pictures
 from infinity.ui.opening.links import link_query
 from infinity.ui.opening.replay import read_drop
+from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import NOT_OURS, own_file
 
 
-def make_history(drawn: Drawn) -> Callable[..., list[dict[str, Any]]]:
-    """The function behind ``/history``."""
+class HistoryEndpoints:
+    """The functions behind ``/history``, ``/zip`` and ``/settings``."""
 
-    def history(request: gr.Request) -> list[dict[str, Any]]:
+    def __init__(self, context: Context, recent: RecentRuns) -> None:
+        self._context = context
+        self._recent = recent
+
+    def history(self, request: gr.Request) -> list[dict[str, Any]]:
         """List the pictures that this client has drawn, the newest first.
 
         Returns:
@@ -33,7 +39,7 @@ def make_history(drawn: Drawn) -> Callable[..., list[dict[str, Any]]]:
             with these settings; when it was drawn, in seconds since 1970; and its file, or null once
             that is gone, a day later.
         """
-        with told_plainly():
+        with plain_errors():
             return [
                 {
                     "prompt": picture.prompts[0],
@@ -42,44 +48,28 @@ def make_history(drawn: Drawn) -> Callable[..., list[dict[str, Any]]]:
                     "when": run.when,
                     "picture": file_data(path) if path.is_file() else None,
                 }
-                for run in drawn.of(own_session(request))
+                for run in self._recent.of(own_session(request))
                 for picture, path in reversed(
                     tuple(zip(run.request.pictures(), run.files, strict=True))
                 )
             ]
 
-    return history
-
-
-def make_zip(drawn: Drawn, keep_track: Callable[[str], None]) -> Callable[..., gr.FileData]:
-    """The function behind ``/zip``."""
-
-    def zip_history(request: gr.Request) -> gr.FileData:
+    def zip_history(self, request: gr.Request) -> gr.FileData:
         """Pack the pictures that this client has drawn into one file.
 
         Returns:
             A zip of PNG files, the newest first.
         """
-        with told_plainly():
-            runs = drawn.of(own_session(request))
+        with plain_errors():
+            runs = self._recent.of(own_session(request))
             paths = [path for run in runs for path in reversed(run.files) if path.is_file()]
             if not paths:
                 raise RequestError("There are no pictures of yours here; draw one first.")
             packed = zip_pictures(paths[:MOST_IN_A_ZIP])
-        keep_track(str(packed))
+        self._context.keep(packed)
         return file_data(packed)
 
-    return zip_history
-
-
-def make_settings(fingerprint: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
-    """The function behind ``/settings``.
-
-    Args:
-        fingerprint: of the weights that a model on offer has here, by its name; "" for any other.
-    """
-
-    def settings(picture: gr.FileData) -> dict[str, Any]:
+    def settings(self, picture: gr.FileData) -> dict[str, Any]:
         """Read the settings out of a PNG that was drawn here: a picture's, or a whole grid's.
 
         Args:
@@ -90,17 +80,16 @@ def make_settings(fingerprint: Callable[[str], str]) -> Callable[..., dict[str, 
             say, and send them), and for a picture a link that, put behind the page's address, opens
             the page with these settings; a note where the model has other weights here than drew it.
         """
-        with told_plainly():
+        with plain_errors():
             name = picture.get("path") if isinstance(picture, Mapping) else None
             if (path := own_file(name)) is None:
                 raise RequestError(NOT_OURS)
             found = read_drop(path)
         if isinstance(found, GridPlan):
             return _grid_settings(found)
-        note = weights_note(found.weights, fingerprint(found.model) if found.weights else "")
+        here = self._context.manager.fingerprint(found.model) if found.weights else ""
+        note = weights_note(found.weights, here)
         return {**_settings(found.model, found.request), "note": note}
-
-    return settings
 
 
 def _settings(model: str, request: GenerationRequest) -> dict[str, Any]:
@@ -116,8 +105,6 @@ def _settings(model: str, request: GenerationRequest) -> dict[str, Any]:
 
 
 def _grid_settings(plan: GridPlan) -> dict[str, Any]:
-    y = (plan.y.parameter, plan.y.text) if plan.y is not None else ("", "")
-    axes = {"x": plan.x.parameter, "x_values": plan.x.text, "y": y[0], "y_values": y[1]}
     request = {name: v for name, v in plan.request.to_dict().items() if name != "num_images"}
-    arguments = {"model": plan.model, **request, **axes}
+    arguments = {"model": plan.model, **request, **axis_settings(plan)}
     return {"endpoint": "/grid", "arguments": arguments, "link": "", "note": ""}

@@ -1,27 +1,25 @@
 """Endpoints about the models: what there is, what one would need, load, unload."""
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
 from infinity.errors import RequestError
-from infinity.manager import LoadPlan, ModelManager
+from infinity.manager import LoadPlan
 from infinity.presets import presets
-from infinity.spec import ModelSpec
-from infinity.ui.api.common import own_session, told_plainly
+from infinity.ui.api.common import own_session, plain_errors
 from infinity.ui.controls.styles import NO_STYLE, style_choices
-from infinity.ui.shared.offer import known_spec
-from infinity.ui.shared.runs import Runs
+from infinity.ui.shared.context import Context
 
 
-def make_models(
-    manager: ModelManager, models: Mapping[str, ModelSpec]
-) -> Callable[[], list[dict[str, Any]]]:
-    """The function behind ``/models``."""
+class ModelEndpoints:
+    """The functions behind ``/models``, ``/plan``, ``/load`` and ``/unload``."""
 
-    def list_models() -> list[dict[str, Any]]:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def list_models(self) -> list[dict[str, Any]]:
         """List the models that can draw: what each was trained for, and whether it is in memory.
 
         Returns:
@@ -29,7 +27,7 @@ def make_models(
             [width, height], its presets and styles and what each does, and, if it is in memory, its
             bytes, device and precision.
         """
-        loaded = {model.name: model for model in manager.loaded()}
+        loaded = {model.name: model for model in self._context.manager.loaded()}
         return [
             {
                 "name": name,
@@ -49,18 +47,10 @@ def make_models(
                 "device": loaded[name].device if name in loaded else "",
                 "dtype": loaded[name].dtype if name in loaded else "",
             }
-            for name, spec in models.items()
+            for name, spec in self._context.models.items()
         ]
 
-    return list_models
-
-
-def make_plan(
-    manager: ModelManager, models: Mapping[str, ModelSpec]
-) -> Callable[..., dict[str, Any]]:
-    """The function behind ``/plan``."""
-
-    def plan(model: str, memory_mode: str = "none") -> dict[str, Any]:
+    def plan(self, model: str, memory_mode: str = "none") -> dict[str, Any]:
         """Tell what loading a model would need, without loading it.
 
         Args:
@@ -71,19 +61,11 @@ def make_plan(
             Bytes of memory while drawing ("need"), free memory, bytes to download, and "obstacle":
             why it cannot be loaded now, or an empty text.
         """
-        with told_plainly():
-            known_spec(model, models)
-            return _plan_dict(manager.plan(model, memory_mode))
+        with plain_errors():
+            self._context.spec(model)
+            return _plan_dict(self._context.manager.plan(model, memory_mode))
 
-    return plan
-
-
-def make_load_named(
-    manager: ModelManager, runs: Runs, models: Mapping[str, ModelSpec]
-) -> Callable[..., dict[str, Any]]:
-    """The function behind ``/load``."""
-
-    def load(request: gr.Request, model: str, memory_mode: str = "none") -> dict[str, Any]:
+    def load(self, request: gr.Request, model: str, memory_mode: str = "none") -> dict[str, Any]:
         """Load a model, downloading it first where it is not on this machine yet. Stop ends it.
 
         Args:
@@ -93,24 +75,16 @@ def make_load_named(
         Returns:
             Its name and the bytes its weights take.
         """
-        with told_plainly():
-            known_spec(model, models)
-            planned = manager.plan(model, memory_mode)
+        with plain_errors():
+            self._context.spec(model)
+            planned = self._context.manager.plan(model, memory_mode)
             if planned.obstacle:
                 raise RequestError(planned.obstacle)
-            with runs.loading(own_session(request)) as cancel:
-                pipeline = manager.get(model, cancel=cancel, memory_mode=memory_mode)
+            with self._context.runs.loading(own_session(request)) as cancel:
+                pipeline = self._context.manager.get(model, cancel=cancel, memory_mode=memory_mode)
             return {"name": model, "bytes": pipeline.nbytes}
 
-    return load
-
-
-def make_unload_named(
-    manager: ModelManager, models: Mapping[str, ModelSpec]
-) -> Callable[[str], bool]:
-    """The function behind ``/unload``."""
-
-    def unload(model: str) -> bool:
+    def unload(self, model: str) -> bool:
         """Let go of a model's memory. Whoever is drawing with it finishes first.
 
         Args:
@@ -119,11 +93,9 @@ def make_unload_named(
         Returns:
             Whether it was loaded.
         """
-        with told_plainly():
-            known_spec(model, models)
-            return manager.unload(model)
-
-    return unload
+        with plain_errors():
+            self._context.spec(model)
+            return self._context.manager.unload(model)
 
 
 def _plan_dict(plan: LoadPlan) -> dict[str, Any]:

@@ -11,21 +11,21 @@ MOST_SESSIONS = 1000
 MOST_RUNS = 200
 
 
-class Drawn:
+class RecentRuns:
     """Finished runs by session, the newest first; the session used longest ago goes first. Every
     method is safe to call from any thread.
 
     Args:
-        keeps: whether anything is kept at all.
+        is_kept: whether anything is kept at all.
     """
 
-    def __init__(self, *, keeps: bool = True) -> None:
-        self._keeps = keeps
+    def __init__(self, *, is_kept: bool = True) -> None:
+        self._is_kept = is_kept
         self._lock = threading.Lock()
         self._sessions: OrderedDict[str, deque[FinishedRun]] = OrderedDict()
 
     def add(self, session: str, run: FinishedRun) -> None:
-        if not self._keeps:
+        if not self._is_kept:
             return
         with self._lock:
             self._sessions.setdefault(session, deque(maxlen=MOST_RUNS)).appendleft(run)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import gradio as gr
 
 from infinity.hosting import Allowance
-from infinity.ui.api.common import told_plainly
+from infinity.ui.api.common import plain_errors
 from infinity.ui.generate.prompt_help import suggestion_of
 from infinity.ui.shared.runs import visitor_of
 
@@ -25,7 +25,7 @@ def make_rewrite(allowance: Allowance) -> Callable[..., str]:
         Returns:
             One description of the picture, in one to three sentences.
         """
-        with told_plainly():
+        with plain_errors():
             allowance.check_prompt(prompt)
             allowance.admit(visitor_of(request))
             return suggestion_of(prompt, allowance.hosting.rewriter, "")

@@ -26,27 +26,23 @@ PLACEHOLDER = "a red apple on a sandy beach"
 MODES = [("Same", CONSTANT), ("Pyramid", PYRAMID), ("Custom", CUSTOM)]
 
 
-def build_controls(
-    models: Mapping[str, ModelSpec], chosen: str, max_pictures: int = MAX_PICTURES
-) -> RequestControls:
+def build_controls(models: Mapping[str, ModelSpec], chosen: str) -> RequestControls:
     """Make the components without placing them: a tab calls ``render`` on each.
 
     Args:
         models: every model on offer, by name.
         chosen: the one whose defaults the controls show at first.
-        max_pictures: most pictures of one request.
     """
     spec = models[chosen]
     scales = len(spec.schedule(spec.aspect_ratios[0]))
     shown = sampling_values(spec.sampling, scales)
-    return RequestControls(
+    controls = RequestControls(
         prompt=gr.Textbox(
             label="Prompt",
             placeholder=PLACEHOLDER,
             lines=1,
             max_lines=6,
             autofocus=True,
-            elem_id="prompt",
             render=False,
         ),
         negative_prompt=gr.Textbox(
@@ -55,7 +51,6 @@ def build_controls(
             placeholder="nothing",
             lines=1,
             max_lines=4,
-            elem_id="negative-prompt",
             render=False,
         ),
         model=gr.Dropdown(
@@ -64,7 +59,6 @@ def build_controls(
             label="Model",
             info=describe(spec),
             filterable=False,
-            elem_id="model",
             render=False,
         ),
         aspect_ratio=gr.Radio(
@@ -72,7 +66,6 @@ def build_controls(
             value=spec.aspect_ratios[0],
             label="Aspect ratio",
             info="Only what this model was trained on, in its real pixels.",
-            elem_id="aspect-ratio",
             render=False,
         ),
         style=gr.Dropdown(
@@ -81,14 +74,12 @@ def build_controls(
             label="Style",
             info=style_info(spec),
             filterable=False,
-            elem_id="style",
             render=False,
         ),
         seed=gr.Number(
             value=0,
             label="Seed",
             info="Same seed, same picture; -1 for a random one.",
-            elem_id="seed",
             render=False,
         ),
         seed_mode=gr.Radio(
@@ -96,17 +87,15 @@ def build_controls(
             value=ROLL,
             label="Next run",
             info="Roll a new one, keep it, or add 1.",
-            elem_id="seed-mode",
             render=False,
         ),
         num_images=gr.Slider(
             1,
-            max_pictures,
+            MAX_PICTURES,
             value=1,
             step=1,
             label="Pictures",
             info="The next ones use the next seeds; each looks as it would alone.",
-            elem_id="num-images",
             render=False,
         ),
         guidance=gr.Slider(
@@ -116,7 +105,6 @@ def build_controls(
             label="Guidance",
             info="How strongly the prompt steers. 1 adds no steering and is about twice as fast; "
             "too much looks harsh.",
-            elem_id="guidance",
             render=False,
         ),
         **_per_scale("guidance", "Guidance", PAGE_GUIDANCE, 0.1, shown),
@@ -127,7 +115,6 @@ def build_controls(
             label="Temperature",
             info="How freely bits are drawn: lower is plainer, higher more varied; "
             "0 always takes the likelier value.",
-            elem_id="temperature",
             render=False,
         ),
         **_per_scale("temperature", "Temperature", PAGE_TEMPERATURE, 0.05, shown),
@@ -138,7 +125,6 @@ def build_controls(
             "any other number changes nothing.",
             minimum=0,
             step=1,
-            elem_id="top-k",
             render=False,
         ),
         top_p=gr.Slider(
@@ -149,7 +135,6 @@ def build_controls(
             label="Top-p",
             info="Only settles bits that are nearly certain: those whose other value is at most "
             "1 − top-p likely. 1 is off; from 0.5 down every bit takes its likelier value.",
-            elem_id="top-p",
             render=False,
         ),
         guidance_layers=gr.Textbox(
@@ -158,7 +143,6 @@ def build_controls(
             info="Where guidance acts: 0 is the final scores of the bits; -1 the features after the "
             "last block, -2 after the one before. Several with commas, such as 0, -4.",
             max_lines=1,
-            elem_id="guidance-layers",
             render=False,
         ),
         # Text, since an empty number is taken for 0 as the page opens.
@@ -169,10 +153,12 @@ def build_controls(
             "Empty guides all.",
             placeholder="all",
             max_lines=1,
-            elem_id="guided-scales",
             render=False,
         ),
     )
+    for name, component in controls.by_name().items():
+        component.elem_id = name.replace("_", "-")
+    return controls
 
 
 def describe(spec: ModelSpec) -> str:
@@ -205,7 +191,6 @@ def _per_scale(
             label=f"{title} over the scales",
             info="The same at every scale; a pyramid in equal steps from the slider's value to "
             "another; or a list of your own.",
-            elem_id=f"{name}-mode",
             render=False,
         ),
         f"{name}_last": gr.Slider(
@@ -215,7 +200,6 @@ def _per_scale(
             label=f"{title} at the last scale",
             info="Where the pyramid ends.",
             visible=mode == PYRAMID,
-            elem_id=f"{name}-last",
             render=False,
         ),
         f"{name}_list": gr.Textbox(
@@ -225,7 +209,6 @@ def _per_scale(
             placeholder="1, 2, 3",
             max_lines=1,
             visible=mode == CUSTOM,
-            elem_id=f"{name}-list",
             render=False,
         ),
     }

@@ -14,12 +14,11 @@ from infinity.request import GenerationRequest, SamplingParams
 from infinity.spec import ModelSpec
 from infinity.ui.controls.aspect import aspect_choices
 from infinity.ui.controls.build import describe, style_info
-from infinity.ui.controls.per_scale import CUSTOM, PYRAMID, at_every_scale
-from infinity.ui.controls.plot import plot_html, problem_html
+from infinity.ui.controls.per_scale import CUSTOM, PYRAMID
+from infinity.ui.controls.plot import plot_html, plot_problem_html
 from infinity.ui.controls.request import (
     PAGE_GUIDANCE,
     PAGE_TEMPERATURE,
-    SAMPLING,
     control_values,
     sampling_settings,
     sampling_values,
@@ -28,7 +27,7 @@ from infinity.ui.controls.styles import NO_STYLE, style_choices
 
 CUSTOM_PRESET = "custom"
 FOLLOWED = ("guidance_last", "guidance_list", "temperature_last", "temperature_list")
-"""The controls that are shown only in some modes, in the order :func:`followed` updates them."""
+"""The controls that are shown only in some modes."""
 
 
 def control_updates(model: str, request: GenerationRequest, spec: ModelSpec) -> dict[str, Any]:
@@ -47,7 +46,7 @@ def control_updates(model: str, request: GenerationRequest, spec: ModelSpec) -> 
     }
 
 
-def model_updates(spec: ModelSpec, aspect_ratio: str | None, style: str) -> list[Any]:
+def model_updates(spec: ModelSpec, aspect_ratio: str | None, style: str) -> dict[str, Any]:
     """Updates of model, aspect ratio, style and the sampling controls when ``spec`` is chosen.
 
     Aspect ratio and style stay where the model knows them; the sampling becomes the model's own.
@@ -56,38 +55,29 @@ def model_updates(spec: ModelSpec, aspect_ratio: str | None, style: str) -> list
         aspect_ratio = spec.aspect_ratios[0]
     styles = style_choices(spec)
     kept = style if style in [phrase for _, phrase in styles] else NO_STYLE
-    return [
-        gr.update(info=describe(spec)),
-        gr.update(choices=aspect_choices(spec), value=aspect_ratio),
-        gr.update(choices=styles, value=kept, info=style_info(spec)),
-        *sampling_updates(spec.sampling, spec, aspect_ratio),
-    ]
+    return {
+        "model": gr.update(info=describe(spec)),
+        "aspect_ratio": gr.update(choices=aspect_choices(spec), value=aspect_ratio),
+        "style": gr.update(choices=styles, value=kept, info=style_info(spec)),
+        **sampling_values(spec.sampling, len(spec.schedule(aspect_ratio))),
+    }
 
 
-def preset_updates(name: str, spec: ModelSpec, aspect_ratio: str) -> list[Any]:
+def preset_updates(name: str, spec: ModelSpec, aspect_ratio: str) -> dict[str, Any]:
     """Updates of the sampling controls when a preset is chosen; "custom" leaves them be.
 
     Raises:
         RequestError: an aspect ratio the model does not have.
     """
     if name == CUSTOM_PRESET:
-        return [gr.skip() for _ in SAMPLING]
-    return sampling_updates(presets(spec, aspect_ratio)[name].sampling, spec, aspect_ratio)
+        return {"guidance": gr.skip()}
+    sampling = presets(spec, aspect_ratio)[name].sampling
+    return sampling_values(sampling, len(spec.schedule(aspect_ratio)))
 
 
-def sampling_updates(sampling: SamplingParams, spec: ModelSpec, aspect_ratio: str) -> list[Any]:
-    """The values of the sampling controls, in their order."""
-    values = sampling_values(sampling, len(spec.schedule(aspect_ratio)))
-    return [values[name] for name in SAMPLING]
-
-
-def followed(values: Mapping[str, Any], spec: ModelSpec) -> list[Any]:
-    """Preset, plots, and whether each of :data:`FOLLOWED` is shown, for the controls' values."""
-    return [
-        preset_of(values, spec),
-        plots_of(values, spec),
-        *(gr.update(visible=is_shown(name, values)) for name in FOLLOWED),
-    ]
+def shown_updates(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether each of :data:`FOLLOWED` is shown, for the controls' values."""
+    return {name: gr.update(visible=is_shown(name, values)) for name in FOLLOWED}
 
 
 def is_shown(name: str, values: Mapping[str, Any]) -> bool:
@@ -116,11 +106,9 @@ def plots_of(values: Mapping[str, Any], spec: ModelSpec) -> str:
         schedule = spec.schedule(values["aspect_ratio"])
         sampling = SamplingParams(**sampling_settings(values, len(schedule)))
     except RequestError as error:
-        return problem_html(str(error))
+        return plot_problem_html(str(error))
     per_scale = [sampling.at_scale(i) for i in range(len(schedule))]
-    guidance, temperature = (
-        at_every_scale(part, len(schedule)) for part in zip(*per_scale, strict=True)
-    )
+    guidance, temperature = zip(*per_scale, strict=True)
     return plot_html("Guidance", guidance, schedule.scales, PAGE_GUIDANCE[1] / 2) + plot_html(
         "Temperature", temperature, schedule.scales, PAGE_TEMPERATURE[1] / 2
     )

@@ -61,12 +61,6 @@ def per_scale(
     return PerScale("custom", first, last, ", ".join(map(number_text, listed)))
 
 
-def at_every_scale(values: float | tuple[float, ...], scales: int) -> tuple[float, ...]:
-    """One value a scale, as the request reads them: the last of a short list repeats."""
-    listed = values if isinstance(values, tuple) else (values,)
-    return tuple(listed[min(i, len(listed) - 1)] for i in range(scales))
-
-
 def number_text(value: float) -> str:
     """``4.0`` -> "4", and always a text that reads back as the same number."""
     short = f"{value:g}"

@@ -47,7 +47,7 @@ def plot_html(what: str, values: Sequence[float], scales: Sequence[Scale], most:
     )
 
 
-def problem_html(message: str) -> str:
+def plot_problem_html(message: str) -> str:
     """What is said in place of the plots while a list cannot be read."""
     return f'<p class="per-scale-problem" role="status">{escape(message)}</p>'
 

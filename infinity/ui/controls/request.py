@@ -56,16 +56,25 @@ class RequestControls:
         return tuple(field.name for field in fields(cls))
 
     def inputs(self) -> list[Component]:
-        """The components in the order of :meth:`names`: the inputs of every handler."""
+        """The components in the order of :meth:`names`."""
         return list(self.by_name().values())
 
     def by_name(self) -> dict[str, Component]:
         """The components by their names, in the same order."""
         return {name: getattr(self, name) for name in self.names()}
 
-    def sampling(self) -> list[Component]:
-        """Those of them that presets set, in the order of :data:`SAMPLING`."""
-        return [getattr(self, name) for name in SAMPLING]
+    def named(self, *names: str) -> list[Component]:
+        """Some of the components."""
+        return [getattr(self, name) for name in names]
+
+    def values(self, given: Mapping[Component, Any]) -> dict[str, Any]:
+        """A handler's inputs by the names of the controls; other components are left out."""
+        by_name = self.by_name().items()
+        return {name: given[component] for name, component in by_name if component in given}
+
+    def updates(self, by_name: Mapping[str, Any]) -> dict[Component, Any]:
+        """Values or updates by name, as a handler returns them."""
+        return {getattr(self, name): update for name, update in by_name.items()}
 
 
 _FIRST, _LAST = RequestControls.names().index("guidance"), len(RequestControls.names())

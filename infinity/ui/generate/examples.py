@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from infinity.shipped import shipped
+from infinity.ui.shared.files import data_uri
 
 EXAMPLES_FOLDER = shipped("assets/examples")
 """Written by ``python -m training.pages examples``."""
@@ -25,9 +25,8 @@ class Example:
 
     @property
     def html(self) -> str:
-        data = base64.b64encode(self.picture).decode("ascii")
         return (
-            f'<img src="data:image/webp;base64,{data}" alt="" width="72" height="72">'
+            f'<img src="{data_uri(self.picture, "webp")}" alt="" width="72" height="72">'
             f"<span>{escape(self.prompt)}</span>"
         )
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from infinity.errors import InfinityError
 from infinity.presets import presets
@@ -18,48 +17,35 @@ from infinity.ui.controls.aspect import shapes_html
 from infinity.ui.controls.follow import (
     CUSTOM_PRESET,
     FOLLOWED,
-    followed,
     model_updates,
     plots_of,
+    preset_of,
     preset_updates,
+    shown_updates,
 )
 from infinity.ui.controls.request import SAMPLING, sampling_values
 from infinity.ui.generate.world import world_html
-from infinity.ui.shared.wiring import PRIVATE
+from infinity.ui.shared.context import Context
+from infinity.ui.shared.wiring import QUICK, Updates
 
 RADIO_KEYS = Path(__file__).parents[1] / "controls" / "radio_keys.js"
 CUSTOM_INFO = "Settings of your own, which are none of the presets."
-AT_ONCE: dict[str, Any] = {"queue": False, **PRIVATE}
 
 
-@dataclass(frozen=True)
-class SettingsPanel:
-    """What stands beside the controls and follows them."""
-
-    preset: gr.Radio
-    plots: gr.HTML
-    world: gr.HTML
-
-
-def lay_out_settings(
-    controls: RequestControls, models: Mapping[str, ModelSpec], chosen: str
-) -> SettingsPanel:
-    """Place every control but the prompt in the current column."""
-    spec = models[chosen]
+def build_settings(context: Context, controls: RequestControls) -> None:
+    """Place every control but the prompt in the current column, and wire what follows from each."""
+    spec = context.models[context.first_model]
     ratio = spec.aspect_ratios[0]
     values = sampling_values(spec.sampling, len(spec.schedule(ratio))) | {"aspect_ratio": ratio}
     gr.HTML(
-        shapes_html(models.values()),
+        shapes_html(context.models.values()),
         js_on_load=RADIO_KEYS.read_text(encoding="utf-8"),
         elem_id="aspect-shapes",
         padding=False,
     )
-    controls.model.render()
-    controls.aspect_ratio.render()
-    controls.style.render()
+    _render(controls, "model", "aspect_ratio", "style")
     with gr.Row(elem_id="seed-row", equal_height=False):
-        controls.seed.render()
-        controls.seed_mode.render()
+        _render(controls, "seed", "seed_mode")
     controls.num_images.render()
     first = next(iter(presets(spec, ratio)))
     preset = gr.Radio(
@@ -69,75 +55,66 @@ def lay_out_settings(
         info=preset_info(first, spec, ratio),
         elem_id="preset",
     )
-    controls.guidance.render()
-    controls.temperature.render()
+    _render(controls, "guidance", "temperature")
     with gr.Accordion("Values by scale", open=False, elem_id="scale-settings"):
         plots = gr.HTML(plots_of(values, spec), elem_id="plots", padding=False)
         for name in ("guidance", "temperature"):
-            for part in ("mode", "last", "list"):
-                getattr(controls, f"{name}_{part}").render()
+            _render(controls, f"{name}_mode", f"{name}_last", f"{name}_list")
     with gr.Accordion("More settings", open=False, elem_id="more-settings"):
-        for name in ("negative_prompt", "top_p", "top_k", "guidance_layers", "guided_scales"):
-            getattr(controls, name).render()
+        _render(controls, "negative_prompt", "top_p", "top_k", "guidance_layers", "guided_scales")
     with gr.Accordion("What this model knows", open=False, elem_id="known"):
         world = gr.HTML(world_html(spec), elem_id="world", padding=False)
-    return SettingsPanel(preset, plots, world)
+    _wire(context, controls, preset, plots, world)
 
 
-def wire_settings(
-    controls: RequestControls, panel: SettingsPanel, spec_of: Callable[[str], ModelSpec]
+def _render(controls: RequestControls, *names: str) -> None:
+    for component in controls.named(*names):
+        component.render()
+
+
+def _wire(
+    context: Context, controls: RequestControls, preset: gr.Radio, plots: gr.HTML, world: gr.HTML
 ) -> None:
-    """Events among the controls.
-
-    Args:
-        spec_of: what a model is, by its name.
-    """
-
-    def known(name: str) -> ModelSpec:
+    def spec_of(model: str) -> ModelSpec:
         try:
-            return spec_of(name)
+            return context.spec(model)
         except InfinityError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
 
-    def choose_model(name: str, ratio: str | None, style: str) -> list[Any]:
-        return model_updates(known(name), ratio, style)
+    def choose_model(name: str, ratio: str | None, style: str) -> Updates:
+        return controls.updates(model_updates(spec_of(name), ratio, style))
 
-    def choose_preset(name: str, model: str, ratio: str) -> list[Any]:
-        return preset_updates(name, known(model), ratio)
+    def choose_preset(name: str, model: str, ratio: str) -> Updates:
+        return controls.updates(preset_updates(name, spec_of(model), ratio))
 
-    def follow(model: str, ratio: str, *sampling: Any) -> list[Any]:
-        values = dict(zip(SAMPLING, sampling, strict=True)) | {"aspect_ratio": ratio}
-        spec = known(model)
-        preset, *others = followed(values, spec)
-        return [gr.update(value=preset, info=preset_info(preset, spec, ratio)), *others]
+    def follow(given: dict[Component, Any]) -> Updates:
+        values = controls.values(given)
+        spec = spec_of(values["model"])
+        chosen = preset_of(values, spec)
+        info = preset_info(chosen, spec, values["aspect_ratio"])
+        return {
+            preset: gr.update(value=chosen, info=info),
+            plots: plots_of(values, spec),
+            **controls.updates(shown_updates(values)),
+        }
 
-    controls.model.input(
-        choose_model,
-        [controls.model, controls.aspect_ratio, controls.style],
-        [controls.model, controls.aspect_ratio, controls.style, *controls.sampling()],
-        **AT_ONCE,
-    )
-    controls.model.change(
-        lambda name: world_html(known(name)), controls.model, panel.world, **AT_ONCE
-    )
-    panel.preset.input(
-        choose_preset,
-        [panel.preset, controls.model, controls.aspect_ratio],
-        controls.sampling(),
-        **AT_ONCE,
-    )
-    causes = [controls.model, controls.aspect_ratio, *controls.sampling()]
+    of_model = controls.named("model", "aspect_ratio", "style")
+    sampling = controls.named(*SAMPLING)
+    controls.model.input(choose_model, of_model, [*of_model, *sampling], **QUICK)
+    controls.model.change(lambda name: world_html(spec_of(name)), controls.model, world, **QUICK)
+    preset.input(choose_preset, [preset, controls.model, controls.aspect_ratio], sampling, **QUICK)
+    causes: list[Any] = [controls.model, controls.aspect_ratio, *sampling]
     # On every change, whoever made it: a person, a preset, or another tab's "use these settings".
     gr.on(
         [component.change for component in causes],
         follow,
-        causes,
-        [panel.preset, panel.plots, *(getattr(controls, name) for name in FOLLOWED)],
+        set(causes),
+        [preset, plots, *controls.named(*FOLLOWED)],
         trigger_mode="always_last",
-        **AT_ONCE,
+        **QUICK,
     )
     # In the browser, so that a seed typed just before Enter is kept for that very run.
-    controls.seed.input(None, None, controls.seed_mode, js=f"() => {KEEP!r}", **AT_ONCE)
+    controls.seed.input(None, None, controls.seed_mode, js=f"() => {KEEP!r}", **QUICK)
 
 
 def preset_choices(spec: ModelSpec, aspect_ratio: str) -> list[tuple[str, str]]:

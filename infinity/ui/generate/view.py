@@ -1,33 +1,30 @@
-"""What the page shows: pure functions from pipeline events to a view, and its status line as HTML.
+"""What the Generate tab shows of a run: pure functions from pipeline events to a view.
 
-Everything a person typed is escaped here; nothing here touches a disk, a model or a component.
+Nothing here touches a disk, a model or a component.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from html import escape
-from typing import Literal
 
 from PIL import Image
 
 from infinity.events import Done, Event, Preview, Refined
 from infinity.spec import ModelSpec
-from infinity.ui.shared.files import address
+from infinity.ui.shared import status
+from infinity.ui.shared.files import address, data_uri
 from infinity.ui.shared.finished import FinishedRun
-
-Phase = Literal["idle", "waiting", "loading", "painting", "done", "stopped", "failed"]
+from infinity.ui.shared.status import Phase, Status, duration
 
 LOSSLESS_PIXELS = 64
 """Previews up to this side are sent as PNG; larger ones as JPEG, which is quicker to write and send."""
 PREVIEW_PIXELS = 768
 """The longer side of a preview alone on the stage; several share it."""
 WORTH_SAYING_SECONDS = 2.0
-"""Less time left than this is not told: it would be over before it is read."""
+"""Less time left than this is not shown: it would be over before it is read."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureFile:
     """A finished picture: the address of its file, the file's name, and its seed."""
 
     source: str
@@ -66,15 +63,15 @@ class View:
     fraction: float = 0.0
     prompts: tuple[str, ...] = ()
     frames: tuple[Frame, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[PictureFile, ...] = ()
     seconds: float | None = None
     notes: tuple[str, ...] = ()
     finished: FinishedRun | None = None
     run: str = ""
 
     @property
-    def is_busy(self) -> bool:
-        return self.phase in ("waiting", "loading", "painting")
+    def status(self) -> Status:
+        return Status(self.phase, self.message, self.fraction, self.notes)
 
 
 def idle(spec: ModelSpec) -> View:
@@ -84,14 +81,13 @@ def idle(spec: ModelSpec) -> View:
 
 def waiting(prompts: tuple[str, ...] = (), before: int = 0, run: str = "") -> View:
     """Checked and in line behind ``before`` others, nothing computed yet."""
-    place = f" · {before} before you" if before else ""
-    return View("waiting", f"Waiting for a turn{place} …", prompts=prompts, run=run)
+    return View("waiting", status.waiting(before).message, prompts=prompts, run=run)
 
 
 def loading(view: View, what: str, fraction: float | None = None) -> View:
     """A model is being fetched or read; ``fraction`` in [0, 1] where it is known."""
-    share = f" · {fraction:.0%}" if fraction is not None else ""
-    return replace(view, phase="loading", message=f"{what}{share}", fraction=fraction or 0.0)
+    said = status.loading(what, fraction)
+    return replace(view, phase="loading", message=said.message, fraction=said.fraction)
 
 
 def opened(view: View, spec: ModelSpec, aspect_ratio: str) -> View:
@@ -132,7 +128,7 @@ def previewed(view: View, event: Preview) -> View:
 
 
 def refined(view: View, event: Refined) -> View:
-    """A scale that was only sketched has its whole pictures."""
+    """A scale that had rough previews has its exact pictures."""
     before = view.frames[event.index]
     frame = replace(before, pictures=_addresses(event.images), is_exact=True)
     return replace(
@@ -149,7 +145,7 @@ def finished(view: View, event: Done, run: FinishedRun) -> View:
         message=f"{count} finished in {duration(event.seconds)}",
         fraction=1.0,
         pictures=tuple(
-            Picture(address(path), path.name, seed)
+            PictureFile(address(path), path.name, seed)
             for path, seed in zip(run.files, run.request.seeds, strict=True)
         ),
         seconds=event.seconds,
@@ -164,11 +160,6 @@ def stopped(view: View, completed_scales: int) -> View:
     return replace(view, phase="stopped", message=f"Stopped{after}.", fraction=0.0)
 
 
-def failed(view: View, message: str) -> View:
-    """Ended by an error: one sentence, with everything else left as it was."""
-    return replace(view, phase="failed", message=message, fraction=0.0)
-
-
 def after(view: View, event: Event, run: FinishedRun | None = None) -> View:
     """The view after one pipeline event; ``run`` is what a ``Done`` was saved as."""
     if isinstance(event, Preview):
@@ -181,23 +172,6 @@ def after(view: View, event: Event, run: FinishedRun | None = None) -> View:
     return stopped(view, event.completed_scales)
 
 
-def status_html(view: View) -> str:
-    """The line under the prompt: what is happening, how far it is, what to know."""
-    live = "off" if view.phase == "painting" else "polite"
-    role = "alert" if view.phase == "failed" else "status"
-    notes = "".join(f'<span class="note">{escape(note)}</span>' for note in view.notes)
-    percent = round(100 * view.fraction)
-    meter = (
-        f'<div class="meter" role="progressbar" aria-label="Progress" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
-    )
-    return (
-        f'<div class="run-status is-{view.phase}"><p role="{role}" aria-live="{live}">'
-        f'<span class="dot"></span><span class="message">{escape(view.message)}</span>{notes}</p>'
-        f"{meter}</div>"
-    )
-
-
 def per_row(count: int, most: int) -> int:
     """How many go in a row, at most ``most``, so that the rows come out nearly even."""
     rows = -(-count // most)
@@ -208,25 +182,12 @@ def grid(height: int, width: int) -> str:
     return f"{width} × {height}"
 
 
-def duration(seconds: float) -> str:
-    """``0.0351`` -> "35 ms", ``2.31`` -> "2.3 s", ``71`` -> "1 min 11 s"."""
-    if seconds < 0.9995:
-        return f"{1000 * seconds:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    return f"{int(round(seconds) // 60)} min {round(seconds) % 60} s"
-
-
-def data_uri(image: Image.Image) -> str:
+def preview_uri(image: Image.Image) -> str:
     """The picture inside its own address: previews never become files."""
-    lossless = max(image.size) <= LOSSLESS_PIXELS
     buffer = io.BytesIO()
-    if lossless:
-        image.convert("RGB").save(buffer, "PNG", compress_level=1)
-    else:
-        image.convert("RGB").save(buffer, "JPEG", quality=88)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f"data:image/{'png' if lossless else 'jpeg'};base64,{data}"
+    kind = "png" if max(image.size) <= LOSSLESS_PIXELS else "jpeg"
+    image.convert("RGB").save(buffer, kind, compress_level=1, quality=88)
+    return data_uri(buffer.getvalue(), kind)
 
 
 def _frames(spec: ModelSpec, aspect_ratio: str) -> tuple[Frame, ...]:
@@ -237,7 +198,7 @@ def _frames(spec: ModelSpec, aspect_ratio: str) -> tuple[Frame, ...]:
 def _addresses(images: Sequence[Image.Image]) -> tuple[str, ...]:
     """Several pictures share the stage, so each is sent smaller."""
     columns = math.ceil(math.sqrt(len(images)))
-    return tuple(data_uri(_fitting(image, PREVIEW_PIXELS // columns)) for image in images)
+    return tuple(preview_uri(_fitting(image, PREVIEW_PIXELS // columns)) for image in images)
 
 
 def _fitting(image: Image.Image, pixels: int) -> Image.Image:

@@ -11,7 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from infinity.ui.generate.view import View, duration, per_row
+from infinity.ui.generate.view import View, per_row
+from infinity.ui.shared.status import duration
 
 MOST_ALT_CHARACTERS = 300
 _SCRIPT = Path(__file__).with_name("viewer.js")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from infinity.registry import DEFAULT_MODEL
 from infinity.shipped import shipped
 from infinity.spec import ModelSpec
+from infinity.ui.shared.files import data_uri
 
 THUMBNAILS = shipped("assets/world")
 """Written by ``python -m training.pages known-words``."""
@@ -54,10 +54,10 @@ def read_tiles(folder: Path = THUMBNAILS) -> Tiles:
     """The tiles in a folder; none where there is no such folder."""
     if not (folder / "thumbnails.json").is_file():
         return NO_TILES
-    sheet = base64.b64encode((folder / "thumbnails.webp").read_bytes()).decode("ascii")
+    sheet = data_uri((folder / "thumbnails.webp").read_bytes(), "webp")
     listed = json.loads((folder / "thumbnails.json").read_text(encoding="utf-8"))
     numbers = {word: number for number, word in enumerate(listed["words"])}
-    return Tiles(f"data:image/webp;base64,{sheet}", listed["columns"], numbers)
+    return Tiles(sheet, listed["columns"], numbers)
 
 
 def world_html(spec: ModelSpec) -> str:

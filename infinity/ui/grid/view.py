@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 
 from infinity.grid.plan import Cell, GridPlan
-from infinity.ui.generate.view import Phase, duration
 from infinity.ui.shared.files import address
 from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.status import Phase, Status, duration
 
 EMPTY = (
     '<p class="plot-empty">Every pair of values becomes one picture here, one after another. '
@@ -36,13 +36,10 @@ class GridView:
     scale: float = 0.0
 
     @property
-    def is_busy(self) -> bool:
-        return self.phase in ("waiting", "loading", "painting")
-
-    @property
-    def fraction(self) -> float:
+    def status(self) -> Status:
         rows, columns = self.plan.shape
-        return min(1.0, (len(self.drawn) + self.scale) / (rows * columns))
+        fraction = min(1.0, (len(self.drawn) + self.scale) / (rows * columns))
+        return Status(self.phase, self.message, fraction)
 
 
 def progress(view: GridView, cell: Cell) -> str:
@@ -58,7 +55,7 @@ def progress(view: GridView, cell: Cell) -> str:
     return " · ".join(part[:60] for part in parts)
 
 
-def plot_html(view: GridView) -> str:
+def grid_html(view: GridView) -> str:
     """The plot as a table: labels as headings, pictures that open, gaps for those to come."""
     plan = view.plan
     rows, columns = plan.shape

@@ -7,7 +7,6 @@ the request and a small picture. Entries come back from the browser and are not 
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 import time
@@ -16,31 +15,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from PIL import Image
+from pydantic import Field
 
+from infinity.checks import Checked, text
 from infinity.errors import RequestError
 from infinity.files import disk_errors
 from infinity.grid.axes import show
 from infinity.images import open_image
 from infinity.metadata import KEY, read_record, weights_note
 from infinity.request import GenerationRequest
-from infinity.ui.shared.files import address, new_folder
+from infinity.ui.shared.files import address, data_uri, new_folder
 from infinity.ui.shared.finished import FinishedRun
 
 THUMBNAIL_PIXELS = 160
-MOST_THUMBNAIL_CHARACTERS = 60_000
 MOST_IN_A_ZIP = 500
 ZIP_NAME = "infinity-pictures.zip"
 
-_FILE = re.compile(r"[0-9a-f]{32}/infinity-[a-z0-9-]{1,80}\.png")
-_WEIGHTS = re.compile(r"[0-9a-f]{0,64}")
-_THUMBNAIL = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+")
+DAMAGED = "This entry of the history is damaged; remove it."
+_FILE = r"[0-9a-f]{32}/infinity-[a-z0-9-]{1,80}\.png"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(Checked):
     """One finished picture.
 
     Attributes:
@@ -51,50 +50,30 @@ class Entry:
         weights: fingerprint of those that drew it; "" where it is not known.
     """
 
-    model: str
+    refusal = RequestError
+
+    model: Annotated[str, text()]
     request: GenerationRequest
-    file: str
-    thumbnail: str
+    file: Annotated[str, Field(pattern=rf"\A{_FILE}\z")]
+    thumbnail: Annotated[
+        str, Field(pattern=r"\Adata:image/webp;base64,[A-Za-z0-9+/=]+\z", max_length=60_000)
+    ]
     when: float
-    weights: str = ""
+    weights: Annotated[str, Field(pattern=r"\A[0-9a-f]{0,64}\z")] = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; ``id`` and ``words`` are for the list in the browser."""
-        return {
-            "id": self.file,
-            "words": self.words,
-            "model": self.model,
-            "request": self.request.to_dict(),
-            "file": self.file,
-            "thumbnail": self.thumbnail,
-            "when": self.when,
-            "weights": self.weights,
-        }
+        return super().to_dict() | {"id": self.file, "words": self.words}
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
         """Raises RequestError for anything that :meth:`to_dict` did not make."""
-        if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
-            raise RequestError("This entry of the history is damaged; remove it.")
-        texts = {name: data.get(name) for name in ("model", "file", "thumbnail")}
-        when, weights = data.get("when"), data.get("weights", "")
-        if (
-            not all(isinstance(text, str) for text in texts.values())
-            or not isinstance(when, int | float)
-            or not _FILE.fullmatch(str(texts["file"]))
-            or len(str(texts["thumbnail"])) > MOST_THUMBNAIL_CHARACTERS
-            or not _THUMBNAIL.fullmatch(str(texts["thumbnail"]))
-            or not (isinstance(weights, str) and _WEIGHTS.fullmatch(weights))
-        ):
-            raise RequestError("This entry of the history is damaged; remove it.")
-        return cls(
-            model=str(texts["model"]),
-            request=GenerationRequest.from_dict(data["request"]),
-            file=str(texts["file"]),
-            thumbnail=str(texts["thumbnail"]),
-            when=float(when),
-            weights=weights,
-        )
+        if not isinstance(data, dict):
+            raise RequestError(DAMAGED)
+        try:
+            return super().from_dict({k: v for k, v in data.items() if k not in ("id", "words")})
+        except RequestError as error:
+            raise RequestError(DAMAGED) from error
 
     @property
     def words(self) -> str:
@@ -102,7 +81,7 @@ class Entry:
         return self.request.prompts[0]
 
 
-def entries(run: FinishedRun) -> list[Entry]:
+def entries_of(run: FinishedRun) -> list[Entry]:
     """One entry a picture, the last one first. Raises RequestError when a file is gone already."""
     found = []
     for request, path in zip(run.request.pictures(), run.files, strict=True):
@@ -121,7 +100,7 @@ def entries(run: FinishedRun) -> list[Entry]:
 
 def find(file: str, folder: Path) -> Path | None:
     """The file of an entry below ``folder``; None when it is gone, or is none of ours."""
-    if not _FILE.fullmatch(file):
+    if not re.fullmatch(_FILE, file):
         return None
     path = folder / file
     return path if path.is_file() and not path.is_symlink() else None
@@ -197,4 +176,4 @@ def _thumbnail(image: Image.Image) -> str:
     small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=80)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return data_uri(buffer.getvalue(), "webp")

@@ -47,13 +47,13 @@ function wire() {
 }
 
 watch('value', () => {
-  const told = props.value || {};
+  const command = props.value || {};
   wire();  // Gradio has drawn the template anew
-  if (told.remove) { chosen = null; kept.write(kept.read().filter(entry => entry.id !== told.remove)); }
-  if (told.fetch) {
+  if (command.remove) { chosen = null; kept.write(kept.read().filter(entry => entry.id !== command.remove)); }
+  if (command.fetch) {
     const link = document.createElement('a');
-    link.href = told.fetch;
-    link.download = told.name;
+    link.href = command.fetch;
+    link.download = command.name;
     link.click();
   }
 });

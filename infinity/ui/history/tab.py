@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from infinity.errors import InfinityError, RequestError
-from infinity.ui.history import entries as history
+from infinity.ui.history import entries
 from infinity.ui.history.entries import Entry
 from infinity.ui.opening.links import link_query
 from infinity.ui.opening.replay import FOCUS_PROMPT, Replay
 from infinity.ui.shared.files import address
 from infinity.ui.shared.finished import FinishedRun
-from infinity.ui.shared.wiring import PRIVATE
+from infinity.ui.shared.wiring import PRIVATE, QUICK, Updates
 
 KEEPER_SCRIPT = Path(__file__).with_name("keeper.js")
 LIST_SCRIPT = Path(__file__).with_name("list.js")
@@ -61,19 +61,15 @@ def build_keeper(*finished: gr.State) -> None:
 
     def add(newest: FinishedRun | Sequence[FinishedRun] | None) -> Any:
         runs = [newest] if isinstance(newest, FinishedRun) else newest or []
-        added = [entry.to_dict() for run in reversed(runs) for entry in history.entries(run)]
+        added = [entry.to_dict() for run in reversed(runs) for entry in entries.entries_of(run)]
         return added or gr.skip()
 
     for state in finished:
-        state.change(add, state, keeper, queue=False, trigger_mode="multiple", **PRIVATE)
+        state.change(add, state, keeper, trigger_mode="multiple", **QUICK)
 
 
-def build_history_tab(replay: Replay, keep_track: Callable[[str], None]) -> None:
-    """Lay out the tab inside the current Blocks and wire its events.
-
-    Args:
-        keep_track: told the path of every file written, so that old ones are cleaned up.
-    """
+def build_history_tab(replay: Replay) -> None:
+    """Lay out the tab inside the current Blocks and wire its events."""
     chosen, compared = gr.State(None), gr.State(None)
     gr.HTML(f"<p class='about'>{ABOUT}</p>")
     message = gr.HTML("", elem_id="history-message")
@@ -113,73 +109,78 @@ def build_history_tab(replay: Replay, keep_track: Callable[[str], None]) -> None
                 elem_id="share-link",
             )
 
-    def choose(event: gr.EventData, left: Entry | None) -> tuple[Any, ...]:
+    def choose(event: gr.EventData, left: Entry | None) -> Updates:
         try:
             entry = Entry.from_dict((event._data or {}).get("entry"))
-            shown = _details(replay, entry)
-            pair = gr.skip() if left is None else _pair(left, entry)
-            said = "" if left is None else _sides(left, entry)
+            updates = {
+                chosen: entry,
+                details: _details(replay, entry),
+                actions: gr.update(visible=True),
+                link: gr.update(visible=False),
+                message: "",
+            }
+            if left is not None:
+                updates |= {slider: _pair(left, entry), message: _sides(left, entry)}
         except RequestError as error:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip(), _said(str(error))
-        hidden = gr.update(visible=False)
-        return entry, shown, gr.update(visible=True), hidden, pair, said
+            return {message: _said(str(error))}
+        return updates
 
-    def use_settings(entry: Entry | None) -> tuple[Any, ...]:
+    def use_settings(entry: Entry | None) -> Updates:
         return _put_back(replay, entry, "All settings are as they were; press Enter to draw again.")
 
-    def other_prompt(entry: Entry | None) -> tuple[Any, ...]:
+    def other_prompt(entry: Entry | None) -> Updates:
         said = "Same seed and settings: type another prompt and press Enter."
         return _put_back(replay, entry, said)
 
-    def start_comparing(entry: Entry | None, left: Entry | None) -> tuple[Any, ...]:
+    def start_comparing(entry: Entry | None, left: Entry | None) -> Updates:
         if left is not None or entry is None:
-            return None, "Compare with another", gr.update(visible=False), ""
-        return (
-            entry,
-            "Stop comparing",
-            gr.skip(),
-            _said("Now choose the picture to compare it with."),
-        )
+            return not_comparing()
+        said = _said("Now choose the picture to compare it with.")
+        return {compared: entry, compare: "Stop comparing", message: said}
 
-    def make_link(entry: Entry | None) -> tuple[Any, ...]:
+    def not_comparing() -> Updates:
+        hidden = gr.update(visible=False)
+        return {compared: None, compare: "Compare with another", slider: hidden, message: ""}
+
+    def make_link(entry: Entry | None) -> Updates:
         try:
             query = link_query(entry.model, entry.request) if entry is not None else ""
-            return gr.update(value=query, visible=bool(query)), ""
+            return {link: gr.update(value=query, visible=bool(query)), message: ""}
         except RequestError as error:
-            return gr.update(visible=False), _said(str(error))
+            return {link: gr.update(visible=False), message: _said(str(error))}
 
-    def forget(entry: Entry | None) -> tuple[Any, ...]:
-        told = gr.skip() if entry is None else {"remove": entry.file}
-        return told, *nothing_chosen()
+    def forget(entry: Entry | None) -> Updates:
+        command = gr.skip() if entry is None else {"remove": entry.file}
+        return {listing: command, **nothing_chosen()}
 
-    def nothing_chosen() -> tuple[Any, ...]:
+    def nothing_chosen() -> Updates:
         hidden = gr.update(visible=False)
-        return None, NOTHING_CHOSEN, hidden, hidden, None, "Compare with another", hidden, ""
+        cleared = {chosen: None, details: NOTHING_CHOSEN, actions: hidden, link: hidden}
+        return {**cleared, **not_comparing()}
 
-    def pack(event: gr.EventData) -> tuple[Any, ...]:
+    def pack(event: gr.EventData) -> Updates:
         try:
             path, said = _pack((event._data or {}).get("files"))
         except InfinityError as error:
-            return gr.skip(), _said(str(error))
-        keep_track(str(path))
-        return {"fetch": address(path), "name": history.ZIP_NAME}, _said(said)
+            return {message: _said(str(error))}
+        replay.context.keep(path)
+        fetched = {"fetch": address(path), "name": entries.ZIP_NAME}
+        return {listing: fetched, message: _said(said)}
 
-    quick: dict[str, Any] = {"queue": False, **PRIVATE}
-    emptied = [chosen, details, actions, link, compared, compare, slider, message]
-    listing.select(choose, compared, [chosen, details, actions, link, slider, message], **quick)
-    listing.pack(pack, None, [listing, message], **quick)
-    listing.clear(nothing_chosen, None, emptied, **quick)
-    use.click(use_settings, chosen, replay.outputs(), **quick)
-    reword.click(other_prompt, chosen, replay.outputs(), **quick).then(
+    comparing = [compared, compare, slider, message]
+    emptied = [chosen, details, actions, link, *comparing]
+    listing.select(choose, compared, [chosen, details, actions, link, slider, message], **QUICK)
+    listing.pack(pack, None, [listing, message], **QUICK)
+    listing.clear(nothing_chosen, None, emptied, **QUICK)
+    use.click(use_settings, chosen, replay.outputs(), **QUICK)
+    reword.click(other_prompt, chosen, replay.outputs(), **QUICK).then(
         None, None, None, js=FOCUS_PROMPT, **PRIVATE
     )
-    compare.click(
-        start_comparing, [chosen, compared], [compared, compare, slider, message], **quick
-    )
-    share.click(make_link, chosen, [link, message], **quick).success(
+    compare.click(start_comparing, [chosen, compared], comparing, **QUICK)
+    share.click(make_link, chosen, [link, message], **QUICK).success(
         None, link, link, js=COPY_LINK, **PRIVATE
     )
-    remove.click(forget, chosen, [listing, *emptied], **quick)
+    remove.click(forget, chosen, [listing, *emptied], **QUICK)
 
 
 def _folder() -> Path:
@@ -187,19 +188,19 @@ def _folder() -> Path:
 
 
 def _details(replay: Replay, entry: Entry) -> str:
-    spec = replay.specs.get(entry.model)
+    spec = replay.context.models.get(entry.model)
     title = spec.title if spec is not None else entry.model
     here = replay.fingerprint(entry.model) if entry.weights and spec is not None else ""
-    return history.details_html(entry, history.find(entry.file, _folder()), title, here)
+    return entries.details_html(entry, entries.find(entry.file, _folder()), title, here)
 
 
-def _put_back(replay: Replay, entry: Entry | None, said: str) -> tuple[Any, ...]:
+def _put_back(replay: Replay, entry: Entry | None, said: str) -> Updates:
     if entry is None:
-        return replay.say("Choose a picture first.", is_problem=True)
+        return replay.problem("Choose a picture first.")
     try:
         return replay.show(entry.model, entry.request, said, weights=entry.weights)
     except RequestError as error:
-        return replay.say(str(error), is_problem=True)
+        return replay.problem(error)
 
 
 def _pair(left: Entry, right: Entry) -> Any:
@@ -208,7 +209,7 @@ def _pair(left: Entry, right: Entry) -> Any:
     Raises:
         RequestError: one of the files is gone.
     """
-    paths = [history.find(entry.file, _folder()) for entry in (left, right)]
+    paths = [entries.find(entry.file, _folder()) for entry in (left, right)]
     if None in paths:
         raise RequestError(
             "One of the two pictures is no longer on the server; draw it again to compare."
@@ -224,8 +225,8 @@ def _sides(left: Entry, right: Entry) -> str:
 def _pack(files: object) -> tuple[Path, str]:
     """(archive, what to say). Raises RequestError when nothing is left to pack."""
     names = [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
-    names = names[: history.MOST_IN_A_ZIP]
-    paths = [path for name in names if (path := history.find(name, _folder())) is not None]
+    names = names[: entries.MOST_IN_A_ZIP]
+    paths = [path for name in names if (path := entries.find(name, _folder())) is not None]
     if not paths:
         raise RequestError(
             "None of these pictures is on the server any more; choose one and draw it again."
@@ -233,7 +234,7 @@ def _pack(files: object) -> tuple[Path, str]:
     gone = len(names) - len(paths)
     missing = f"; no longer on the server: {gone}" if gone else ""
     count = f"{len(paths)} pictures are" if len(paths) > 1 else "1 picture is"
-    return history.zip_pictures(paths), f"{count} in the zip{missing}."
+    return entries.zip_pictures(paths), f"{count} in the zip{missing}."
 
 
 def _said(sentence: str) -> str:

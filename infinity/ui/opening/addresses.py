@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
-from infinity.ui.shared.wiring import PRIVATE
+from infinity.ui.shared.wiring import QUICK
 
 SCRIPT = Path(__file__).with_name("addresses.js")
 
 
 def wire_addresses(tabs: gr.Tabs) -> None:
     """Call it inside the Blocks, after all tabs are laid out; the first of them has the bare address."""
-    quick: dict[str, Any] = {"queue": False, **PRIVATE}
     all_tabs = [tab for tab in tabs.children if isinstance(tab, gr.Tab)]
     for tab in all_tabs:
         tab.elem_id = f"panel-{tab.id}"
@@ -23,6 +21,6 @@ def wire_addresses(tabs: gr.Tabs) -> None:
     script = SCRIPT.read_text(encoding="utf-8").replace("IDS", ids)
     place = gr.HTML(None, html_template="", js_on_load=script, elem_id="addresses")
     select = "() => ({__type__: 'update', selected: window.infinityTabs.named()})"
-    place.select(None, None, tabs, js=select, **quick)
+    place.select(None, None, tabs, js=select, **QUICK)
     opened = "() => window.infinityTabs.opened()"
-    gr.on([tab.select for tab in all_tabs], None, None, None, js=opened, **quick)
+    gr.on([tab.select for tab in all_tabs], None, None, None, js=opened, **QUICK)

@@ -40,15 +40,15 @@ const keep = shown => {
   write();
 };
 window.infinityKept = {
-  told: () => ({
+  visit: () => ({
     key: before.key, left: before.left === true, link: !isSeen,
     model: isOther ? Object.fromEntries(MODEL.map(name => [name, values[name]])) : null,
   }),
-  begin: (told, ...shown) => {
-    Object.assign(state, {key: told?.key, search: location.search});
+  begin: (visit, ...shown) => {
+    Object.assign(state, {key: visit?.key, search: location.search});
     isBegun = true;
     keep(shown);
-    if (told?.is_back) window.infinityBack?.();
+    if (visit?.is_back) window.infinityBack?.();
   },
   keep,
 };

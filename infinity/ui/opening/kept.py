@@ -21,7 +21,7 @@ from infinity.ui.controls.request import SAMPLING
 from infinity.ui.opening.replay import Replay
 from infinity.ui.shared.pages import Pages
 from infinity.ui.shared.runs import visitor_of
-from infinity.ui.shared.wiring import PRIVATE
+from infinity.ui.shared.wiring import QUICK, Updates
 
 SCRIPT = Path(__file__).with_name("kept.js")
 MODEL_CONTROLS = ("model", "aspect_ratio", "style")
@@ -39,25 +39,24 @@ def wire_kept(
     Args:
         settings: what is kept, by name; the request controls by theirs.
     """
-    quick: dict[str, Any] = {"queue": False, **PRIVATE}
     components: list[Any] = list(settings.values())
-    told = gr.JSON(visible=False)
+    visit = gr.JSON(visible=False)
     rules = json.dumps({name: _rule(name, component) for name, component in settings.items()})
     script = SCRIPT.read_text(encoding="utf-8").replace("RULES", rules)
     app.load(
-        None, components, [*components, replay.note], js=f"(...now) => {{{script}}}", **quick
+        None, components, [*components, replay.note], js=f"(...now) => {{{script}}}", **QUICK
     ).then(
-        make_open(pages, replay),
-        told,
-        [*replay.outputs(), told],
-        js="() => window.infinityKept.told()",
-        **quick,
+        make_open(pages, replay, visit),
+        visit,
+        [*replay.outputs(), visit],
+        js="() => window.infinityKept.visit()",
+        **QUICK,
     ).then(
         None,
-        [told, *components],
+        [visit, *components],
         None,
         js="(...all) => { window.infinityKept.begin(...all) }",
-        **quick,
+        **QUICK,
     )
     gr.on(
         [component.change for component in components],
@@ -65,45 +64,46 @@ def wire_kept(
         components,
         None,
         js="(...now) => { window.infinityKept?.keep(now) }",
-        **quick,
+        **QUICK,
     )
 
 
 def build_back() -> gr.HTML:
-    """What tells, by its event ``back``, that a page which was here before is loaded again."""
+    """The component whose event ``back`` says that a page which was here before is loaded again."""
     script = "window.infinityBack = () => trigger('back')"
     return gr.HTML(None, html_template="", js_on_load=script, elem_id="back")
 
 
-def make_open(pages: Pages, replay: Replay) -> Callable[..., tuple[Any, ...]]:
+def make_open(pages: Pages, replay: Replay, visit: gr.JSON) -> Callable[..., Updates]:
     """The handler of a page that opens: what its link says, else its kept model; then its key."""
 
-    def open_page(request: gr.Request, told: object) -> tuple[Any, ...]:
-        said = told if isinstance(told, dict) else {}
+    def open_page(request: gr.Request, kept: object) -> Updates:
+        said = kept if isinstance(kept, dict) else {}
         session = request.session_hash or ""
         page = pages.claim(
             session, said.get("key"), _login_of(request), left=said.get("left") is True
         )
-        kept = _kept_model(replay, said.get("model"))
-        linked = replay.open_link(request) if said.get("link", True) else None
+        linked = replay.open_link(request) if said.get("link", True) else {}
         # A link sets every control, a bad one only the note.
-        updates = [k if n == gr.skip() else n for n, k in zip(linked or kept, kept, strict=True)]
-        return *updates, {"key": page.key, "is_back": page.key == said.get("key")}
+        return {
+            **_kept_model(replay, said.get("model")),
+            **linked,
+            visit: {"key": page.key, "is_back": page.key == said.get("key")},
+        }
 
     return open_page
 
 
-def _kept_model(replay: Replay, kept: object) -> tuple[Any, ...]:
+def _kept_model(replay: Replay, kept: object) -> Updates:
     """Another model than the page's first one, with its lists; the sampling is put back already."""
-    updates: dict[str, Any] = {}
     values = kept if isinstance(kept, dict) else {}
-    spec = replay.specs.get(str(values.get("model")))
-    if spec is not None:
-        ratio, style = str(values.get("aspect_ratio")), str(values.get("style"))
-        updates = dict(zip(MODEL_CONTROLS, model_updates(spec, ratio, style), strict=False))
-        updates["model"] |= {"value": values["model"]}
-    controls = (updates.get(name, gr.skip()) for name in replay.controls.names())
-    return gr.skip(), gr.skip(), *controls
+    spec = replay.context.models.get(str(values.get("model")))
+    if spec is None:
+        return {}
+    ratio, style = str(values.get("aspect_ratio")), str(values.get("style"))
+    updates = model_updates(spec, ratio, style)
+    updates["model"] |= {"value": values["model"]}
+    return replay.controls.updates({name: updates[name] for name in MODEL_CONTROLS})
 
 
 def _rule(name: str, component: Component) -> dict[str, Any]:

@@ -7,12 +7,11 @@ Opening one fills in the controls and draws nothing.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import fields
 from urllib.parse import urlencode
 
-from infinity.errors import RequestError
+from infinity.errors import RequestError, nearest
 from infinity.request import GenerationRequest, parse_per_scale
 
 MOST_CHARACTERS = 8000
@@ -50,11 +49,8 @@ def read_link(pairs: Iterable[tuple[str, str]]) -> tuple[str | None, GenerationR
     found: dict[str, str] = {}
     for name, text in pairs:
         if name not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.8)
-            if near:
-                raise RequestError(
-                    f"The link has a setting {name[:40]!r}; did it mean {near[0]!r}?"
-                )
+            if near := nearest(name, NAMES, cutoff=0.8):
+                raise RequestError(f"The link has a setting {name[:40]!r}; did it mean {near!r}?")
             continue  # an address may carry words for others: the theme, where a visitor came from
         if name in found:
             raise RequestError(f"The link says {name!r} twice; keep one.")

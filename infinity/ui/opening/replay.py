@@ -5,7 +5,6 @@ All three end here, in updates that set every control of the Generate tab to exa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -18,12 +17,12 @@ from infinity.grid.plan import GridPlan, read_plan
 from infinity.images import image_notes
 from infinity.metadata import PictureRecord, read_record, weights_note
 from infinity.request import GenerationRequest
-from infinity.spec import ModelSpec
 from infinity.ui.controls import MAX_PICTURES, RequestControls, control_updates
-from infinity.ui.grid.tab import Axes, axis_values
+from infinity.ui.grid.axes import Axes
 from infinity.ui.opening.links import read_link
+from infinity.ui.shared.context import Context
 from infinity.ui.shared.problems import problem_html
-from infinity.ui.shared.wiring import PRIVATE
+from infinity.ui.shared.wiring import QUICK, Updates
 
 DROP_SCRIPT = Path(__file__).with_name("drop.js")
 FOCUS_PROMPT = """() => setTimeout(() => {
@@ -34,25 +33,28 @@ FOCUS_PROMPT = """() => setTimeout(() => {
 
 @dataclass(frozen=True)
 class Replay:
-    """Where requests are put back.
+    """Where requests are put back. Its methods return updates by component.
 
     Attributes:
         controls: of the Generate tab.
+        axes: of the Grid tab.
         tabs: all tabs of the page.
         note: the line above them that says what happened.
-        specs: every model on offer, by name.
-        fingerprint: of the weights a model has here, by its name; "" where it is not known.
     """
 
+    context: Context
     controls: RequestControls
+    axes: Axes
     tabs: gr.Tabs
     note: gr.HTML
-    specs: Mapping[str, ModelSpec]
-    fingerprint: Callable[[str], str]
 
     def outputs(self) -> list[Any]:
-        """What :meth:`show` and :meth:`say` update."""
+        """What a request that is put back may change."""
         return [self.note, self.tabs, *self.controls.inputs()]
+
+    def fingerprint(self, model: str) -> str:
+        """Of the weights that a model has here; "" where it is not known."""
+        return self.context.manager.fingerprint(model)
 
     def show(
         self,
@@ -62,16 +64,16 @@ class Replay:
         tab: str = "generate",
         *,
         weights: str = "",
-    ) -> tuple[Any, ...]:
+    ) -> Updates:
         """All controls set to ``request``, and the tab that uses them opened.
 
         Args:
-            weights: fingerprint of those that drew it, so that others are told of.
+            weights: fingerprint of those that drew it, so that a note names other ones.
 
         Raises:
             RequestError: the page cannot ask for exactly this.
         """
-        if model not in self.specs:
+        if model not in self.context.models:
             raise RequestError(
                 f"The model {model[:60]!r} is not on offer here; choose one that is, and type the "
                 "prompt again."
@@ -80,50 +82,49 @@ class Replay:
             raise RequestError(
                 f"The page draws at most {MAX_PICTURES} pictures at a time, not {request.num_images}."
             )
-        updates = control_updates(model, request, self.specs[model])
-        controls = (updates[name] for name in self.controls.names())
         other = weights_note(weights, self.fingerprint(model)) if weights else ""
-        return note_html(f"{said} {other}".rstrip()), gr.update(selected=tab), *controls
+        return {
+            self.note: note_html(f"{said} {other}".rstrip()),
+            self.tabs: gr.update(selected=tab),
+            **self.controls.updates(control_updates(model, request, self.context.models[model])),
+        }
 
-    def open_file(self, path: str | None) -> tuple[Any, ...]:
-        """What a dropped or chosen file brings back: :meth:`outputs`, then the Grid tab's axes."""
+    def problem(self, error: Exception | str) -> Updates:
+        """A sentence about what cannot be done, and everything else left as it is."""
+        return {self.note: problem_html(str(error))}
+
+    def open_file(self, path: str | None) -> Updates:
+        """What a dropped or chosen file brings back."""
         try:
             if path is None:
-                return (gr.skip(),) * (len(self.outputs()) + len(axis_values(None)))
+                return {self.note: gr.skip()}
             found = read_drop(path)
             if isinstance(found, GridPlan):
                 said = "These are the settings of that grid; draw it again, or change a list."
                 shown = self.show(found.model, found.request, said, tab="grid")
-                return *shown, *axis_values(found)
+                return {**shown, **self.axes.updates(found)}
             said = "These are the settings of that picture; press Enter to draw it again."
-            shown = self.show(found.model, found.request, said, weights=found.weights)
-            return *shown, *axis_values(None)
+            return self.show(found.model, found.request, said, weights=found.weights)
         except RequestError as error:
-            return *self.say(str(error), is_problem=True), *axis_values(None)
+            return self.problem(error)
 
-    def say(self, sentence: str, *, is_problem: bool = False) -> tuple[Any, ...]:
-        """A sentence, and everything else left as it is."""
-        skipped = (gr.skip(),) * (len(self.outputs()) - 1)
-        return (problem_html if is_problem else note_html)(sentence), *skipped
-
-    def open_link(self, request: gr.Request) -> tuple[Any, ...] | None:
-        """What the address the page was opened with says; draws nothing. None if it says nothing."""
+    def open_link(self, request: gr.Request) -> Updates:
+        """What the address the page was opened with says; draws nothing. Empty if it says nothing."""
         try:
             found = read_link(request.query_params.multi_items())
             if found is None:
-                return None
+                return {}
             model, wanted = found
             said = "These settings came with the link; press Enter to draw them."
-            return self.show(model or next(iter(self.specs)), wanted, said)
+            return self.show(model or self.context.first_model, wanted, said)
         except RequestError as error:
-            return self.say(str(error), is_problem=True)
+            return self.problem(error)
 
 
-def wire_replay(app: gr.Blocks, replay: Replay, axes: Axes, opened: gr.UploadButton) -> None:
+def wire_replay(app: gr.Blocks, replay: Replay, opened: gr.UploadButton) -> None:
     """Files from ``opened`` and from anywhere on the page."""
-    quick: dict[str, Any] = {"queue": False, **PRIVATE}
-    app.load(None, None, None, js=DROP_SCRIPT.read_text(encoding="utf-8"), **quick)
-    opened.upload(replay.open_file, opened, [*replay.outputs(), *axes.inputs()], **quick)
+    app.load(None, None, None, js=DROP_SCRIPT.read_text(encoding="utf-8"), **QUICK)
+    opened.upload(replay.open_file, opened, [*replay.outputs(), *replay.axes.inputs()], **QUICK)
 
 
 def read_drop(path: str | Path) -> PictureRecord | GridPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 from collections.abc import Sequence
@@ -42,6 +43,11 @@ def file_name(prompt: str, seed: int) -> str:
     words = re.findall(r"[a-z0-9]+", prompt.lower())
     stem = "-".join(words)[:48].strip("-")
     return f"infinity-{stem}-{seed}.png" if stem else f"infinity-{seed}.png"
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """A small picture inside its own address; ``kind`` is webp, png or jpeg."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def address(path: Path) -> str:

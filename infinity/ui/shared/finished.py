@@ -1,9 +1,8 @@
-"""A run whose pictures are done, as the other tabs get it from the Generate tab."""
+"""A run whose pictures are done, as the other tabs get it from the tab that drew it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,22 +30,12 @@ class FinishedRun:
     when: float
 
 
-def finish(event: Done, model: str, keep_track: Callable[[str], None]) -> FinishedRun:
-    """Save a run's pictures where the page may serve them.
-
-    Args:
-        keep_track: told the path of every file written, so that old ones are cleaned up.
-
-    Raises:
-        ResourceError: they cannot be written.
-    """
-    paths = save_pictures(event.images, event.request)
-    for path in paths:
-        keep_track(str(path))
+def finish(event: Done, model: str) -> FinishedRun:
+    """Save a run's pictures in a new folder. Raises ResourceError where they cannot be written."""
     return FinishedRun(
         model=model,
         request=event.request,
-        files=tuple(paths),
+        files=tuple(save_pictures(event.images, event.request)),
         seconds=event.seconds,
         when=time.time(),
     )

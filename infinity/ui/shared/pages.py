@@ -34,7 +34,7 @@ class Relay(Generic[View]):
     Attributes:
         newest: what the run has to show now.
         has_ended: nothing follows ``newest``.
-        is_told: a page was given the finished pictures, so that no other adds them to its history.
+        is_handed_on: a page was given the finished pictures, so that no other adds them to its history.
     """
 
     def __init__(self, views: Iterator[View]) -> None:
@@ -43,7 +43,7 @@ class Relay(Generic[View]):
         self._follower: object = None
         self.newest: View | None = None
         self.has_ended = False
-        self.is_told = False
+        self.is_handed_on = False
 
     def follow(self) -> Generator[View, None, None]:
         """The newest view, then every one that follows, until the end or until another follows."""

@@ -57,8 +57,8 @@ class Runs:
         self.pages = Pages(self.stop)
         self._lock = threading.Lock()
         self._waiting: dict[str, Run] = {}
-        self._running: dict[str, list[Run]] = {}
-        self._loads: dict[str, list[threading.Event]] = {}
+        self._running: list[tuple[str, Run]] = []
+        self._loads: list[tuple[str, threading.Event]] = []
         self._is_closed = False
 
     def begin(self, session: str, run: Run) -> bool:
@@ -81,18 +81,18 @@ class Runs:
         with self._lock:
             if session not in self._waiting:
                 return None
-            return list(self._waiting).index(session) + sum(map(self._drawing, self._running))
+            drawing = sum(not run.is_drawn for _, run in self._running)
+            return list(self._waiting).index(session) + drawing
 
     def is_busy(self, session: str) -> bool:
         """Whether the session has a run that waits or is drawn."""
         with self._lock:
-            return session in self._waiting or self._drawing(session) > 0
+            return session in self._waiting or bool(self._drawing(session))
 
     def is_stopping(self, session: str) -> bool:
-        """Whether the session's run was told to stop, which it does after its scale."""
+        """Whether the session's run is to stop after its scale."""
         with self._lock:
-            running = self._running.get(session, ())
-            return any(run.cancel.is_set() and not run.is_drawn for run in running)
+            return any(run.cancel.is_set() for run in self._drawing(session))
 
     @property
     def is_anyone_waiting(self) -> bool:
@@ -108,7 +108,7 @@ class Runs:
         with self._lock:
             run = self._waiting.pop(session, None)
             if run is not None:
-                self._running.setdefault(session, []).append(run)
+                self._running.append((session, run))
         try:
             yield run
         finally:
@@ -146,7 +146,7 @@ class Runs:
         """
         self._admit(session, run)
         with self._lock:
-            self._running.setdefault(session, []).append(run)
+            self._running.append((session, run))
         try:
             yield run
         finally:
@@ -155,36 +155,34 @@ class Runs:
     @contextmanager
     def loading(self, session: str) -> Iterator[threading.Event]:
         """The cancel flag of a load that :meth:`stop` ends as it ends runs."""
-        cancel = threading.Event()
+        load = session, cancel = session, threading.Event()
         with self._lock:
-            self._loads.setdefault(session, []).append(cancel)
+            self._loads.append(load)
         try:
             yield cancel
         finally:
             cancel.set()
             with self._lock:
-                self._loads[session].remove(cancel)
-                if not self._loads[session]:
-                    del self._loads[session]
+                self._loads.remove(load)
 
     def stop(self, session: str) -> bool:
         """Cancel all the session has; True when something was running and will end by itself."""
         with self._lock:
             waiting = self._waiting.pop(session, None)
-            running = list(self._running.get(session, ()))
-            loads = list(self._loads.get(session, ()))
-        for run in (*running, *([waiting] if waiting else ())):
-            run.cancel.set()
-        for cancel in loads:
+            running = [run for owner, run in self._running if owner == session]
+            loads = [cancel for owner, cancel in self._loads if owner == session]
+            is_drawing = bool(self._drawing(session))
+        runs = [*running, waiting] if waiting else running
+        for cancel in (*loads, *(run.cancel for run in runs)):
             cancel.set()
-        return bool(loads) or any(not run.is_drawn for run in running)
+        return bool(loads) or is_drawing
 
     def close(self, patience_s: float = 3.0) -> None:
         """Stop everybody, let nobody begin, and wait for those who draw to end, which each does
         after its scale."""
         self._is_closed = True
         with self._lock:
-            sessions = {*self._waiting, *self._running, *self._loads}
+            sessions = {*self._waiting, *dict(self._running), *dict(self._loads)}
         for session in sessions:
             self.stop(session)
         ends = time.monotonic() + patience_s
@@ -194,7 +192,7 @@ class Runs:
     def __len__(self) -> int:
         """Runs waiting or under way, of all sessions."""
         with self._lock:
-            return len(self._waiting) + sum(len(runs) for runs in self._running.values())
+            return len(self._waiting) + len(self._running)
 
     def _admit(self, session: str, run: Run) -> None:
         """Raises RequestError: the host does not allow it, or not yet."""
@@ -203,18 +201,14 @@ class Runs:
         self.allowance.check_waiting(len(self))
         self.allowance.admit(run.visitor or f"session:{session}", run.request)
 
-    def _drawing(self, session: str) -> int:
-        return sum(not run.is_drawn for run in self._running.get(session, ()))
+    def _drawing(self, session: str) -> list[Run]:
+        return [run for owner, run in self._running if owner == session and not run.is_drawn]
 
     def _finish(self, session: str, run: Run) -> None:
         """However a run ended: it is cancelled, should anything still draw it, and gone."""
         run.cancel.set()
         with self._lock:
-            remaining = [other for other in self._running[session] if other is not run]
-            if remaining:
-                self._running[session] = remaining
-            else:
-                del self._running[session]
+            self._running.remove((session, run))
 
 
 def visitor_of(request: gr.Request) -> str:

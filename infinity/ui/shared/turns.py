@@ -28,10 +28,10 @@ class Turn:
 
     def wait(self, cancel: threading.Event) -> Iterator[int]:
         """:attr:`before`, at first and whenever it changes, until the turn comes or is cancelled."""
-        told = 0
-        while not cancel.is_set() and not self.came.wait(POLL_SECONDS if told else 0):
-            if (before := self.before) and before != told:
-                yield (told := before)
+        said = 0
+        while not cancel.is_set() and not self.came.wait(POLL_SECONDS if said else 0):
+            if (before := self.before) and before != said:
+                yield (said := before)
 
 
 class Turns:

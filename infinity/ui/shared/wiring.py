@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-HELP_TWO: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
-"""For every handler that asks the prompt's helper."""
+Updates = dict[Any, Any]
+"""What a handler returns: updates by component; those that it does not name stay as they are."""
+
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For the page's own handlers: no endpoint, no overlay."""
-DRAWING: dict[str, Any] = {"concurrency_id": "draw", "concurrency_limit": None}
+QUICK: dict[str, Any] = {"queue": False, **PRIVATE}
+"""For those that wait for nobody."""
+HELP_TWO: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
+"""For every handler that asks the prompt's helper."""
+DRAW: dict[str, Any] = {"concurrency_id": "draw", "concurrency_limit": None}
 """For every handler that runs a model: each loads its model first and then takes its turn; the runs
 count who waits (``infinity.ui.shared.runs``)."""
+DRAWING: dict[str, Any] = {**DRAW, **PRIVATE}
+"""The same for the page's own."""
 
 
 def shown(is_shown: bool) -> Literal[True, "hidden"]:

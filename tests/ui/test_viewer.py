@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from infinity.ui.generate import view as present
+from infinity.ui.generate import view as module
 from infinity.ui.generate.viewer import MOST_ALT_CHARACTERS, build_viewer, viewer_value
-from tests.ui.test_present import SCALES, SPEC, done, preview, saved
+from tests.ui.test_view import SCALES, SPEC, done, preview, saved
 
 
-def opened() -> present.View:
-    return present.opened(present.waiting(("a red apple",), run="one"), SPEC, "1:1")
+def opened() -> module.View:
+    return module.opened(module.waiting(("a red apple",), run="one"), SPEC, "1:1")
 
 
 def test_every_scale_tells_its_size_tokens_bits_and_time():
-    value = viewer_value(present.after(opened(), preview(2)))
+    value = viewer_value(module.after(opened(), preview(2)))
     assert value["frames"][2] | {"pictures": 0} == {
         "height": 3,
         "width": 3,
@@ -31,13 +31,13 @@ def test_every_scale_tells_its_size_tokens_bits_and_time():
 
 
 def test_scale_being_drawn_is_marked_only_while_drawing():
-    view = present.after(opened(), preview(0))
+    view = module.after(opened(), preview(0))
     assert viewer_value(view)["current"] == 1
-    assert viewer_value(present.stopped(view, 1))["current"] == -1
+    assert viewer_value(module.stopped(view, 1))["current"] == -1
 
 
 def test_finished_run_has_its_files_and_keeps_its_scales():
-    view = present.after(present.after(opened(), preview(6)), done(), saved())
+    view = module.after(module.after(opened(), preview(6)), done(), saved())
     value = viewer_value(view)
     assert value["pictures"] == [
         {"source": "gradio_api/file=/pictures/a.png", "download": "a.png", "seed": 7}
@@ -54,11 +54,11 @@ def test_value_is_plain_json_however_odd_the_prompt():
 
 
 def test_wide_picture_has_a_wide_stage():
-    view = present.opened(present.waiting(("x",)), SPEC, "2:1")
+    view = module.opened(module.waiting(("x",)), SPEC, "2:1")
     assert viewer_value(view)["aspect"] == 2.0
 
 
 def test_template_never_changes_so_that_the_browser_keeps_what_it_drew():
-    viewer = build_viewer(present.idle(SPEC))
+    viewer = build_viewer(module.idle(SPEC))
     assert "value" not in viewer.html_template.replace("values=", "").replace("tableValues=", "")
     assert "{" not in viewer.html_template.replace("{{", "")

@@ -6,37 +6,46 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from infinity.errors import ResourceError
-from infinity.ui.models.tab import (
-    loaded_html,
-    make_load,
-    make_look,
-    make_unload,
-    plan_html,
-    size,
-)
-from infinity.ui.shared.runs import Runs
-from tests.ui.fakes import FakeManager
+from infinity.ui.controls import build_controls
+from infinity.ui.models.events import ModelEvents
+from infinity.ui.models.view import loaded_html, plan_html, size
+from tests.ui.fakes import FakeManager, make_context
 
-NUM_CONTROLS = 20
 ALICE: Any = SimpleNamespace(session_hash="alice")
 
 
 class Tab:
+    """The handlers of the tab, whose updates are read by name."""
+
     def __init__(self) -> None:
         self.manager: Any = FakeManager()
-        self.models = {name: self.manager.spec(name) for name in self.manager.names()}
-        self.runs = Runs()
-        self.look = make_look(self.manager, self.models)
-        self.unload = make_unload(self.manager, self.models)
+        context = make_context(self.manager)
+        self.models = context.models
+        controls = build_controls(self.models, "default")
+        parts = {
+            "table": gr.HTML(),
+            "memory_mode": gr.Radio(),
+            "plan": gr.HTML(),
+            "status": gr.HTML(),
+        }
+        parts["load"] = gr.Button()
+        self.events = ModelEvents(context, controls, **parts)
+        self.unload = self.events.unload
+        named = controls.by_name() | parts
+        self.names = {component: name for name, component in named.items()}
 
-    def load(
-        self, name: str = "other", memory_mode: str = "none", count: int | None = None
-    ) -> list[Any]:
-        handler = make_load(self.manager, self.runs, self.models, count or NUM_CONTROLS)
-        return list(handler(ALICE, name, memory_mode, "1:1", ""))
+    def named(self, updates: dict[Any, Any]) -> dict[str, Any]:
+        return {self.names[component]: update for component, update in updates.items()}
+
+    def look(self, name: str) -> dict[str, Any]:
+        return self.named(self.events.look(name))
+
+    def load(self, name: str = "other", memory_mode: str = "none") -> list[dict[str, Any]]:
+        return list(map(self.named, self.events.load_model(ALICE, name, memory_mode, "1:1", "")))
 
 
 @pytest.fixture
@@ -45,20 +54,21 @@ def tab() -> Tab:
 
 
 def test_empty_memory_is_told_in_words(tab):
-    assert "No model is in memory" in tab.look("default")[0]
+    assert "No model is in memory" in tab.look("default")["table"]
 
 
 def test_loaded_models_are_listed_the_newest_first(tab):
     tab.manager.get("other")
     tab.manager.get("default")
-    table = tab.look("default")[0]
+    table = tab.look("default")["table"]
     assert table.index("Infinity emoji") < table.index("Another model")
     for fact in ("1.5 GB", "float32", "cpu", "3.0 GB altogether"):
         assert fact in table
 
 
 def test_need_is_shown_before_loading(tab):
-    _, memory_mode, plan, button = tab.look("other")
+    update = tab.look("other")
+    memory_mode, plan, button = update["memory_mode"], update["plan"], update["load"]
     assert tab.manager.in_memory == []
     assert memory_mode["value"] == "none"
     for fact in ("5.0 GB on cpu, float32", "8.0 GB free of 8.0 GB", "nothing"):
@@ -69,14 +79,16 @@ def test_need_is_shown_before_loading(tab):
 
 def test_too_little_memory_is_told_but_not_forbidden(tab):
     tab.manager.free = 4 * 10**9
-    _, _, plan, button = tab.look("other")
+    update = tab.look("other")
+    plan, button = update["plan"], update["load"]
     assert "more than the free memory" in plan
     assert button["interactive"] is True
 
 
 def test_obstacle_is_told_and_the_button_is_off(tab):
     tab.manager.obstacle = "The network cannot be reached; <check> it."
-    _, _, plan, button = tab.look("other")
+    update = tab.look("other")
+    plan, button = update["plan"], update["load"]
     assert "cannot be reached; &lt;check&gt; it." in plan
     assert button["interactive"] is False
 
@@ -84,10 +96,10 @@ def test_obstacle_is_told_and_the_button_is_off(tab):
 def test_loading_shows_progress_and_switches_the_generate_tab(tab):
     tab.manager.load_seconds = 0.3
     updates = tab.load(memory_mode="some")
-    texts = [update[0] for update in updates]
+    texts = [update["status"] for update in updates]
     assert any("Reading the transformer · " in text for text in texts)
     assert "Another model is loaded and chosen." in texts[-1]
-    assert updates[-1][2]["value"] == "other"
+    assert updates[-1]["model"]["value"] == "other"
     assert tab.manager.in_memory == ["other"]
     assert tab.manager.memory_mode_of("other") == "some"
 
@@ -95,7 +107,7 @@ def test_loading_shows_progress_and_switches_the_generate_tab(tab):
 def test_obstacle_stops_a_load_before_it_begins(tab):
     tab.manager.obstacle = "The disk is full."
     (update,) = tab.load()
-    assert "The disk is full." in update[0]
+    assert "The disk is full." in update["status"]
     assert tab.manager.in_memory == []
 
 
@@ -106,10 +118,10 @@ def test_obstacle_stops_a_load_before_it_begins(tab):
 def test_failed_load_is_one_sentence_and_changes_no_control(tab, error, text):
     tab.manager.load_error = error
     last = tab.load()[-1]
-    assert text in last[0]
-    assert 'role="alert"' in last[0]
-    assert all("value" not in update for update in last[2:])
-    assert len(last) == 2 + NUM_CONTROLS
+    assert text in last["status"]
+    assert 'role="alert"' in last["status"]
+    assert set(last) == {"status", "load"}
+    assert last["load"]["interactive"] is True
 
 
 def test_unload_says_what_it_did(tab):

@@ -12,9 +12,9 @@ from PIL import Image
 
 from infinity.events import Cancelled, Done, Preview, Refined
 from infinity.request import GenerationRequest
-from infinity.ui.generate import view as present
-from infinity.ui.generate.view import View
+from infinity.ui.generate import view as module
 from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.status import Status, duration, status_html
 from tests.ui.fakes import SCALES, make_spec
 
 SPEC = make_spec("default", "Default")
@@ -59,60 +59,60 @@ def done(notes: tuple[str, ...] = ()) -> Done:
 
 
 @pytest.fixture
-def opened() -> View:
-    return present.opened(present.waiting(("a red apple",)), SPEC, "1:1")
+def opened() -> module.View:
+    return module.opened(module.waiting(("a red apple",)), SPEC, "1:1")
 
 
 def test_idle_view_has_the_scales_to_come():
-    view = present.idle(SPEC)
+    view = module.idle(SPEC)
     assert [frame.width for frame in view.frames] == list(SCALES)
     assert all(frame.seconds is None for frame in view.frames)
-    assert not view.is_busy
+    assert not view.status.is_busy
 
 
 def test_preview_fills_its_frame_with_every_picture(opened):
-    view = present.after(opened, preview(2, images=2))
+    view = module.after(opened, preview(2, images=2))
     assert [frame.seconds is not None for frame in view.frames] == [False, False, True] + [
         False
     ] * 4
     assert len(view.frames[2].pictures) == 2
     assert not view.frames[2].is_exact
     assert view.message == "Scale 3 of 7 · 3 × 3 tokens"
-    assert view.is_busy
+    assert view.status.is_busy
 
 
 def test_progress_counts_tokens(opened):
-    assert present.after(opened, preview(2)).fraction == pytest.approx((1 + 4 + 9) / 291)
-    assert present.after(opened, preview(6)).fraction == 1
+    assert module.after(opened, preview(2)).fraction == pytest.approx((1 + 4 + 9) / 291)
+    assert module.after(opened, preview(6)).fraction == 1
 
 
 def test_time_left_is_told_when_it_is_worth_reading(opened):
     slow = replace(preview(3), seconds=3.0)
-    assert present.after(opened, slow).message.endswith(" · about 26 s left")
-    assert "left" not in present.after(opened, preview(3)).message
-    assert "left" not in present.after(opened, replace(preview(6), seconds=90.0)).message
+    assert module.after(opened, slow).message.endswith(" · about 26 s left")
+    assert "left" not in module.after(opened, preview(3)).message
+    assert "left" not in module.after(opened, replace(preview(6), seconds=90.0)).message
 
 
 def test_place_in_the_line_is_told():
-    assert present.waiting(("x",), 2).message == "Waiting for a turn · 2 before you …"
-    assert present.waiting(("x",)).message == "Waiting for a turn …"
+    assert module.waiting(("x",), 2).message == "Waiting for a turn · 2 before you …"
+    assert module.waiting(("x",)).message == "Waiting for a turn …"
 
 
 def test_done_has_the_files_the_time_and_the_notes(opened):
-    view = present.after(opened, done(("The prompt was cut.",)), saved(2))
+    view = module.after(opened, done(("The prompt was cut.",)), saved(2))
     assert view.finished == saved(2)
-    assert (view.phase, view.fraction, view.is_busy) == ("done", 1.0, False)
+    assert (view.phase, view.fraction, view.status.is_busy) == ("done", 1.0, False)
     assert view.message == "2 pictures finished in 1.2 s"
     assert [(p.source, p.download, p.seed) for p in view.pictures] == [
         ("gradio_api/file=/pictures/a.png", "a.png", 7),
         ("gradio_api/file=/pictures/b.png", "b.png", 8),
     ]
-    assert "The prompt was cut." in present.status_html(view)
+    assert "The prompt was cut." in status_html(view.status)
 
 
 def test_refined_scale_replaces_its_rough_pictures_alone(opened):
-    rough = present.after(present.after(opened, preview(1)), preview(2))
-    view = present.after(rough, Refined(index=1, images=(Image.new("RGB", (48, 48), "red"),)))
+    rough = module.after(module.after(opened, preview(1)), preview(2))
+    view = module.after(rough, Refined(index=1, images=(Image.new("RGB", (48, 48), "red"),)))
     assert view.frames[1].is_exact
     assert view.frames[1].pictures != rough.frames[1].pictures
     assert (view.frames[2], view.phase) == (rough.frames[2], rough.phase)
@@ -120,32 +120,32 @@ def test_refined_scale_replaces_its_rough_pictures_alone(opened):
 
 
 def test_cancelled_says_after_which_scale_and_keeps_the_timeline(opened):
-    drawn = present.after(opened, preview(2))
-    view = present.after(drawn, Cancelled(completed_scales=3))
+    drawn = module.after(opened, preview(2))
+    view = module.after(drawn, Cancelled(completed_scales=3))
     assert view.message == "Stopped after scale 3 of 7."
     assert view.frames == drawn.frames
-    assert not view.is_busy
+    assert not view.status.is_busy
 
 
 def test_failure_is_an_alert_and_keeps_the_timeline(opened):
-    drawn = present.after(opened, preview(2))
-    view = present.failed(drawn, "Out of memory; choose fewer pictures.")
+    drawn = module.after(opened, preview(2))
+    view = replace(drawn, phase="failed", message="Out of memory; choose fewer pictures.")
     assert view.frames == drawn.frames
-    html = present.status_html(view)
+    html = status_html(view.status)
     assert 'role="alert"' in html
     assert "Out of memory; choose fewer pictures." in html
 
 
 def test_loading_shows_what_and_how_far():
-    view = present.loading(present.waiting(("x",)), "Reading the transformer", 0.43)
+    view = module.loading(module.waiting(("x",)), "Reading the transformer", 0.43)
     assert view.message == "Reading the transformer · 43%"
-    assert 'aria-valuenow="43"' in present.status_html(view)
-    assert present.loading(view, "Downloading").message == "Downloading"
+    assert 'aria-valuenow="43"' in status_html(view.status)
+    assert module.loading(view, "Downloading").message == "Downloading"
 
 
 def test_every_text_of_a_user_is_escaped():
     evil = '"><script>alert(1)</script>'
-    html = present.status_html(View("failed", evil, prompts=(evil,), notes=(evil,)))
+    html = status_html(Status("failed", evil, notes=(evil,)))
     assert "<script" not in html
 
 
@@ -153,7 +153,7 @@ def test_every_text_of_a_user_is_escaped():
     ("count", "most", "expected"), [(7, 9, 7), (7, 5, 4), (13, 9, 7), (13, 5, 5)]
 )
 def test_strip_rows_come_out_nearly_even(count, most, expected):
-    assert present.per_row(count, most) == expected
+    assert module.per_row(count, most) == expected
 
 
 @pytest.mark.parametrize(
@@ -167,18 +167,18 @@ def test_strip_rows_come_out_nearly_even(count, most, expected):
     ],
 )
 def test_duration_reads_naturally(seconds, text):
-    assert present.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_small_previews_are_sent_without_loss_and_large_ones_small():
     small = Image.effect_noise((48, 48), 80).convert("RGB")
-    assert read(present.data_uri(small)).tobytes() == small.tobytes()
-    assert present.data_uri(small.resize((512, 512))).startswith("data:image/jpeg")
+    assert read(module.preview_uri(small)).tobytes() == small.tobytes()
+    assert module.preview_uri(small.resize((512, 512))).startswith("data:image/jpeg")
 
 
 @pytest.mark.parametrize(("count", "longest"), [(1, 768), (2, 384), (4, 384), (5, 256), (9, 256)])
 def test_pictures_that_share_the_stage_are_sent_smaller(opened, count, longest):
-    view = present.after(opened, preview(6, images=count, side=1024))
+    view = module.after(opened, preview(6, images=count, side=1024))
     assert {read(picture).size for picture in view.frames[6].pictures} == {(longest, longest)}
 
 
