@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
     options.host = options.host or os.environ.pop(HOST_VARIABLE, None)
     bypass_proxies(options.host)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as an interrupt: files are removed
-    from infinity.ui.server.serve import serve
+    from infinity.ui.serve import serve
 
     return serve(options)
 

@@ -51,6 +51,18 @@ WITHOUT_TORCH = frozenset(
 )
 TRAINING_CEILING = RANK["pipeline"]
 
+# Of the page, in the same way.
+UI_LAYERS: tuple[tuple[str, ...], ...] = (
+    ("shared", "controls"),
+    ("generate", "grid", "models", "server"),
+    ("opening",),
+    ("history",),
+    ("api",),
+    ("app",),
+    ("serve",),
+)
+UI_RANK = {room: rank for rank, layer in enumerate(UI_LAYERS) for room in layer}
+
 # Of training, in the same way; all that is not named here is a script, on top of everything.
 TRAINING_LAYERS: tuple[tuple[str, ...], ...] = (
     ("drawing",),
@@ -75,7 +87,7 @@ _SLOW = "transformers takes seconds to import, and prompts that are known need n
 _OPTIONAL = "only who asks for it has it installed"
 _UNIX = "Windows has no such module"
 LAZY = {
-    "app: infinity.ui.server.serve": "Gradio reads the proxies while it is imported; they are set right first",
+    "app: infinity.ui.serve": "Gradio reads the proxies while it is imported; they are set right first",
     "infinity.__main__: infinity.cli": "loads torch; --help comes at once without",
     "infinity.rewriter: transformers": _SLOW,
     "infinity.t5: transformers": _SLOW,
@@ -214,6 +226,20 @@ def test_training_rooms_import_only_training_rooms_below_them():
         if TRAINING_RANK.get(file.room, scripts) < scripts
         and TRAINING_RANK.get(room, scripts) >= TRAINING_RANK[file.room]
         and (file.room, room) not in TRAINING_EXCEPTIONS
+    ]
+    assert not wrong
+
+
+def test_rooms_of_the_page_import_only_rooms_below_them():
+    pages = [file for file in SOURCES if file.name.startswith("infinity.ui.")]
+    assert len(pages) > len(UI_RANK)
+    wrong = [
+        f"{file.name} imports {name}"
+        for file in pages
+        for name in file.imports
+        if name.startswith("infinity.ui.")
+        and (room := name.split(".")[2]) != (own := file.name.split(".")[2])
+        and UI_RANK[room] >= UI_RANK[own]
     ]
     assert not wrong
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infinity.console import bypass_proxies
-from infinity.ui.server.serve import bracketed
+from infinity.ui.serve import bracketed
 from tests.ui.test_serve import NO_NETWORK
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -186,7 +186,7 @@ def test_load_model_refuses_a_wrong_adapter_before_reading_the_model(tmp_path):
 
 def test_page_starts_with_the_adapted_model(folder, tmp_path, monkeypatch, capsys):
     import app
-    from infinity.ui.server import serve
+    from infinity.ui import serve
 
     model = tiny_folder(tmp_path / "model")
     started = []

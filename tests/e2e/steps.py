@@ -19,7 +19,7 @@ import torch
 from infinity.metadata import read_record
 from infinity.pipeline import InfinityPipeline
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.server.serve import bracketed
+from infinity.ui.serve import bracketed
 from infinity.ui.shared.runs import Runs
 from tests.ui.fakes import Gate
 

@@ -10,8 +10,8 @@ import pytest
 import app as entry
 from infinity.errors import CheckpointError, RequestError
 from infinity.ui import app as page
+from infinity.ui import serve
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.server import serve
 from infinity.ui.shared import theme
 from infinity.ui.shared.files import address, file_name
 from infinity.ui.shared.offer import offered_models

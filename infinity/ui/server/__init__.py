@@ -1,1 +1,1 @@
-"""The server around the page: options, limits, files, health."""
+"""The server around the page: its door, limits, files and health."""
