@@ -7,6 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 
+from tests.training.plain_world import write_plain_world
 from training.world import captions
 from training.world import fetch as fetching
 from training.world import sprites as drawn
@@ -311,11 +312,11 @@ def test_crop_cuts_to_the_visible_part():
 
 
 def test_load_reads_built_sprites_and_names_what_is_missing(tmp_path):
-    np.savez(tmp_path / SPRITE_FILE, **{"3d/apple": sprite(0), "3d/car": sprite(1)})
-    loaded = World.load(tmp_path, concepts=("car", "apple"))
-    assert loaded.concepts == ("apple", "car")
+    folder = write_plain_world(tmp_path / "world")
+    assert World.load(folder, styles=("cartoon",)).concepts == tuple(CONCEPTS)
+    np.savez(folder / SPRITE_FILE, **{"3d/apple": sprite(0), "3d/car": sprite(1)})
     with pytest.raises(ValueError, match="cartoon/apple"):
-        World.load(tmp_path, styles=("cartoon",), concepts=("apple",))
+        World.load(folder, styles=("cartoon",))
     with pytest.raises(FileNotFoundError, match=r"training\.world build"):
         World.load(tmp_path / "nowhere")
 

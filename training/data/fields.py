@@ -117,7 +117,7 @@ def captions_beside(files: Mapping[str, bytes], settings: DataSettings, name: st
     the fields of the JSON file.
 
     Raises:
-        RecordError: a file is in no encoding that can be told, or all captions are empty where
+        RecordError: a file is in no known encoding, or all captions are empty where
             they are needed.
         DataError: the JSON file lacks a field that settings name.
     """

@@ -1,4 +1,4 @@
-"""What was skipped and why: counted, the first examples kept, told in a few lines."""
+"""What was skipped and why: counts by reason and the first examples, as a few lines."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class SkipReport:
         """Stops where more was skipped than ``tolerance`` (a share) allows.
 
         Args:
-            complete: all records were looked at; otherwise only a good number of them can tell.
+            complete: all records were looked at; otherwise nothing is concluded from few of them.
 
         Raises:
             DataError: with counts and the first example.

@@ -190,13 +190,13 @@ def _folder_fingerprint(folder: Path) -> str:
         try:
             state = path.stat()
         except OSError:
-            continue  # reading it will tell
+            continue  # reported when it is read
         digest.update(os.fsencode(path) + f" {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 def _file_fingerprint(name: str) -> str:
-    """Of a file here or over http; empty where there is none, which reading it will tell."""
+    """Of a file here or over http; empty where there is none (reported when it is read)."""
     if is_url(name):
         return f"{name} {file_tag(name)}"
     path = Path(name)

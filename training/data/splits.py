@@ -67,8 +67,8 @@ def of_split(
     if len(found[wanted]) < len(files):
         parts = {name: len(members) for name, members in found.items() if name != wanted}
         parts |= {"none": len(outside)} if outside else {}
-        told = ", ".join(f"{count} of the split {name}" for name, count in parts.items())
-        logger.warning("%s: left out: %s", printable(str(folder)), told)
+        others = ", ".join(f"{count} of the split {name}" for name, count in parts.items())
+        logger.warning("%s: left out: %s", printable(str(folder)), others)
     return found[wanted]
 
 

@@ -1,4 +1,4 @@
-"""Text that others wrote: encodings told by their byte-order mark, and what no text can hold."""
+"""Text from files: its encoding, found by the byte-order mark, and characters that cannot be text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class TextError(RecordError):
-    """A text is not in an encoding that can be told, or holds what no text holds."""
+    """A text is in no known encoding, or holds zero bytes or surrogates."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("unreadable text", detail)
@@ -40,8 +40,8 @@ def decoded(data: bytes, name: str, limit: int) -> str:
     try:
         return readable(decoder.decode(data[:limit], final=len(data) <= limit), name)
     except UnicodeDecodeError as error:
-        told = encoding.removesuffix("-sig").upper()
-        raise TextError(f"{name} is not text in {told}; save it as UTF-8.") from error
+        label = encoding.removesuffix("-sig").upper()
+        raise TextError(f"{name} is not text in {label}; save it as UTF-8.") from error
 
 
 def readable(text: str, name: str) -> str:

@@ -63,4 +63,4 @@ class HeldOut:
                     self._report.add(len(batch) + len(batch.skipped), batch.skipped)
                 yield batch, counts
                 position += count
-        self._report = None  # what is broken was told of once
+        self._report = None  # broken pictures are reported once

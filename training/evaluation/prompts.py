@@ -48,7 +48,7 @@ _STYLES = {
 
 
 class UnknownToJudgeError(RequestError):
-    """A prompt about a thing, color, style or scene that the judge cannot tell."""
+    """A prompt about a thing, color, style or scene that the judge does not know."""
 
 
 def _known(what: str, names: Mapping[str, str]) -> BeforeValidator:

@@ -1,4 +1,4 @@
-"""What the world contains: just over a hundred things people type, each told apart at a glance.
+"""What the world contains: just over a hundred things people type, easy to tell from each other.
 
 `colorable` marks things a caption may paint ("a blue car"); `natural` is the colour word that
 already fits the untouched art ("a yellow banana").

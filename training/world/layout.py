@@ -20,7 +20,7 @@ FILL = 0.94  # an object's longer side, as a share of its slot
 class Slot:
     """A square of cells for one object: left and top edge, and side, in cells.
 
-    `stands` tells that it may rest on the ground, should the place have one.
+    `stands`: it may rest on the ground where the place has one.
     """
 
     item: SceneObject

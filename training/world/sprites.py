@@ -54,10 +54,8 @@ def ensure_sprites(folder: Path) -> None:
         build_sprites(folder, folder.with_name("packages"))
 
 
-def load_sprites(
-    folder: Path, styles: tuple[str, ...], concepts: tuple[str, ...] | None
-) -> dict[tuple[str, str], np.ndarray]:
-    """Read the built sprites of some styles and concepts (None: all), by (style, concept)."""
+def load_sprites(folder: Path, styles: tuple[str, ...]) -> dict[tuple[str, str], np.ndarray]:
+    """Read the built sprites of some styles, by (style, concept)."""
     path = folder / SPRITE_FILE
     if not path.exists():
         raise FileNotFoundError(
@@ -67,7 +65,7 @@ def load_sprites(
     with np.load(path) as arrays:
         for key in arrays.files:
             style, name = key.split("/", 1)
-            if style in styles and (concepts is None or name in concepts):
+            if style in styles:
                 sprites[style, name] = arrays[key]
     return sprites
 

@@ -45,23 +45,18 @@ class World:
         self._painted: dict[tuple[str, str, str | None], Image.Image] = {}
 
     @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        styles: tuple[str, ...] = ("3d",),
-        concepts: tuple[str, ...] | None = None,
-    ) -> "World":
-        """Read what `python -m training.world build --output folder` wrote (concepts None: all).
+    def load(cls, folder: str | Path, styles: tuple[str, ...] = ("3d",)) -> "World":
+        """Read what `python -m training.world build --output folder` wrote.
 
         Raises:
-            ValueError: a style or concept is not in the folder.
+            ValueError: a concept is not in the folder in one of the styles.
             FileNotFoundError: nothing was built there.
         """
-        world = cls(load_sprites(Path(folder), styles, concepts), styles)
+        world = cls(load_sprites(Path(folder), styles), styles)
         missing = sorted(
             f"{style}/{name}"
             for style in styles
-            for name in concepts or CONCEPTS
+            for name in CONCEPTS
             if (style, name) not in world._sprites
         )
         if missing:
