@@ -96,7 +96,6 @@ LAZY = {
     "training.data.huggingface: datasets.exceptions": _OPTIONAL,
     "training.data.world: training.world.world": "only who trains on the world reads its pictures",
     "training.engine.clock: resource": _UNIX,
-    "training.engine.loop: training.steps.build": "kept out of what the data loaders import",
     "training.world.sprites: resvg_py": _OPTIONAL,
 }
 """Imports inside functions ("module: what it imports"), and why each of them waits."""

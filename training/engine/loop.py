@@ -41,6 +41,7 @@ from training.engine.state import (
     run_state,
 )
 from training.engine.validation import reduced, validate
+from training.steps.build import build_step
 from training.steps.step import MODEL, Metrics, Step, added_metrics
 
 logger = logging.getLogger(__name__)
@@ -60,8 +61,6 @@ def train(config: TrainingConfig, *, on_samples: OnSamples | None = None) -> Non
     Raises:
         InfinityError: the settings, the data or the folder do not allow it; the loss diverged.
     """
-    from training.steps.build import build_step
-
     if not config.data.sources:
         raise RequestError("data.sources is missing; name the pictures to train on.")
     run(config, build_step, batches, on_samples)

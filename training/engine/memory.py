@@ -11,7 +11,6 @@ Legend: L tokens of all scales, T of the text, C width, F feed-forward width.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +32,7 @@ from training.config.settings import TrainingConfig
 from training.data.records import Batch
 from training.data.shards import is_prepared
 from training.finetune.lora import add_lora, frozen_dtype
+from training.steps.build import freeze
 from training.steps.discriminator import PatchDiscriminator
 from training.steps.perceptual import RANDOM_WIDTHS, VGG_WIDTHS, PerceptualDistance
 from training.steps.step import DISCRIMINATOR, MODEL
@@ -179,13 +179,6 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _set_still(module: nn.Module, patterns: Sequence[str]) -> None:
-    """As ``steps.build.freeze`` does."""
-    for name, parameter in module.named_parameters():
-        if any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
-            parameter.requires_grad_(False)
-
-
 def _transformer_parts(config: TrainingConfig, device: str) -> _Parts:
     shape, encoder, data = config.transformer, config.text_encoder, config.data
     reduced = config.optimization.dtype != "float32"
@@ -193,7 +186,7 @@ def _transformer_parts(config: TrainingConfig, device: str) -> _Parts:
         transformer = InfinityTransformer(shape)
         if config.lora is not None:
             add_lora(transformer, config.lora, 0, frozen_dtype(config.optimization.dtype))
-        _set_still(transformer, config.freeze)
+        freeze(transformer, config.freeze)
         tokenizer = Tokenizer(config.tokenizer.model)
     modules: dict[str, nn.Module] = {"transformer": transformer}
     units = list(transformer.blocks)
@@ -281,7 +274,7 @@ def _tokenizer_parts(config: TrainingConfig, device: str) -> _Parts:
             sides = [min(config.image_size(ratio)) for ratio in config.schedules]
             discriminator = PatchDiscriminator(min(sides))
         tokenizer = Tokenizer(config.tokenizer.model)
-        _set_still(tokenizer, config.freeze)
+        freeze(tokenizer, config.freeze)
         step = TokenizerStep(counted, tokenizer, perceptual, discriminator)
         modules, units = dict(step.modules.items()), step.blocks()
         for unit in units:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from infinity.generation.generate import generate, text_condition
+from infinity.images import images_from_tensor
 from training.config.settings import TrainingConfig
 from training.data.records import Batch
 from training.steps.precision import cast_to, pictures_as_floats
@@ -54,9 +54,8 @@ def draw_samples(
             )
             for last in steps:
                 canvas = last.canvas
-            pictures = step.tokenizer.decode(canvas.latent_Bdyx)
             names.extend(f"{_plain(prompt)}_{seed}" for seed in seeds)
-            images.extend(map(as_image, pictures))
+            images.extend(images_from_tensor(step.tokenizer.decode(canvas.latent_Bdyx)))
     step.transformer.train(training)
     return names, images
 
@@ -73,13 +72,7 @@ def _reconstructions(
         made = step.tokenizer.reconstruct(pictures, config.schedules[shown.aspect_ratio])
     step.tokenizer.train(training)
     pairs = torch.cat((pictures, made), dim=2)
-    return [f"picture_{number}" for number in range(len(pairs))], [as_image(p) for p in pairs]
-
-
-def as_image(picture_3HW: Tensor) -> Image.Image:
-    """A picture of floats in [-1, 1] as an image."""
-    pixels = picture_3HW.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+    return [f"picture_{number}" for number in range(len(pairs))], images_from_tensor(pairs)
 
 
 def _plain(prompt: str) -> str:
