@@ -8,51 +8,34 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from infinity.version import __version__
+from infinity.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from infinity.errors import CheckpointError, InfinityError, RequestError, ResourceError
-    from infinity.events import Cancelled, Done, Preview
-    from infinity.manager import ModelManager
-    from infinity.metadata import read_request, save_png
-    from infinity.pipeline import InfinityPipeline
-    from infinity.request import GenerationRequest, SamplingParams
-    from infinity.schedule import ScaleSchedule
+    from infinity.errors import CheckpointError as CheckpointError
+    from infinity.errors import InfinityError as InfinityError
+    from infinity.errors import RequestError as RequestError
+    from infinity.errors import ResourceError as ResourceError
+    from infinity.events import Cancelled as Cancelled
+    from infinity.events import Done as Done
+    from infinity.events import Preview as Preview
+    from infinity.manager import ModelManager as ModelManager
+    from infinity.metadata import read_request as read_request
+    from infinity.metadata import save_png as save_png
+    from infinity.pipeline import InfinityPipeline as InfinityPipeline
+    from infinity.request import GenerationRequest as GenerationRequest
+    from infinity.request import SamplingParams as SamplingParams
+    from infinity.schedule import ScaleSchedule as ScaleSchedule
 
-_HOMES = {
-    "Cancelled": "events",
-    "CheckpointError": "errors",
-    "Done": "events",
-    "GenerationRequest": "request",
-    "InfinityError": "errors",
-    "InfinityPipeline": "pipeline",
-    "ModelManager": "manager",
-    "Preview": "events",
-    "RequestError": "errors",
-    "ResourceError": "errors",
-    "SamplingParams": "request",
-    "ScaleSchedule": "schedule",
-    "read_request": "metadata",
-    "save_png": "metadata",
+_NAMES = {
+    "errors": ("CheckpointError", "InfinityError", "RequestError", "ResourceError"),
+    "events": ("Cancelled", "Done", "Preview"),
+    "manager": ("ModelManager",),
+    "metadata": ("read_request", "save_png"),
+    "pipeline": ("InfinityPipeline",),
+    "request": ("GenerationRequest", "SamplingParams"),
+    "schedule": ("ScaleSchedule",),
 }
-
-__all__ = [
-    "Cancelled",
-    "CheckpointError",
-    "Done",
-    "GenerationRequest",
-    "InfinityError",
-    "InfinityPipeline",
-    "ModelManager",
-    "Preview",
-    "RequestError",
-    "ResourceError",
-    "SamplingParams",
-    "ScaleSchedule",
-    "__version__",
-    "read_request",
-    "save_png",
-]
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -209,10 +209,6 @@ class ModelManager:
         )
 
     @property
-    def memory_budget(self) -> int | None:
-        return self._kept.budget
-
-    @property
     def nbytes(self) -> int:
         """Bytes of all kept models' weights."""
         return self._kept.nbytes

@@ -115,14 +115,7 @@ class InfinityPipeline:
                 adapter=adapter,
                 make_room=make_room,
             )
-        return cls(
-            loaded.spec,
-            loaded.transformer,
-            loaded.tokenizer,
-            loaded.text_encoder,
-            release_text_encoder=release_text_encoder,
-            fingerprint=loaded.fingerprint,
-        )
+        return cls(**vars(loaded), release_text_encoder=release_text_encoder)
 
     @property
     def device(self) -> torch.device:
@@ -131,11 +124,6 @@ class InfinityPipeline:
     @property
     def dtype(self) -> torch.dtype:
         return self.transformer.compute_dtype
-
-    def known_words(self) -> frozenset[str] | None:
-        """Every word a model of a small world has learnt, lower case; None for any other model."""
-        vocabulary = self.spec.vocabulary
-        return None if vocabulary is None else vocabulary.words
 
     @property
     def nbytes(self) -> int:

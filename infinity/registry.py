@@ -54,33 +54,39 @@ def get_spec(name: str) -> ModelSpec:
 _FLAN_T5_XL = TextEncoderConfig(
     source=TEXT_ENCODER_REPOSITORY, revision=TEXT_ENCODER_REVISION, width=2048, max_length=512
 )
-_PATCHIFY_TOKENIZER = TokenizerConfig(bits=14, channel_multipliers=(1, 2, 4, 4), patchify=True)
+_PATCHIFY = TokenizerConfig(bits=14, channel_multipliers=(1, 2, 4, 4), patchify=True)
+_PATCHIFY_FILE = "infinity_vae_d56_f8_14_patchify.pth"
+_SIDES = {"0.06M": 256, "0.25M": 512, "1M": 1024}
 
 
-def _hub_files(transformer: str, *tokenizer: str) -> HubFiles:
-    return HubFiles(
+def _model(
+    size: str,
+    tokenizer: TokenizerConfig,
+    shape: tuple[int, int, int],
+    guidance: float = 4.0,
+    temperature: float = 1.0,
+    files: tuple[str, ...] = (),
+    budget: str = "1M",
+    suffix: str = "",
+) -> ModelSpec:
+    """A model of upstream's.
+
+    Args:
+        shape: depth, width, heads.
+        files: the transformer and names of its tokenizer on the hub; none for the paper's sizes (table
+            2) without released weights.
+    """
+    depth, width, num_heads = shape
+    side = f"{_SIDES[budget]}x{_SIDES[budget]}"
+    hub = HubFiles(
         repository=HUB_REPOSITORY,
         revision=HUB_REVISION,
-        transformer=transformer,
-        tokenizer=tokenizer,
-    )
-
-
-def _released(
-    name: str,
-    title: str,
-    *,
-    shape: tuple[int, int, int],
-    tokenizer: TokenizerConfig,
-    pixel_budget: str,
-    guidance: float,
-    temperature: float,
-    hub: HubFiles | None = None,
-) -> ModelSpec:
-    depth, width, num_heads = shape
+        transformer=files[0],
+        tokenizer=files[1:],
+    ) if files else None  # fmt: skip
     return ModelSpec(
-        name=name,
-        title=title,
+        name=f"infinity-{size.lower()}{suffix}",
+        title=f"Infinity {size}, {side}{'' if files else ' (configuration, no weights)'}",
         transformer=TransformerConfig(
             depth=depth,
             width=width,
@@ -89,74 +95,27 @@ def _released(
         ),
         tokenizer=tokenizer,
         text_encoder=_FLAN_T5_XL,
-        schedules=released_schedules(pixel_budget),
+        schedules=released_schedules(budget),
         sampling=SamplingParams(guidance=guidance, temperature=temperature, top_k=900, top_p=0.97),
         hub=hub,
     )
 
 
-def _configuration(size: str, bits: int, depth: int, width: int, num_heads: int) -> ModelSpec:
-    """One of the paper's sizes (table 2) without released weights; the paper's sampling."""
-    return _released(
-        f"infinity-{size.lower()}",
-        f"Infinity {size}, 1024x1024 (configuration, no weights)",
-        shape=(depth, width, num_heads),
-        tokenizer=TokenizerConfig(bits=bits),
-        pixel_budget="1M",
-        guidance=4.0,
-        temperature=1.0,
-    )
-
-
+_2B = ("infinity_2b_reg.pth", "infinity_vae_d32reg.pth", "infinity_vae_d32_reg.pth")
+_8B = ("infinity_8b_weights/", _PATCHIFY_FILE)
+_8B_512 = ("infinity_8b_512x512_weights/", _PATCHIFY_FILE)
+_125M = ("infinity_125M_256x256.pth", "infinity_vae_d16.pth")
 _SPECS = (
-    _released(
-        "infinity-2b",
-        "Infinity 2B, 1024x1024",
-        shape=(32, 2048, 16),
-        tokenizer=TokenizerConfig(bits=32),
-        pixel_budget="1M",
-        guidance=4.0,
-        temperature=0.5,
-        hub=_hub_files(
-            "infinity_2b_reg.pth", "infinity_vae_d32reg.pth", "infinity_vae_d32_reg.pth"
-        ),
-    ),
-    _released(
-        "infinity-8b",
-        "Infinity 8B, 1024x1024",
-        shape=(40, 3584, 28),
-        tokenizer=_PATCHIFY_TOKENIZER,
-        pixel_budget="1M",
-        guidance=3.0,
-        temperature=1.0,
-        hub=_hub_files("infinity_8b_weights/", "infinity_vae_d56_f8_14_patchify.pth"),
-    ),
-    _released(
-        "infinity-8b-512",
-        "Infinity 8B, 512x512",
-        shape=(40, 3584, 28),
-        tokenizer=_PATCHIFY_TOKENIZER,
-        pixel_budget="0.25M",
-        guidance=3.0,
-        temperature=1.0,
-        hub=_hub_files("infinity_8b_512x512_weights/", "infinity_vae_d56_f8_14_patchify.pth"),
-    ),
-    _released(
-        "infinity-125m",
-        "Infinity 125M, 256x256",
-        shape=(12, 768, 8),
-        tokenizer=TokenizerConfig(bits=16),
-        pixel_budget="0.06M",
-        guidance=4.0,
-        temperature=1.0,
-        hub=_hub_files("infinity_125M_256x256.pth", "infinity_vae_d16.pth"),
-    ),
-    _configuration("361M", 16, 16, 1152, 12),
-    _configuration("940M", 32, 24, 1536, 16),
-    _configuration("2.2B", 32, 32, 2080, 20),
-    _configuration("4.7B", 32, 40, 2688, 24),
-    _configuration("8.8B", 32, 48, 3360, 28),
-    _configuration("20B", 32, 58, 4608, 36),
+    _model("2B", TokenizerConfig(bits=32), (32, 2048, 16), 4.0, 0.5, _2B),
+    _model("8B", _PATCHIFY, (40, 3584, 28), 3.0, 1.0, _8B),
+    _model("8B", _PATCHIFY, (40, 3584, 28), 3.0, 1.0, _8B_512, "0.25M", "-512"),
+    _model("125M", TokenizerConfig(bits=16), (12, 768, 8), 4.0, 1.0, _125M, "0.06M"),
+    _model("361M", TokenizerConfig(bits=16), (16, 1152, 12)),
+    _model("940M", TokenizerConfig(bits=32), (24, 1536, 16)),
+    _model("2.2B", TokenizerConfig(bits=32), (32, 2080, 20)),
+    _model("4.7B", TokenizerConfig(bits=32), (40, 2688, 24)),
+    _model("8.8B", TokenizerConfig(bits=32), (48, 3360, 28)),
+    _model("20B", TokenizerConfig(bits=32), (58, 4608, 36)),
 )
 MODEL_SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _SPECS}
 """Everything but the shipped default, whose spec lives in its folder: use ``get_spec``."""

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2
@@ -50,18 +50,6 @@ EXAMPLES = (
 )
 
 
-class Rewriter(Protocol):
-    """Anything that rewrites a prompt."""
-
-    def rewrite(self, prompt: str) -> str:
-        """A longer prompt of the same meaning.
-
-        Raises:
-            InfinityError: it cannot be had; one sentence says why.
-        """
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class RewriterSettings(Checked):
     """Which helper to ask, if any.
@@ -88,29 +76,6 @@ class RewriterSettings(Checked):
             check_address(self.base_url)
 
 
-def make_rewriter(settings: RewriterSettings, key: str = "") -> Rewriter | None:
-    """The helper that the settings ask for; None while it is off.
-
-    Args:
-        key: the endpoint's, instead of the environment variable's.
-
-    Raises:
-        RequestError: the environment variable that should hold the key is not set.
-    """
-    if settings.kind == "local":
-        return LocalRewriter(settings.model)
-    if settings.kind == "off":
-        return None
-    if not key and settings.key_variable:
-        key = os.environ.get(settings.key_variable, "")
-        if not key:
-            raise RequestError(
-                f"The environment variable {settings.key_variable} holds no key; set it and start "
-                "the program again, or choose prompt help without a key."
-            )
-    return EndpointRewriter(settings.base_url, settings.model, key, settings.timeout_seconds)
-
-
 @dataclass(frozen=True)
 class EndpointRewriter:
     """An OpenAI-compatible server: OpenAI's own, Ollama, llama.cpp, vLLM, a provider's.
@@ -131,18 +96,18 @@ class EndpointRewriter:
         check_address(self.base_url)
 
     def rewrite(self, prompt: str) -> str:
-        """See :class:`Rewriter`."""
+        """A longer prompt of the same meaning. Raises RequestError, ResourceError."""
         if is_long_enough(prompt):
             return prompt
-        body = {
-            "model": self.model,
-            "messages": messages(prompt),
-            "max_tokens": MAX_NEW_TOKENS,
-        }
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        return tidy(_answer_text(self._ask(body, headers)))
+        body = {"model": self.model, "messages": messages(prompt), "max_tokens": MAX_NEW_TOKENS}
+        try:
+            text = self._ask(body)["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError) as error:
+            raise ResourceError(f"The answer is not a chat completion; {_CHECK}.") from error
+        return tidy(text if isinstance(text, str) else "")
 
-    def _ask(self, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    def _ask(self, body: dict[str, Any]) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         url = f"{self.base_url.rstrip('/')}/chat/completions"
         host = urlsplit(self.base_url).netloc.rpartition("@")[2]
         try:
@@ -179,7 +144,7 @@ class LocalRewriter:
         self._loaded: tuple[Any, Any] | None = None
 
     def rewrite(self, prompt: str) -> str:
-        """See :class:`Rewriter`. Always the same answer to the same prompt."""
+        """A longer prompt of the same meaning, the same for the same prompt. Raises as above."""
         if is_long_enough(prompt):
             return prompt
         with self._lock:
@@ -216,6 +181,32 @@ class LocalRewriter:
                 ) from error
             self._loaded = tokenizer, model.eval()
         return self._loaded
+
+
+Rewriter = EndpointRewriter | LocalRewriter
+
+
+def make_rewriter(settings: RewriterSettings, key: str = "") -> Rewriter | None:
+    """The rewriter of the settings; None while it is off.
+
+    Args:
+        key: the endpoint's, instead of the environment variable's.
+
+    Raises:
+        RequestError: the environment variable that should hold the key is not set.
+    """
+    if settings.kind == "local":
+        return LocalRewriter(settings.model)
+    if settings.kind == "off":
+        return None
+    if not key and settings.key_variable:
+        key = os.environ.get(settings.key_variable, "")
+        if not key:
+            raise RequestError(
+                f"The environment variable {settings.key_variable} holds no key; set it and start "
+                "the program again, or choose prompt help without a key."
+            )
+    return EndpointRewriter(settings.base_url, settings.model, key, settings.timeout_seconds)
 
 
 def messages(prompt: str) -> list[dict[str, str]]:
@@ -283,11 +274,3 @@ def _refusal(host: str, status: int) -> str:
     if 300 <= status < 400:
         return f"{host} sends elsewhere, which is not followed; {_CHECK}."
     return f"{host} {reasons.get(status, f'answered with error {status}; try again later')}."
-
-
-def _answer_text(reply: Any) -> str:
-    try:
-        text = reply["choices"][0]["message"]["content"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise ResourceError(f"The answer is not a chat completion; {_CHECK}.") from error
-    return text if isinstance(text, str) else ""

@@ -74,7 +74,6 @@ class Fetched:
     """A snapshot of a repository in the cache and, for each thing wanted, its files in there."""
 
     folder: Path
-    commit: str
     names: tuple[tuple[str, ...], ...]
 
 
@@ -127,7 +126,7 @@ class HubRequest:
                 allow_patterns=[name for group in names for name in group],
                 tqdm_class=SilentBar,
             )
-        return Fetched(Path(folder), resolved.resolved, names)
+        return Fetched(Path(folder), names)
 
     def bytes_to_fetch(self) -> int:
         """What :meth:`fetch` would still download. Raises as it does."""
@@ -157,7 +156,7 @@ class HubRequest:
                 continue
             folder = self._storage / "snapshots" / commit
             if all((folder / name).is_file() for group in names for name in group):
-                return Fetched(folder, commit, names)
+                return Fetched(folder, names)
         return None
 
     def _listing(self) -> tuple[Any, dict[str, RepoFile]]:

@@ -16,6 +16,7 @@ import torch
 from infinity.checkpoints.adapter import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
+    Adapter,
     merge_adapter,
     read_adapter,
 )
@@ -24,7 +25,7 @@ from infinity.checkpoints.fingerprint import fingerprint
 from infinity.checkpoints.fit import infer_tokenizer, make_tokenizer, make_transformer
 from infinity.checkpoints.save import SHARD_BYTES, save_model
 from infinity.checkpoints.transfer import Progress
-from infinity.checkpoints.upstream import Upstream, read_part, read_upstream
+from infinity.checkpoints.upstream import FoundModel, read_part, read_upstream
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER, get_spec, model_names
@@ -87,28 +88,22 @@ def load_model(
     change = None if adapter is None else read_adapter(adapter)
     folder = own_folder(name_or_path)
     if folder is not None:
-        spec = read_spec(folder)
-        beside = folder / spec.text_encoder.source
-        transformer_weights = read_own_part(folder, "transformer")
-        tokenizer_weights = read_own_part(folder, "tokenizer")
+        found = _read_own(folder)
     else:
         found = _find_upstream(name_or_path, tokenizer, progress, ema)
-        spec, beside = found.spec, found.text_encoder
-        transformer_weights, tokenizer_weights = found.transformer, found.tokenizer
-    encoder_folder = _text_encoder_folder(spec, beside, progress)
-    mark = fingerprint(
-        transformer_weights.tensors, tokenizer_weights.tensors, encoder_folder, change
-    )
+    spec = found.spec
+    encoder_folder = _text_encoder_folder(spec, found.text_encoder, progress)
+    mark = _fingerprint(found, encoder_folder, change)
     with torch.device("meta"):
         empty = Tokenizer(spec.tokenizer).state_dict()
-    check_fit(empty, "tokenizer", tokenizer_weights.tensors, tokenizer_weights.source)
+    check_fit(empty, "tokenizer", found.tokenizer.tensors, found.tokenizer.source)
     transformer = make_transformer(
-        spec.transformer, transformer_weights, device, dtype, progress, make_room
+        spec.transformer, found.transformer, device, dtype, progress, make_room
     )
     if change is not None and adapter is not None:
         merge_adapter(transformer, change)
         spec = replace(spec, name=adapted_name(spec.name, adapter))
-    pictures = make_tokenizer(spec.tokenizer, tokenizer_weights, device, dtype, progress)
+    pictures = make_tokenizer(spec.tokenizer, found.tokenizer, device, dtype, progress)
     require_finite(transformer, "transformer" if change is None else "transformer with its adapter")
     require_finite(pictures, "tokenizer")
     return LoadedModel(
@@ -125,15 +120,11 @@ def fingerprint_of(name_or_path: str | Path, adapter: str | Path | None = None) 
     tells, as for models of the hub, or tells what is wrong with them."""
     folder = own_folder(name_or_path)
     try:
-        encoder = None if folder is None else folder / read_spec(folder).text_encoder.source
-        if folder is None or encoder is None or not encoder.is_dir():
+        found = None if folder is None else _read_own(folder)
+        if found is None or found.text_encoder is None or not found.text_encoder.is_dir():
             return ""
-        return fingerprint(
-            read_own_part(folder, "transformer").tensors,
-            read_own_part(folder, "tokenizer").tensors,
-            encoder,
-            None if adapter is None else read_adapter(adapter),
-        )
+        change = None if adapter is None else read_adapter(adapter)
+        return _fingerprint(found, found.text_encoder, change)
     except CheckpointError:
         return ""
 
@@ -230,6 +221,16 @@ def own_folder(name_or_path: str | Path) -> Path | None:
     return path if any(path.glob("transformer*.safetensors")) or is_spec_folder(path) else None
 
 
+def _read_own(folder: Path) -> FoundModel:
+    spec = read_spec(folder)
+    transformer, tokenizer = (read_own_part(folder, part) for part in ("transformer", "tokenizer"))
+    return FoundModel(spec, transformer, tokenizer, folder / spec.text_encoder.source)
+
+
+def _fingerprint(found: FoundModel, text_encoder: Path, change: Adapter | None) -> str:
+    return fingerprint(found.transformer.tensors, found.tokenizer.tensors, text_encoder, change)
+
+
 def _text_encoder_folder(spec: ModelSpec, beside: Path | None, progress: Progress | None) -> Path:
     """Where a model's text encoder is: beside its weights, else on the hub."""
     if beside is not None and (beside / CONFIG_FILE).is_file():
@@ -253,7 +254,7 @@ def _find_upstream(
     tokenizer: str | Path | None,
     progress: Progress | None,
     ema: bool,
-) -> Upstream:
+) -> FoundModel:
     name, path = str(name_or_path), Path(name_or_path)
     given = None if tokenizer is None else Path(tokenizer)
     if name not in model_names() and (path.exists() or path.suffix or len(path.parts) > 1):

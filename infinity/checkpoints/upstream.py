@@ -51,8 +51,8 @@ TEXT_ENCODER_NAMES = ("text_encoder", "flan-t5-xl", "flan-t5-xl-official")
 
 
 @dataclass
-class Upstream:
-    """A whole model found in upstream's format, under our names.
+class FoundModel:
+    """A model in files, under our names.
 
     Attributes:
         text_encoder: its folder where it lies beside the weights.
@@ -64,7 +64,7 @@ class Upstream:
     text_encoder: Path | None
 
 
-def read_upstream(path: Path, tokenizer: Path | None = None, *, ema: bool = False) -> Upstream:
+def read_upstream(path: Path, tokenizer: Path | None = None, *, ema: bool = False) -> FoundModel:
     """Upstream's transformer (a file, or a folder of shards) and the tokenizer that fits it.
 
     Args:
@@ -86,7 +86,7 @@ def read_upstream(path: Path, tokenizer: Path | None = None, *, ema: bool = Fals
     config = infer_transformer(weights.tensors, **flags)
     tokenizer_weights, tokenizer_config = _tokenizer_for(config, path, weights, tokenizer)
     spec = _spec_for(path, config, tokenizer_config, args if isinstance(args, Mapping) else {})
-    return Upstream(spec, weights, tokenizer_weights, _text_encoder_beside(path))
+    return FoundModel(spec, weights, tokenizer_weights, _text_encoder_beside(path))
 
 
 def read_part(path: Path, kind: Kind, *, ema: bool = False) -> Weights:

@@ -41,6 +41,15 @@ class BlockCondition(NamedTuple):
     values: Tensor
     mask: Tensor | None
 
+    def select(self, rows: slice) -> BlockCondition:
+        """The condition of some of the rows."""
+        return BlockCondition(
+            self.modulation[:, rows],
+            self.keys[rows],
+            self.values[rows],
+            None if self.mask is None else self.mask[rows],
+        )
+
 
 class SharedText(NamedTuple):
     """What all blocks share of the prompts, before a block has read its own part of it.

@@ -47,56 +47,27 @@ class TextCondition:
 
     Attributes:
         pooled_BC: float32, the text as one vector.
-        modulation: (depth, 6, B, 1, C) float32, see BlockCondition.
         head_modulation: (2, B, 1, C) float32: 1 + scale, shift.
-        keys, values: (B, H, T, d) a block, compute dtype.
-        mask_B11T: bool, True at real tokens; None where all prompts are equally long.
+        blocks: one a block: what it reads of the prompts or, for training, what all blocks share, of
+            which each reads its part when it runs.
     """
 
     pooled_BC: Tensor
-    modulation: Tensor
     head_modulation: Tensor
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
-    mask_B11T: Tensor | None
+    blocks: tuple[BlockCondition | SharedText, ...]
 
     @property
     def batch(self) -> int:
         return len(self.pooled_BC)
 
     def select(self, rows: slice) -> TextCondition:
-        """The condition of some of the rows."""
-        return replace(
-            self,
-            pooled_BC=self.pooled_BC[rows],
-            modulation=self.modulation[:, :, rows],
-            head_modulation=self.head_modulation[:, rows],
-            keys=tuple(keys[rows] for keys in self.keys),
-            values=tuple(values[rows] for values in self.values),
-            mask_B11T=None if self.mask_B11T is None else self.mask_B11T[rows],
+        """The condition of some of the rows; not of a shared text."""
+        blocks = cast("tuple[BlockCondition, ...]", self.blocks)
+        return TextCondition(
+            self.pooled_BC[rows],
+            self.head_modulation[:, rows],
+            tuple(block.select(rows) for block in blocks),
         )
-
-    def block(self, index: int) -> BlockCondition:
-        return BlockCondition(
-            self.modulation[index], self.keys[index], self.values[index], self.mask_B11T
-        )
-
-
-@dataclass(frozen=True)
-class SharedCondition:
-    """A TextCondition of which each block reads its part when it runs, for training.
-
-    Attributes:
-        pooled_BC, head_modulation: as in TextCondition.
-        texts: one a block.
-    """
-
-    pooled_BC: Tensor
-    head_modulation: Tensor
-    texts: tuple[SharedText, ...]
-
-    def block(self, index: int) -> SharedText:
-        return self.texts[index]
 
 
 class InfinityTransformer(nn.Module):
@@ -139,19 +110,13 @@ class InfinityTransformer(nn.Module):
             text: a (T_b, W) tensor a prompt, T_b at least 1.
         """
         shared = self.share_text(text)
-        parts = [block.condition(shared.block(i)) for i, block in enumerate(self._blocks())]
-        return TextCondition(
-            pooled_BC=shared.pooled_BC,
-            modulation=torch.stack([part.modulation for part in parts]),
-            head_modulation=shared.head_modulation,
-            keys=tuple(part.keys for part in parts),
-            values=tuple(part.values for part in parts),
-            mask_B11T=shared.texts[0].mask,
-        )
+        texts = cast("tuple[SharedText, ...]", shared.blocks)
+        parts = zip(self._blocks(), texts, strict=True)
+        return replace(shared, blocks=tuple(block.condition(text) for block, text in parts))
 
     def share_text(
         self, text: Sequence[Tensor], branch_factors: Tensor | None = None
-    ) -> SharedCondition:
+    ) -> TextCondition:
         """``encode_text`` without the blocks' own parts, which they add when they run.
 
         Args:
@@ -179,10 +144,10 @@ class InfinityTransformer(nn.Module):
         head = rearrange(linear_float32(self.head_modulation, activated), "B (n C) -> n B 1 C", n=2)
         shared = SharedText(modulation + ones, self.text_projection(normed), mask)
         factors = [None] * len(self.blocks) if branch_factors is None else branch_factors.unbind()
-        return SharedCondition(
+        return TextCondition(
             pooled_BC=pooled,
             head_modulation=head + ones[2:4] * ones.new_tensor([1, 0]).view(2, 1, 1, 1),
-            texts=tuple(shared._replace(branch_factors=factor) for factor in factors),
+            blocks=tuple(shared._replace(branch_factors=factor) for factor in factors),
         )
 
     def unconditional_text(self, length: int) -> Tensor:
@@ -198,7 +163,7 @@ class InfinityTransformer(nn.Module):
     def forward(
         self,
         inputs_BLD: Tensor,
-        condition: TextCondition | SharedCondition,
+        condition: TextCondition,
         schedule: ScaleSchedule,
     ) -> Tensor:
         """All scales at once; each token sees its own and earlier scales.
@@ -219,7 +184,7 @@ class InfinityTransformer(nn.Module):
         for index, block in enumerate(self._blocks()):
             if self._adds_scale_embedding(index):
                 x = added(x, scale_embedding)
-            x = block(x, condition.block(index), table, self_attend)
+            x = block(x, condition.blocks[index], table, self_attend)
         return self.logits(x, condition)
 
     def forward_scale(
@@ -252,12 +217,12 @@ class InfinityTransformer(nn.Module):
             def self_attend(q: Tensor, k: Tensor, v: Tensor, layer: int = layer) -> Tensor:
                 return attend(q, *cache.append(layer, index, k, v))
 
-            x = block(x, condition.block(layer), rope, self_attend)
+            x = block(x, condition.blocks[layer], rope, self_attend)
             if after_block and layer in after_block:
                 x = after_block[layer](x)
         return x
 
-    def logits(self, hidden_BlC: Tensor, condition: TextCondition | SharedCondition) -> Tensor:
+    def logits(self, hidden_BlC: Tensor, condition: TextCondition) -> Tensor:
         """(B, l, D, 2) float32: for every bit, logits of False and True."""
         factor, shift = condition.head_modulation.unbind()
         parts = [
@@ -290,7 +255,7 @@ class InfinityTransformer(nn.Module):
     def _blocks(self) -> Iterator[Block]:
         return cast("Iterator[Block]", iter(self.blocks))
 
-    def _first(self, condition: TextCondition | SharedCondition) -> Tensor:
+    def _first(self, condition: TextCondition) -> Tensor:
         """The first scale's one token, (B, 1, C) float32; a new tensor."""
         return (condition.pooled_BC + self.start.float()).unsqueeze(1)
 

@@ -86,7 +86,7 @@ def test_branch_is_pinned_on_first_use(hub):
     hub.repositories[REPOSITORY][NEWER_COMMIT] = {"model.pth": b"another model" * 10}
     again = HubRequest(REPOSITORY, "main", wanted).fetch(quiet)
     assert again == first
-    assert again.commit == COMMIT
+    assert again.folder.name == COMMIT
 
 
 def test_lost_connection_is_resumed_within_a_fetch(hub):
@@ -152,7 +152,7 @@ def test_unknown_pinned_commit_falls_back_to_newest_with_a_warning(hub, caplog):
 def test_file_missing_at_the_pin_is_taken_from_newest(hub):
     hub.repositories[REPOSITORY][NEWER_COMMIT] = {**FILES, "late.pth": b"late" * 50}
     fetched = HubRequest(REPOSITORY, COMMIT, (Wanted(("late.pth",)),)).fetch(quiet)
-    assert fetched.commit == NEWER_COMMIT
+    assert fetched.folder.name == NEWER_COMMIT
 
 
 def test_missing_file_is_named(hub):

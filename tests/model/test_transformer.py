@@ -96,9 +96,8 @@ def test_inputs_and_conditions_are_left_unchanged():
 
 
 def _tensors(condition: TextCondition):
-    parts = [getattr(condition, field.name) for field in dataclasses.fields(condition)]
-    flat = [part if isinstance(part, tuple) else (part,) for part in parts if part is not None]
-    return [tensor for group in flat for tensor in group]
+    parts = [condition.pooled_BC, condition.head_modulation]
+    return [*parts, *(part for block in condition.blocks for part in block if part is not None)]
 
 
 @torch.inference_mode()

@@ -133,7 +133,7 @@ def test_block_keeps_what_is_computed(dtype: str, text: int) -> None:
         condition = transformer.share_text([torch.randn(text, SPEC.transformer.text_width)] * 4)
         block = transformer.blocks[0]
         attend = partial(attend_scale_causally, spans=spans)
-        work = partial(block, hidden, condition.block(0), table, attend)
+        work = partial(block, hidden, condition.blocks[0], table, attend)
         one, four = (saved_bytes(work, block.parameters()) for _ in range(2))
     copies = 0 if dtype == "float32" else 2 * sum(p.numel() for p in block.parameters())
     real = (four - copies) / 4

@@ -244,7 +244,7 @@ def test_dropped_branches_are_as_if_their_gain_were_zero() -> None:
     plain = step.bit_loss(picture_batch(), CLEAN).loss
     condition = step.transformer.share_text(step.captions(picture_batch().captions), factors)  # type: ignore[misc]
     block = step.transformer.blocks[1]
-    assert block.condition(condition.block(1)).modulation[:2].abs().max() == 0  # type: ignore[operator]
+    assert block.condition(condition.blocks[1]).modulation[:2].abs().max() == 0  # type: ignore[operator]
     assert skipped.item() != pytest.approx(plain.item(), abs=1e-6)
 
 
