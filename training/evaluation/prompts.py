@@ -10,7 +10,7 @@ Other keys, such as a number of the prompt, are passed over.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,9 +78,7 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    concept: Annotated[str, _known("class", _CLASSES)] = Field(
-        validation_alias="class", serialization_alias="class"
-    )
+    concept: Annotated[str, _known("class", _CLASSES)] = Field(validation_alias="class")
     count: StrictInt = Field(default=1, ge=1)
     color: Annotated[str | None, _known("color", {name: name for name in COLORS})] = None
     position: tuple[Position, StrictInt] | None = None
@@ -160,9 +158,3 @@ def sort_prompts(path: Path) -> tuple[list[ExamPrompt], list[str]]:
         why = f"; {unknown[0]}" if unknown else "."
         raise RequestError(f"{path} holds no prompts that the judge can mark{why}")
     return prompts, unknown
-
-
-def write_prompts(path: Path, prompts: Iterable[ExamPrompt]) -> None:
-    """One JSON object a line, without what is empty."""
-    lines = [prompt.model_dump_json(by_alias=True, exclude_defaults=True) for prompt in prompts]
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

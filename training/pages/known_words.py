@@ -12,8 +12,7 @@ from infinity.errors import RequestError
 from infinity.pipeline import InfinityPipeline
 from infinity.vocabulary import Vocabulary
 from training.drawing import draw, sheet
-from training.evaluation.questions import a
-from training.world.captions import BIG_WORDS, LITTLE_WORDS, article_for
+from training.world.captions import BIG_WORDS, LITTLE_WORDS, WITHOUT_ARTICLE, article_for
 from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS
 
@@ -47,6 +46,12 @@ How gently other wordings are taken is measured: `python -m training.evaluate --
 training/prompts/language.jsonl --output DIR` asks for the same things in capitals, misspelt, with unknown
 words, and so on.
 """
+
+
+def a(concept: str, color: str | None = None) -> str:
+    """The concept with its article, as in "a blue car"."""
+    phrase = f"{color} {concept}" if color else concept
+    return phrase if concept in WITHOUT_ARTICLE else f"{article_for(phrase)} {phrase}"
 
 
 def sections(vocabulary: Vocabulary) -> Sections:
