@@ -12,6 +12,7 @@ from infinity.errors import CheckpointError
 
 REFINE_PATCH = 4
 """Pixels on each side of the patches that a tokenizer's refinement works on."""
+SOURCE = r"^\w[\w.-]*(/\w[\w.-]*)?$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,13 @@ class TokenizerConfig(Checked):
 
     bits: Size
     base_channels: Size = 128
-    channel_multipliers: Annotated[tuple[Blocks, ...], Field(min_length=1)] = (1, 2, 4, 4, 4)
+    channel_multipliers: Annotated[tuple[Blocks, ...], Field(min_length=1, max_length=16)] = (
+        1,
+        2,
+        4,
+        4,
+        4,
+    )
     num_res_blocks: Blocks = 2
     patchify: bool = False
     stem_patch: Size = 1
@@ -153,7 +160,7 @@ class TextEncoderConfig(Checked):
         max_length: most tokens of a prompt, the end token included.
     """
 
-    source: Annotated[str, Field(min_length=1, description="a folder or a hub repository")] = (
+    source: Annotated[str, Field(pattern=SOURCE, description="a folder's name or owner/name")] = (
         "text_encoder"
     )
     revision: str = ""

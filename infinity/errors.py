@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class InfinityError(Exception):
@@ -60,6 +60,12 @@ def quoted(value: object) -> str:
     except (ValueError, RecursionError):  # thousands of digits; lists in lists
         shown = f"a very large {type(value).__name__}"
     return shown if len(shown) <= MOST_QUOTED else f"{shown[: MOST_QUOTED - 2]} …"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of many names, each of them cut, for a message."""
+    shown = [name if len(name) <= 80 else f"{name[:78]} …" for name in names[:3]]
+    return ", ".join([*shown, "..."] if len(names) > len(shown) else shown)
 
 
 def is_unicode(text: str) -> bool:

@@ -27,7 +27,15 @@ def special(path: Path) -> str:
         (Path.is_char_device, "device"),
         (Path.is_block_device, "device"),
     )
-    return next((kind for is_kind, kind in kinds if is_kind(path)), "")
+    return next((kind for is_kind, kind in kinds if is_there(path) and is_kind(path)), "")
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path exists; false for one that no system can have, too."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from infinity.checks import MOST, Checked, Size, whole
 from infinity.errors import CheckpointError, RequestError, quoted
@@ -33,8 +33,19 @@ SPACE_USER = "hf:"
 """How the name of a visitor begins who logged in on a Space."""
 PICTURE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
 
+PROXIES = "addresses or networks with commas between, such as 10.0.0.0/8, or * for all"
 Login = Literal["none", "password", "huggingface"]
 Ending = Annotated[str, Field(pattern=r"^\.")]
+
+
+def _addresses(text: str) -> str:
+    """Raises ValueError for what is no list of addresses: uvicorn would trust nobody, silently."""
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if part != "*":
+            ipaddress.ip_network(part, strict=False)
+    return text
+
+
 ENDINGS = Field(description='a list of file endings with their dot, such as ".png"')
 
 
@@ -76,7 +87,7 @@ class Hosting(Checked):
     history: bool = True
     memory_gigabytes: Annotated[float, Field(ge=0, le=MOST)] = 0.0
     warm_up: bool = False
-    trusted_proxies: str = ""
+    trusted_proxies: Annotated[str, AfterValidator(_addresses), Field(description=PROXIES)] = ""
     rewriter: RewriterSettings = field(default_factory=RewriterSettings)
 
     @classmethod

@@ -18,10 +18,9 @@ from PIL.PngImagePlugin import PngInfo
 from infinity.errors import RequestError, quoted
 from infinity.files import disk_errors
 from infinity.images import open_image
-from infinity.request import MAX_PROMPT_CHARACTERS, GenerationRequest, read_recipe
+from infinity.request import MAX_PROMPT_CHARACTERS, MAX_THREADS, GenerationRequest, read_recipe
 
 KEY = "infinity"
-MAX_THREADS = 4096
 MAX_VERSIONS = 20
 
 

@@ -23,7 +23,7 @@ from numpy._core.multiarray import scalar
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from infinity.errors import CheckpointError
+from infinity.errors import CheckpointError, listed
 from infinity.files import read_json, special
 from infinity.int8 import dequantized
 
@@ -36,8 +36,6 @@ _NUMPY_NUMBERS: list[Any] = [
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 WEIGHT_SUFFIXES = (*PICKLE_SUFFIXES, ".safetensors")
 INDEX_SUFFIX = ".index.json"
-LISTED = 3
-"""Names spelled out in a message; the error's attributes have them all."""
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
@@ -179,7 +177,8 @@ def _read_indexed(index: Path) -> Weights:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{index} is not an index of shards; fetch it again.") from error
     if not isinstance(names, dict) or any(
-        not isinstance(shard, str) or Path(shard).name != shard for shard in names.values()
+        not isinstance(shard, str) or Path(shard).name != shard or len(shard) > 255
+        for shard in names.values()
     ):
         raise CheckpointError(f"{index} names files outside its own folder; do not use it.")
     weights = Weights({}, folder)
@@ -234,9 +233,7 @@ def check_fit(
     found = {"missing": missing, "unexpected": unexpected, "mis-shaped": mis_shaped}
     if any(found.values()):
         complaints = "; ".join(
-            f"{len(names)} {kind} ({', '.join(names[:LISTED])}{', ...' * (len(names) > LISTED)})"
-            for kind, names in found.items()
-            if names
+            f"{len(names)} {kind} ({listed(names)})" for kind, names in found.items() if names
         )
         raise CheckpointError(
             f"The {what} weights in {source} do not fit the configuration: {complaints}; use the "

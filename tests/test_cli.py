@@ -1,5 +1,6 @@
 import errno
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -173,7 +174,15 @@ def test_threads_are_set(run, monkeypatch):
         (("generate", "x", "--guidance-layers", "a"), "'a' is not a list of whole numbers"),
         (("generate", "x", "--guidance-layers=-9"), "guidance layer -9 does not exist"),
         (("generate", "x", "--aspect-ratio", "16:9"), "choose one of 1:1, 3:2, 2:3"),
-        (("generate", "x", "--threads", "0"), "'0' is not a whole number of at least 1"),
+        (("generate", "x", "--threads", "0"), "'0' is not a whole number from 1"),
+        (("generate", "x", "--threads", "1000000000"), "is not a whole number from 1 to 4096"),
+        (("generate", "x", "--seed", "9" * 5_000), "invalid int value"),
+        (("generate", "x", "-o", "x" * 400 + ".png"), "cannot be a file (File name too long)"),
+        (("generate", "x", "-o", "a\0.png"), "cannot be a file (embedded null byte)"),
+        (("generate", "x", "-o", "d/" * 1_500 + "x.png"), "lies in 1500 folders"),
+        (("generate", "x", "-o", "/dev/null/x.png"), "cannot be a file (Not a directory)"),
+        (("replay", "x" * 5_000), "cannot be read as a picture"),
+        (("replay", "a\0"), "cannot be read as a picture"),
         (("generate", "x", "-o", "x.jpg"), "x.jpg must end in .png"),
         (("generate", "x", "-o", "."), ". must end in .png"),
         (("grid", "x"), "the following arguments are required: --x"),
@@ -212,6 +221,23 @@ def test_missing_device_is_one_line_and_status_one(run, monkeypatch):
     assert status == 1
     assert "This machine has no device 'cuda'" in err
     assert one_line(err)
+
+
+@pytest.mark.parametrize("command", [("generate", "x"), ("grid", "x", "--x", "seed", "1-2")])
+def test_output_that_cannot_be_is_told_before_anything_is_loaded(run, command, monkeypatch):
+    (run.folder / "there.png").mkdir()
+    os.mkfifo(run.folder / "pipe.png")
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) == run.folder)
+    (run.folder / "shut").mkdir()
+    for name, sentence in (
+        ("there.png", "there.png is a folder; name a file."),
+        ("pipe.png", "pipe.png is a pipe; name a file."),
+        ("shut/a/x.png", "shut may not be written; choose another place."),
+    ):
+        status, _, err = run(*command, "-o", name)
+        assert (status, one_line(err)) == (2, True)
+        assert err.endswith(f"{sentence}\n")
+    assert run.loaded == []
 
 
 def test_full_disk_is_one_line_and_status_one_and_leaves_no_file(run, monkeypatch):

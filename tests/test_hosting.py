@@ -82,6 +82,8 @@ def test_missing_settings_are_one_sentence(tmp_path):
         {"memory_gigabytes": float("nan")},
         {"upload_types": ["png"]},
         {"models": [3]},
+        {"trusted_proxies": "nonsense"},
+        {"trusted_proxies": "10.0.0.0/8, 10.0.0.0/99"},
         {"rewriter": {"kind": "endpoint", "model": "m", "base_url": "file:///etc/passwd"}},
         {"rewriter": {"kind": "endpoint", "base_url": "http://x"}},
     ],

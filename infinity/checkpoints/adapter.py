@@ -16,10 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from infinity.checkpoints.peft import LoraRule, lora_rule
-from infinity.errors import CheckpointError
-from infinity.files import parse_json, read_json
+from infinity.errors import CheckpointError, listed
+from infinity.files import is_there, parse_json, read_json
 from infinity.weights import (
-    LISTED,
     PICKLE_SUFFIXES,
     WEIGHT_SUFFIXES,
     flat_tensors,
@@ -114,7 +113,7 @@ def read_adapter(path: str | Path) -> Adapter:
     path = Path(path)
     if path.name == ADAPTER_CONFIG:
         path = path.parent
-    if not path.exists():
+    if not is_there(path):
         raise CheckpointError(
             f"{path} does not exist; give the folder of an adapter, as export writes it."
         )
@@ -149,11 +148,11 @@ def merge_adapter(transformer: nn.Module, adapter: Adapter) -> None:
         elif change.bias is not None and layer.bias is None:
             mis_shaped.append(f"{name}: found a bias, expected none")
     if unexpected or mis_shaped:
-        listed = [*unexpected, *mis_shaped]
+        differing = [*unexpected, *mis_shaped]
         trained = f", which was trained on {adapter.base}" if adapter.base else ""
         raise CheckpointError(
             f"The adapter in {adapter.folder}{trained}, does not fit this model: "
-            f"{len(listed)} layers differ ({'; '.join(listed[:LISTED])}); use it with the model it "
+            f"{len(differing)} layers differ ({listed(differing)}); use it with the model it "
             "was trained on.",
             unexpected=unexpected,
             mis_shaped=tuple(mis_shaped),
@@ -224,7 +223,7 @@ def _by_layer(
     unequal = [n for n, parts in layers.items() if n not in alone and not _agree(**parts)]
     is_mixed = flat not in (0, len(tensors))
     if unexpected or alone or unequal or is_mixed or not layers:
-        first = ", ".join([*unexpected, *alone, *unequal][:LISTED])
+        first = listed([*unexpected, *alone, *unequal])
         raise CheckpointError(
             f"{path} is not a low-rank adapter of a transformer ({first or 'it is empty'}); only "
             "changes of its linear layers can be merged.",

@@ -27,6 +27,7 @@ from infinity.checkpoints.save import SHARD_BYTES, save_model
 from infinity.checkpoints.transfer import Progress
 from infinity.checkpoints.upstream import FoundModel, read_part, read_upstream
 from infinity.errors import CheckpointError
+from infinity.files import is_there
 from infinity.model.transformer import InfinityTransformer
 from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER, get_spec, model_names
 from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder, read_spec, read_tokenizer_config
@@ -216,7 +217,7 @@ def own_folder(name_or_path: str | Path) -> Path | None:
     if str(name_or_path) == DEFAULT_MODEL:
         return DEFAULT_MODEL_FOLDER
     path = Path(name_or_path)
-    if str(name_or_path) in model_names() or not path.is_dir():
+    if str(name_or_path) in model_names() or not (is_there(path) and path.is_dir()):
         return None
     return path if any(path.glob("transformer*.safetensors")) or is_spec_folder(path) else None
 
@@ -257,7 +258,7 @@ def _find_upstream(
 ) -> FoundModel:
     name, path = str(name_or_path), Path(name_or_path)
     given = None if tokenizer is None else Path(tokenizer)
-    if name not in model_names() and (path.exists() or path.suffix or len(path.parts) > 1):
+    if name not in model_names() and (is_there(path) or path.suffix or len(path.parts) > 1):
         return read_upstream(path, given, ema=ema)
     spec = get_spec(name)
     if spec.hub is None:

@@ -21,7 +21,7 @@ from infinity.checkpoints.convert import (
 from infinity.checkpoints.fit import infer_tokenizer, infer_transformer
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError, quoted
-from infinity.files import special
+from infinity.files import is_there, special
 from infinity.registry import MODEL_SPECS, released_schedules
 from infinity.request import SamplingParams
 from infinity.schedule import PIXEL_BUDGETS
@@ -135,7 +135,7 @@ def _unwrapped(content: Any, path: Path, ema: bool) -> tuple[dict[str, Tensor], 
 
 def _transformer_path(path: Path) -> Path:
     """The file or folder of shards that a path means."""
-    if not path.exists():
+    if not is_there(path):
         raise CheckpointError(f"{path} does not exist; check the path.")
     if kind := special(path):
         raise CheckpointError(f"{path} is a {kind}, not a file; give the checkpoint itself.")

@@ -23,6 +23,7 @@ from infinity.devices import resolve_device, resolve_dtype
 from infinity.errors import CheckpointError, RequestError
 from infinity.estimate import weight_bytes
 from infinity.events import Done, Preview
+from infinity.files import special
 from infinity.grid.axes import Axis
 from infinity.grid.plan import GridPlan, draw_plan
 from infinity.grid.sheet import sheet
@@ -34,6 +35,8 @@ from infinity.registry import DEFAULT_MODEL, get_spec, model_names
 from infinity.request import GenerationRequest, SamplingParams, chosen_seed
 
 logger = logging.getLogger(__name__)
+
+MOST_FOLDERS = 200
 
 
 def _say(text: str) -> None:
@@ -269,8 +272,20 @@ def _output(options: argparse.Namespace) -> Output:
     path: Path = options.output or Path(options.default_output)
     if path.suffix.lower() != ".png":
         raise RequestError(f"{path} must end in .png: the record that replays it needs a PNG.")
-    if path.is_dir():
-        raise RequestError(f"{path} is a folder; name a file in it.")
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError(f"{path} cannot be a file ({reason}); choose another name.") from error
+    if len(path.parts) > MOST_FOLDERS:
+        raise RequestError(f"{path} lies in {len(path.parts) - 1} folders; choose another place.")
+    if kind := "folder" if path.is_dir() else special(path):
+        raise RequestError(f"{path} is a {kind}; name a file.")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(above, os.W_OK):
+        raise RequestError(f"{above} may not be written; choose another place.")
     return Output(path, is_chosen=options.output is not None)
 
 

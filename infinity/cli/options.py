@@ -9,16 +9,18 @@ from infinity.console import expand_home, home_path
 from infinity.errors import RequestError
 from infinity.presets import PRESET_NAMES
 from infinity.registry import DEFAULT_MODEL
-from infinity.request import parse_per_scale
+from infinity.request import MAX_THREADS, parse_per_scale
 from infinity.version import __version__
 
 BAD_USAGE = 2
+MOST_SAID = 500
 
 
 class _Parser(argparse.ArgumentParser):
     """Complains in one line."""
 
     def error(self, message: str) -> NoReturn:
+        message = message if len(message) <= MOST_SAID else f"{message[:MOST_SAID]} …"
         self.exit(BAD_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
@@ -140,7 +142,7 @@ def _add_model(
     )
     group.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     group.add_argument("--dtype", help="float32 or bfloat16 (default: bfloat16 on cuda)")
-    group.add_argument("--threads", type=_positive, help="CPU threads")
+    group.add_argument("--threads", type=_threads, help="CPU threads")
 
 
 def _per_scale(text: str) -> float | tuple[float, ...]:
@@ -157,11 +159,11 @@ def _layers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers") from error
 
 
-def _positive(text: str) -> int:
+def _threads(text: str) -> int:
     try:
         value = int(text)
     except ValueError:
         value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    if not 1 <= value <= MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_THREADS}")
     return value

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from infinity.__main__ import main
+from infinity.checkpoints.adapter import merge_adapter, read_adapter
 from infinity.checkpoints.load import load_model
 from infinity.errors import CheckpointError, RequestError, ResourceError
 from infinity.events import Done
@@ -61,6 +62,48 @@ def test_configuration_beyond_all_sizes_is_refused(folder, change):
     with pytest.raises(CheckpointError) as caught:
         load_model(folder)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [("tokenizer", "channel_multipliers", [1] * 500)]
+    + [("text_encoder", "source", bad)
+       for bad in ("../../etc", "/etc", "..", "a/../../b", "a/b/c", "a\\b", "", "x" * 9_000 + "/")],
+    ids=lambda value: str(value)[:20],
+)  # fmt: skip
+def test_configuration_that_leads_elsewhere_is_refused(folder, part, name, value):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config[part][name] = value
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=name) as caught:
+        load_model(folder)
+    assert len(str(caught.value)) < 600
+
+
+def test_names_in_weights_and_indexes_are_quoted_briefly(folder, tmp_path):
+    (path,) = folder.glob("transformer*.safetensors")
+    save_file(load_file(path) | {"x" * 9_000: torch.zeros(1)}, path, {"format": "pt"})
+    halves = {f"{'y' * 9_000}.lora_{half}.weight": torch.ones(2, 2) for half in "AB"}
+    save_file(halves, tmp_path / "adapter.safetensors")
+    save_file({"z" * 9_000: torch.ones(1)}, tmp_path / "other.safetensors")
+    index = folder / "tokenizer.safetensors.index.json"
+    for adapter in (None, "adapter", "other"):
+        with pytest.raises(CheckpointError) as caught:
+            merge_adapter(tiny_pipeline().transformer, read_adapter(tmp_path / f"{adapter}.safetensors")
+                          ) if adapter else load_model(folder)  # fmt: skip
+        assert len(str(caught.value)) < 600
+    index.write_text(json.dumps({"weight_map": {"a": "x" * 400}}))
+    with pytest.raises(CheckpointError, match="outside its own folder"):
+        load_model(folder)
+
+
+def test_name_that_no_system_can_have_is_one_sentence(folder):
+    for name in ("x" * 5_000, "a\0b", "d/" * 3_000):
+        with pytest.raises((CheckpointError, RequestError)):
+            load_model(name)
+        with pytest.raises(CheckpointError, match="does not exist"):
+            load_model(folder, adapter=name)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "", "\0"])
