@@ -67,17 +67,6 @@ def in_process(code, **environment):
     )
 
 
-def test_modules_of_unix_are_not_needed():
-    modules = [file.name for file in FILES]
-    done = in_process(
-        "import importlib, sys, torch, torch.distributed.checkpoint, transformers, gradio\n"
-        "import datasets, peft, matplotlib.pyplot, filelock, multiprocessing.connection\n"
-        "for name in ('resource', 'fcntl', 'pwd', 'grp', 'termios'): sys.modules[name] = None\n"
-        f"for name in {modules}: importlib.import_module(name)"
-    )
-    assert done.returncode == 0, done.stderr.decode()[-1500:]
-
-
 def test_run_goes_on_where_the_system_tells_no_memory(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
     clock = Clock(4, torch.device("cpu"))
