@@ -347,7 +347,7 @@ def test_stopped_load_leaves_nothing_in_memory(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Weights, "take", counted)
         patch.setattr("infinity.shared_work.POLL_SECONDS", 0.0)
-        patch.setattr(SharedWork, "_tell", lambda self, what, fraction: _stop_when(made, 3))
+        patch.setattr(SharedWork, "_record", lambda self, what, fraction: _stop_when(made, 3))
         with pytest.raises(StoppedError):
             manager.get("tiny", None, cancel)
     assert len(made) == 3

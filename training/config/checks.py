@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from infinity.checkpoints.upstream import TEXT_ENCODERS
 from infinity.config import TextEncoderConfig, TokenizerConfig
-from infinity.errors import InfinityError, RequestError
+from infinity.errors import InfinityError, RequestError, nearest
 from infinity.files import read_json
 from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS, nearest_aspect_ratio
 from infinity.spec import CONFIG_FILE, ModelSpec
@@ -252,8 +251,8 @@ def _optimization(config: TrainingConfig) -> Iterable[str]:
         )
     name = settings.schedule
     if name not in SCHEDULES and not re.fullmatch(r"lin0?\.\d*[1-9]\d*", name):
-        near = difflib.get_close_matches(name, SCHEDULES, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SCHEDULES)}, lin0.4."
+        near = nearest(name, SCHEDULES, 0.5)
+        hint = f"did you mean {near}?" if near else f"known: {', '.join(SCHEDULES)}, lin0.4."
         yield f"optimization.schedule {name!r} is not known; {hint}"
     if name == "exp" and settings.end == 0:
         yield "optimization.schedule exp never reaches 0; set optimization.end above 0."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from infinity.errors import InfinityError
+from infinity.errors import nearest as nearest_name
 
 _SAID_ELSEWHERE = {
     "start_from": "checkpoint rush_resume pretrained_model_name_or_path finetune_from",
@@ -93,18 +93,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     for path in known:
         leaves.setdefault(path.rsplit(".", 1)[-1], path)
     inside = {p.rpartition(".")[2]: p for p in known if section and p.rpartition(".")[0] == section}
-    if near := _close(leaf, inside, 0.6):
-        return inside[near[0]]
+    if near := nearest_name(leaf, inside, 0.6):
+        return inside[near]
     if leaf in leaves or inside:
         return leaves.get(leaf)
     for cutoff in (0.75, 0.6):
-        if near := [*_close(name, known, cutoff), *_close(leaf, leaves, cutoff)]:
-            return leaves.get(near[0], near[0])
+        if near := nearest_name(name, known, cutoff) or nearest_name(leaf, leaves, cutoff):
+            return leaves.get(near, near)
     return None
-
-
-def _close(name: str, known: Iterable[str], cutoff: float) -> list[str]:
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
@@ -142,8 +138,8 @@ def _complaint(detail: Any, known: Iterable[str]) -> str:
     if kind == "literal_error":
         expected = detail["ctx"]["expected"]
         choices = re.findall(r"'([^']*)'", expected)
-        near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else "."
+        near = nearest_name(str(value), choices, 0.5)
+        hint = f"; did you mean {near}?" if near else "."
         return f"{path} must be {expected}, not {value!r}{hint}"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{path} must be {message}, not {value!r}."

@@ -6,9 +6,9 @@ scratch, then start each next one from what the one before gave.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
+from infinity.errors import nearest
 from infinity.registry import DEFAULT_MODEL, MODEL_SPECS, get_spec
 from infinity.spec import ModelSpec
 from training.config.errors import SettingsError
@@ -56,8 +56,8 @@ def preset(name: str) -> dict[str, Any]:
     size, _, resolution = str(name).partition("-")
     if size in SIZES and resolution in STAGES:
         return _paper(size, resolution)
-    near = difflib.get_close_matches(str(name), preset_names(), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(preset_names())}."
+    near = nearest(str(name), preset_names())
+    hint = f"did you mean {near}?" if near else f"known: {', '.join(preset_names())}."
     raise SettingsError(f"preset {name!r} is not known; {hint}")
 
 
