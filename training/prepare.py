@@ -55,16 +55,19 @@ def main(command_line: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__)
     add = parser.add_argument
-    add(
-        "source", nargs="*", help="folders, files, patterns, URLs or names; none: those of --config"
-    )
-    add("--format", default="auto", help="how to read them, where that is not evident")
-    add("--split", default="train", help="of a Hugging Face dataset or a folder; all: everything")
+    add("sources", nargs="*", help="folders, files, patterns, URLs or names; none: --config's")
+    add("--format", help="how to read them, where that is not evident")
+    add("--split", help="of a Hugging Face dataset or a folder (default: train); all: everything")
     add("--image-field", help="column or key of the picture")
     add("--caption-field", help="column or key of the caption")
     add("--short-caption-field", help="column or key of the short caption")
     add("--no-captions", action="store_true", help="pictures are enough, to train a tokenizer")
-    add("--picture-folder", action="append", default=[], help="where else paths may lead")
+    add(
+        "--picture-folder",
+        action="append",
+        dest="picture_folders",
+        help="where else paths may lead",
+    )
     add("--config", type=home_path, help="settings of the run the data is for")
     add("--model", type=expand_home, help="name or folder of the model the data is for")
     add("--resolution", choices=list(RESOLUTIONS), help="of the released models' schedules")
@@ -112,18 +115,8 @@ def _config(arguments: argparse.Namespace) -> TrainingConfig | None:
 
 
 def _settings(arguments: argparse.Namespace, config: TrainingConfig | None) -> DataSettings:
-    base = DataSettings() if config is None else config.data
-    given = {
-        "sources": tuple(arguments.source),
-        "format": arguments.format if arguments.format != "auto" else None,
-        "split": arguments.split if arguments.split != "train" else None,
-        "image_field": arguments.image_field,
-        "caption_field": arguments.caption_field,
-        "short_caption_field": arguments.short_caption_field,
-        "picture_folders": tuple(arguments.picture_folder),
-        "resolution": arguments.resolution,
-    }
-    known = base.model_dump() | {key: value for key, value in given.items() if value}
+    known = (DataSettings() if config is None else config.data).model_dump()
+    known |= {name: given for name in known if (given := getattr(arguments, name, None))}
     if arguments.resolution:
         known["schedules"] = None
     if arguments.no_captions or (config is not None and config.task == "tokenizer"):

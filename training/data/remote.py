@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import httpx2
@@ -24,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 _TRIES, _WAIT_S, _TIMEOUT_S = 4, 0.5, 60.0
 _CHUNK = 1 << 20
-
-_clients: dict[int, httpx2.Client] = {}
 
 
 def is_url(text: str) -> bool:
@@ -135,9 +134,12 @@ def _copy_of(url: str) -> Path:
 
 def _client() -> httpx2.Client:
     """One client a process: connections must not be shared over a fork."""
-    if os.getpid() not in _clients:
-        _clients[os.getpid()] = httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S)
-    return _clients[os.getpid()]
+    return _client_of(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _client_of(_: int) -> httpx2.Client:
+    return httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S)
 
 
 def _plain() -> dict[str, str]:

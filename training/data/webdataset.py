@@ -10,10 +10,10 @@ import io
 import math
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from braceexpand import braceexpand
@@ -37,16 +37,6 @@ from training.data.walk import PICTURE_SUFFIXES, own_files
 _LARGEST_PICTURE = 1 << 29  # bytes
 _MOST_SHARDS = 1_000_000
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)")
-
-
-@dataclass
-class _Sample:
-    """The members of a tar file that share a name."""
-
-    key: str
-    picture: tarfile.TarInfo | None = None
-    size: tuple[int, int] | InfinityError = (0, 0)
-    texts: dict[str, bytes] = field(default_factory=dict)
 
 
 def shard_names(source: str, split: str = "all") -> list[str]:
@@ -86,9 +76,9 @@ def shard_entries(shard: str, settings: DataSettings) -> Iterator[Entry | Skip]:
     """
     try:
         with _opened(shard) as tar:
-            for sample in _samples(tar):
-                make = partial(_entry, sample, shard, settings)
-                yield entry_or_skip(sample.key, make, f"in {shard}: ")
+            for key, members in groupby(filter(_counts, tar), _key):
+                make = partial(_entry, key, members, tar, shard, settings)
+                yield entry_or_skip(key, make, f"in {shard}: ")
     except FileNotFoundError as error:
         raise DataError(f"There is no shard at {shard}; check the path.") from error
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -134,26 +124,14 @@ def _opened(shard: str) -> Iterator[tarfile.TarFile]:
             yield tar
 
 
-def _samples(tar: tarfile.TarFile) -> Iterator[_Sample]:
-    """Neighbouring members of one name, as WebDataset groups them."""
-    sample: _Sample | None = None
-    for member in tar:
-        if not member.isreg() or PurePosixPath(member.name).name.startswith("."):
-            continue
-        path = PurePosixPath(member.name)
-        stem, _, extension = path.name.partition(".")
-        key = str(path.parent / stem)
-        if sample is None or sample.key != key:
-            if sample is not None:
-                yield sample
-            sample = _Sample(key)
-        extension = f".{extension.lower()}"
-        if extension in PICTURE_SUFFIXES and sample.picture is None:
-            sample.picture, sample.size = member, _picture_size(tar, member)
-        elif extension in (*TEXT_SUFFIXES, RECORD_SUFFIX, SHORT_SUFFIX):
-            sample.texts[extension] = _content(tar, member, LONGEST_TEXT + 1)
-    if sample is not None:
-        yield sample
+def _counts(member: tarfile.TarInfo) -> bool:
+    return member.isreg() and not PurePosixPath(member.name).name.startswith(".")
+
+
+def _key(member: tarfile.TarInfo) -> str:
+    """What neighboring members of one sample share: the name up to its first dot."""
+    path = PurePosixPath(member.name)
+    return str(path.parent / path.name.partition(".")[0])
 
 
 def _picture_size(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[int, int] | InfinityError:
@@ -176,19 +154,33 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes
     return data
 
 
-def _entry(sample: _Sample, shard: str, settings: DataSettings) -> Entry:
-    if sample.picture is None:
+def _entry(
+    key: str,
+    members: Iterable[tarfile.TarInfo],
+    tar: tarfile.TarFile,
+    shard: str,
+    settings: DataSettings,
+) -> Entry:
+    picture: tarfile.TarInfo | None = None
+    size: tuple[int, int] | InfinityError = (0, 0)
+    texts: dict[str, bytes] = {}
+    for each in members:
+        extension = f".{PurePosixPath(each.name).name.partition('.')[2].lower()}"
+        if extension in PICTURE_SUFFIXES and picture is None:
+            picture, size = each, _picture_size(tar, each)
+        elif extension in (*TEXT_SUFFIXES, RECORD_SUFFIX, SHORT_SUFFIX):
+            texts[extension] = _content(tar, each, LONGEST_TEXT + 1)
+    if picture is None:
         raise RecordError("missing file", "no picture")
-    if isinstance(sample.size, InfinityError):
-        raise RecordError("broken picture", str(sample.size))
-    height, width = sample.size
-    captions = captions_beside(sample.texts, settings, sample.key)
+    if isinstance(size, InfinityError):
+        raise RecordError("broken picture", str(size))
+    height, width = size
     return Entry(
-        key=sample.key,
+        key=key,
         place=shard,
-        captions=captions,
-        offset=sample.picture.offset_data,
-        length=sample.picture.size,
+        captions=captions_beside(texts, settings, key),
+        offset=picture.offset_data,
+        length=picture.size,
         height=height,
         width=width,
         ratio=height / width,
