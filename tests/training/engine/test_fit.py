@@ -21,6 +21,7 @@ from tests.training.engine.tiny_run import (
     train_alone,
 )
 from training.config import TrainingConfig, load_config
+from training.config.presets import preset_names
 from training.engine import fit
 from training.engine.checkpoints import read_state
 from training.engine.fit import changed, fitted, with_micro_batch
@@ -207,8 +208,6 @@ def documented() -> list[tuple[str, tuple[int, str, float]]]:
 
 
 def test_every_preset_is_documented_with_a_card() -> None:
-    from training.config.presets import preset_names
-
     named = {options.removeprefix("--preset ") for options, _ in documented()}
     assert set(preset_names()) <= named
 
@@ -234,6 +233,9 @@ def test_documented_launch_fits_what_it_is_documented_for(
     given: dict[str, Any] = {} if "--output" in words or file else {"output": "runs/documented"}
     if "--optimization.steps" not in words and "--preset" not in words and file is None:
         given["optimization"] = {"steps": 10}
+    if file == "training/examples/transformer.yaml":  # whose tokenizer the page has just made
+        made_of = load_config("training/examples/tokenizer.yaml").tokenizer
+        given["tokenizer"] = {"model": made_of.model.to_dict()}
     config = load_config(file, words, given)
     count, kind, total = place
     _, need = with_micro_batch(config, count, kind, int(total))
