@@ -12,8 +12,10 @@ from typing import NoReturn
 
 from infinity.console import bypass_proxies, expand_home, log_to_terminal
 from infinity.devices import DTYPES
+from infinity.errors import InfinityError
 from infinity.memory_modes import MEMORY_MODES
 from infinity.registry import DEFAULT_MODEL
+from infinity.ui.server.storage import opened_storage
 from infinity.version import __version__
 
 HOST_VARIABLE = "GRADIO_SERVER_NAME"
@@ -69,9 +71,15 @@ def main(arguments: list[str]) -> int:
     options.host = options.host or os.environ.pop(HOST_VARIABLE, None)
     bypass_proxies(options.host)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as an interrupt: files are removed
-    from infinity.ui.serve import serve
+    try:
+        with opened_storage() as storage:
+            from infinity.ui.serve import serve
 
-    return serve(options)
+            serve(options, storage)
+    except (InfinityError, OSError) as error:
+        sys.stderr.write(f"app.py: {error}\n")
+        return 1
+    return 0
 
 
 def run() -> NoReturn:

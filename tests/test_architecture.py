@@ -87,7 +87,7 @@ _SLOW = "transformers takes seconds to import, and prompts that are known need n
 _OPTIONAL = "only who asks for it has it installed"
 _UNIX = "Windows has no such module"
 LAZY = {
-    "app: infinity.ui.serve": "Gradio reads the proxies while it is imported; they are set right first",
+    "app: infinity.ui.serve": "Gradio reads the environment while it is imported, which is set right first",
     "infinity.__main__: infinity.cli": "loads torch; --help comes at once without",
     "infinity.rewriter: transformers": _SLOW,
     "infinity.t5: transformers": _SLOW,

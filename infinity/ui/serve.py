@@ -1,12 +1,11 @@
 """The page, from its options to a running server. ``app.py`` imports this once the environment is
-ready: Gradio reads the proxies and the address to listen on as it is imported."""
+ready: Gradio reads the proxies, the address to listen on and the folder of its files as it is imported."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -14,7 +13,6 @@ import torch
 from infinity.checkpoints.adapter import read_adapter
 from infinity.checkpoints.load import adapted_name
 from infinity.devices import memory_of, resolve_device
-from infinity.errors import InfinityError
 from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
 from infinity.pipeline import InfinityPipeline
@@ -23,46 +21,43 @@ from infinity.spec import CONFIG_FILE, read_spec
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.server.hosted import Health, trust_proxies
 from infinity.ui.server.spaces import SharedGpuLoader, shared_gpu
-from infinity.ui.server.storage import opened_storage
+from infinity.ui.server.storage import Storage
 from infinity.ui.shared.runs import Runs
 
 SPACE_SETTINGS = shipped("assets/hosting.toml")
 MOST_OF_MEMORY = 0.8
 
 
-def serve(options: argparse.Namespace) -> int:
-    """Serve until interrupted. Returns the exit status: 0, or 1 with a line on what went wrong."""
-    with ExitStack() as stack:
-        return _serve(options, stack)
+def serve(options: argparse.Namespace, storage: Storage) -> None:
+    """Serve until interrupted.
 
-
-def _serve(options: argparse.Namespace, stack: ExitStack) -> int:
-    try:
-        gpu = shared_gpu()  # before anything asks for CUDA
-        device = resolve_device(options.device)
-        hosting = read_hosting(options.hosting)
-        ceiling = hosting.disk_megabytes * 1_000_000 or None
-        storage = stack.enter_context(opened_storage(ceiling))
-        name, folders = options.model, {}
-        if (Path(name) / CONFIG_FILE).is_file():
-            folders = {(spec_name := read_spec(name).name): name}
-            name = spec_name
-        adapted = {}
-        if options.adapter is not None:
-            read_adapter(options.adapter)
-            base, name = name, adapted_name(name, options.adapter)
-            adapted = {name: (base, options.adapter)}
-        manager = ModelManager(
-            memory_budget(hosting, device),
-            options.device,
-            options.dtype,
-            models=folders,
-            adapted=adapted,
-            memory_mode=options.memory_mode,
-            loader=InfinityPipeline.from_pretrained if gpu is None else SharedGpuLoader(gpu),
-        )
-        runs = Runs(Allowance(hosting))
-        stack.callback(runs.close)  # before the folder goes, where they would write
+    Raises:
+        InfinityError: a setting or the model cannot be used.
+        OSError: the port is taken (Gradio's, with a sentence).
+    """
+    gpu = shared_gpu()  # before anything asks for CUDA
+    device = resolve_device(options.device)
+    hosting = read_hosting(options.hosting)
+    storage.ceiling = hosting.disk_megabytes * 1_000_000 or None
+    name, folders = options.model, {}
+    if (Path(name) / CONFIG_FILE).is_file():
+        folders = {(spec_name := read_spec(name).name): name}
+        name = spec_name
+    adapted = {}
+    if options.adapter is not None:
+        read_adapter(options.adapter)
+        base, name = name, adapted_name(name, options.adapter)
+        adapted = {name: (base, options.adapter)}
+    manager = ModelManager(
+        memory_budget(hosting, device),
+        options.device,
+        options.dtype,
+        models=folders,
+        adapted=adapted,
+        memory_mode=options.memory_mode,
+        loader=InfinityPipeline.from_pretrained if gpu is None else SharedGpuLoader(gpu),
+    )
+    with closing(Runs(Allowance(hosting))) as runs:  # before the folder goes, where they would write
         app = build_app(manager, name, runs)
         health = Health(manager, runs)
         if hosting.warm_up:
@@ -77,11 +72,6 @@ def _serve(options: argparse.Namespace, stack: ExitStack) -> int:
             _frontend=False,  # or a machine that is slow for three seconds has no page
             **launch_options(app, runs, health, storage),
         )
-    except (InfinityError, OSError) as error:
-        # Gradio raises OSError, with a sentence, when the port is taken.
-        sys.stderr.write(f"app.py: {error}\n")
-        return 1
-    return 0
 
 
 def read_hosting(path: str | None) -> Hosting:

@@ -169,6 +169,25 @@ def test_function_that_there_is_not_is_one_sentence(url, number):
     assert said["detail"].endswith(".")
 
 
+BESIDE = (
+    ("GET", "gradio_api/deep_link?session_hash=x"), ("GET", "gradio_api/proxy=https://example.org/x"),
+    ("GET", "gradio_api/file=https://example.org/x.png"), ("GET", "gradio_api/file=HTTP://x/y.png"),
+    ("GET", "monitoring"), ("GET", "monitoring/summary"), ("POST", "gradio_api/process_recording"),
+    ("POST", "gradio_api/vibe-edit"), ("POST", "gradio_api/component_server"),
+    ("POST", "gradio_api/stream/x"), ("POST", "gradio_api/run-history/connect"), ("POST", "queue/join"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "address"), BESIDE, ids=str)
+def test_what_gradio_offers_beside_the_page_is_closed(url, method, address):
+    call = urllib.request.Request(url.replace("gradio_api/", address), method=method)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(call, timeout=60)
+    assert (refused.value.code, json.load(refused.value)["detail"]) == (
+        404, "There is nothing at this address.",
+    )  # fmt: skip
+
+
 def test_null_means_left_out_whichever_way_in(url):
     nulls = {
         "prompt": "x", "negative_prompt": None, "model": None, "aspect_ratio": None, "seed": None,

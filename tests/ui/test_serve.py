@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 from infinity.request import MAX_IMAGES
 from infinity.ui.server.storage import PREFIX
 from tests.e2e.steps import served, started
+from tests.hostile import small_png, uploaded
 from tests.tiny import tiny_folder
+from tests.ui.test_mcp import use
 from tests.visitor import Visitor, lines, post
 
 # Python runs a file of this name first: every way out of the machine is noted and shut.
@@ -100,3 +103,48 @@ def test_page_ended_in_mid_run_leaves_no_files_and_no_traceback(tmp_path: Path) 
         assert process.wait(30) == 0
     assert folders(files) == []
     assert "Traceback" not in log.read_text(encoding="utf-8")
+
+
+# The first to open a text encoder's settings waits for ever: a model that is loading.
+SLOW_LOAD = """
+import sys, time
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("text_encoder/config.json"):
+        sys.stderr.write("LOADING\\n")
+        sys.stderr.flush()
+        time.sleep(600)
+sys.addaudithook(hook)
+"""
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGINT])
+def test_page_ended_while_a_model_loads_leaves_no_files_and_no_traceback(
+    tmp_path: Path, way: signal.Signals
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW_LOAD)
+    model, log, files = tiny_folder(tmp_path / "model"), tmp_path / "log.txt", tmp_path / "files"
+    variables = {"PYTHONPATH": str(tmp_path), "GRADIO_TEMP_DIR": str(files)}
+    with started(model, log, **variables) as (url, process):
+        post(f"{url}gradio_api/call/v2/generate", {"prompt": "a fox"})
+        while "LOADING" not in log.read_text(encoding="utf-8"):
+            assert process.poll() is None
+            time.sleep(0.1)
+        visitor = Visitor(f"{url}gradio_api/", json.loads("".join(lines(f"{url}config"))))
+        visitor.join(visitor.number("models"), [])
+        assert "data" in visitor.answer()  # answered meanwhile
+        process.send_signal(way)
+        assert process.wait(30) == 0
+    assert list(files.iterdir()) == []
+    assert "Traceback" not in log.read_text(encoding="utf-8")
+
+
+def test_nothing_is_written_outside_of_the_page_s_own_folder(tmp_path: Path) -> None:
+    model, log, files = tiny_folder(tmp_path / "model"), tmp_path / "log.txt", tmp_path / "files"
+    with started(model, log, "--mcp", GRADIO_TEMP_DIR=str(files)) as (url, process):
+        picture = uploaded(f"{url}gradio_api/", small_png(), "a.png")["path"]
+        is_error, said = use(f"{url}gradio_api/mcp/", "settings", picture=picture)
+        assert (is_error, "no Infinity record" in said) == (True, True)
+        assert list(files.iterdir()) == folders(files)
+        process.terminate()
+        assert process.wait(30) == 0
+    assert list(files.iterdir()) == []

@@ -43,6 +43,9 @@ CALL = re.compile(
     rf"{API_PREFIX}/(run|api|call/v2|call|mcp)/([^/]*)/?|{API_PREFIX}/(queue/join|mcp)"
 )
 UPLOAD = f"{API_PREFIX}/upload"
+POSTS = re.compile(rf"/login.*|{API_PREFIX}/(run|api|call|queue|upload|cancel|reset|mcp)(/.*)?")
+CLOSED = re.compile(rf"({API_PREFIX})?/(deep_link|monitoring|proxy=|file=https?:)", re.IGNORECASE)
+"""What Gradio offers beside: it keeps a page's state, tells who calls what, fetches from elsewhere."""
 SESSION = re.compile(r"[\w-]{8,64}", re.ASCII)
 NO_SESSION = (
     "This call has no session: send a random session_hash of 8 to 64 letters and digits with it, and "
@@ -91,7 +94,12 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
-        if scope["type"] != "http" or not path.startswith(API_PREFIX):
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        if CLOSED.match(path) or (is_post and not POSTS.fullmatch(path)):
+            refusal = RefusalError("There is nothing at this address.", 404)
+            await refusal.response(scope, receive, send)
+            return
+        if scope["type"] != "http" or not (is_post or path.startswith(API_PREFIX)):
             await self._app(scope, receive, send)
             return
         begun: Message | None = None
@@ -113,7 +121,7 @@ class Gate:
                 await send(message)
 
         try:
-            if scope["method"] == "POST":
+            if is_post:
                 receive = await self._admit(scope, path, receive)
             await self._app(scope, receive, answer)
         except RefusalError as refusal:

@@ -73,7 +73,7 @@ class Storage:
 
 
 @contextmanager
-def opened_storage(ceiling: int | None = None) -> Iterator[Storage]:
+def opened_storage() -> Iterator[Storage]:
     """The page's folder, which Gradio uses too, while this lasts.
 
     Raises:
@@ -89,7 +89,7 @@ def opened_storage(ceiling: int | None = None) -> Iterator[Storage]:
     lock.acquire()
     os.environ[VARIABLE] = str(folder)
     try:
-        yield Storage(folder, ceiling)
+        yield Storage(folder, None)
     finally:
         if before is None:
             del os.environ[VARIABLE]
