@@ -142,7 +142,9 @@ def test_nothing_is_written_outside_of_the_page_s_own_folder(tmp_path: Path) -> 
     model, log, files = tiny_folder(tmp_path / "model"), tmp_path / "log.txt", tmp_path / "files"
     with started(model, log, "--mcp", GRADIO_TEMP_DIR=str(files)) as (url, process):
         picture = uploaded(f"{url}gradio_api/", small_png(), "a.png")["path"]
-        is_error, said = use(f"{url}gradio_api/mcp/", "settings", picture=picture)
+        is_error, said = use(
+            f"{url}gradio_api/mcp/", "settings", picture=f"{url}gradio_api/file={picture}"
+        )
         assert (is_error, "no Infinity record" in said) == (True, True)
         assert list(files.iterdir()) == folders(files)
         process.terminate()
