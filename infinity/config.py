@@ -14,6 +14,8 @@ REFINE_PATCH = 4
 """Pixels on each side of the patches that a tokenizer's refinement works on."""
 SOURCE = r"^\w[\w.-]*(/\w[\w.-]*)?$"
 
+Multipliers = Annotated[tuple[Blocks, ...], Field(min_length=1, max_length=16)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig(Checked):
@@ -34,13 +36,7 @@ class TokenizerConfig(Checked):
 
     bits: Size
     base_channels: Size = 128
-    channel_multipliers: Annotated[tuple[Blocks, ...], Field(min_length=1, max_length=16)] = (
-        1,
-        2,
-        4,
-        4,
-        4,
-    )
+    channel_multipliers: Multipliers = (1, 2, 4, 4, 4)
     num_res_blocks: Blocks = 2
     patchify: bool = False
     stem_patch: Size = 1
