@@ -17,7 +17,7 @@ from tests.tiny import SPEC
 from tests.training.engine.tiny_run import RATIO, build_tiny_step, tiny_batch, tiny_config
 from tests.training.steps.helpers import picture_batch
 from tests.training.steps.helpers import tiny_config as picture_config
-from training.config.settings import TrainingConfig
+from training.config import TrainingConfig, load_config
 from training.engine.memory import block_bytes, needs, saved_bytes
 from training.engine.memory_table import table
 from training.engine.optimization import Average, Optimizer
@@ -205,3 +205,23 @@ def test_checkpointing_keeps_less_and_activations_grow_with_the_micro_batch() ->
     assert kept.activations < every.activations
     double = needs(config(optimization={"activation_checkpointing": True, "micro_batch_size": 4}))
     assert double.activations == 2 * kept.activations and double.state == kept.state
+
+
+@pytest.mark.parametrize(
+    ("preset", "batch", "measured"), [("2b-256", 16, 36.5), ("125m-256", 64, 23.0)]
+)
+def test_estimate_is_a_little_above_what_an_h100_took(
+    preset: str, batch: int, measured: float
+) -> None:
+    """Measured in GB with one aspect ratio, short captions and no text encoder on the card."""
+    settings = load_config(
+        overrides={
+            "preset": preset,
+            "output": "runs/computed",
+            "data": {"aspect_ratios": ["1:1"]},
+            "optimization": {"batch_size": batch},
+            "parallel": {"shard": "none"},
+        }
+    )
+    need = needs(settings)
+    assert measured <= (need.state + need.gathered + need.activations) / 1e9 <= 1.15 * measured
