@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_USAGE if isinstance(error, RequestError) else FAILED
     except BrokenPipeError:
         return FAILED  # whoever read our output has gone
+    except OSError as error:  # our output has no room, say
+        sys.stderr.write(f"infinity: {error}\n")
+        return FAILED
     return DONE
 
 

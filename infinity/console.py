@@ -17,7 +17,11 @@ PROXIES = ("all_proxy", "http_proxy", "https_proxy")
 
 
 def tolerate_any_text() -> None:
-    """Write a character that the terminal cannot encode as an escape sequence instead of failing."""
+    """Write a character that the terminal cannot encode as an escape sequence instead of failing, and
+    to memory what a program started with a closed output says."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.StringIO())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -432,6 +432,23 @@ def test_terminal_that_cannot_show_a_name_is_no_error(run, monkeypatch, encoding
     assert Path("りんご.png").is_file()
 
 
+def test_output_that_is_closed_or_full_loses_no_picture(run, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(sys, "stderr", None)
+        assert main(["generate", "x", "-o", "closed.png"]) == 0
+
+    def full(_: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stdout, "write", full)
+        assert main(["generate", "x", "-o", "full.png"]) == 1
+    assert one_line(capsys.readouterr().err)
+    assert Path("closed.png").is_file()
+    assert Path("full.png").is_file()
+
+
 @pytest.mark.parametrize("program", [["-m", "infinity"], ["app.py"]])
 def test_version_is_told_by_every_entry_point(program):
     done = subprocess.run(
