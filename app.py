@@ -7,18 +7,20 @@ import atexit
 import logging
 import os
 import signal
+import socket
 import sys
 from typing import NoReturn
 
 from infinity.console import bypass_proxies, expand_home, log_to_terminal
 from infinity.devices import DTYPES
-from infinity.errors import InfinityError
+from infinity.errors import InfinityError, RequestError, quoted
 from infinity.memory_modes import MEMORY_MODES
 from infinity.registry import DEFAULT_MODEL
 from infinity.ui.server.storage import opened_storage
 from infinity.version import __version__
 
 HOST_VARIABLE = "GRADIO_SERVER_NAME"
+PORT_VARIABLES = ("GRADIO_SERVER_PORT", "GRADIO_NUM_PORTS")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -39,7 +41,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--host", help="address to listen on (else $GRADIO_SERVER_NAME, 127.0.0.1)")
     parser.add_argument(
-        "--port", type=int, help="port (else $GRADIO_SERVER_PORT, the first free from 7860)"
+        "--port", type=port, help="port (else $GRADIO_SERVER_PORT, the first free from 7860)"
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (the best there is by default)")
     parser.add_argument("--dtype", choices=sorted(DTYPES), help="precision (default: by device)")
@@ -72,6 +74,7 @@ def main(arguments: list[str]) -> int:
     bypass_proxies(options.host)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as an interrupt: files are removed
     try:
+        check_address(options.host)
         with opened_storage() as storage:
             from infinity.ui.serve import serve
 
@@ -80,6 +83,26 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"app.py: {error}\n")
         return 1
     return 0
+
+
+def check_address(host: str | None) -> None:
+    """Raises RequestError for where no server can listen, which Gradio would be told of too late."""
+    for name in PORT_VARIABLES:
+        if not os.environ.get(name, "0").isdecimal():
+            raise RequestError(f"${name} must be a whole number, not {quoted(os.environ[name])}.")
+    try:
+        socket.getaddrinfo(host and host.strip("[]"), 0)
+    except (OSError, UnicodeError) as error:
+        raise RequestError(
+            f"There is no address {quoted(host)} to listen on ({error}); give one of this machine."
+        ) from error
+
+
+def port(text: str) -> int:
+    """Raises ValueError."""
+    if not 0 <= (number := int(text)) <= 65535:
+        raise ValueError
+    return number
 
 
 def run() -> NoReturn:

@@ -94,6 +94,16 @@ def test_start_on_a_device_that_is_not_there_ends_with_one_line(capsys):
     assert "has no device" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("host", ["x" * 300, "999.1.1.1.", "a b"])
+def test_start_on_an_address_that_is_none_ends_with_one_line(monkeypatch, capsys, host):
+    assert entry.main(["--host", host]) == 1
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "abc")
+    assert entry.main([]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "to listen on" in first
+    assert second == "app.py: $GRADIO_SERVER_PORT must be a whole number, not 'abc'."
+
+
 def test_start_on_a_taken_port_ends_with_one_line(monkeypatch, capsys):
     monkeypatch.setattr(serve, "build_app", lambda *_: build_app(FakeManager()))
     with socket.socket() as taken:
@@ -119,7 +129,10 @@ def test_program_ends_with_its_status_and_no_unwinding_of_threads(monkeypatch, a
     assert statuses == [status]
 
 
-@pytest.mark.parametrize("arguments", [["--port", "x"], ["--dtype", "int3"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--port", "x"], ["--port", "99999"], ["--port", "-1"], ["--dtype", "int3"], ["--nonsense"]],
+)
 def test_bad_usage_exits_with_status_2(arguments):
     with pytest.raises(SystemExit, match="2"):
         entry.main(arguments)
