@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from transformers import T5EncoderModel
+    pass
 
 BETAS = (0.9, 0.97)
 """Upstream's training script."""
@@ -74,32 +74,38 @@ def hidden_matrices(hidden: Sequence[nn.Module]) -> list[nn.Parameter]:
     ]
 
 
-def text_encoder_groups(
-    model: T5EncoderModel, share: float, weight_decay: float
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Groups of :func:`build_muon` for a T5 that learns at a ``share`` of the learning rate.
+def text_encoder_groups(model: nn.Module, rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups as :func:`parameter_groups` of a T5 encoder that learns at a share of the run's rate.
 
     T5 does not divide the attention's scores by sqrt(d_kv): its queries are that much smaller
     instead, and learn that much slower.
 
+    Args:
+        model: transformers' T5EncoderModel.
+        rate: share of the run's learning rate.
+        weight_decay: of the linear layers; constant.
+
     Returns:
-        the groups of the layers' matrices, and the group of the rest, which does not decay.
+        the queries, the other linear layers, and the rest, which does not decay; none follows the
+        run's weight decay (``decays`` is False).
     """
-    queries = {
-        id(module.weight)
-        for name, module in model.encoder.named_modules()
-        if isinstance(module, nn.Linear) and name.endswith("Attention.q")
+    linear = {
+        id(module.weight): name.endswith("Attention.q")
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
     }
-    matrices = hidden_matrices([model.encoder])
-    hidden = [
+    slower = model.config.d_kv**-0.5  # pyright: ignore[reportAttributeAccessIssue, reportOperatorIssue]
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    return [
         {
-            "params": [matrix for matrix in matrices if (id(matrix) in queries) == slower],
-            "weight_decay": weight_decay,
-            "share": share * (model.config.d_kv**-0.5 if slower else 1.0),
+            "params": [p for _, p in named if linear.get(id(p)) is kind],
+            "names": [name for name, p in named if linear.get(id(p)) is kind],
+            "decays": False,
+            "weight_decay": 0.0 if kind is None else weight_decay,
+            "rate": rate * (slower if kind else 1.0),
         }
-        for slower in (False, True)
+        for kind in (True, False, None)
     ]
-    return hidden, {"params": list(model.parameters()), "weight_decay": 0.0, "share": share}
 
 
 def build_muon(

@@ -52,7 +52,11 @@ class TextEncoderSettings(Settings):
             ``start_from``, or, with ``train``, a small one from scratch.
         revision: commit of the hub repository.
         max_length: most tokens of a caption, the end token included.
-        train: train it along with the transformer, at the same learning rate.
+        train: train it along with the transformer.
+        learning_rate_share: of the run's learning rate, when trained; its queries, which carry the
+            attention's scale in T5, learn at 1 / sqrt(head width) of that.
+        weight_decay: of its matrices, when trained; without it and at the full rate its gated
+            layers outgrow the attention, and a caption is read as a bag of words.
         layers, heads, vocabulary: sizes of one from scratch; its width is ``model.text_width``.
     """
 
@@ -60,6 +64,8 @@ class TextEncoderSettings(Settings):
     revision: str = TEXT_ENCODER_REVISION
     max_length: Annotated[int, Field(ge=2)] = 512
     train: bool = False
+    learning_rate_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    weight_decay: NonNegativeFloat = 0.1
     layers: PositiveInt = 3
     heads: PositiveInt = 4
     vocabulary: PositiveInt = 2048
@@ -156,6 +162,8 @@ class OptimizationSettings(Settings):
             third more time and a small part of the memory.
         compile: compile the blocks, for long runs.
         text_dropout: share of samples trained without their caption, for guidance.
+        scale_prefixes: (step, scales): from this step on a transformer learns only so many of the
+            first scales, in less time a step; before the first entry all.
         reweight: coarse scales count more, by 1 / sqrt(area).
         bit_reduction: of a token's loss over its bits.
         drop_path: chance of skipping the last block's branches, linear from 0 at the first.
@@ -179,6 +187,7 @@ class OptimizationSettings(Settings):
     activation_checkpointing: bool = False
     compile: bool = False
     text_dropout: Share = 0.1
+    scale_prefixes: tuple[tuple[NonNegativeInt, PositiveInt], ...] = ()
     reweight: bool = True
     bit_reduction: Literal["mean", "sum"] = "mean"
     drop_path: Below1 = 0.0
@@ -204,10 +213,14 @@ class TokenizerLossSettings(Settings):
     Attributes:
         l1, l2: mean absolute and squared difference of the pixels.
         gradient: mean absolute difference of neighboring pixels' differences.
+        averages: mean absolute difference of the means of 4x4 pixels.
         perceptual: distance of a feature network's activations.
         adversarial: how well the discriminator is misled.
         entropy: a code's own entropy less that of the mean code.
-        commitment: distance of features and their codes.
+        commitment: mean squared distance of features to their codes, by ``passed``.
+        passed: how gradients pass the quantizer: "scales" (the release's: every scale's residual,
+            on the unit sphere, to its own code) or "sum" (the features to the sum of all codes).
+            Codes are 1 / sqrt(bits) large, so with "sum" the commitment needs a larger weight.
         adversarial_start: step at which the discriminator begins to count.
         discriminator_learning_rate: None: that of the model.
         entropy_diversity: weight of the mean code's entropy inside the entropy term.
@@ -220,6 +233,7 @@ class TokenizerLossSettings(Settings):
     l1: NonNegativeFloat = 1.0
     l2: NonNegativeFloat = 0.5
     gradient: NonNegativeFloat = 0.0
+    averages: NonNegativeFloat = 0.0
     perceptual: NonNegativeFloat = 0.0
     perceptual_weights: Places = ()
     adversarial: NonNegativeFloat = 0.0
@@ -228,6 +242,7 @@ class TokenizerLossSettings(Settings):
     entropy: NonNegativeFloat = 0.1
     entropy_diversity: NonNegativeFloat = 1.0
     commitment: NonNegativeFloat = 0.25
+    passed: Literal["scales", "sum"] = "scales"
     scale_dropout: Share = 0.0
     scale_prefixes: Share = 0.0
 

@@ -77,22 +77,11 @@ class Optimizer:
         groups = step.parameter_groups(phase)
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self._names = [names[parameter] for parameter in self.parameters]
-        matrices = (
-            muon_weights(step, self.parameters)
-            if settings.optimizer == "muon" and phase == MODEL
-            else []
-        )
-        self._muon = _WholeMuon(matrices, settings) if matrices else None
-        taken = {id(parameter) for parameter in matrices}
+        whole = settings.optimizer == "muon" and phase == MODEL
+        matrices = {id(p) for p in muon_weights(step, self.parameters)} if whole else set()
+        self._muon = _WholeMuon(_parts(groups, matrices, True), settings) if matrices else None
         self._adamw = torch.optim.AdamW(
-            [
-                {
-                    "decays": group["decays"],
-                    "rate": group.get("rate", 1.0),
-                    "params": [p for p in group["params"] if id(p) not in taken],
-                }
-                for group in groups
-            ],
+            _parts(groups, matrices, False),
             lr=settings.learning_rate,
             betas=settings.betas,
             eps=1e-8,
@@ -137,13 +126,33 @@ class Optimizer:
     def step(self, step: int) -> float:
         """Update the parameters with the rates of ``step``; returns its learning rate."""
         rate, decay = learning_rate(self.settings, step), weight_decay(self.settings, step)
-        for group in self._adamw.param_groups:
-            group["lr"] = rate * group["rate"]
-            group["weight_decay"] = decay if group["decays"] else 0.0
+        _set_rates(self._adamw, rate, decay)
         self.scaler.step(self._adamw)
         if self._muon is not None:
             self._muon.step(rate, decay)
         return rate
+
+
+def _parts(
+    groups: Sequence[dict[str, Any]], matrices: set[int], taken: bool
+) -> list[dict[str, Any]]:
+    """Groups of those parameters that are among ``matrices``, by their ids, or that are not."""
+    parts = [
+        {
+            "params": [p for p in group["params"] if (id(p) in matrices) == taken],
+            "rate": group.get("rate", 1.0),
+            "decays": group["decays"],
+            "own_decay": 0.0 if group["decays"] else group["weight_decay"],
+        }
+        for group in groups
+    ]
+    return [part for part in parts if part["params"]]
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, rate: float, decay: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["rate"]
+        group["weight_decay"] = decay if group["decays"] else group["own_decay"]
 
 
 class _WholeMuon:
@@ -153,15 +162,16 @@ class _WholeMuon:
     shards are refused before.
     """
 
-    def __init__(self, matrices: Sequence[nn.Parameter], settings: OptimizationSettings) -> None:
-        self._whole = dict(zip(matrices, local_tensors(matrices), strict=True))
+    def __init__(self, groups: Sequence[dict[str, Any]], settings: OptimizationSettings) -> None:
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        self._whole = dict(zip(parameters, local_tensors(parameters), strict=True))
         self.matrices = {
             parameter: nn.Parameter(as_matrix(whole.detach(), whole))
             for parameter, whole in self._whole.items()
         }
-        stand_ins = list(self.matrices.values())
+        stand_ins = [{**g, "params": [self.matrices[p] for p in g["params"]]} for g in groups]
         self._muon = muon(stand_ins, settings.learning_rate, settings.weight_decay)
-        for matrix in stand_ins:
+        for matrix in self.matrices.values():
             self._muon.state[matrix] = {"momentum_buffer": torch.zeros_like(matrix)}
 
     def state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
@@ -173,8 +183,7 @@ class _WholeMuon:
             assert gradient is not None
             (whole,) = local_tensors([gradient])
             matrix.grad = as_matrix(whole, self._whole[parameter])
-        for group in self._muon.param_groups:
-            group["lr"], group["weight_decay"] = rate, decay
+        _set_rates(self._muon, rate, decay)
         self._muon.step()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +30,8 @@ class Quantized:
 
     Attributes:
         latent_Bdyx: the sum of the kept scales' codes; gradients reach the features.
-        commitment_B: mean squared distance of unit residuals to their codes, kept scales' mean.
+        commitment_B: mean squared distance of unit residuals to their codes, kept scales' mean; of
+            the features to the sum of all codes where gradients pass from the sum.
         code_entropy_B: see ``entropy.code_entropy``, kept scales' mean.
         mean_code_entropy: see ``entropy.mean_code_entropy``, mean over the scales.
     """
@@ -69,15 +71,21 @@ def straight_through(
     config: TokenizerConfig,
     schedule: ScaleSchedule,
     kept_SB: Tensor | None = None,
+    passed: Literal["scales", "sum"] = "scales",
 ) -> Quantized:
-    """Quantize float32 features scale by scale."""
-    total = torch.zeros_like(features_Bdyx)
+    """Quantize float32 features scale by scale.
+
+    Args:
+        passed: where gradients go: from every scale's code to its residual, or from the sum of all
+            codes to the features.
+    """
+    total = whole = torch.zeros_like(features_Bdyx)
     size = (features_Bdyx.shape[2], features_Bdyx.shape[3])
     if kept_SB is None:
         kept_SB = features_Bdyx.new_ones(len(schedule), len(features_Bdyx))
     commitments, entropies, mean_entropies = [], [], []
     for index, kept_B in enumerate(kept_SB):
-        residual = features_Bdyx - total
+        residual = features_Bdyx - (total if passed == "scales" else whole)
         scale_size = schedule.latent_size(index, config.patch)
         if scale_size != size:
             residual = F.adaptive_avg_pool2d(residual, scale_size)
@@ -86,12 +94,19 @@ def straight_through(
         commitments.append((unit - code).square().mean(dim=(1, 2, 3)))
         entropies.append(code_entropy(unit))
         mean_entropies.append(mean_code_entropy(unit))
-        passed = unit + (code - unit).detach()
-        total = total + resize_latent(passed * kept_B[:, None, None, None], size)
+        part = resize_latent(unit + (code - unit).detach() if passed == "scales" else code, size)
+        total = total + part * kept_B[:, None, None, None]
+        # Scales after the last that is kept are coded all the same.
+        counted_B = kept_B.logical_or(kept_SB[index:].sum(dim=0) == 0)
+        whole = whole + part.detach() * counted_B[:, None, None, None]
     weights_SB = kept_SB / kept_SB.sum(dim=0)
+    commitment_B = (torch.stack(commitments) * weights_SB).sum(dim=0)
+    if passed == "sum":
+        total = features_Bdyx + (total - features_Bdyx).detach()
+        commitment_B = (features_Bdyx - whole).square().mean(dim=(1, 2, 3))
     return Quantized(
         total,
-        (torch.stack(commitments) * weights_SB).sum(dim=0),
+        commitment_B,
         (torch.stack(entropies) * weights_SB).sum(dim=0),
         torch.stack(mean_entropies).mean(),
     )

@@ -131,6 +131,8 @@ class TokenizerStep:
         if weights.gradient:
             terms["gradient"] = difference.diff(dim=2).abs().mean(dim=(1, 2, 3))
             terms["gradient"] = terms["gradient"] + difference.diff(dim=3).abs().mean(dim=(1, 2, 3))
+        if weights.averages:
+            terms["averages"] = F.avg_pool2d(difference, 4).abs().mean(dim=(1, 2, 3))
         with cast_to(self.config.optimization.dtype, output.device):
             if self.perceptual is not None:
                 terms["perceptual"] = self.perceptual(output, target)
@@ -168,7 +170,7 @@ class TokenizerStep:
         precision = self.config.optimization.dtype
         with cast_to(precision, target.device):
             features = self.tokenizer.features(target)
-        quantized = straight_through(features, self.tokenizer.config, schedule, kept)
+        quantized = straight_through(features, self.tokenizer.config, schedule, kept, losses.passed)
         with cast_to(precision, target.device):
             output = self.tokenizer.decoder(quantized.latent_Bdyx)
         return output.float(), quantized

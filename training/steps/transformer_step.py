@@ -5,6 +5,7 @@ Legend: B samples of a slice, L tokens of all scales, D bits a token, d bits a l
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from infinity.tokenizer.quantizer import EncodedScales, encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
 from training.losses import BitLoss, bit_loss
-from training.optimizer import parameter_groups
+from training.optimizer import parameter_groups, text_encoder_groups
 from training.steps.captions import CaptionEncoder
 from training.steps.draws import TransformerDraws, draw_for_transformer
 from training.steps.precision import cast_to, pictures_as_floats
@@ -72,19 +73,15 @@ class TransformerStep:
         return blocks
 
     def parameter_groups(self, phase: str) -> list[dict[str, Any]]:
-        """Matrices of the transformer decay; nothing of the text encoder does."""
+        """Matrices of the transformer decay as the run does, those of a text encoder by its own."""
         groups = parameter_groups(self.transformer, self.config.optimization.weight_decay)
+        groups = [{**group, "rate": 1.0} for group in groups]
         if "text_encoder" in self.modules:
-            named = list(self.modules["text_encoder"].named_parameters())
-            groups.append(
-                {
-                    "params": [parameter for _, parameter in named],
-                    "names": [name for name, _ in named],
-                    "decays": False,
-                    "weight_decay": 0.0,
-                }
+            text = self.config.text_encoder
+            groups += text_encoder_groups(
+                self.modules["text_encoder"], text.learning_rate_share, text.weight_decay
             )
-        return [{**group, "rate": 1.0} for group in groups if group["params"]]
+        return [group for group in groups if group["params"]]
 
     def loss(
         self, phase: str, batch: StepBatch, generators: Sequence[torch.Generator], step: int
@@ -101,20 +98,45 @@ class TransformerStep:
         if self.config.lora is not None and self.config.lora.dropout:
             # peft draws from the global source.
             torch.manual_seed(int(torch.randint(2**62, (), generator=generators[0])))
-        result = self.bit_loss(batch, draws)
-        metrics = bit_metrics(result, self.schedules[batch.aspect_ratio])
-        return StepResult(result.loss, len(draws.dropped), metrics)
+        counts = [count for start, count in optimization.scale_prefixes if start <= step]
+        schedule = self.schedules[batch.aspect_ratio]
+        schedule = schedule.prefix(min(counts[-1], len(schedule))) if counts else schedule
+        result = self.bit_loss(batch, draws, schedule)
+        return StepResult(result.loss, len(draws.dropped), bit_metrics(result, schedule))
 
     @torch.no_grad()
     def validation(self, batch: StepBatch) -> dict[str, Tensor]:
+        """Of a trained text encoder also the loss of captions whose words are in another order: no
+        greater than in theirs, it says that captions are read as bags of words."""
         nothing = TransformerDraws((False,) * len(batch.captions))
-        return bit_metrics(self.bit_loss(batch, nothing), self.schedules[batch.aspect_ratio])
+        metrics = bit_metrics(self.bit_loss(batch, nothing), self.schedules[batch.aspect_ratio])
+        if self.captions is not None and self.captions.trained:
+            shuffled = [shuffled_words(caption) for caption in batch.captions]
+            with cast_to(self.config.optimization.dtype, self.transformer.device):
+                texts = self.captions(shuffled)
+            result = self.bit_loss(batch, nothing, texts=texts)
+            metrics["loss_shuffled_words"] = ratio(result.loss.expand(len(texts)))
+        return metrics
 
-    def bit_loss(self, batch: StepBatch, draws: TransformerDraws) -> BitLoss:
-        """The loss for given draws."""
+    def bit_loss(
+        self,
+        batch: StepBatch,
+        draws: TransformerDraws,
+        schedule: ScaleSchedule | None = None,
+        texts: Sequence[Tensor] | None = None,
+    ) -> BitLoss:
+        """The loss for given draws.
+
+        Args:
+            schedule: the first scales of the batch's, for the loss of these alone.
+            texts: features (T, W) of other captions.
+        """
         optimization = self.config.optimization
-        schedule = self.schedules[batch.aspect_ratio]
-        encoded = self._encoded(batch, schedule, draws)
+        whole = self.schedules[batch.aspect_ratio]
+        schedule = schedule or whole
+        encoded = self._encoded(batch, whole, draws)
+        tokens = schedule.total_tokens
+        inputs_BLD = encoded.inputs_BLD[:, : tokens - whole[0].tokens]
         transformer, factors = self.transformer, draws.branch_factors
         device = transformer.device
         with cast_to(optimization.dtype, device):
@@ -122,15 +144,15 @@ class TransformerStep:
             # all captions of a slice are dropped, or sharded processes would wait for each other.
             text = [
                 transformer.unconditional_text(len(features)) + 0 * features if drop else features
-                for features, drop in zip(self._text(batch), draws.dropped, strict=True)
+                for features, drop in zip(texts or self._text(batch), draws.dropped, strict=True)
             ]
             condition = transformer.share_text(
                 text, None if factors is None else factors.to(device)
             )
-            logits_BLD2 = transformer(encoded.inputs_BLD, condition, schedule)
+            logits_BLD2 = transformer(inputs_BLD, condition, schedule)
         return bit_loss(
             logits_BLD2,
-            encoded.labels_BLD,
+            encoded.labels_BLD[:, :tokens],
             schedule,
             reweight=optimization.reweight,
             reduction=optimization.bit_reduction,
@@ -167,6 +189,11 @@ class TransformerStep:
         if self.captions is None:
             raise CheckpointError("To train from captions a text encoder is needed; name one.")
         return self.captions(batch.captions)
+
+
+def shuffled_words(text: str) -> str:
+    """The same words in another order, the same for the same text."""
+    return " ".join(random.Random(text).sample(words := text.split(), len(words)))
 
 
 def bit_metrics(result: BitLoss, schedule: ScaleSchedule) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch import nn
 from infinity.config import TokenizerConfig, TransformerConfig
 
 SCALES = ((1, 1), (2, 2), (3, 3), (4, 4))
-STEPS, BATCH = 50, 8
+STEPS, BATCH, SEED = 50, 8, 2
 TOKENIZER = TokenizerConfig(
     bits=16, base_channels=32, channel_multipliers=(1,), num_res_blocks=1, stem_patch=16
 )
@@ -54,10 +54,12 @@ def caption(index: int) -> str:
 
 
 def draw_weights(module: nn.Module, seed: int, scale: float) -> None:
-    """Weights of every matrix and kernel, in the module's order, from one source."""
+    """Weights of every matrix and kernel, in the module's order, from one source; no biases."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.ndim > 1:
+        for name, parameter in module.named_parameters():
+            if name.endswith("bias") and parameter.ndim == 1:
+                parameter.zero_()
+            elif parameter.ndim > 1:
                 drawn = torch.randn(parameter.shape, generator=generator)
                 parameter.copy_(scale * drawn)
