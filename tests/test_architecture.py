@@ -66,7 +66,7 @@ UI_RANK = {room: rank for rank, layer in enumerate(UI_LAYERS) for room in layer}
 # Of training, in the same way; all that is not named here is a script, on top of everything.
 TRAINING_LAYERS: tuple[tuple[str, ...], ...] = (
     ("drawing",),
-    ("losses", "optimizer", "schedules", "self_correction", "stepping", "text_encoder", "world"),
+    ("losses", "optimizer", "schedules", "self_correction", "text_encoder", "world"),
     ("evaluation",),
     ("config",),
     ("data", "finetune"),
@@ -74,12 +74,8 @@ TRAINING_LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine",),
 )
 TRAINING_RANK = {room: rank for rank, layer in enumerate(TRAINING_LAYERS) for room in layer}
-TRAINING_EXCEPTIONS = {("config", "default_model")}
-"""The preset of the shipped model reads its recipe, when it is asked for."""
-
 CIRCLES = {
     ("training.config.checks", "training.config.settings"): "names its type alone",
-    ("training.config.presets", "training.default_model"): "see TRAINING_EXCEPTIONS",
 }
 """Imports that close a circle: none, if it can be."""
 
@@ -91,7 +87,6 @@ LAZY = {
     "infinity.__main__: infinity.cli": "loads torch; --help comes at once without",
     "infinity.rewriter: transformers": _SLOW,
     "infinity.t5: transformers": _SLOW,
-    "training.config.presets: training.default_model": "reads the recipe when it is asked for",
     "training.data.huggingface: datasets": _OPTIONAL,
     "training.data.huggingface: datasets.exceptions": _OPTIONAL,
     "training.data.world: training.world.world": "only who trains on the world reads its pictures",
@@ -224,7 +219,6 @@ def test_training_rooms_import_only_training_rooms_below_them():
         for room in file.rooms_of("training")
         if TRAINING_RANK.get(file.room, scripts) < scripts
         and TRAINING_RANK.get(room, scripts) >= TRAINING_RANK[file.room]
-        and (file.room, room) not in TRAINING_EXCEPTIONS
     ]
     assert not wrong
 

@@ -22,13 +22,13 @@ from torch import Tensor
 
 from infinity.checkpoints.adapter import merge_adapter, read_adapter
 from infinity.checkpoints.load import own_folder
-from infinity.checkpoints.save import save_model, save_tokenizer
+from infinity.checkpoints.save import SHARD_BYTES, save_model, save_tokenizer
 from infinity.console import home_path, log_to_terminal
 from infinity.devices import DTYPES
 from infinity.errors import CheckpointError, InfinityError
 from infinity.files import disk_errors
 from infinity.model.transformer import InfinityTransformer
-from infinity.spec import read_spec
+from infinity.spec import ModelSpec, read_spec
 from infinity.tokenizer.tokenizer import Tokenizer
 from infinity.vocabulary import Vocabulary
 from infinity.weights import check_fit
@@ -45,6 +45,9 @@ from training.engine.state import require_base
 from training.finetune.lora import base_checksum, frozen_dtype, save_adapter
 from training.steps.build import starting_model, tokenizer_of
 from training.steps.text_parts import load_captions
+from training.world.concepts import CONCEPTS
+from training.world.sprites import STYLES
+from training.world.vocabulary import world_vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +61,13 @@ def export(
     output: str | Path | None = None,
     *,
     name: str | None = None,
+    title: str | None = None,
     step: int | None = None,
     ema: bool | None = None,
     merge: bool = False,
     dtype: torch.dtype | None = None,
     int8: bool = False,
+    shard_bytes: int = SHARD_BYTES,
 ) -> Path:
     """Write a run's model, adapter or tokenizer with a model card; returns its folder.
 
@@ -70,11 +75,14 @@ def export(
         run: the folder that training wrote.
         output: new folder, or one of an earlier export; None: ``exported`` inside the run.
         name: of the model; None: the run's folder's.
+        title: what people read; None: the name.
         step: of the checkpoint; None: the newest.
         ema: averaged weights; None: where the run keeps them.
         merge: of a run with ``lora``, write a whole model.
-        dtype: of the transformer's weights; None: the precision the run computed in.
+        dtype: of the transformer's weights and a trained text encoder's; None: the precision the
+            run computed in.
         int8: the picture tokenizer's large weights as int8.
+        shard_bytes: most bytes a file of a whole model's weights.
 
     Raises:
         CheckpointError: no run, no checkpoint, or the folder holds something else.
@@ -100,7 +108,8 @@ def export(
         use = f"python app.py --model {config.start_from} --adapter {folder}"
     else:
         vocabulary, words = known_words(config)
-        _model(folder, config, modules, label, dtype, int8, facts.get("base"), vocabulary)
+        spec = replace(model_spec(config, label, title or label), vocabulary=vocabulary)
+        _model(folder, config, modules, spec, dtype, int8, facts.get("base"), shard_bytes)
         use = (
             f"python app.py --model {folder}\n"
             f'python -m infinity generate "your prompt" --model {folder}'
@@ -119,11 +128,11 @@ def _model(
     folder: Path,
     config: TrainingConfig,
     modules: Modules,
-    name: str,
+    spec: ModelSpec,
     dtype: torch.dtype | None,
     int8: bool,
     base: Mapping[str, str] | None,
-    vocabulary: Vocabulary | None,
+    shard_bytes: int,
 ) -> None:
     state = modules["transformer"]
     start = None
@@ -147,21 +156,25 @@ def _model(
     with tempfile.TemporaryDirectory() as place:
         save_model(
             folder,
-            replace(model_spec(config, name, name), vocabulary=vocabulary),
+            spec,
             state,
             tokenizer_of(config, start),
-            _text_encoder(config, modules, Path(place)),
+            _text_encoder(config, modules, Path(place), dtype),
             dtype=dtype,
+            shard_bytes=shard_bytes,
             int8=int8,
         )
 
 
 def known_words(config: TrainingConfig) -> tuple[Vocabulary | None, str]:
-    """The words (world.json) of the model a run started from, and what the model card says of them.
+    """The words (world.json) of the emoji world, or of the model a run started from, and what the model
+    card says of them.
 
-    They stay true while that model's own text encoder reads the prompts as before. One that was
+    These stay true while that model's own text encoder reads the prompts as before. One that was
     trained along, or another one, may know other words, so none are claimed.
     """
+    if config.data.format == "world" and config.text_encoder.train:
+        return world_vocabulary(tuple(CONCEPTS), STYLES), "those of the emoji world (world.json)"
     folder = None if config.start_from is None else own_folder(config.start_from)
     vocabulary = None if folder is None else read_spec(folder).vocabulary
     if vocabulary is None or config.start_from is None:
@@ -177,21 +190,23 @@ def known_words(config: TrainingConfig) -> tuple[Vocabulary | None, str]:
 
 def copy_notices(config: TrainingConfig, folder: Path) -> None:
     """Licences and attributions of the models that weights were taken from stay with the weights."""
-    for name in (config.start_from, config.tokenizer.weights):
-        origin = None if name is None else own_folder(name)
-        if origin is None:
-            continue
+    origins = [own_folder(name) for name in (config.start_from, config.tokenizer.weights) if name]
+    if config.data.format == "world":
+        origins.append(Path(__file__).parent / "world")  # of the art
+    for origin in filter(None, origins):
         for pattern in NOTICES:
             for notice in sorted(origin.glob(pattern)):
                 shutil.copyfile(notice, folder / notice.name)
 
 
-def _text_encoder(config: TrainingConfig, modules: Modules, place: Path) -> Path | None:
+def _text_encoder(
+    config: TrainingConfig, modules: Modules, place: Path, dtype: torch.dtype
+) -> Path | None:
     """The folder to copy along: of trained weights, or of a frozen local one; None on the hub."""
     if "text_encoder" in modules:
         captions = load_captions(config)
         captions.model.load_state_dict(modules["text_encoder"])
-        text_encoder.save(captions.model, captions.tokenizer, place)  # type: ignore[arg-type]
+        text_encoder.save(captions.model.to(dtype), captions.tokenizer, place)  # type: ignore[arg-type]
         return place
     source = config.text_encoder.source
     return Path(source) if source is not None and Path(source).is_dir() else None

@@ -1,6 +1,6 @@
-"""Training losses: two-way cross-entropy a bit (transformer) and picture reconstruction (tokenizer).
+"""The transformer's loss: two-way cross-entropy a bit.
 
-Legend: B batch, L tokens of all scales, D bits a token, H W picture size in pixels.
+Legend: B batch, L tokens of all scales, D bits a token.
 """
 
 from __future__ import annotations
@@ -30,13 +30,6 @@ class BitLoss:
     loss: Tensor
     per_token_BL: Tensor
     correct_BLD: Tensor
-
-    def accuracy_per_scale(self, schedule: ScaleSchedule) -> list[float]:
-        """Share of right bits (0..1) at each scale."""
-        return [
-            self.correct_BLD[:, schedule.span(i)].float().mean().item()
-            for i in range(len(schedule))
-        ]
 
 
 def token_weights(schedule: ScaleSchedule, reweight: bool) -> Tensor:
@@ -78,22 +71,3 @@ def bit_loss(
         weights_L = weights_L.to(per_token_BL.dtype)
     loss = (reduced_BL * weights_L).sum(-1).mean()
     return BitLoss(loss, per_token_BL.detach(), signed_BLD.detach() < 0)
-
-
-def reconstruction_loss(output_B3HW: Tensor, target_B3HW: Tensor) -> Tensor:
-    """L1 + 0.5 L2 + 0.5 L1 of picture gradients + 0.5 L1 of 4x4 averages; pictures in [-1, 1]."""
-    difference = output_B3HW.float() - target_B3HW.float()
-    rows = difference[..., 1:, :] - difference[..., :-1, :]
-    columns = difference[..., :, 1:] - difference[..., :, :-1]
-    return (
-        difference.abs().mean()
-        + 0.5 * difference.square().mean()
-        + 0.5 * (rows.abs().mean() + columns.abs().mean())
-        + 0.5 * F.avg_pool2d(difference, 4).abs().mean()
-    )
-
-
-def psnr(output_B3HW: Tensor, target_B3HW: Tensor) -> float:
-    """Mean peak signal-to-noise ratio in dB of pictures in [-1, 1]."""
-    error_B = (output_B3HW.float() - target_B3HW.float()).square().mean((1, 2, 3)) / 4
-    return (-10 * error_B.clamp_min(1e-10).log10()).mean().item()

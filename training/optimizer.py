@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    pass
-
-BETAS = (0.9, 0.97)
-"""Upstream's training script."""
 MUON: dict[str, Any] = {"momentum": 0.95, "adjust_lr_fn": "match_rms_adamw"}
 """Updates scaled to AdamW's size (Liu et al., 2025), so that one learning rate serves both."""
 
@@ -48,20 +43,6 @@ def parameter_groups(model: nn.Module, weight_decay: float = 0.0) -> list[dict[s
             }
         )
     return groups
-
-
-def build_optimizer(
-    model: nn.Module,
-    learning_rate: float,
-    weight_decay: float,
-    betas: tuple[float, float] = BETAS,
-) -> torch.optim.AdamW:
-    """Fused AdamW over :func:`parameter_groups`."""
-    groups = [
-        {key: value for key, value in group.items() if key != "names"}
-        for group in parameter_groups(model, weight_decay)
-    ]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=1e-8, fused=True)
 
 
 def hidden_matrices(hidden: Sequence[nn.Module]) -> list[nn.Parameter]:
@@ -108,40 +89,6 @@ def text_encoder_groups(model: nn.Module, rate: float, weight_decay: float) -> l
     ]
 
 
-def build_muon(
-    hidden: Sequence[dict[str, Any]], rest: Sequence[dict[str, Any]], learning_rate: float
-) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of hidden layers, AdamW for everything else.
-
-    Muon (Jordan et al., 2024) makes every update orthogonal; with updates scaled to AdamW's size one
-    learning rate serves both. A small model learns as much from fewer pictures with it.
-
-    Args:
-        hidden: groups (params, weight_decay) of matrices, such as those of transformer blocks.
-        rest: groups of :func:`parameter_groups`; what Muon takes is left out of them.
-            A group of either may have a ``share`` of the learning rate, see :func:`set_rate`.
-    """
-    taken = {id(parameter) for group in hidden for parameter in group["params"]}
-    others = [
-        {
-            **{key: group[key] for key in ("weight_decay", "share") if key in group},
-            "params": [parameter for parameter in group["params"] if id(parameter) not in taken],
-        }
-        for group in rest
-    ]
-    return [
-        muon(hidden, learning_rate),
-        torch.optim.AdamW(others, lr=learning_rate, betas=BETAS, eps=1e-8, fused=True),
-    ]
-
-
-def set_rate(optimizers: Sequence[torch.optim.Optimizer], learning_rate: float) -> None:
-    """Let every group learn at this rate, or at its ``share`` of it."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * group.get("share", 1.0)
-
-
 def muon(
     matrices: Sequence[nn.Parameter] | Sequence[dict[str, Any]],
     learning_rate: float,
@@ -156,32 +103,6 @@ def muon(
     )
 
 
-class KernelMuon(torch.optim.Muon):
-    """Muon for convolution kernels, each seen as a matrix (out, everything else).
-
-    The matrices share their kernels' memory; ``step`` reads the kernels' gradients.
-
-    Args:
-        kernels: (out, in, h, w), contiguous or channels last; their memory must not move later.
-    """
-
-    def __init__(
-        self, kernels: Sequence[nn.Parameter], learning_rate: float, weight_decay: float
-    ) -> None:
-        self.kernels = tuple(kernels)
-        super().__init__(
-            [nn.Parameter(as_matrix(kernel.detach(), kernel)) for kernel in kernels],
-            lr=learning_rate,
-            weight_decay=weight_decay,
-            **MUON,
-        )
-
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for kernel, matrix in zip(self.kernels, self.param_groups[0]["params"], strict=True):
-            matrix.grad = None if kernel.grad is None else as_matrix(kernel.grad, kernel)
-        super().step(closure)
-
-
 def as_matrix(values: Tensor, weight: Tensor) -> Tensor:
     """Values of a weight's shape -> a matrix in the order of the weight's memory.
 
@@ -191,12 +112,3 @@ def as_matrix(values: Tensor, weight: Tensor) -> Tensor:
         return values
     last = weight.is_contiguous(memory_format=torch.channels_last)
     return (values.permute(0, 2, 3, 1) if last else values).flatten(1)
-
-
-def set_schedule(
-    optimizer: torch.optim.Optimizer, learning_rate: float, weight_decay: float
-) -> None:
-    """Put one iteration's learning rate and weight decay into an optimizer built here."""
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-        group["weight_decay"] = weight_decay if group["decays"] else 0.0

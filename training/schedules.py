@@ -42,6 +42,11 @@ def learning_rate(
     return peak * _decay(shape, passed, end)
 
 
+def trapezoid(step: int, steps: int, warmup: int, cooldown: float) -> float:
+    """Learning-rate factor: linear warm-up, flat, then linear to zero over the last ``cooldown``."""
+    return min(1.0, (step + 1) / max(1, warmup), (steps - step) / max(1.0, cooldown * steps))
+
+
 def weight_decay(iteration: int, *, start: float, end: float, max_iterations: int) -> float:
     """Weight decay of one iteration: a half cosine from ``start`` to ``end`` over the whole run."""
     passed = min(1.0, iteration / max(1, max_iterations - 1))

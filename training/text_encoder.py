@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import torch
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
@@ -22,14 +22,29 @@ PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 def train_tokenizer(
     captions: Iterable[str], vocabulary: int, max_length: int
 ) -> PreTrainedTokenizerFast:
-    """A lower-casing tokenizer of at most ``vocabulary`` pieces that appends the end token.
+    """A tokenizer of at most ``vocabulary`` pieces that appends the end token.
 
     Byte-pair encoding: in a small vocabulary every frequent word is one piece, and rare or misspelt
-    ones are several; the same captions always give the same pieces.
+    ones are several; the same captions always give the same pieces. Accents and case are passed
+    over, and so is every sign that no caption has: it would be an unknown piece, which no encoder
+    learns to read.
     """
+    texts = list(captions)
     tokenizer = Tokenizer(BPE(unk_token=UNKNOWN))
+    plain: list[Any] = [
+        normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(),
+        normalizers.Replace("\u2019", "'"),
+    ]  # fmt: skip
+    one_form = normalizers.Sequence(plain)
+    signs = sorted({sign for text in texts for sign in one_form.normalize_str(text)} | {" "})
+    codes = "".join(f"\\x{{{ord(sign):x}}}" for sign in signs)
     tokenizer.normalizer = normalizers.Sequence(  # type: ignore[assignment]
-        [normalizers.NFKC(), normalizers.Lowercase()]
+        [
+            *plain,
+            normalizers.Replace(Regex(f"[^{codes}]+"), " "),
+            normalizers.Replace(Regex(" +"), " "),
+            normalizers.Strip(),
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
         [pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace()]
@@ -38,7 +53,7 @@ def train_tokenizer(
     trainer = BpeTrainer(
         vocab_size=vocabulary, special_tokens=[PAD, END, UNKNOWN], show_progress=False
     )
-    tokenizer.train_from_iterator(captions, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
         single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
     )
@@ -63,24 +78,6 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     )
 
 
-def forgive(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Let a trained tokenizer pass over what no caption has: accents, other signs and digits.
-
-    They would be unknown pieces, which the encoder never learnt to read. Captions read as before.
-    """
-    tokenizer.backend_tokenizer.normalizer = normalizers.Sequence(  # type: ignore[assignment]
-        [
-            normalizers.NFKD(),
-            normalizers.StripAccents(),
-            normalizers.Lowercase(),
-            normalizers.Replace("\u2019", "'"),
-            normalizers.Replace(Regex("[^a-z234' ,-]+"), " "),
-            normalizers.Replace(Regex(" +"), " "),
-            normalizers.Strip(),
-        ]
-    )
-
-
 def build_encoder(vocabulary: int, width: int, layers: int, heads: int) -> T5EncoderModel:
     """A randomly initialised T5 encoder (gated GELU, no dropout)."""
     return T5EncoderModel(
@@ -97,18 +94,6 @@ def build_encoder(vocabulary: int, width: int, layers: int, heads: int) -> T5Enc
             eos_token_id=1,
         )
     )
-
-
-def encode(
-    model: T5EncoderModel, tokenizer: PreTrainedTokenizerFast, captions: list[str], max_length: int
-) -> list[torch.Tensor]:
-    """Captions -> features (T, width) at each caption's own length, differentiable."""
-    tokens = tokenizer(
-        captions, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
-    )
-    mask = tokens["attention_mask"]
-    features = model(input_ids=tokens["input_ids"], attention_mask=mask).last_hidden_state
-    return [row[:length] for row, length in zip(features, mask.sum(1).tolist(), strict=True)]
 
 
 def save(model: T5EncoderModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from training.optimizer import build_optimizer, parameter_groups, set_schedule
+from training.optimizer import parameter_groups
 from training.schedules import learning_rate, weight_decay
 
 SHAPES = ("cos", "lin", "lin0", "lin00", "lin0.3", "exp")
@@ -81,18 +81,3 @@ def test_parameter_groups_decay_the_matrices_only():
         "embedding.weight",
     ]
     assert (still["weight_decay"], decaying["weight_decay"]) == (0.0, 0.05)
-
-
-def test_optimizer_schedule_reaches_both_groups():
-    model = _Model()
-    optimizer = build_optimizer(model, 1.0, 0.5)
-    set_schedule(optimizer, 0.25, 0.125)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0, 0.125]
-    before = model.norm.weight.clone()
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    linear = model.linear.weight.detach().clone()
-    optimizer.step()
-    assert torch.equal(model.norm.weight, before)
-    torch.testing.assert_close(model.linear.weight, linear * (1 - 0.25 * 0.125))

@@ -1,46 +1,29 @@
-"""The default model's text encoder: how fast its parts learn, and that it learns word order."""
+"""A text encoder trained along: how fast its parts learn, that it learns word order, what it passes over."""
 
 from __future__ import annotations
 
 import torch
-from transformers import T5EncoderModel
 
 from training import text_encoder
-from training.optimizer import build_muon, hidden_matrices, set_rate, text_encoder_groups
-from training.train_transformer import TransformerTraining, shuffled_words
+from training.config.settings import TextEncoderSettings
+from training.optimizer import muon, text_encoder_groups
+from training.steps.captions import CaptionEncoder
+from training.steps.transformer_step import shuffled_words
 
 COLORS, THINGS = ("red", "blue", "green"), ("car", "star", "cup")
 RATE = 3e-3
-
-
-def optimizers_of(model: T5EncoderModel, head: torch.nn.Linear) -> list[torch.optim.Optimizer]:
-    hidden, rest = text_encoder_groups(
-        model, TransformerTraining.text_rate, TransformerTraining.text_weight_decay
-    )
-    return build_muon(
-        hidden, [{"params": list(head.parameters()), "weight_decay": 0.0}, rest], RATE
-    )
+SHARE, DECAY = TextEncoderSettings().learning_rate_share, TextEncoderSettings().weight_decay
 
 
 def test_every_parameter_learns_once_and_queries_slower_for_want_of_a_scale() -> None:
-    model, head = text_encoder.build_encoder(50, 64, 2, 4), torch.nn.Linear(64, 3)
-    muon, adamw = optimizers_of(model, head)
-    set_rate([muon, adamw], RATE)
-    rates = {
-        id(parameter): group["lr"]
-        for optimizer in (muon, adamw)
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    }
-    listed = sum(len(g["params"]) for o in (muon, adamw) for g in o.param_groups)
-    assert listed == len(rates) == len({*model.parameters(), *head.parameters()})
+    model = text_encoder.build_encoder(50, 64, 2, 4)
+    groups = text_encoder_groups(model, SHARE, DECAY)
+    rates = {id(p): (g["rate"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert sum(len(g["params"]) for g in groups) == len(rates) == len({*model.parameters()})
     attention = model.encoder.block[1].layer[0].SelfAttention
-    quarter = RATE * TransformerTraining.text_rate
-    assert rates[id(head.weight)] == RATE
-    assert rates[id(model.shared.weight)] == rates[id(attention.k.weight)] == quarter
-    assert rates[id(attention.q.weight)] == quarter / 4  # d_kv is 16
-    in_muon = {id(p) for group in muon.param_groups for p in group["params"]}
-    assert in_muon == {id(matrix) for matrix in hidden_matrices([model.encoder])}
+    assert rates[id(model.shared.weight)] == (0.25, 0.0)
+    assert rates[id(attention.k.weight)] == (0.25, 0.1)
+    assert rates[id(attention.q.weight)] == (0.25 / 4, 0.1)  # d_kv is 16
 
 
 def test_it_learns_which_color_is_whose() -> None:
@@ -56,12 +39,16 @@ def test_it_learns_which_color_is_whose() -> None:
     tokenizer = text_encoder.train_tokenizer(texts, 60, 16)
     torch.manual_seed(0)
     model, head = text_encoder.build_encoder(len(tokenizer), 64, 2, 4), torch.nn.Linear(64, 3)
-    optimizers = optimizers_of(model, head)
-    set_rate(optimizers, RATE)
+    captions = CaptionEncoder(model, tokenizer, 16, trained=True)
+    queries, matrices, rest = text_encoder_groups(model, SHARE, DECAY)
+    for group in (queries, matrices, rest):
+        group["lr"] = RATE * group["rate"]
+    optimizers = [
+        muon([queries, matrices], RATE),
+        torch.optim.AdamW([rest, {"params": list(head.parameters())}], RATE, weight_decay=0.0),
+    ]
     for _ in range(300):
-        features = torch.stack(
-            [rows[-1] for rows in text_encoder.encode(model, tokenizer, texts, 16)]
-        )
+        features = torch.stack([rows[-1] for rows in captions(texts)])
         torch.nn.functional.cross_entropy(head(features), wanted).backward()
         for optimizer in optimizers:
             optimizer.step()
@@ -74,3 +61,18 @@ def test_shuffled_words_are_the_same_words_in_an_order_that_stays() -> None:
     assert sorted(shuffled_words(text).split()) == sorted(text.split())
     assert shuffled_words(text) != text
     assert shuffled_words(text) == shuffled_words(text)
+
+
+def test_tokenizer_passes_over_what_no_caption_has() -> None:
+    captions = ["a red dog left of a car", "two t-rex, 3d style", "a jack-o'-lantern, 2 cats"]
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tokenizer = text_encoder.train_tokenizer([*captions * 20, *letters], 300, 64)
+    plain = tokenizer("a red dog left of a car")["input_ids"]
+    for prompt in (
+        "A RED DOG LEFT OF A CAR!", "  a red dog   left of a car.", "a r\u00e9d dog\nleft of a car \U0001f600",
+        "\u201ca red dog\u201d left of a car?",
+    ):  # fmt: skip
+        assert tokenizer(prompt)["input_ids"] == plain
+    unknown = tokenizer.unk_token_id
+    for prompt in ("a zebra; quickly", "5 dogs", "chien \u00e0 gauche d\u2019une voiture", "\u72ac"):
+        assert unknown not in tokenizer(prompt)["input_ids"]

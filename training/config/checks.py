@@ -115,6 +115,20 @@ def _data(config: TrainingConfig) -> Iterable[str]:
             f"data.held_out_sources: {same} is trained on too; set data.held_out to 0.05 instead to "
             "keep a share of it."
         )
+    world, batch = data.world, config.optimization.batch_size
+    if world.curriculum and world.curriculum[0][0]:
+        yield "data.world.curriculum begins with picture 0; let its first entry be [0, shares]."
+    stages = {stage for start, shares in world.curriculum if start < world.fresh_from for stage in shares}
+    for stage in sorted(stages - world.pictures.keys()):
+        yield (
+            f"data.world.pictures has no number for {stage}, which data.world.curriculum names; give "
+            "one, or set data.world.fresh_from to 0."
+        )
+    if world.features is not None and world.fresh_from % batch:
+        yield (
+            f"data.world.fresh_from {world.fresh_from} must be a multiple of optimization.batch_size "
+            f"{batch}: prepared and drawn pictures do not mix in a batch."
+        )
     for ratio in data.aspect_ratios:
         if ratio not in ASPECT_RATIOS:
             near = _nearest_ratio(ratio)

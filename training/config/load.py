@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from infinity.errors import InfinityError, ResourceError
-from infinity.files import read_text
 from training.config.checks import check_width
 from training.config.command_line import parse, setting_types
 from training.config.errors import SettingsError, sentence
+from training.config.files import read_settings
 from training.config.kinds import from_home
 from training.config.presets import preset
 from training.config.settings import TrainingConfig
@@ -45,10 +44,10 @@ def load_config(
     typed = parse(command_line) if command_line else {}
     file = _place(typed.pop("config", None) or file)
     given: dict[str, Any] = {}
-    for layer in ({} if file is None else _read(Path(file)), typed, overrides or {}):
-        given = _merged(given, layer)
+    for layer in ({} if file is None else read_settings(Path(file)), typed, overrides or {}):
+        given = merged(given, layer)
     name = given.pop("preset", None)
-    given = _merged(preset(name) if name is not None else {}, given)
+    given = merged(preset(name) if name is not None else {}, given)
     return _validated(_completed(given))
 
 
@@ -66,69 +65,21 @@ def save_config(config: TrainingConfig, path: str | Path) -> None:
         raise ResourceError(f"Cannot write {path}: {error.strerror}.") from error
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """A file's settings; in YAML, every value is text until it is checked against its type."""
-    suffix = path.suffix.lower()
-    if suffix not in (".json", ".yaml", ".yml"):
-        raise SettingsError(f"{path} is not a configuration; its name must end in .json or .yaml.")
-    try:
-        text = read_text(path).removeprefix("\ufeff")
-        content = (
-            json.loads(text, object_pairs_hook=_once)
-            if suffix == ".json"
-            else _nulls(yaml.load(text, _Yaml))
-        )
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        what = getattr(error, "strerror", None) or str(error).replace("\n", " ")
-        raise SettingsError(f"{path} cannot be read: {what}.") from error
-    if not isinstance(content, Mapping):
-        raise SettingsError(f"{path} holds no settings; write names and values.")
-    return content
-
-
-class _Yaml(yaml.BaseLoader):
-    """Reads "1:1" and "no" as they are written, not as the number 61 and false."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        return _once([
-            (self.construct_object(key, deep), self.construct_object(value, deep))
-            for key, value in node.value
-        ])  # fmt: skip
-
-
-def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """A mapping; a name that is written twice is an error, which JSON and YAML readers let pass."""
-    found: dict[Any, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name} is written twice")
-        found[name] = value
-    return found
-
-
-def _nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _nulls(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_nulls(item) for item in value]
-    return None if value in ("", "~", "null") else value
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` on top of ``base``; of settings that exclude each other the upper one stays."""
-    merged = dict(base)
+    found = dict(base)
     for one, other in (("resolution", "schedules"), ("schedules", "resolution")):
         if over.get(one) is not None and other not in over:
-            merged.pop(other, None)
+            found.pop(other, None)
             if one == "schedules":
-                merged.pop("aspect_ratios", None)
+                found.pop("aspect_ratios", None)
     for key, value in over.items():
-        below = merged.get(key)
+        below = found.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping) and key != "schedules":
-            merged[key] = _merged(below, value)
+            found[key] = merged(below, value)
         else:
-            merged[key] = value
-    return merged
+            found[key] = value
+    return found
 
 
 def _place(given: Any) -> Any:
@@ -142,15 +93,19 @@ def _place(given: Any) -> Any:
 def _completed(given: dict[str, Any]) -> dict[str, Any]:
     """With what the model to start from, the tokenizer's weights and the bits settle."""
     start, data = _place(given.get("start_from")), given.get("data") or {}
+    encoder = given.get("text_encoder") or {}
+    if start and "source" in encoder and encoder["source"] is None:  # which means the start's
+        kept = {name: value for name, value in encoder.items() if name not in ("source", "revision")}
+        given = {**given, "text_encoder": merged(settings_of(start)["text_encoder"], kept)}
     settled = {"dtype", "activation_checkpointing"} <= (given.get("optimization") or {}).keys()
     complete = given.get("model") and given.get("text_encoder") and given.get("tokenizer")
     complete = complete and settled and (data.get("schedules") or data.get("resolution"))
     if start and not complete:
-        given = _merged(settings_of(start), given)
+        given = merged(settings_of(start), given)
     tokenizer = given.get("tokenizer")
     if isinstance(tokenizer, Mapping) and tokenizer.get("weights") and not tokenizer.get("model"):
         shape = tokenizer_of(_place(tokenizer["weights"])).to_dict()
-        given = _merged({"tokenizer": {"model": shape}}, given)
+        given = merged({"tokenizer": {"model": shape}}, given)
     return given
 
 

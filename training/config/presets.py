@@ -6,12 +6,13 @@ scratch, then start each next one from what the one before gave.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from infinity.errors import nearest
-from infinity.registry import DEFAULT_MODEL, MODEL_SPECS, get_spec
-from infinity.spec import ModelSpec
+from infinity.registry import MODEL_SPECS
 from training.config.errors import SettingsError
+from training.config.files import read_settings
 
 SIZES = {
     "125m": "infinity-125m",
@@ -33,6 +34,14 @@ STAGES: dict[str, dict[str, Any]] = {
 }
 """Resolution -> the paper's recipe, section 4.1."""
 
+_RECIPE = Path(__file__).parents[1] / "default_model"
+DEFAULT = {
+    "default": _RECIPE / "transformer.yaml",
+    "default-tokenizer": _RECIPE / "tokenizer.yaml",
+    "default-decoder": _RECIPE / "decoder.yaml",
+}
+"""The parts of the shipped model."""
+
 LARGE = ("940m", "2b", "4.7b", "8b")
 """Sizes that are sharded and recompute their activations."""
 
@@ -40,7 +49,7 @@ LARGE = ("940m", "2b", "4.7b", "8b")
 def preset_names() -> tuple[str, ...]:
     """Every name ``preset`` knows."""
     paper = (f"{size}-{resolution}" for size in SIZES for resolution in STAGES)
-    return (*paper, "default", "default-tokenizer")
+    return (*paper, *DEFAULT)
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -49,10 +58,8 @@ def preset(name: str) -> dict[str, Any]:
     Raises:
         SettingsError: an unknown name.
     """
-    if name == "default":
-        return _default()
-    if name == "default-tokenizer":
-        return _default_tokenizer()
+    if name in DEFAULT:
+        return dict(read_settings(DEFAULT[name]))
     size, _, resolution = str(name).partition("-")
     if size in SIZES and resolution in STAGES:
         return _paper(size, resolution)
@@ -92,78 +99,3 @@ def _paper(size: str, resolution: str) -> dict[str, Any]:
         "parallel": {"shard": "full" if size in LARGE else "none"},
         "sampling": {"guidance": 4.0, "temperature": 1.0},
     }
-
-
-def _default() -> dict[str, Any]:
-    """The shipped model's shapes; data and optimization of the recipe."""
-    from training.default_model import TRANSFORMER, WORLD
-
-    shipped = get_spec(DEFAULT_MODEL)
-    return {
-        "task": "transformer",
-        "model": shipped.transformer.to_dict(),
-        "tokenizer": {"model": shipped.tokenizer.to_dict(), "weights": "default"},
-        "text_encoder": {
-            "source": None,
-            "revision": "",
-            "max_length": shipped.text_encoder.max_length,
-            "train": True,
-            "layers": TRANSFORMER.text_layers,
-            "heads": TRANSFORMER.text_heads,
-        },
-        "data": {"sources": (str(WORLD),), "format": "world", "schedules": _scales(shipped)},
-        "optimization": {
-            "steps": TRANSFORMER.steps,
-            "batch_size": TRANSFORMER.batch_size,
-            "optimizer": "muon",
-            "learning_rate": TRANSFORMER.learning_rate,
-            "weight_decay": TRANSFORMER.weight_decay,
-            "warmup": TRANSFORMER.warmup,
-            "cooldown": TRANSFORMER.cooldown,
-            "text_dropout": TRANSFORMER.text_dropout,
-            "clip": 2.0,
-            "dtype": "bfloat16",
-        },
-        "self_correction": {
-            "strength": TRANSFORMER.flip_strength,
-            "scales": TRANSFORMER.flip_scales,
-        },
-        "sampling": {
-            "guidance": shipped.sampling.guidance,
-            "temperature": shipped.sampling.temperature,
-        },
-    }
-
-
-def _default_tokenizer() -> dict[str, Any]:
-    from training.default_model import TOKENIZER, WORLD
-
-    shipped = get_spec(DEFAULT_MODEL)
-    return {
-        "task": "tokenizer",
-        "tokenizer": {"model": shipped.tokenizer.to_dict()},
-        "data": {"sources": (str(WORLD),), "format": "world", "schedules": _scales(shipped)},
-        "optimization": {
-            "steps": TOKENIZER.steps,
-            "batch_size": TOKENIZER.batch_size,
-            "optimizer": "muon",
-            "learning_rate": TOKENIZER.learning_rate,
-            "weight_decay": TOKENIZER.weight_decay,
-            "warmup": TOKENIZER.warmup,
-            "cooldown": TOKENIZER.cooldown,
-            "clip": 1.0,
-            "dtype": "bfloat16",
-        },
-        "tokenizer_losses": {
-            "l1": 1.0,
-            "l2": 0.5,
-            "gradient": 0.5,
-            "entropy": 0.0,
-            "commitment": TOKENIZER.commitment,
-            "scale_prefixes": TOKENIZER.drop_scales,
-        },
-    }
-
-
-def _scales(spec: ModelSpec) -> dict[str, Any]:
-    return {ratio: schedule.to_dict() for ratio, schedule in spec.schedules.items()}

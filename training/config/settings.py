@@ -26,6 +26,7 @@ from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from training.config.checks import check
 from training.config.kinds import Below1, Folder, Place, Places, Schedule, Settings, Share, Texts
 from training.config.run_settings import LoggingSettings, LoraSettings, ParallelSettings
+from training.config.world_settings import WorldSettings
 
 RESOLUTIONS = {"256": "0.06M", "512": "0.25M", "768": "0.60M", "1024": "1M"}
 """Side in pixels of the square picture -> pixel budget of the released models' schedules."""
@@ -92,6 +93,7 @@ class DataSettings(Settings):
         picture_folders: where else a manifest's paths may lead than into its own folder.
         held_out: share of the pictures that is never trained on, for validation.
         held_out_sources: pictures for validation from elsewhere, instead.
+        world: what a source of format "world" draws when.
         workers: loader processes a rank; 0 loads in the training process.
         shuffle: in a new order every pass; else as they are listed.
         skip_tolerance: share of unusable records beyond which the run stops.
@@ -121,6 +123,7 @@ class DataSettings(Settings):
     picture_folders: Places = ()
     held_out: Below1 = 0.0
     held_out_sources: Places = ()
+    world: WorldSettings = WorldSettings()
     workers: NonNegativeInt = 2
     shuffle: bool = True
     skip_tolerance: Share = 0.1

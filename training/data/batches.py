@@ -19,13 +19,14 @@ from infinity.devices import resolve_device
 from infinity.errors import InfinityError, RequestError
 from infinity.images import covering, rgb
 from training.config.settings import DataSettings, TrainingConfig
+from training.config.world_settings import WorldSettings
 from training.data.captions import draw_caption, names_a_side
+from training.data.catalog import Catalog
 from training.data.errors import DataError
 from training.data.held_out import chosen, split
 from training.data.plan import BatchPlan
 from training.data.records import Batch, Record, Skip, skip_of
 from training.data.report import SkipReport
-from training.data.shards import PreparedSource
 from training.data.source import Source, open_source
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def open_held_out(config: TrainingConfig) -> Source:
     data, samples = config.data, config.logging.validation_samples
     if data.held_out_sources:
         data = data.model_copy(update={"sources": data.held_out_sources, "repeats": ()})
+    data = data.model_copy(update={"world": WorldSettings()})
     source, endless = _opened(config, data)
     buckets = source.buckets
     if endless:
@@ -96,7 +98,7 @@ def _opened(config: TrainingConfig, settings: DataSettings) -> tuple[Source, boo
         seed=config.seed,
     )
     for part in source.parts:
-        if isinstance(part, PreparedSource):
+        if not isinstance(part, Catalog):
             part.check(config)
     if source.endless:
         return replace(source, buckets={squarest: range(len(source))}), True

@@ -27,9 +27,9 @@ from training.data.report import SkipReport
 from training.data.shards import PreparedSource
 from training.data.walk import files_below
 from training.data.webdataset import member, shard_entries, shard_names
-from training.data.world import WorldSource
+from training.data.world import ENDLESS, StagedWorld, WorldSource
 
-Part: TypeAlias = "Catalog | PreparedSource | WorldSource"
+Part: TypeAlias = "Catalog | PreparedSource | WorldSource | StagedWorld"
 """The records of one source."""
 
 
@@ -61,7 +61,7 @@ class Source:
 
     @property
     def endless(self) -> bool:
-        return "world" in self.formats
+        return len(self) >= ENDLESS
 
     @property
     def fingerprint(self) -> str:
@@ -116,7 +116,9 @@ def open_source(
     if "world" in formats:
         if len(formats) > 1:
             raise DataError("The emoji world is endless; it cannot be mixed with other sources.")
-        world = WorldSource(settings.sources[0], picture_side, seed)
+        world: WorldSource | StagedWorld = WorldSource(settings.sources[0], picture_side, seed)
+        if settings.world.curriculum:
+            world = StagedWorld(settings.sources[0], settings.world, picture_side, seed)
         return Source((world,), {"1:1": range(len(world))}, SkipReport(), formats)
     if len(set(formats) & {"prepared"}) and set(formats) != {"prepared"}:
         raise DataError("Prepared data cannot be mixed with pictures; prepare all of it.")

@@ -13,14 +13,13 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from training import schedules
 from training.config.settings import OptimizationSettings
 from training.optimizer import as_matrix, hidden_matrices, muon
-from training.stepping import trapezoid
 from training.steps.step import MODEL, Step
 
 
 def learning_rate(settings: OptimizationSettings, step: int) -> float:
     """Learning rate of one step (from 0)."""
     if settings.schedule == "trapezoid":
-        factor = trapezoid(step, settings.steps, max(1, settings.warmup), settings.cooldown)
+        factor = schedules.trapezoid(step, settings.steps, settings.warmup, settings.cooldown)
         return settings.learning_rate * factor
     constant = settings.schedule == "constant"
     return schedules.learning_rate(

@@ -22,6 +22,7 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
+from transformers.models.t5.modeling_t5 import T5Block
 
 from infinity.errors import RequestError
 from infinity.model.layers import Block, BlockCondition, SharedText
@@ -67,7 +68,8 @@ def parallelize(
             unit.forward = partial(checkpoint, unit.forward, use_reentrant=False)
     if optimization.compile:
         for unit in units:
-            unit.compile()
+            if not isinstance(unit, T5Block):  # whose captions have another length every time
+                unit.compile()
     if processes.world_size == 1:
         return Whole(step).to(processes.device)
     mesh = device_mesh(parallel, processes)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from training.evaluation.judge import Judge, Output
 from training.evaluation.judge_data import IGNORE, JudgeExample, judge_example
-from training.stepping import trapezoid
+from training.schedules import trapezoid
 from training.world.world import World
 
 SEED = 77

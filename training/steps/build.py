@@ -11,6 +11,7 @@ from torch import nn
 
 from infinity.checkpoints.load import LoadedModel, load_model, load_tokenizer
 from infinity.checks import Checked
+from infinity.config import TokenizerConfig
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.tokenizer.tokenizer import Tokenizer
@@ -105,6 +106,8 @@ def tokenizer_of(config: TrainingConfig, start: LoadedModel | None) -> Tokenizer
     else:
         tokenizer = load_tokenizer(name)
     asked = config.tokenizer.model
+    if asked.refine_blocks and not tokenizer.config.refine_blocks:
+        tokenizer = _with_refinement(tokenizer, asked, config.seed)
     found = replace(tokenizer.config, patchify=asked.patchify)  # which no weights tell
     _require_equal("tokenizer.model", found, asked)
     tokenizer.config = asked
@@ -119,3 +122,13 @@ def _require_equal(what: str, found: Checked, asked: Checked) -> None:
                 f"{what}.{name} is {ours[name]!r}, but {value!r} in the weights the run starts "
                 "from; set it to theirs or start from others."
             )
+
+
+def _with_refinement(tokenizer: Tokenizer, asked: TokenizerConfig, seed: int) -> Tokenizer:
+    """Decodes to the same pictures, with a refinement that has learned nothing yet."""
+    shape = {name: getattr(asked, name) for name in ("refine_blocks", "refine_channels")}
+    with torch.random.fork_rng(devices=[]):  # the layers draw from the global source
+        torch.manual_seed(seed)
+        result = Tokenizer(replace(tokenizer.config, **shape))
+    result.load_state_dict({**result.state_dict(), **tokenizer.state_dict()})
+    return result

@@ -18,6 +18,7 @@ from infinity.errors import CheckpointError
 from infinity.t5 import load_encoder, read_sizes
 from training import text_encoder
 from training.config.settings import TrainingConfig
+from training.config.world_settings import WorldSettings
 from training.data.detection import detect
 from training.data.shards import PreparedSource
 from training.data.source import open_source
@@ -91,7 +92,8 @@ def _learn_tokenizer(config: TrainingConfig, folder: Path) -> None:
 
 
 def _captions(config: TrainingConfig) -> Iterator[str]:
-    source = open_source(config.data, seed=config.seed)
+    plainly = config.data.model_copy(update={"world": WorldSettings()})
+    source = open_source(plainly, seed=config.seed)
     for index in range(len(source)):
         yield from source.record(index).captions.all
 

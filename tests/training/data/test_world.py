@@ -2,13 +2,31 @@
 
 import numpy as np
 import pytest
+import torch
 
+from infinity.config import TokenizerConfig
+from infinity.schedule import ScaleSchedule
+from infinity.tokenizer.tokenizer import Tokenizer
 from tests.training.data.make import config_for, small_set, write_pictures
+from training.config.errors import SettingsError
+from training.config.settings import DataSettings
+from training.config.world_settings import WorldSettings
 from training.data.batches import batches
 from training.data.detection import detect
 from training.data.errors import DataError
+from training.data.preparing import Recipe, prepare
+from training.data.source import open_source
 from training.data.validation import HeldOut
-from training.data.world import ENDLESS, WorldSource
+from training.data.world import (
+    AGAIN_SEEDS,
+    ENDLESS,
+    FRESH_SEED,
+    ORDER_SEED,
+    StagedWorld,
+    WorldSource,
+    source_again,
+)
+from training.steps.precision import pictures_as_floats
 from training.world.concepts import CONCEPTS
 from training.world.sprites import STYLES
 from training.world.world import World
@@ -75,8 +93,100 @@ def test_options_choose_what_is_drawn(world):
     assert len(next(batches(single)).captions) == 4
     with pytest.raises(DataError, match="has no option stage=double"):
         batches(config_for(f"{world}?stage=double"))
-    with pytest.raises(DataError, match="has no option size=3"):
-        batches(config_for(f"{world}?size=3"))
+    for wrong in ("size=3", "seed=x"):
+        with pytest.raises(DataError, match=f"has no option {wrong}"):
+            batches(config_for(f"{world}?{wrong}"))
+
+
+def test_a_number_of_pictures_with_a_seed_of_their_own_is_a_plain_source(world):
+    few = config_for(f"{world}?seed=3&pictures=8", steps=4)
+    keys = [key for batch in batches(few) for key in batch.keys]
+    assert sorted(keys) == sorted(2 * [f"world {i}" for i in range(8)])
+    other = config_for(f"{world}?seed=4&pictures=8", steps=4)
+    assert set(next(batches(few)).captions) != set(next(batches(other)).captions)
+
+
+def staged(world, **changes):
+    """"curriculum" of two stages, from pictures 0 and 100 on; new ones from 150 on."""
+    settings = {
+        "curriculum": ((0, {"single": 0.7, "full": 0.3}), (100, {"full": 0.2, "composed": 0.8})),
+        "pictures": {"single": 5, "full": 5, "composed": 5},
+        "fresh_from": 150,
+        **changes,
+    }
+    return StagedWorld(world, WorldSettings.model_validate(settings), 16, seed=0)
+
+
+def test_pictures_come_up_again_in_other_words_then_new_ones_come(world):
+    source = staged(world)
+    shown = {}
+    for index in range(150):
+        record = source.record(index)
+        pixels = np.asarray(record.load()).tobytes()
+        shown.setdefault(pixels, []).append(record.captions.long[0])
+    again = {
+        np.asarray(WorldSource(source_again(world, stage, 5), 16, 9).record(n).load()).tobytes()
+        for stage in AGAIN_SEEDS
+        for n in range(5)
+    }
+    assert set(shown) <= again and len(shown) > 10
+    assert max(len(set(texts)) for texts in shown.values()) > 10
+    fresh = {np.asarray(source.record(i).load()).tobytes() for i in range(150, 170)}
+    assert len(fresh) > 18 and not fresh & again
+    assert len({AGAIN_SEEDS[stage] for stage in AGAIN_SEEDS} | {ORDER_SEED, FRESH_SEED}) == 5
+
+
+def test_stages_follow_the_curriculum_and_a_seed_changes_their_order(world):
+    keys = {}
+    for stage in AGAIN_SEEDS:
+        pictures = WorldSource(source_again(world, stage, 5), 16, 0)
+        keys |= {np.asarray(pictures.record(n).load()).tobytes(): stage for n in range(5)}
+    source = staged(world)
+    seen = [keys[np.asarray(source.record(i).load()).tobytes()] for i in range(150)]
+    assert set(seen[:100]) == {"single", "full"} and 15 < seen[:100].count("full") < 45
+    assert set(seen[100:]) == {"full", "composed"} and 30 < seen[100:].count("composed") < 50
+    again, other = staged(world), StagedWorld(world, source.settings, 16, seed=1)
+    texts = [[s.record(i).captions.long[0] for i in range(160)] for s in (source, again, other)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_prepared_features_are_those_of_the_pictures_with_the_same_captions(world, tmp_path):
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(
+        TokenizerConfig(
+            bits=8, base_channels=32, channel_multipliers=(1,), num_res_blocks=1, stem_patch=8
+        )
+    ).eval()
+    schedule = ScaleSchedule([(1, 1), (2, 2)])
+    recipe = Recipe(tokenizer=tokenizer, schedules={"1:1": schedule})
+    for stage in AGAIN_SEEDS:
+        settings = DataSettings(sources=(source_again(world, stage, 5),), format="world")
+        source = open_source(settings, recipe.schedules, picture_side=16)
+        prepare(source, recipe, tmp_path / stage)
+    drawn, prepared = staged(world), staged(world, features=str(tmp_path))
+    for index in (0, 1, 2, 120):
+        one, other = drawn.record(index), prepared.record(index)
+        assert one.captions == other.captions and other.load is None
+        pixels = torch.from_numpy(np.asarray(one.load())).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            features = tokenizer.features(pictures_as_floats(pixels, torch.device("cpu")))
+        torch.testing.assert_close(other.prepared.latent_dyx, features[0], atol=1e-4, rtol=1e-4)
+    assert prepared.record(150).prepared is None
+    with pytest.raises(DataError, match="has 5 pictures and data.world.pictures 6"):
+        staged(world, features=str(tmp_path), pictures={"single": 6, "full": 5, "composed": 5})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"curriculum": ((5, {"full": 1.0}),)}, "begins with picture 0"),
+        ({"curriculum": ((0, {"full": 1.0}),), "fresh_from": 4}, "has no number for full"),
+        ({"features": "x", "fresh_from": 6}, "must be a multiple of optimization.batch_size 4"),
+    ],
+)
+def test_stages_that_do_not_fit_are_told(world, changes, sentence):
+    with pytest.raises(SettingsError, match=sentence):
+        config_for(world, world=changes)
 
 
 def test_world_cannot_be_mixed_or_missing(world, tmp_path):

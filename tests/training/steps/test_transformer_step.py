@@ -266,8 +266,12 @@ def test_parameter_groups_hold_every_trained_parameter_once() -> None:
     groups = step.parameter_groups(MODEL)
     held = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(held) == sorted(id(parameter) for parameter in step.modules.parameters())
-    assert {group["weight_decay"] for group in groups} == {0.0, 0.1}
+    own, all_of_them = {id(p) for p in step.transformer.parameters()}, groups
+    groups = [group for group in all_of_them if id(group["params"][0]) in own]
+    assert [group["weight_decay"] for group in groups if group["decays"]] == [0.1]
     assert all(group["decays"] == (group["weight_decay"] > 0) for group in groups)
+    text = step.config.text_encoder
+    assert {g["weight_decay"] for g in all_of_them if g not in groups} == {0.0, text.weight_decay}
 
 
 def test_validation_drops_and_corrupts_nothing() -> None:

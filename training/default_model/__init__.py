@@ -1,0 +1,1 @@
+"""The shipped default model: the settings of its parts, and the order in which they are made."""

@@ -1,0 +1,40 @@
+"""Make the shipped default model: ``python -m training.default_model all``, or one step by its name.
+
+A killed step goes on when its command is run again. Every part is a run of ``training.train`` with
+a preset of its own (default-tokenizer, default-decoder, default).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+import torch
+
+from infinity.console import home_path, log_to_terminal
+from infinity.errors import InfinityError
+from training.default_model.build import STEPS, Build
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.default_model", description=__doc__)
+    parser.add_argument("step", choices=["all", *STEPS])
+    parser.add_argument("--runs", type=home_path, default=Build.runs, help="folder for all of it")
+    parser.add_argument("--world", type=home_path, default=Build.world, help="folder of the art")
+    arguments = parser.parse_args()
+    log_to_terminal()
+    torch.set_flush_denormal(True)
+    build = Build(arguments.runs, arguments.world)
+    try:
+        for name, step in STEPS.items():
+            if arguments.step in ("all", name):
+                logger.info("step: %s", name)
+                step(build)
+    except InfinityError as error:
+        parser.exit(2, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

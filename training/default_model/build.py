@@ -1,0 +1,163 @@
+"""The steps that make the default model. Each goes on where it stopped when it is run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infinity.devices import resolve_device
+from infinity.pipeline import InfinityPipeline
+from training.config.load import load_config, merged
+from training.config.settings import DataSettings, TrainingConfig
+from training.data.preparing import Recipe, prepare
+from training.data.source import open_source
+from training.data.world import source_again
+from training.drawing import read_prompts
+from training.engine.loop import train
+from training.evaluation.exam import examine
+from training.evaluation.judge import WEIGHTS, load_judge, save_judge
+from training.evaluation.judge_training import JudgeTraining, train_judge
+from training.evaluation.prompts import read_prompts as read_exam
+from training.evaluation.questions import EXAM
+from training.evaluation.report import write_outcome
+from training.export import export
+from training.pages.__main__ import PROMPTS, contact_sheet
+from training.steps.build import tokenizer_of
+from training.world.sprites import STYLES, ensure_sprites
+from training.world.world import World
+
+TITLE = "Infinity Emoji, 192x192"
+SHARD_BYTES = 9_500_000
+EXAM_SEEDS = 4
+
+PRESETS = {
+    "tokenizer": "default-tokenizer",
+    "decoder": "default-decoder",
+    "transformer": "default",
+}
+"""Part -> the settings it is trained with."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """The parts' runs, the prepared features and the exported model, in one folder.
+
+    Args:
+        runs: the folder.
+        world: of the emoji world's art.
+        changes: part -> settings over those of its preset.
+    """
+
+    runs: Path = Path("runs/default")
+    world: Path = Path("data/world")
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def settings(self, part: str) -> TrainingConfig:
+        """Of the run of a part.
+
+        Raises:
+            SettingsError: ``changes`` that do not fit.
+        """
+        given: dict[str, Any] = {
+            "preset": PRESETS[part],
+            "output": str(self.runs / part),
+            "data": {"sources": [str(self.world)]},
+        }
+        before = {"decoder": "tokenizer", "transformer": "decoder"}.get(part)
+        if before is not None:
+            given["tokenizer"] = {"weights": str(self.runs / before / "exported")}
+        return load_config(overrides=merged(given, self.changes.get(part, {})))
+
+    def draw_world(self) -> None:
+        """Fetch the pinned art and write the sprites."""
+        ensure_sprites(self.world)
+
+    def train_tokenizer(self) -> None:
+        """Pictures to bits and back."""
+        self._train("tokenizer")
+
+    def train_decoder(self) -> None:
+        """Sharpen the decoder with the codes frozen."""
+        self._train("decoder")
+
+    def prepare_features(self) -> None:
+        """What the tokenizer makes of the pictures that the transformer sees more than once."""
+        config = self.settings("transformer")
+        if not config.data.world.fresh_from:
+            return
+        tokenizer = tokenizer_of(config, None).eval().requires_grad_(False).to(resolve_device())
+        recipe = Recipe(tokenizer=tokenizer, schedules=config.schedules)
+        side = max(config.image_size(next(iter(config.schedules))))
+        for stage, count in config.data.world.pictures.items():
+            source = source_again(str(self.world), stage, count)
+            settings = DataSettings(sources=(source,), format="world")
+            pictures = open_source(settings, config.schedules, picture_side=side)
+            prepare(pictures, recipe, self.features / stage)
+
+    def train_transformer(self) -> None:
+        """With its text encoder, on prepared features first and on new pictures at the end."""
+        config = self.settings("transformer")
+        if config.data.world.fresh_from:
+            world = config.data.world.model_copy(update={"features": str(self.features)})
+            data = config.data.model_copy(update={"world": world})
+            config = config.model_copy(update={"data": data})
+        train(config)
+
+    def train_judge(self) -> None:
+        """Train the exam's judge, apart from the model."""
+        judge = train_judge(JudgeTraining(), self._world, self.runs / "judge")
+        save_judge(judge, WEIGHTS)
+
+    def export(self) -> None:
+        """Write the model's folder, and a contact sheet that it drew."""
+        folder = export(
+            self.runs / "transformer",
+            self.exported,
+            name="default",
+            title=TITLE,
+            int8=True,
+            shard_bytes=SHARD_BYTES,
+        )
+        pipeline = InfinityPipeline.from_pretrained(folder)
+        prompts = read_prompts(PROMPTS / "contact_sheet.txt")
+        contact_sheet(pipeline, prompts, self.runs / "contact_sheet.jpg")
+
+    def examine(self) -> None:
+        """The whole exam."""
+        judge = load_judge(WEIGHTS)
+        outcome, found = examine(
+            str(self.exported), read_exam(EXAM), EXAM_SEEDS, judge, self._world
+        )
+        write_outcome(self.runs / "exam", {**outcome, "prompts": EXAM.name}, found)
+
+    @property
+    def features(self) -> Path:
+        return self.runs / "features"
+
+    @property
+    def exported(self) -> Path:
+        return self.runs / "exported"
+
+    @property
+    def _world(self) -> World:
+        return World.load(self.world, styles=STYLES)
+
+    def _train(self, part: str) -> None:
+        """Train a part of the tokenizer and export it for the next one."""
+        train(self.settings(part))
+        export(self.runs / part)
+
+
+STEPS: dict[str, Callable[[Build], None]] = {
+    "world": Build.draw_world,
+    "tokenizer": Build.train_tokenizer,
+    "decoder": Build.train_decoder,
+    "features": Build.prepare_features,
+    "transformer": Build.train_transformer,
+    "judge": Build.train_judge,
+    "export": Build.export,
+    "scores": Build.examine,
+}
+"""In the order in which they need each other."""
