@@ -74,5 +74,10 @@ def test_tokenizer_passes_over_what_no_caption_has() -> None:
     ):  # fmt: skip
         assert tokenizer(prompt)["input_ids"] == plain
     unknown = tokenizer.unk_token_id
-    for prompt in ("a zebra; quickly", "5 dogs", "chien \u00e0 gauche d\u2019une voiture", "\u72ac"):
+    for prompt in (
+        "a zebra; quickly",
+        "5 dogs",
+        "chien \u00e0 gauche d\u2019une voiture",
+        "\u72ac",
+    ):
         assert unknown not in tokenizer(prompt)["input_ids"]

@@ -118,7 +118,9 @@ def _data(config: TrainingConfig) -> Iterable[str]:
     world, batch = data.world, config.optimization.batch_size
     if world.curriculum and world.curriculum[0][0]:
         yield "data.world.curriculum begins with picture 0; let its first entry be [0, shares]."
-    stages = {stage for start, shares in world.curriculum if start < world.fresh_from for stage in shares}
+    stages = {
+        stage for start, shares in world.curriculum if start < world.fresh_from for stage in shares
+    }
     for stage in sorted(stages - world.pictures.keys()):
         yield (
             f"data.world.pictures has no number for {stage}, which data.world.curriculum names; give "

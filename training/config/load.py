@@ -95,7 +95,9 @@ def _completed(given: dict[str, Any]) -> dict[str, Any]:
     start, data = _place(given.get("start_from")), given.get("data") or {}
     encoder = given.get("text_encoder") or {}
     if start and "source" in encoder and encoder["source"] is None:  # which means the start's
-        kept = {name: value for name, value in encoder.items() if name not in ("source", "revision")}
+        kept = {
+            name: value for name, value in encoder.items() if name not in ("source", "revision")
+        }
         given = {**given, "text_encoder": merged(settings_of(start)["text_encoder"], kept)}
     settled = {"dtype", "activation_checkpointing"} <= (given.get("optimization") or {}).keys()
     complete = given.get("model") and given.get("text_encoder") and given.get("tokenizer")

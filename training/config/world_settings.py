@@ -21,6 +21,6 @@ class WorldSettings(Settings):
     """
 
     curriculum: tuple[tuple[NonNegativeInt, dict[Stage, Share]], ...] = ()
-    pictures: dict[Stage, PositiveInt] = {}
+    pictures: dict[Stage, PositiveInt] = {}  # noqa: RUF012 (pydantic copies it)
     features: Place | None = None
     fresh_from: NonNegativeInt = 0

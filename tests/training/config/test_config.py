@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infinity.errors import InfinityError
-from infinity.registry import MODEL_SPECS, get_spec
+from infinity.registry import MODEL_SPECS
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from tests.tiny import tiny_folder
 from training.config import TrainingConfig, load_config, save_config

@@ -107,7 +107,7 @@ def test_a_number_of_pictures_with_a_seed_of_their_own_is_a_plain_source(world):
 
 
 def staged(world, **changes):
-    """"curriculum" of two stages, from pictures 0 and 100 on; new ones from 150 on."""
+    """ "curriculum" of two stages, from pictures 0 and 100 on; new ones from 150 on."""
     settings = {
         "curriculum": ((0, {"single": 0.7, "full": 0.3}), (100, {"full": 0.2, "composed": 0.8})),
         "pictures": {"single": 5, "full": 5, "composed": 5},
@@ -167,12 +167,12 @@ def test_prepared_features_are_those_of_the_pictures_with_the_same_captions(worl
     for index in (0, 1, 2, 120):
         one, other = drawn.record(index), prepared.record(index)
         assert one.captions == other.captions and other.load is None
-        pixels = torch.from_numpy(np.asarray(one.load())).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(np.array(one.load())).permute(2, 0, 1)[None]
         with torch.no_grad():
             features = tokenizer.features(pictures_as_floats(pixels, torch.device("cpu")))
         torch.testing.assert_close(other.prepared.latent_dyx, features[0], atol=1e-4, rtol=1e-4)
     assert prepared.record(150).prepared is None
-    with pytest.raises(DataError, match="has 5 pictures and data.world.pictures 6"):
+    with pytest.raises(DataError, match=r"has 5 pictures and data\.world\.pictures 6"):
         staged(world, features=str(tmp_path), pictures={"single": 6, "full": 5, "composed": 5})
 
 
