@@ -137,9 +137,11 @@ class StagedWorld:
         self._order_seed = ORDER_SEED + 8 * seed
         fresh_seed = FRESH_SEED + 8 * seed
         folder = source.partition("?")[0]
-        stages = {stage for _, shares in settings.curriculum for stage in shares}
-        self._fresh = {s: WorldSource(f"{folder}?stage={s}", size, fresh_seed) for s in stages}
-        self._again = {
+        stages: set[Stage] = {stage for _, shares in settings.curriculum for stage in shares}
+        self._fresh: dict[Stage, WorldSource] = {
+            s: WorldSource(f"{folder}?stage={s}", size, fresh_seed) for s in stages
+        }
+        self._again: dict[Stage, WorldSource] = {
             stage: WorldSource(source_again(folder, stage, count), size, 0)
             for stage, count in settings.pictures.items()
         }
