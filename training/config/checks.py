@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infinity.checkpoints.upstream import TEXT_ENCODERS
-from infinity.config import TextEncoderConfig, TokenizerConfig
+from infinity.config import SOURCE, TextEncoderConfig, TokenizerConfig
 from infinity.errors import InfinityError, RequestError, nearest
 from infinity.files import read_json
 from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS, nearest_aspect_ratio
@@ -51,14 +51,16 @@ def model_spec(config: TrainingConfig, name: str, title: str) -> ModelSpec:
         CheckpointError: parts that do not fit each other.
     """
     encoder = config.text_encoder
+    source = encoder.source or ""
+    on_hub = re.fullmatch(SOURCE, source) and "/" in source and not Path(source).is_dir()
     return ModelSpec(
         name=name,
         title=title,
         transformer=config.transformer,
         tokenizer=config.tokenizer.model,
         text_encoder=TextEncoderConfig(
-            source=encoder.source or "text_encoder",
-            revision=encoder.revision if encoder.source else "",
+            source=source if on_hub else "text_encoder",
+            revision=encoder.revision if on_hub else "",
             width=config.transformer.text_width,
             max_length=encoder.max_length,
         ),
