@@ -23,13 +23,6 @@ HOST_VARIABLE = "GRADIO_SERVER_NAME"
 PORT_VARIABLES = ("GRADIO_SERVER_PORT", "GRADIO_NUM_PORTS")
 
 
-def port(text: str) -> int:
-    number = int(text)
-    if not 0 < number < 2**16:
-        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
-    return number
-
-
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--version", action="version", version=f"infinity {__version__}")

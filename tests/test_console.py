@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import app
 from infinity.console import bypass_proxies
 from infinity.ui.serve import bracketed
 from tests.ui.test_serve import NO_NETWORK
@@ -76,12 +75,3 @@ def test_download_behind_socks_is_one_sentence(environment, tmp_path):
     assert "$ALL_PROXY is not used: SOCKS needs the package socksio" in done.stderr
     assert "cannot be downloaded" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("port", ["0", "-1", "65536", "99999", "x"])
-def test_port_that_there_is_not_is_told_at_once(port, capsys):
-    with pytest.raises(SystemExit) as end:
-        app.parse([f"--port={port}"])
-    assert end.value.code == 2
-    assert "argument --port: " in capsys.readouterr().err
-    assert app.parse(["--port=7860"]).port == 7860
