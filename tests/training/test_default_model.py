@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -10,8 +12,9 @@ from infinity.registry import get_spec
 from infinity.request import GenerationRequest
 from tests.training.plain_world import write_plain_world
 from training.config.load import load_config
+from training.default_model import budget
 from training.default_model.build import STEPS, Build
-from training.engine.checkpoints import read_state
+from training.engine.checkpoints import read_facts, read_state
 from training.engine.optimization import learning_rate
 
 SCALES = [(side, side) for side in (1, 2, 3, 4, 6, 9, 12)]
@@ -182,3 +185,28 @@ def test_a_model_of_any_size_is_made_step_by_step_and_draws(tmp_path, monkeypatc
     assert pipeline.generate(GenerationRequest(prompt="a red apple", seed=1)).images[0].width == 32
     assert (build.exported / "ATTRIBUTION.md").is_file()
     assert (build.runs / "contact_sheet.jpg").is_file()
+
+
+def test_a_model_is_made_within_a_time_and_the_plan_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.steps.text_parts.CAPTIONS_TO_LEARN", 300)
+    monkeypatch.setattr("training.default_model.build.read_prompts", lambda _: ["a red apple"])
+    monkeypatch.setattr("training.default_model.build.ensure_sprites", lambda _: None)
+    build = small_build(tmp_path)
+    build.changes["transformer"]["optimization"]["steps"] = 40
+    build.changes["transformer"]["optimization"]["scale_prefixes"] = [[0, 2], [20, 3]]
+    monkeypatch.setattr(budget, "samples_a_second", lambda config: 2.0)
+    budget.make_within(build, 50.0)  # 80% of what is left are 80 samples at most, 20 steps of 4
+    plan = json.loads((build.runs / "plan.json").read_text())
+    steps = plan["transformer"]["optimization"]["steps"]
+    assert 10 <= steps <= 20
+    assert plan["transformer"]["optimization"]["scale_prefixes"] == [[0, 2], [steps // 2, 3]]
+    assert read_facts(build.runs / "transformer")["step"] == steps
+    assert InfinityPipeline.from_pretrained(build.exported).spec.name == "default"
+    budget.make_within(build, 5.0)
+    assert json.loads((build.runs / "plan.json").read_text()) == plan
+
+
+def test_speed_is_measured_on_a_few_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "MEASURED", 1)
+    assert budget.samples_a_second(small_build(tmp_path).settings("tokenizer")) > 0
+    assert not (tmp_path / "runs").exists()

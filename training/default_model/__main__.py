@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 
 import torch
 
 from infinity.console import home_path, log_to_terminal
 from infinity.errors import InfinityError
+from training.default_model.budget import make_within
 from training.default_model.build import STEPS, Build
 
 logger = logging.getLogger(__name__)
+
+
+def _seconds(text: str) -> float:
+    """ "25m" -> 1500."""
+    found = re.fullmatch(r"([1-9]\d{0,5})([smh])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no time; write 90s, 25m or 3h.")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def main() -> None:
@@ -23,11 +33,19 @@ def main() -> None:
     parser.add_argument("step", choices=["all", *STEPS])
     parser.add_argument("--runs", type=home_path, default=Build.runs, help="folder for all of it")
     parser.add_argument("--world", type=home_path, default=Build.world, help="folder of the art")
+    parser.add_argument(
+        "--budget", type=_seconds, help="of all: the time it may take, such as 25m or 3h, no judge"
+    )
     arguments = parser.parse_args()
+    if arguments.budget is not None and arguments.step != "all":
+        parser.error("--budget is for all steps")
     log_to_terminal()
     torch.set_flush_denormal(True)
     build = Build(arguments.runs, arguments.world)
     try:
+        if arguments.budget is not None:
+            make_within(build, arguments.budget)
+            return
         for name, step in STEPS.items():
             if arguments.step in ("all", name):
                 logger.info("step: %s", name)
