@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infinity.errors import RequestError, quoted
 from infinity.events import Done
 from infinity.hosting import Hosting
 from infinity.manager import ModelManager
 from infinity.spec import ModelSpec
-from infinity.ui.shared.finished import FinishedRun, finish
-from infinity.ui.shared.offer import known_spec
+from infinity.ui.shared.files import save_pictures
+from infinity.ui.shared.finished import FinishedRun
 from infinity.ui.shared.runs import Runs
 
 
@@ -39,7 +41,11 @@ class Context:
 
     def spec(self, model: str) -> ModelSpec:
         """Raises RequestError for a model that is not on offer."""
-        return known_spec(model, self.models)
+        if not isinstance(model, str) or model not in self.models:
+            raise RequestError(
+                f"Unknown model {quoted(model)}; choose one of {', '.join(self.models)}."
+            )
+        return self.models[model]
 
     def keep(self, *paths: Path) -> None:
         """Have files deleted after a day."""
@@ -51,6 +57,6 @@ class Context:
         Raises:
             ResourceError: they cannot be written.
         """
-        run = finish(event, model)
-        self.keep(*run.files)
-        return run
+        files = tuple(save_pictures(event.images, event.request))
+        self.keep(*files)
+        return FinishedRun(model, event.request, files, event.seconds, time.time())

@@ -13,6 +13,7 @@ from gradio.components import Component
 
 from infinity.errors import InfinityError
 from infinity.ui.shared.context import Context
+from infinity.ui.shared.pages import Relay
 from infinity.ui.shared.problems import UNEXPECTED, for_visitors
 from infinity.ui.shared.runs import Run, visitor_of
 from infinity.ui.shared.status import Phase, Status, status_html
@@ -202,9 +203,14 @@ class RunEvents(Generic[AnyView]):
             yield replace(view, phase="failed", message=message)  # pyright: ignore[reportArgumentType]
 
     def _follow(self, request: gr.Request, *, is_back: bool) -> Iterator[Updates]:
-        session, name = request.session_hash or "", self.name_of(request)
-        relay = self.runs.relay(session, self.kind, self._draw, is_back=is_back)
-        if relay is None:
+        session = request.session_hash or ""
+        page = self.runs.pages.of(session)
+        name = page.runs_of(self.kind)
+        is_new = self.runs.before(name) is not None
+        if is_new:
+            page.relays[self.kind] = Relay(self._draw(name))
+        relay = page.relays.get(self.kind)
+        if relay is None or not (is_new or is_back):
             yield {self.drawing.status: gr.skip()}
             return
         before = None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from infinity.events import Done
 from infinity.request import GenerationRequest
-from infinity.ui.shared.files import save_pictures
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class FinishedRun:
     """What was drawn, with what, and where it lies.
 
@@ -28,14 +25,3 @@ class FinishedRun:
     files: tuple[Path, ...]
     seconds: float
     when: float
-
-
-def finish(event: Done, model: str) -> FinishedRun:
-    """Save a run's pictures in a new folder. Raises ResourceError where they cannot be written."""
-    return FinishedRun(
-        model=model,
-        request=event.request,
-        files=tuple(save_pictures(event.images, event.request)),
-        seconds=event.seconds,
-        when=time.time(),
-    )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
-from infinity.errors import CheckpointError, RequestError, quoted
+from infinity.errors import CheckpointError
 from infinity.hosting import Hosting
 from infinity.manager import ModelManager
 from infinity.registry import MODEL_SPECS
@@ -39,10 +38,3 @@ def offered_models(
         except CheckpointError as error:
             logger.warning("%s is not on offer: %s", name, error)
     return models
-
-
-def known_spec(model: str, models: Mapping[str, ModelSpec]) -> ModelSpec:
-    """Raises RequestError for a model that is not on offer."""
-    if not isinstance(model, str) or model not in models:
-        raise RequestError(f"Unknown model {quoted(model)}; choose one of {', '.join(models)}.")
-    return models[model]

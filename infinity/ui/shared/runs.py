@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ import gradio as gr
 from infinity.errors import RequestError
 from infinity.hosting import SPACE_USER, Allowance, address_of
 from infinity.request import GenerationRequest
-from infinity.ui.shared.pages import Pages, Relay, View
+from infinity.ui.shared.pages import Pages
 from infinity.ui.shared.turns import Turns
 
 
@@ -114,28 +114,6 @@ class Runs:
         finally:
             if run is not None:
                 self._finish(session, run)
-
-    def relay(
-        self,
-        session: str,
-        kind: str,
-        draw: Callable[[str], Iterator[View]],
-        *,
-        is_back: bool = False,
-    ) -> Relay[View] | None:
-        """A session's waiting run, now under way, to be followed; None when there is none.
-
-        Args:
-            draw: the views of the run that waits under a name.
-            is_back: also what the page ran last.
-        """
-        page = self.pages.of(session)
-        name = page.runs_of(kind)
-        if self.before(name) is not None:
-            page.relays[kind] = Relay(draw(name))
-        elif not is_back:
-            return None
-        return page.relays.get(kind)
 
     @contextmanager
     def running(self, session: str, run: Run) -> Iterator[Run]:
