@@ -26,7 +26,7 @@ from infinity.request import GenerationRequest
 from infinity.ui.app import build_app
 from infinity.ui.controls import MAX_PICTURES, build_controls, request_from
 from infinity.ui.grid.axes import Axes
-from infinity.ui.history import tab as history_tab
+from infinity.ui.history import events as history_events
 from infinity.ui.history.entries import Entry, details_html, entries_of, find, zip_pictures
 from infinity.ui.opening.links import MOST_CHARACTERS, link_query, read_link
 from infinity.ui.opening.replay import Replay, note_html, read_drop
@@ -129,8 +129,8 @@ def test_zip_holds_all_pictures_byte_for_byte(run, tmp_path):
 def test_zip_of_strangers_files_is_refused(run):
     for files in (None, "x", [], ["/etc/passwd"], [5], ["../" * 9 + "etc/passwd"]):
         with pytest.raises(RequestError, match="None of these pictures"):
-            history_tab._pack(files)
-    path, said = history_tab._pack([entries_file(run.files[0]), f"{'b' * 32}/infinity-gone.png"])
+            history_events._pack(files)
+    path, said = history_events._pack([entries_file(run.files[0]), f"{'b' * 32}/infinity-gone.png"])
     assert path.is_file()
     assert said == "1 picture is in the zip; no longer on the server: 1."
 
