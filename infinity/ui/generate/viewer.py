@@ -6,6 +6,7 @@ what a scale added is their difference, taken in the browser.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,7 @@ def viewer_value(view: View) -> dict[str, Any]:
             }
             for frame in frames
         ],
-        "pictures": [
-            {"source": picture.source, "download": picture.download, "seed": picture.seed}
-            for picture in view.pictures
-        ],
+        "pictures": [asdict(picture) for picture in view.pictures],
     }
 
 
