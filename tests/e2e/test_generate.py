@@ -129,7 +129,7 @@ def test_empty_prompt_is_answered_at_once_and_loses_nothing(server, new_page):
     page.locator("#status [role=alert]").wait_for()
     assert "The prompt is empty" in page.locator("#status").inner_text()
     assert page.locator("#guidance input[type=number]").input_value() == "4"
-    assert page.locator("#generate").is_visible()
+    page.locator("#generate").wait_for()
     server.gate.open()
     ask(page)
     finished(page)
@@ -146,7 +146,7 @@ def test_stop_ends_within_one_scale_and_the_next_run_works(server, new_page):
     server.gate.let(1)
     status(page, "Stopped after scale 3 of 7.")
     assert page.locator("#stage img").count() == 1, "what was drawn stays"
-    assert page.locator("#generate").is_visible()
+    page.locator("#generate").wait_for()
     server.gate.open()
     ask(page, "two cute penguins")
     finished(page)
@@ -195,7 +195,7 @@ def test_second_browser_waits_its_turn_and_may_give_up(server, new_page):
     status(third, "Waiting for a turn")
     second.locator("#stop").click()
     status(second, "Stopped.")
-    assert second.locator("#generate").is_visible()
+    second.locator("#generate").wait_for()
     server.gate.open()
     finished(first)
     finished(third)

@@ -56,4 +56,4 @@ def test_grid_stops_and_a_bad_list_gets_a_sentence(server, new_page):
     page.locator("#stop-grid").click()
     server.gate.open()
     page.locator("#grid-status .message").filter(has_text="Stopped after 1 of 4").wait_for()
-    assert page.locator("#draw-grid").is_visible()
+    page.locator("#draw-grid").wait_for()

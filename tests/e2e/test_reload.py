@@ -159,8 +159,8 @@ def test_reload_in_mid_run_goes_on_with_it(server, new_page, scales):
     reload(page)
     status(page, text)
     assert prompt_of(page) == PROMPT
-    assert page.locator("#stop").is_visible()
-    assert not page.locator("#generate").is_visible()
+    page.locator("#stop").wait_for()
+    page.locator("#generate").wait_for(state="hidden")
     assert page.locator("#stage img").count() == min(scales, 1)
     shot(page, f"reload-mid-run-{scales}")
     server.gate.let(5 - scales)
@@ -189,7 +189,7 @@ def test_run_can_be_stopped_after_a_reload(server, new_page):
     reload(page)
     status(page, "Stopped after scale 2 of 7.")
     assert page.locator("#stage img").count() == 1
-    assert page.locator("#generate").is_visible()
+    page.locator("#generate").wait_for()
     ask(page, "the next")
     finished(page)
 
@@ -226,7 +226,7 @@ def test_waiting_run_keeps_its_place_over_a_reload(server, new_page):
     status(second, "1 before you")
     reload(second)
     status(second, "1 before you")
-    assert second.locator("#stop").is_visible()
+    second.locator("#stop").wait_for()
     server.gate.open()
     finished(first)
     finished(second)
@@ -325,7 +325,7 @@ def test_grid_goes_on_over_a_reload(server, new_page):
     reload(page)
     opened(page, "Grid")
     page.locator(".plot img").wait_for()
-    assert page.locator("#stop-grid").is_visible()
+    page.locator("#stop-grid").wait_for()
     shot(page, "reload-grid")
     server.gate.open()
     page.locator("#grid-status .is-done").wait_for()
