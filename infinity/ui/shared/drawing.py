@@ -148,7 +148,9 @@ class RunEvents(Generic[AnyView]):
     def stop(self, request: gr.Request) -> Updates:
         """End the page's run within a scale, or before its turn came."""
         name = self.name_of(request)
-        said = gr.skip() if self.runs.stop(name) else status_html(Status("stopped", "Stopped."))
+        if self.runs.stop(name):  # not which button is shown: the run's last view may come first
+            return {self.drawing.stop: gr.update(value="Stopping …", interactive=False)}
+        said = status_html(Status("stopped", "Stopped."))
         return {self.drawing.status: said, **self.standing(name)}
 
     def paint(self, request: gr.Request) -> Iterator[Updates]:
