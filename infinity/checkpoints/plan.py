@@ -40,8 +40,13 @@ def text_parameters(spec: ModelSpec, folder: Path | None = None) -> int:
     beside = (folder or DEFAULT_MODEL_FOLDER) / spec.text_encoder.source
     if "/" in spec.text_encoder.source and not (beside / CONFIG_FILE).is_file():
         return TEXT_ENCODER_PARAMETERS.get(spec.text_encoder.source, 0)
+    return parameters_in(beside)
+
+
+def parameters_in(text_encoder: Path) -> int:
+    """Numbers in the files of a text encoder's folder; raises CheckpointError for a damaged one."""
     count = 0
-    for path in sorted(beside.glob("model*.safetensors")):
+    for path in sorted(text_encoder.glob("model*.safetensors")):
         try:
             with safe_open(path, "pt") as file:
                 count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118

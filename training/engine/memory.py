@@ -22,7 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import T5EncoderModel
 
-from infinity.checkpoints.plan import text_parameters
+from infinity.checkpoints.plan import parameters_in, text_parameters
 from infinity.config import TransformerConfig
 from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import ScaleSchedule
@@ -199,7 +199,10 @@ def _transformer_parts(config: TrainingConfig, device: str) -> _Parts:
     pixels = height * width // config.tokenizer.model.stem_patch**2
     encoding = MAPS_AT_ONCE * config.tokenizer.model.base_channels * pixels * FLOAT32
     if encoder.source is not None and not encoder.train:
-        count = text_parameters(model_spec(config, "settings", ""), Path())
+        if (folder := Path(encoder.source)).is_dir():
+            count = parameters_in(folder)
+        else:
+            count = text_parameters(model_spec(config, "settings", ""), Path())
         frozen += count * (REDUCED if reduced else FLOAT32)
     elif encoder.train:
         with torch.device("meta"):
