@@ -18,7 +18,7 @@ from training.engine.loop import train
 
 SHARES = {"tokenizer": 0.25, "decoder": 0.15, "transformer": 0.8}
 """Part -> share of the time that is left when it begins; the rest is for starting and the export."""
-MEASURED, FEWEST = 6, 10
+MEASURED, FEWEST = 4, 10
 PLAN = "plan.json"
 
 
@@ -35,18 +35,19 @@ def make_within(build: Build, seconds: float) -> None:
     STEPS["world"](build)
     for part, share in SHARES.items():
         if part not in plan:
-            plan[part] = shortened(build.settings(part), share * (ends - time.monotonic()))
+            speed = samples_a_second(build.settings(part))
+            left = max(0.0, ends - time.monotonic())
+            plan[part] = shortened(build.settings(part), share * left * speed)
             path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
         changes = {**build.changes, part: merged(build.changes.get(part, {}), plan[part])}
         STEPS[part](replace(build, changes=changes))
     STEPS["export"](build)
 
 
-def shortened(config: TrainingConfig, seconds: float) -> Mapping[str, Any]:
-    """What to change of a part's settings: its steps, and all that is counted in them."""
+def shortened(config: TrainingConfig, samples: float) -> Mapping[str, Any]:
+    """What to change for a run of so many samples: its steps, and all that is counted in them."""
     optimization, world = config.optimization, config.data.world
-    speed = samples_a_second(config)
-    steps = max(FEWEST, int(seconds * speed / optimization.batch_size))
+    steps = max(FEWEST, int(samples / optimization.batch_size))
     share = min(1.0, steps / optimization.steps)
     steps = min(steps, optimization.steps)
     return {
