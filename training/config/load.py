@@ -65,11 +65,18 @@ def save_config(config: TrainingConfig, path: str | Path) -> None:
         raise ResourceError(f"Cannot write {path}: {error.strerror}.") from error
 
 
+EXCLUSIVE = (
+    ("resolution", "schedules"), ("schedules", "resolution"),
+    ("held_out", "held_out_sources"), ("held_out_sources", "held_out"),
+)  # fmt: skip
+"""(a setting of data, what it takes the place of)."""
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` on top of ``base``; of settings that exclude each other the upper one stays."""
     found = dict(base)
-    for one, other in (("resolution", "schedules"), ("schedules", "resolution")):
-        if over.get(one) is not None and other not in over:
+    for one, other in EXCLUSIVE:
+        if over.get(one) and other not in over:
             found.pop(other, None)
             if one == "schedules":
                 found.pop("aspect_ratios", None)

@@ -426,3 +426,9 @@ def test_schedules_of_the_page_are_read(tmp_path):
     assert [config.image_size(ratio) for ratio in config.schedules] == [(64, 64), (48, 72)]
     tokens = [schedule.total_tokens for schedule in config.schedules.values()]
     assert max(tokens) < 2 * min(tokens)
+
+
+def test_what_is_held_out_takes_the_place_of_a_presets_share(tmp_path):
+    given = {"preset": "default", "output": str(tmp_path), "data": {"held_out_sources": ["other"]}}
+    assert load_config(overrides=given).data.held_out == 0
+    assert load_config(overrides={**given, "data": {"held_out": 0.2}}).data.held_out == 0.2

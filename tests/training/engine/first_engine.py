@@ -1,4 +1,4 @@
-"""Inputs of the runs whose losses are kept in tests/golden/training: drawn by number, of a few shapes."""
+"""Inputs of the runs whose losses are kept in first_engine.json: drawn by number, of a few shapes."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """The engine computes what the one did that trained the default model's third version.
 
-tests/golden/training/first_engine.json has the losses, gradient norms and update norms of 50 steps of
-that engine's tokenizer and transformer (training/train_tokenizer.py and train_transformer.py as of
-commit e68b9df), in float32 on one thread (Muon's
-updates in float64, as bfloat16 makes much of the last bit): the recipe's settings, with small shapes, 50 steps instead
-of thousands and a warm-up, averaging and scale prefixes that fit into them; pictures contiguous in
-memory, and half of the captions dropped, so that every step drops one: it left weights without a
-gradient alone, where the engine sees a gradient of zero. It drew rates, flips and prefixes for whole
+first_engine.json has the losses, gradient norms and update norms of 50 steps of that engine's
+tokenizer and transformer (training/train_tokenizer.py and train_transformer.py as of commit e68b9df),
+in float32 on one thread (Muon's updates in float64, as bfloat16 makes much of the last bit): the
+recipe's settings, with small shapes, 50 steps instead of thousands and a warm-up, averaging and scale
+prefixes that fit into them; pictures contiguous in memory, and half of the captions dropped, so that
+every step drops one: it left weights without a gradient alone, where the engine sees a gradient of
+zero. It drew rates, flips and prefixes for whole
 batches; the tests make the same draws and hand them to the engine.
 """
 
@@ -47,9 +47,7 @@ from training.steps.step import Step, means
 from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep
 
-GOLDEN = json.loads(
-    (Path(__file__).parents[2] / "golden/training/first_engine.json").read_text(encoding="utf-8")
-)
+GOLDEN = json.loads(Path(__file__).with_name("first_engine.json").read_text(encoding="utf-8"))
 SCHEDULE = ScaleSchedule(SCALES)
 
 
