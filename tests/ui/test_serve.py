@@ -107,7 +107,8 @@ def test_page_ended_in_mid_run_leaves_no_files_and_no_traceback(tmp_path: Path) 
 
 # The first to open a text encoder's settings waits for ever: a model that is loading.
 SLOW_LOAD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs in the background ignores it
 def hook(event, arguments):
     if event == "open" and str(arguments[0]).endswith("text_encoder/config.json"):
         sys.stderr.write("LOADING\\n")
