@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 from infinity.hosting import Allowance, Hosting
-from infinity.manager import ModelManager
-from infinity.ui.app import build_app, launch_options
 from infinity.ui.shared.runs import Runs
 from tests.hostile import answer, calls, functions
-from tests.tiny import SPEC, tiny_pipeline
+from tests.tiny import tiny_pipeline
+from tests.ui.tiny_page import tiny_page
 
 
 def main() -> None:
@@ -30,23 +28,15 @@ def main() -> None:
     asked = parser.parse_args()
     pipeline = tiny_pipeline()
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        (Path(folder) / "config.json").write_text(json.dumps(SPEC.to_dict()))
-        manager = ModelManager(models={"tiny": Path(folder)}, loader=lambda *_, **__: pipeline)
         runs = Runs(Allowance(Hosting()))
-        app = build_app(manager, "tiny", runs)
-        _, url, _ = app.launch(
-            **launch_options(app, runs),
-            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True,
-        )  # fmt: skip
-        url = f"{url}gradio_api/"
         kinds: Counter[str] = Counter()
-        for call in calls(functions(url), asked.calls, asked.seed):
-            kind, said = answer(url, call, asked.patience)
-            kinds[kind] += 1
-            if asked.show and kind not in ("picture", "value", "sentence"):
-                sys.stderr.write(f"{kind}: {call.path} {call.body[:300]!r}: {said[:500]}\n")
-        app.close(verbose=False)
+        with tiny_page(Path(folder), pipeline, runs) as page:
+            url = f"{page}gradio_api/"
+            for call in calls(functions(url), asked.calls, asked.seed):
+                kind, said = answer(url, call, asked.patience)
+                kinds[kind] += 1
+                if asked.show and kind not in ("picture", "value", "sentence"):
+                    sys.stderr.write(f"{kind}: {call.path} {call.body[:300]!r}: {said[:500]}\n")
     sys.stdout.write(
         json.dumps({"calls": asked.calls, "seed": asked.seed, "answers": dict(kinds)}) + "\n"
     )

@@ -22,16 +22,14 @@ from PIL import Image
 
 from infinity.grid.plan import read_plan
 from infinity.images import open_image
-from infinity.manager import ModelManager
 from infinity.metadata import attach, read_record, save_png
-from infinity.pipeline import InfinityPipeline
 from infinity.presets import PRESET_NAMES, ramp
 from infinity.request import GenerationRequest
-from infinity.ui.app import build_app, launch_options
 from infinity.ui.controls.styles import GENERAL_STYLES
 from infinity.ui.opening.links import read_link
 from infinity.ui.shared.runs import Runs
 from tests.tiny import SPEC, tiny_pipeline
+from tests.ui.tiny_page import tiny_page
 
 PIPELINE = tiny_pipeline()
 CHANGES: dict[str, Any] = {
@@ -70,10 +68,6 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-def load_tiny(*_: Any, **__: Any) -> InfinityPipeline:
-    return PIPELINE
-
-
 @pytest.fixture(scope="module")
 def runs() -> Runs:
     return Runs()
@@ -81,20 +75,8 @@ def runs() -> Runs:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "config.json").write_text(json.dumps(SPEC.to_dict()))
-    manager = ModelManager(models={"tiny": folder}, loader=load_tiny)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        app = build_app(manager, "tiny", runs)
-        _, url, _ = app.launch(
-            **launch_options(app, runs),
-            server_name="127.0.0.1",
-            prevent_thread_lock=True,
-            quiet=True,
-        )
+    with tiny_page(tmp_path_factory.mktemp("page"), PIPELINE, runs) as url:
         yield url
-        app.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,13 @@ from gradio import processing_utils
 
 from infinity.errors import RequestError, quoted
 from infinity.hosting import Allowance, Hosting, address_of
-from infinity.manager import ModelManager
-from infinity.ui.app import build_app, launch_options
 from infinity.ui.server import gate
 from infinity.ui.shared.files import NOT_OURS
 from infinity.ui.shared.problems import UNEXPECTED, for_visitors
 from infinity.ui.shared.runs import Runs
 from tests.hostile import functions
-from tests.tiny import SPEC, tiny_pipeline
+from tests.tiny import tiny_pipeline
+from tests.ui.tiny_page import tiny_page
 
 PIPELINE = tiny_pipeline()
 
@@ -34,18 +33,8 @@ def runs() -> Runs:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "config.json").write_text(json.dumps(SPEC.to_dict()))
-    manager = ModelManager(models={"tiny": folder}, loader=lambda *_, **__: PIPELINE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        app = build_app(manager, "tiny", runs)
-        _, url, _ = app.launch(
-            **launch_options(app, runs),
-            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True,
-        )  # fmt: skip
+    with tiny_page(tmp_path_factory.mktemp("page"), PIPELINE, runs) as url:
         yield f"{url}gradio_api/"
-        app.close()
 
 
 def post(address: str, body: bytes | dict[str, Any] | None) -> tuple[int, Any]:

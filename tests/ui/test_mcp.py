@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from infinity.hosting import Allowance, Hosting
-from infinity.manager import ModelManager
-from infinity.ui.app import build_app, launch_options
 from infinity.ui.shared.runs import Runs
-from tests.tiny import SPEC, tiny_pipeline
+from tests.tiny import tiny_pipeline
+from tests.ui.tiny_page import tiny_page
 
 PIPELINE = tiny_pipeline()
 
@@ -26,18 +25,8 @@ def runs() -> Runs:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "config.json").write_text(json.dumps(SPEC.to_dict()))
-    manager = ModelManager(models={"tiny": folder}, loader=lambda *_, **__: PIPELINE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        app = build_app(manager, "tiny", runs)
-        _, url, _ = app.launch(
-            **launch_options(app, runs),
-            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, mcp_server=True,
-        )  # fmt: skip
+    with tiny_page(tmp_path_factory.mktemp("page"), PIPELINE, runs, mcp_server=True) as url:
         yield f"{url}gradio_api/mcp/"
-        app.close()
 
 
 def use(url: str, tool: str, **arguments: Any) -> tuple[bool, str]:
