@@ -1,7 +1,5 @@
 """Start the page: ``python app.py --model NAME_OR_FOLDER --port 7860``."""
 
-from __future__ import annotations
-
 import argparse
 import atexit
 import logging

@@ -3,8 +3,6 @@
 The names below are loaded on first use, so that ``import infinity`` alone is instant.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -3,8 +3,6 @@
 Exit status: 0 done, 1 failed, 2 wrongly asked. An error is one line on standard error.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Sequence

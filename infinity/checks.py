@@ -4,8 +4,6 @@
 value raises an error of one sentence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from functools import cache

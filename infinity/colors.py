@@ -1,7 +1,5 @@
 """Any mode, depth and color profile that pillow opens -> 8 bits a channel in sRGB."""
 
-from __future__ import annotations
-
 import io
 import logging
 from collections.abc import Mapping

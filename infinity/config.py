@@ -1,7 +1,5 @@
 """The configurations of a model's three parts, checked when one is made."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Literal
 

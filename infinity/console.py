@@ -1,7 +1,5 @@
 """Setup of every entry point: terminal encoding, logging, proxies and home folders."""
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import io

@@ -1,7 +1,5 @@
 """Which device and precision to run on, and what to say when the machine cannot."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The errors a user can meet. Each message is one plain sentence that says what to do."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence
 

@@ -4,8 +4,6 @@ Weights and cache are counted exactly, on the meta device; working memory is an 
 tests hold against what a tiny model really allocates.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache

@@ -3,8 +3,6 @@
 Everything here lives on the host: PIL pictures and plain numbers.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from PIL import Image

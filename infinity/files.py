@@ -3,8 +3,6 @@
 Opening a pipe waits for its writer and a device never ends, so only files are opened.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Without a file only the limits of the program itself hold. With one (``assets/ho
 is the example, and what a Space uses) every entry point asks the same :class:`Allowance`.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import math
 import threading

@@ -3,8 +3,6 @@
 Legend: B pictures, H W pixels.
 """
 
-from __future__ import annotations
-
 import logging
 import struct
 import zlib

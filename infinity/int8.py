@@ -5,8 +5,6 @@ one number a row or output channel, or one a kernel of a convolution. Zero stays
 is written again as it was.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

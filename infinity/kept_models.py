@@ -1,7 +1,5 @@
 """The models in memory: the least recently used are evicted when others need the memory."""
 
-from __future__ import annotations
-
 import gc
 import logging
 import math

@@ -6,8 +6,6 @@ there and fit; where the memory has room for both, only once the successor is lo
 only drops the reference: running requests finish.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -4,8 +4,6 @@ bfloat16 aside, which rounds, every memory mode draws the same picture: where th
 not change what it says, and strips differ from the whole by rounding alone.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from infinity.errors import RequestError, quoted

@@ -1,7 +1,5 @@
 """NVIDIA cards that the installed torch can use, and what to do about one that it cannot."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

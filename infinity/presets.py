@@ -1,7 +1,5 @@
 """Presets: sampling settings with a name, for whatever model they are applied to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

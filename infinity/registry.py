@@ -1,7 +1,5 @@
 """The models this package knows by name: the shipped default, the released ones, the paper's sizes."""
 
-from __future__ import annotations
-
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import RequestError, nearest, quoted
 from infinity.request import SamplingParams

@@ -1,7 +1,5 @@
 """Requests: immutable, validated once, with a JSON round trip."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from collections.abc import Mapping, Sequence

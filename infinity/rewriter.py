@@ -6,8 +6,6 @@ the OpenAI chat protocol, or a local model that transformers loads by name. Neit
 called before help is requested, and an endpoint's key is never stored or shown.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import threading

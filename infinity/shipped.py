@@ -1,7 +1,5 @@
 """Where the files are that come with the package: in the checkout, or inside the installed package."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent

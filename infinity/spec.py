@@ -4,8 +4,6 @@ Parts that do not fit (tokenizer, transformer, text encoder, schedules) are refu
 made, with a sentence that names both sides.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -3,8 +3,6 @@
 A model folder may hold it as ``world.json``. Models trained on pictures of all kinds have none.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import re

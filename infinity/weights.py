@@ -4,8 +4,6 @@ Tensors come memory-mapped, so opening a file of many gigabytes costs nothing an
 dtype changes on the way never has its siblings in memory beside it.
 """
 
-from __future__ import annotations
-
 import ctypes
 import mmap
 import pickle

@@ -1,7 +1,5 @@
 """Pictures of many prompts, and sheets of many pictures."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice

@@ -5,8 +5,6 @@
 renders of the same prompts) and ``exam.md`` (a page of pictures, right and wrong ones).
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

@@ -5,8 +5,6 @@ FOLDER`` load. A run with ``lora`` gives an adapter for ``--adapter FOLDER``, or
 whole model. A tokenizer's run gives a folder for ``tokenizer.weights``.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import re

@@ -3,8 +3,6 @@
 Legend: B batch, L tokens of all scales, D bits a token.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """AdamW with weight decay on the matrices only, and Muon for the hidden matrices of small models."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ which train like the pictures they were made from. A prepared folder as SOURCE i
 checksums.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

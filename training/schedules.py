@@ -3,8 +3,6 @@
 Parity: tests/parity, kind "training".
 """
 
-from __future__ import annotations
-
 import math
 
 WARMUP_START = 0.005

@@ -1,7 +1,5 @@
 """Bitwise self-correction (paper section 3.4): random flips the model learns to repair."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

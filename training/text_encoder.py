@@ -3,8 +3,6 @@
 Both are written in the format ``transformers`` loads, so the engine treats them like flan-t5-xl.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

@@ -7,8 +7,6 @@
 ``--help`` lists every setting.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -5,8 +5,6 @@ and with a magnitude m of its rows m (W + B A x scaling) / |W + B A x scaling| (
 Read are peft's folders and files of kohya's layout, whose layers are named with underscores.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

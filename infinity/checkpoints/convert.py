@@ -6,8 +6,6 @@ with. What upstream stores beyond parameters is on an explicit drop list; anythi
 is an error.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress

@@ -8,8 +8,6 @@ A revision that is a branch is pinned on first use: once everything wanted is in
 commit recorded there is used and the hub is not asked again.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterator, Mapping

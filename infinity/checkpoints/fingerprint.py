@@ -6,8 +6,6 @@ rounding to another dtype does changes every tensor and so the fingerprint; that
 middle of a large tensor were changed by hand may go unseen.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Modules from weights: sizes read off the tensors, and a strict fit of tensors to modules."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -4,8 +4,6 @@ Weights go from their file straight into their device and dtype: modules are bui
 device, and no copy of the model in another precision exists at any time.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace

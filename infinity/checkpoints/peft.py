@@ -3,8 +3,6 @@
 tests/checkpoints/test_peft.py walks through all that the installed peft has.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

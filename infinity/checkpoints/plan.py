@@ -1,7 +1,5 @@
 """What loading a model would download, found out beforehand: bytes, free disk, network."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ A folder with ``config.json``, ``transformer*.safetensors``, ``tokenizer*.safete
 the text encoder is not on the hub, ``text_encoder/``; of a small world, ``world.json``. Large parts are sharded, with an index.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """One file from the hub into the cache: resumed where it stopped, checked against its checksum."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

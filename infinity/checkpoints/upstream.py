@@ -1,7 +1,5 @@
 """Upstream's checkpoints as they lie on a disk: which part is which, and what belongs together."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Mapping

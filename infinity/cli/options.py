@@ -1,7 +1,5 @@
 """The options of every command; wrong ones are refused in one line with exit status 2."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Any, NoReturn
 

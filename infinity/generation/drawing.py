@@ -3,8 +3,6 @@
 Every picture of a request runs as its own batch by default, and all advance scale by scale.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator, Sequence

@@ -7,8 +7,6 @@ interleave, be abandoned between scales, or share one model across threads.
 Legend: B pictures, l tokens of a scale, C width, D bits a token.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ half has no further effect and is dropped, which changes no bit.
 Legend: B pictures, 2B rows, l tokens of a scale, C width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import torch

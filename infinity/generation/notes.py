@@ -1,7 +1,5 @@
 """Notes for the user about a request: what was cut, unknown or without effect."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from infinity.generation.guidance import guided_length

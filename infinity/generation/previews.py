@@ -9,8 +9,6 @@ picture whose scales are decoded after it is finished.
 Legend: B pictures, d bits a latent, y x latent grid, C channels of the trunk, N positions, s pixels.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 

@@ -8,8 +8,6 @@ upstream, which calls ``torch.multinomial`` with one seeded generator.
 Legend: B batch, l tokens of a scale, D bits a token.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

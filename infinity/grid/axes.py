@@ -5,8 +5,6 @@ Lists are separated by commas or lines. A value with a comma inside goes between
 in steps of 2, ``1-10 [4]`` for four numbers evenly spread.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -4,8 +4,6 @@ A cell's picture is exactly the one its request gives alone: the plan only decid
 drawn, and in which order. The plan is also the recipe inside the finished PNG.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import threading

@@ -1,7 +1,5 @@
 """A grid as one picture: cells in their places, labels beside them, the recipe inside."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 

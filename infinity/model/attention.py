@@ -11,8 +11,6 @@ centred first: softmax does not see a vector that all keys share, and the scores
 Shapes: B batch, H heads, L tokens, S keys, d head width, p channel pairs of a head.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 Shapes: B batch, H heads, L tokens of all scales, l tokens of one scale, d head width.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

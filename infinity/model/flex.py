@@ -6,8 +6,6 @@ half the work of a full product, and one kernel instead of one a scale. ``attent
 Shapes: B batch, H heads, L tokens, d head width.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable, Sequence
 from functools import lru_cache

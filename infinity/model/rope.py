@@ -7,8 +7,6 @@ the same angles. Upstream checkpoint format; paper section 3.2.
 Shapes: L tokens, p channel pairs of a head (head width / 2), f = p / 2 frequencies an axis.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Literal
 

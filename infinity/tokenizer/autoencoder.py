@@ -4,8 +4,6 @@ Same network as the released tokenizers; ``stem_patch`` > 1 folds pixels into ch
 Source: upstream checkpoint format.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -4,8 +4,6 @@ Legend: B batch, l tokens of a scale, d bits a latent, D bits a token (d, or 4d 
 h w token grid, y x latent grid (y = h * patch).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -6,8 +6,6 @@ Resizing is upstream's: trilinear with one frame (bilinear differs by 5e-7, enou
 Legend: B batch, l tokens of a scale, d bits a latent, D bits a token, y x latent grid.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

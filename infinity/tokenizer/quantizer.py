@@ -7,8 +7,6 @@ self-correction: labels are always the true bits of a residual that contains ear
 Legend: B batch, l tokens of a scale, d bits a latent, D bits a token, L tokens of all scales.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A picture through the tokenizer and back: what the bits keep of it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Legend: B batch, H W picture size in pixels, l tokens of a scale, d bits a latent, D bits a token.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """The page as a whole: ``build_app(manager).launch(**launch_options(app, runs))``."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import gradio as gr

@@ -1,8 +1,6 @@
 """The page, from its options to a running server. ``app.py`` imports this once the environment is
 ready: Gradio reads the proxies, the address to listen on and the folder of its files as it is imported."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from contextlib import closing

@@ -3,8 +3,6 @@
 What is given is read as text, as in a YAML file; its type is checked with all other settings.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import inspect

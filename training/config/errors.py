@@ -1,7 +1,5 @@
 """What a wrong setting ends with: one sentence that names the setting and what to write instead."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any

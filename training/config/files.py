@@ -1,7 +1,5 @@
 """Settings in files, JSON or YAML, before anything is checked but the syntax."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

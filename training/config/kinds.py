@@ -1,7 +1,5 @@
 """Sections of settings, and the kinds of values that they have beyond the plain ones."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping
 from pathlib import Path

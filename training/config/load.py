@@ -3,8 +3,6 @@
 Below all of them lie the preset and the model that the run starts from.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

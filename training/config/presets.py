@@ -4,8 +4,6 @@
 scratch, then start each next one from what the one before gave.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

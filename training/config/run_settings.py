@@ -1,7 +1,5 @@
 """Settings of how a run is spread over processes, adapted and logged."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt

@@ -5,8 +5,6 @@ Each class checks its own values; what has to fit between them is in ``checks.py
 docstring says of a setting is also its text in ``--help``.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import (

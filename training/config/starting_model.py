@@ -1,7 +1,5 @@
 """What a run takes over from the model it starts from: shapes, text encoder, schedules, sampling."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a run draws of the emoji world, and when."""
 
-from __future__ import annotations
-
 from pydantic import NonNegativeInt, PositiveInt
 
 from training.config.kinds import Place, Settings, Share

@@ -3,8 +3,6 @@
 Legend: B samples, H W pixels, l tokens of a scale, D bits a token.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

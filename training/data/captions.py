@@ -1,7 +1,5 @@
 """Which of a picture's captions a sample is trained with."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 

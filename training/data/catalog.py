@@ -4,8 +4,6 @@ Millions of records stay small in memory, and the list of a large source is writ
 later runs and other processes of the same machine find it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import io

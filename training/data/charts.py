@@ -1,7 +1,5 @@
 """The statistics of a data set as one picture."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg

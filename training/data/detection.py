@@ -1,7 +1,5 @@
 """What kind of source a folder, file, pattern, URL or name is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

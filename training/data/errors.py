@@ -1,7 +1,5 @@
 """What unusable data ends with: one sentence that names the file and what to do."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from infinity.errors import InfinityError

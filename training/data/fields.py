@@ -1,7 +1,5 @@
 """Which fields of a record hold the picture and its captions, in every format that has fields."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 """Folders of pictures: captions in files beside them, in Hugging Face's metadata files, or in the names
 of folders; the layouts of img2dataset and of kohya's trainer among them."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

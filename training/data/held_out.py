@@ -1,7 +1,5 @@
 """Which pictures are kept from training, and which of them a run is tested on: always the same ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """Hugging Face datasets: saved on disk, parquet or arrow files, or a repository of the hub."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path

@@ -1,8 +1,6 @@
 """JSON, JSONL, CSV and Parquet files that name pictures and captions; upstream's, COCO's and kohya's
 among them."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

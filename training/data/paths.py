@@ -1,7 +1,5 @@
 """Where a manifest's paths may lead: into the data's own folders, nowhere else."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from functools import lru_cache

@@ -6,8 +6,6 @@ of batches, about one pass over the data, in random order. So a run resumes anyw
 alone, and every record comes up exactly once a pass of its bucket.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate

@@ -6,8 +6,6 @@ named in the index. A killed run continues at the first shard the index does not
 Legend: B samples, H W pixels, T W a text.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections import Counter

@@ -3,8 +3,6 @@
 A server that cannot send pieces makes each of its files be kept here in full, once.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

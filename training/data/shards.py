@@ -5,8 +5,6 @@ Shards are memory-mapped and read a row at a time; ``index.json`` names them wit
 Legend: N samples of a shard, L tokens of all scales, D bits a token, d y x the latent, T W a text.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 Parity: ``datasets.data_files``, tests/training/data/test_folders.py; upper case is the same here.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Sequence

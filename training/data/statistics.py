@@ -1,7 +1,5 @@
 """What a data set is like: how many pictures of which shapes, how long their captions are."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter

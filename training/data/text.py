@@ -1,7 +1,5 @@
 """Text from files: its encoding, found by the byte-order mark, and characters that cannot be text."""
 
-from __future__ import annotations
-
 import codecs
 import re
 

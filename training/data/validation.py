@@ -1,7 +1,5 @@
 """The held-out pictures as batches: the same samples in the same order on any number of processes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from infinity.errors import InfinityError

@@ -1,7 +1,5 @@
 """The files below a folder, links followed."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterator

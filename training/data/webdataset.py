@@ -4,8 +4,6 @@ A shard is listed once, from front to back; its pictures are then read from thei
 that they can come in any order without anything being unpacked.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import re

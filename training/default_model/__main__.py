@@ -4,8 +4,6 @@ A killed step goes on when its command is run again. Every part is a run of ``tr
 a preset of its own (default-tokenizer, default-decoder, default).
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import re

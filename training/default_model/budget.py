@@ -1,7 +1,5 @@
 """The default model in a given time: so many steps of every part as the device at hand makes in it."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

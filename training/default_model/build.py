@@ -1,7 +1,5 @@
 """The steps that make the default model. Each goes on where it stopped when it is run again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

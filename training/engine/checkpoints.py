@@ -5,8 +5,6 @@ A checkpoint is a folder ``checkpoints/step_N`` of PyTorch's distributed format.
 any moment, or a full disk, leaves the last whole checkpoint in place.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import logging

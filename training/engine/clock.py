@@ -1,7 +1,5 @@
 """How fast a run is and how much memory it takes."""
 
-from __future__ import annotations
-
 import sys
 import time
 

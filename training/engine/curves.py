@@ -3,8 +3,6 @@
 What was measured on held-out pictures is dotted.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Before anything is loaded: how many samples at once fit, or which settings would make a run fit."""
 
-from __future__ import annotations
-
 import itertools
 import logging
 import os

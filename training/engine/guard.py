@@ -1,7 +1,5 @@
 """Stops a run whose loss is no number or runs away, and keeps what the step was given."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

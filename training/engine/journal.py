@@ -4,8 +4,6 @@ Only the first process writes. Bit accuracy per scale is the headline: about 80%
 that line is drawn in every chart.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import logging

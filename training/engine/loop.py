@@ -4,8 +4,6 @@ A step's batch and all its draws are functions of (data, seed, step), so a run c
 checkpoint, on as many processes as there are then, goes on as if it had never stopped.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -9,8 +9,6 @@ gathered weight twice a micro-batch (forward and backward), each gradient once.
 Legend: L tokens of all scales, T of the text, C width, F feed-forward width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -3,8 +3,6 @@
 python -m training.engine.memory_table --sizes 2b 8b --gpus 8 64 256 --resolution 1024
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """The README of an exported model: what it is, what it was trained on and how, how well it does."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

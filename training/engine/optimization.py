@@ -1,7 +1,5 @@
 """One step of the optimizers: rates, loss scaling, clipping over all shards, AdamW and Muon."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

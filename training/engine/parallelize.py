@@ -5,8 +5,6 @@ mesh, gathered unit by unit when a forward needs them. All trained modules toget
 whose own forward is "run this work": inside it everything may be called as if nothing were sharded.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """The processes of a run: alone, or started together by torchrun; what they must agree on."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The folder of a run: its settings, kept so that the same command continues it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sample pictures of a run, from fixed prompts and seeds, drawn by the weights as they are."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

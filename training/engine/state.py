@@ -1,7 +1,5 @@
 """Everything a run needs to go on, as one nested dict of tensors, for checkpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How well the weights as they are do on held-out pictures: metrics named ``validation_...``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

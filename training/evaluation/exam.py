@@ -1,7 +1,5 @@
 """The exam: prompts with known answers are put to a model, and a judge marks its pictures."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The network is this project's judge, so the figures compare versions of the defa
 other and with nothing else: they are no FID, which is defined on Inception features.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,7 +1,5 @@
 """From what the judge saw to a mark, by GenEval's rules. Pure: no model, no picture."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ concept, with size, colour and style at every cell, and the scene of the whole p
 Legend: B batch, K concepts, y x cells of the 24x24 grid.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 An object blurred beyond recognition is a blob, and a blob is nothing: its label is taken away.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

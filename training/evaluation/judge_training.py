@@ -1,7 +1,5 @@
 """Training the judge on fresh renders, resumable: ``python -m training.default_model judge``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Also their spoiled copies (objects blurred beyond recognition, or swapped for an
 colour and size), which the judge must refuse.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

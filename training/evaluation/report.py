@@ -1,7 +1,5 @@
 """The exam's page: scores beside the judge's ceiling, and pictures nobody picked."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from html import escape

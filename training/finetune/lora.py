@@ -1,7 +1,5 @@
 """Low-rank adapters (Hu et al., 2021) through peft: in a transformer that is trained, and on disk."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

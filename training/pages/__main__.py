@@ -6,8 +6,6 @@ thumbnails in assets/world. Prompt number n is drawn with seed n, known words wi
 picked by hand.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 from pathlib import Path

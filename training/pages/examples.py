@@ -1,7 +1,5 @@
 """The page's example prompts with small pictures of them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The figures of docs/how-it-works.md, drawn by a model itself."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a model of the small world knows, drawn by the model itself: a docs page and thumbnails."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The step that a run's settings ask for, with the weights it starts from, on the CPU."""
 
-from __future__ import annotations
-
 import fnmatch
 from dataclasses import replace
 from pathlib import Path

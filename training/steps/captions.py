@@ -1,7 +1,5 @@
 """Captions -> text features inside a training step, by a frozen or a trained T5 encoder."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import nullcontext
 

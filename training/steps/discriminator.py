@@ -7,8 +7,6 @@ instead of batch norm, and the penalty on each picture's mean logit instead of t
 Legend: B pictures, h w patches.
 """
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

@@ -8,8 +8,6 @@ used). The mean code's is approximated by that of its d bits, as in the tokenize
 Legend: B samples, d bits, y x latent grid of a scale.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -7,8 +7,6 @@ files of a trained VGG-16 (torchvision's) and LPIPS' linear layers it is LPIPS (
 Legend: B pictures, C channels.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path

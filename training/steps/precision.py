@@ -1,7 +1,5 @@
 """In what precision a step computes: float32 weights, products in the configured dtype."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 Legend: B samples, l tokens of a scale, D bits a token.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

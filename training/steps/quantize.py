@@ -6,8 +6,6 @@ tokenizer's release: a residual goes to the unit sphere, and gradients pass its 
 Legend: B samples, S scales, d bits a latent, y x latent grid.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

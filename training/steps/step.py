@@ -6,8 +6,6 @@ knows nothing of pictures or bits; a step owns the losses and knows nothing of s
 Legend: B samples of a slice of the global batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """The text encoder of a run: a frozen or a trained one from files, or a small one from scratch."""
 
-from __future__ import annotations
-
 import itertools
 import logging
 import shutil

@@ -7,8 +7,6 @@ and entropy terms. Weights are plain factors; the release balances nothing adapt
 Legend: B samples of a slice, H W pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

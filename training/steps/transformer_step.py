@@ -3,8 +3,6 @@
 Legend: B samples of a slice, L tokens of all scales, D bits a token, d bits a latent, y x latent.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any

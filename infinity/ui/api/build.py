@@ -1,7 +1,5 @@
 """Which endpoints there are, under which names, and which of them wait for each other."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from gradio.events import api

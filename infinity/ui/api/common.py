@@ -1,7 +1,5 @@
 """What the endpoints share: how they answer with an error, a file, and whom they answer."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What each caller of the API has drawn, as a browser keeps it for the page: in memory, for a while."""
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict, deque
 

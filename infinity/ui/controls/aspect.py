@@ -1,7 +1,5 @@
 """Aspect ratios as a choice of shapes: what a model was trained on, in its real pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from infinity.spec import ModelSpec

@@ -1,7 +1,5 @@
 """The request controls' components: labels, help, limits and what they show at first."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,8 +1,6 @@
 """What follows from a control: another model's defaults, a preset's settings, the plots, the preset
 that the settings amount to. Pure functions from values to updates."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

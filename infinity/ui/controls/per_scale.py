@@ -1,7 +1,5 @@
 """A setting that may differ from scale to scale: how its controls and its values become each other."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

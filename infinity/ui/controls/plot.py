@@ -1,7 +1,5 @@
 """A small plot of what guidance and temperature are at every scale, as SVG."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 

@@ -1,7 +1,5 @@
 """What the request controls mean: from their values to a request, and from a request back to them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any

@@ -1,7 +1,5 @@
 """Styles: phrases at the end of a prompt, those a model has learnt, or general ones."""
 
-from __future__ import annotations
-
 from infinity.errors import RequestError, quoted
 from infinity.spec import ModelSpec
 

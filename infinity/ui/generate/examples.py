@@ -1,7 +1,5 @@
 """Prompts to begin with, each with a small picture that the default model made of it."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from html import escape

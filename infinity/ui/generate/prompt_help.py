@@ -1,7 +1,5 @@
 """Prompt help on the page: a suggestion to read, change and take, or leave. Off until set up."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The settings beside the picture: where each request control stands, and what follows from it."""
 
-from __future__ import annotations
-
 from html import escape
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The Generate tab: prompt and picture first, the settings beside them, and their events."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import gradio as gr

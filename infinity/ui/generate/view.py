@@ -3,8 +3,6 @@
 Nothing here touches a disk, a model or a component.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Sequence

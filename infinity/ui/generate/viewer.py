@@ -4,8 +4,6 @@ Scrubbing needs no answer from the server: every scale's pictures are in the com
 what a scale added is their difference, taken in the browser.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a model knows, in lists to look through: things, places, colours, styles."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

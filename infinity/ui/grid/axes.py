@@ -1,7 +1,5 @@
 """The components of both axes of a grid: what varies, and the list of its values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What happens when somebody draws a grid: the run of a plan, cell by cell."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

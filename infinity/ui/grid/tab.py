@@ -1,7 +1,5 @@
 """The Grid tab: two lists of values, and one picture for every pair of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import gradio as gr

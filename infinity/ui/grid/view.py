@@ -1,7 +1,5 @@
 """What the Grid tab shows: pure functions from a plan and its finished cells to HTML."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape

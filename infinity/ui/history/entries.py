@@ -5,8 +5,6 @@ addresses nobody can guess, for a day. So an entry carries all that is needed on
 the request and a small picture. Entries come back from the browser and are not trusted.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import time

@@ -1,7 +1,5 @@
 """What happens on the History tab: a picture is chosen, compared, shared, put back, removed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path

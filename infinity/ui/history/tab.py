@@ -1,7 +1,5 @@
 """The History tab: this browser's finished pictures, and what can be done with each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

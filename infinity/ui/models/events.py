@@ -1,7 +1,5 @@
 """What happens on the Models tab: a look at a model, loading it, letting go of it."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass

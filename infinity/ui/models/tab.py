@@ -1,7 +1,5 @@
 """The Models tab: what is in memory and where, what another model would need, load, unload, switch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the Models tab shows: pure functions from what is loaded, and what a load needs, to HTML."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from html import escape
 

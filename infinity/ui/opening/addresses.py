@@ -1,7 +1,5 @@
 """Every tab has an address (``#grid``), so that Back goes to the tab before and a link may name one."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

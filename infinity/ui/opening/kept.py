@@ -5,8 +5,6 @@ alone knows is asked of it, once: settings that came with a link, the lists of a
 page's first one, and whose page this is.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path

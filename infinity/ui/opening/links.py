@@ -5,8 +5,6 @@ before it is opened, works on any server with the same model, and needs nothing 
 Opening one fills in the controls and draws nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import fields
 from urllib.parse import urlencode

@@ -3,8 +3,6 @@
 All three end here, in updates that set every control of the Generate tab to exactly that request.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path

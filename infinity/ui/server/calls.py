@@ -1,7 +1,5 @@
 """What a call's JSON may be: read once, checked in one sentence, every argument in its place."""
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Callable, Mapping

@@ -4,8 +4,6 @@ It bounds what comes in (calls of a visitor, bytes of a body, seconds between th
 checked before any handler, and turns what Gradio would answer without words into words.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -1,7 +1,5 @@
 """What a page needs to stand in public: who may enter, whether it is well, and a warm start."""
 
-from __future__ import annotations
-
 import logging
 import os
 import threading

@@ -5,8 +5,6 @@ plain things cross over: a model's name and the request one way, events with pic
 error crosses as a value, for the package would hide what it says. Elsewhere nothing here does anything.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Whatever ends the program, the folder does not outlive the next start: a running
 its folder, and a page that starts removes the folders whose lock nobody holds.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

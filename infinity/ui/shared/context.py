@@ -1,7 +1,5 @@
 """What every part of the page works with."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What happens when a tab draws: checked at once, drawn in turn, shown as it grows, stopped."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence

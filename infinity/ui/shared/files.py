@@ -1,7 +1,5 @@
 """Finished pictures as files the browser may fetch."""
 
-from __future__ import annotations
-
 import base64
 import re
 import secrets

@@ -1,7 +1,5 @@
 """A run whose pictures are done, as the other tabs get it from the tab that drew it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

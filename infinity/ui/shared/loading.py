@@ -1,7 +1,5 @@
 """Loading a model without freezing the page: the work in a thread, its progress as a stream."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from collections.abc import Iterator

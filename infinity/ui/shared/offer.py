@@ -1,7 +1,5 @@
 """Which models a page lets its visitors ask for, the same at every way in."""
 
-from __future__ import annotations
-
 import logging
 
 from infinity.errors import CheckpointError

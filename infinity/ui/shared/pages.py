@@ -5,8 +5,6 @@ after every reload; the key brings the page back to it, and with the page its ru
 comes back to has its runs stopped after ``GRACE_SECONDS``.
 """
 
-from __future__ import annotations
-
 import secrets
 import threading
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """What a page says when something goes wrong: one sentence, and never what is inside the program."""
 
-from __future__ import annotations
-
 import logging
 import re
 from html import escape

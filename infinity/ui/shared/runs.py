@@ -6,8 +6,6 @@ A page's run begins outside the queue (checked at once, shown as waiting) and is
 Between the two it can be stopped, replaced by nobody, and closed when its browser goes away.
 """
 
-from __future__ import annotations
-
 import secrets
 import threading
 import time

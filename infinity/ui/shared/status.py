@@ -1,7 +1,5 @@
 """The line that says how a run or a load is going, and the words for how long it took."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from html import escape
 from typing import Literal

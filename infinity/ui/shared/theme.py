@@ -1,7 +1,5 @@
 """How the page looks: a quiet theme on system fonts, so that no page load leaves the machine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from gradio.themes import Base

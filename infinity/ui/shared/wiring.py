@@ -1,7 +1,5 @@
 """How events are wired, the same for every tab: which of them wait for each other, and who sees them."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 Updates = dict[Any, Any]
