@@ -28,7 +28,7 @@ from infinity.model.cache import KVCache
 from infinity.model.transformer import InfinityTransformer, TextCondition
 from infinity.request import SamplingParams
 from infinity.schedule import Scale, ScaleSchedule
-from infinity.tokenizer.canvas import ResidualCanvas
+from infinity.tokenizer.quantizer import ResidualCanvas
 
 NOT_FINITE = (
     "The model computed infinite values or none, so there is no picture; load it in float32 or bfloat16, "

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infinity.schedule import ScaleSchedule
-from infinity.tokenizer.canvas import ResidualCanvas
+from infinity.tokenizer.quantizer import ResidualCanvas
 from infinity.tokenizer.tokenizer import Tokenizer
 
 PREVIEW_SHARE = 0.13

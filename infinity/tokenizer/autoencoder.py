@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from infinity.config import REFINE_PATCH, TokenizerConfig
 
 IMAGE_CHANNELS = 3
+MIDDLE_BLOCKS = 2
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -42,6 +43,10 @@ class ResidualBlock(nn.Module):
         return h + (x if self.shortcut is None else self.shortcut(x))
 
 
+def residual_blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels, channels) for _ in range(count)))
+
+
 class Downsample(nn.Module):
     """Half the size: zeros on the right and below, then a strided convolution."""
 
@@ -71,15 +76,12 @@ class Level(nn.Module):
         self, channels_in: int, channels_out: int, blocks: int, resample: nn.Module | None
     ) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(
-            ResidualBlock(channels_in if i == 0 else channels_out, channels_out)
-            for i in range(blocks)
-        )
+        first = ResidualBlock(channels_in, channels_out)
+        self.blocks = nn.Sequential(first, *residual_blocks(channels_out, blocks - 1))
         self.resample = resample
 
     def forward(self, x: Tensor) -> Tensor:
-        for block in self.blocks:
-            x = block(x)
+        x = self.blocks(x)
         return x if self.resample is None else self.resample(x)
 
 
@@ -89,26 +91,23 @@ class Encoder(nn.Module):
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         channels = [config.base_channels * m for m in config.channel_multipliers]
+        before = [config.base_channels, *channels]
+        last = len(channels) - 1
         self.stem_patch = config.stem_patch
         self.conv_in = conv3x3(IMAGE_CHANNELS * config.stem_patch**2, config.base_channels)
-        last = len(channels) - 1
-        self.levels = nn.ModuleList(
-            Level(
-                config.base_channels if i == 0 else channels[i - 1],
-                channels[i],
-                config.num_res_blocks,
-                Downsample(channels[i]) if i < last else None,
+        self.levels = nn.Sequential(
+            *(
+                Level(before[i], c, config.num_res_blocks, Downsample(c) if i < last else None)
+                for i, c in enumerate(channels)
             )
-            for i in range(len(channels))
         )
-        self.middle = nn.ModuleList(ResidualBlock(channels[-1], channels[-1]) for _ in range(2))
+        self.middle = residual_blocks(channels[-1], MIDDLE_BLOCKS)
         self.norm_out = group_norm(channels[-1])
         self.conv_out = conv3x3(channels[-1], config.bits)
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
         x = self.conv_in(F.pixel_unshuffle(image_B3HW, self.stem_patch))
-        for module in (*self.levels, *self.middle):
-            x = module(x)
+        x = self.middle(self.levels(x))
         return self.conv_out(F.silu(self.norm_out(x)))
 
 
@@ -126,9 +125,7 @@ class Refinement(nn.Module):
             kernel_size=1,
         )
         self.conv_in = conv3x3(hints + pixels, channels)
-        self.blocks = nn.ModuleList(
-            ResidualBlock(channels, channels) for _ in range(config.refine_blocks)
-        )
+        self.blocks = residual_blocks(channels, config.refine_blocks)
         self.norm_out = group_norm(channels)
         self.conv_out = conv3x3(channels, pixels)
         for parameter in self.conv_out.parameters():
@@ -140,9 +137,7 @@ class Refinement(nn.Module):
         return torch.cat((hints, F.pixel_unshuffle(image_B3HW, REFINE_PATCH)), 1)
 
     def forward(self, features_BCyx: Tensor, image_B3HW: Tensor) -> Tensor:
-        x = self.conv_in(self.patches(features_BCyx, image_B3HW))
-        for block in self.blocks:
-            x = block(x)
+        x = self.blocks(self.conv_in(self.patches(features_BCyx, image_B3HW)))
         correction = self.conv_out(F.silu(self.norm_out(x)))
         return image_B3HW + F.pixel_shuffle(correction, REFINE_PATCH)
 
@@ -158,16 +153,11 @@ class Decoder(nn.Module):
         channels = [config.base_channels * m for m in config.channel_multipliers]
         self.stem_patch = config.stem_patch
         self.conv_in = conv3x3(config.bits, channels[-1])
-        self.middle = nn.ModuleList(ResidualBlock(channels[-1], channels[-1]) for _ in range(2))
-        last = len(channels) - 1
+        self.middle = residual_blocks(channels[-1], MIDDLE_BLOCKS)
+        before = [*channels[1:], channels[-1]]
         self.levels = nn.ModuleList(
-            Level(
-                channels[min(i + 1, last)],
-                channels[i],
-                config.num_res_blocks + 1,
-                Upsample(channels[i]) if i > 0 else None,
-            )
-            for i in range(len(channels))
+            Level(before[i], c, config.num_res_blocks + 1, Upsample(c) if i > 0 else None)
+            for i, c in enumerate(channels)
         )
         self.norm_out = group_norm(channels[0])
         self.conv_out = conv3x3(channels[0], IMAGE_CHANNELS * config.stem_patch**2)
@@ -175,10 +165,7 @@ class Decoder(nn.Module):
 
     def trunk(self, latent_Bdyx: Tensor) -> Tensor:
         """The part that runs at the latent's own size: (B, d, y, x) -> (B, channels, y, x)."""
-        x = self.conv_in(latent_Bdyx)
-        for block in self.middle:
-            x = block(x)
-        return x
+        return self.middle(self.conv_in(latent_Bdyx))
 
     def forward(self, latent_Bdyx: Tensor) -> Tensor:
         x = self.trunk(latent_Bdyx)

@@ -9,8 +9,6 @@ alone (tests/tokenizer/test_strips.py). Feature maps wait in the host's memory b
 Legend: B batch, C channels, y x rows and columns of a feature map.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -27,6 +25,7 @@ STRIP_ELEMENTS = 2**23
 STORE = torch.device("cpu")
 
 Change = Callable[[Tensor], Tensor]
+"""What happens to a strip before a convolution; it may enlarge both sides by a whole factor."""
 
 
 class _Map:
@@ -35,15 +34,6 @@ class _Map:
     def __init__(self, data_BCyx: Tensor) -> None:
         self.data = data_BCyx
         self._sums = torch.zeros(2, *data_BCyx.shape[:2], dtype=torch.float64)
-
-    @classmethod
-    def like(cls, strip_BCyx: Tensor, channels: int, rows: int) -> _Map:
-        batch, _, _, width = strip_BCyx.shape
-        return cls(torch.empty(batch, channels, rows, width, dtype=strip_BCyx.dtype, device=STORE))
-
-    @property
-    def rows(self) -> int:
-        return self.data.shape[2]
 
     def write(self, first: int, strip_BCyx: Tensor) -> None:
         count = strip_BCyx[0, 0].numel()
@@ -65,9 +55,7 @@ class _Map:
         return scale.float()[..., None, None], shift.float()[..., None, None]
 
 
-def decode_in_strips(
-    decoder: Decoder, latent_Bdyx: Tensor, strip_elements: int = STRIP_ELEMENTS
-) -> Tensor:
+def decode_in_strips(decoder: Decoder, latent_Bdyx: Tensor, strip_elements: int) -> Tensor:
     """Latent (B, d, y, x) in the decoder's dtype and device -> image (B, 3, H, W), not clamped.
 
     Equal to ``decoder(latent_Bdyx)`` up to rounding. Without gradients.
@@ -88,15 +76,13 @@ class _Strips:
 
     def decode(self, latent_Bdyx: Tensor) -> Tensor:
         first = self.decoder.conv_in(latent_Bdyx)
-        x = _Map.like(first, first.shape[1], first.shape[2])
+        x = _Map(torch.empty_like(first, device=STORE))
         x.write(0, first)
-        for block in self.decoder.middle:
-            x = self._block(x, cast(ResidualBlock, block))
+        x = self._blocks(x, self.decoder.middle)
         for level in (cast(Level, module) for module in reversed(self.decoder.levels)):
-            for block in level.blocks:
-                x = self._block(x, cast(ResidualBlock, block))
+            x = self._blocks(x, level.blocks)
             if level.resample is not None:
-                x = self._upsample(x, cast(Upsample, level.resample).conv)
+                x = self._layer(x, cast(Upsample, level.resample).conv, _doubled, factor=2)
         change = self._norm(x, self.decoder.norm_out)
         patch, conv = self.decoder.stem_patch, self.decoder.conv_out
         out = [
@@ -110,11 +96,8 @@ class _Strips:
 
     def _refine(self, features_BCyx: Tensor, image: Tensor, refinement: Refinement) -> Tensor:
         patches = _Map(refinement.patches(features_BCyx, image).to(STORE))
-        x = self._new(patches, refinement.conv_in, patches.rows)
-        for rows in self._spans(patches, refinement.conv_in):
-            x.write(rows.start, self._convolve(patches, rows, _same, refinement.conv_in))
-        for block in refinement.blocks:
-            x = self._block(x, cast(ResidualBlock, block))
+        x = self._layer(patches, refinement.conv_in, lambda strip_BCyx: strip_BCyx)
+        x = self._blocks(x, refinement.blocks)
         change, conv = self._norm(x, refinement.norm_out), refinement.conv_out
         for rows in self._spans(x, conv):
             top, bottom = rows.start * REFINE_PATCH, rows.stop * REFINE_PATCH
@@ -122,41 +105,38 @@ class _Strips:
             image[:, :, top:bottom] += F.pixel_shuffle(correction, REFINE_PATCH)
         return image
 
-    def _block(self, x: _Map, block: ResidualBlock) -> _Map:
-        change = self._norm(x, block.norm1)
-        h = self._new(x, block.conv1, x.rows)
-        for rows in self._spans(x, block.conv1):
-            h.write(rows.start, self._convolve(x, rows, change, block.conv1))
-        change = self._norm(h, block.norm2)
-        # Without a shortcut the sum takes the place of what it adds to, strip by strip.
-        out = _Map(x.data) if block.shortcut is None else self._new(x, block.conv2, x.rows)
-        for rows in self._spans(h, block.conv2):
-            straight = x.data[:, :, rows.start : rows.stop].to(self.device)
-            if block.shortcut is not None:
-                straight = block.shortcut(straight)
-            out.write(rows.start, straight + self._convolve(h, rows, change, block.conv2))
+    def _blocks(self, x: _Map, blocks: nn.Sequential) -> _Map:
+        for block in (cast(ResidualBlock, module) for module in blocks):
+            h = self._layer(x, block.conv1, self._norm(x, block.norm1))
+            change = self._norm(h, block.norm2)
+            # Without a shortcut the sum takes the place of what it adds to, strip by strip.
+            out = _Map(x.data) if block.shortcut is None else self._empty(x, block.conv2)
+            for rows in self._spans(h, block.conv2):
+                straight = x.data[:, :, rows.start : rows.stop].to(self.device)
+                if block.shortcut is not None:
+                    straight = block.shortcut(straight)
+                out.write(rows.start, straight + self._convolve(h, rows, change, block.conv2))
+            x = out
+        return x
+
+    def _layer(self, x: _Map, conv: nn.Conv2d, change: Change, factor: int = 1) -> _Map:
+        """``conv(change(x))``, of ``factor`` times the size."""
+        out = self._empty(x, conv, factor)
+        for rows in self._spans(x, conv, factor):
+            out.write(factor * rows.start, self._convolve(x, rows, change, conv, factor))
         return out
 
-    def _upsample(self, x: _Map, conv: nn.Conv2d) -> _Map:
-        out = _Map.like(
-            torch.empty(*x.data.shape[:3], 2 * x.data.shape[3], dtype=x.data.dtype, device="meta"),
-            conv.out_channels,
-            2 * x.rows,
-        )
-        for rows in self._spans(x, conv, scale=4):
-            before, after = rows.start > 0, rows.stop < x.rows
-            strip = x.data[:, :, rows.start - before : rows.stop + after].to(self.device)
-            strip = F.interpolate(strip, scale_factor=2, mode="nearest")
-            strip = strip[:, :, int(before) : strip.shape[2] - int(after)]
-            strip = F.pad(strip, (0, 0, int(not before), int(not after)))
-            out.write(2 * rows.start, _conv(strip, conv))
-        return out
-
-    def _convolve(self, x: _Map, rows: range, change: Change, conv: nn.Conv2d) -> Tensor:
+    def _convolve(
+        self, x: _Map, rows: range, change: Change, conv: nn.Conv2d, factor: int = 1
+    ) -> Tensor:
         """``conv(change(x))`` on some rows; beyond the picture's edge there are zeros."""
-        before, after = rows.start > 0, rows.stop < x.rows
+        before, after = rows.start > 0, rows.stop < x.data.shape[2]
         strip = change(x.data[:, :, rows.start - before : rows.stop + after].to(self.device))
-        return _conv(F.pad(strip, (0, 0, int(not before), int(not after))), conv)
+        surplus = factor - 1  # of a lent row, the convolution sees one
+        strip = strip[:, :, before * surplus : strip.shape[2] - after * surplus]
+        strip = F.pad(strip, (0, 0, int(not before), int(not after)))
+        strip = strip.contiguous(memory_format=torch.channels_last)
+        return F.conv2d(strip, conv.weight, conv.bias, padding=(0, 1))
 
     def _norm(self, x: _Map, norm: nn.GroupNorm) -> Change:
         scale, shift = (part.to(self.device) for part in x.affine(norm))
@@ -166,23 +146,19 @@ class _Strips:
 
         return change
 
-    def _new(self, x: _Map, conv: nn.Conv2d, rows: int) -> _Map:
-        return _Map.like(x.data, conv.out_channels, rows)
-
-    def _spans(self, x: _Map, conv: nn.Conv2d, scale: int = 1) -> Iterator[range]:
-        """Rows of ``x`` in strips; ``scale`` is how many numbers each of its numbers becomes."""
+    def _empty(self, x: _Map, conv: nn.Conv2d, factor: int = 1) -> _Map:
         batch, _, rows, width = x.data.shape
-        widest = batch * width * scale * max(conv.in_channels, conv.out_channels)
+        shape = (batch, conv.out_channels, factor * rows, factor * width)
+        return _Map(torch.empty(shape, dtype=x.data.dtype, device=STORE))
+
+    def _spans(self, x: _Map, conv: nn.Conv2d, factor: int = 1) -> Iterator[range]:
+        """Rows of ``x`` in strips, short enough for what ``conv`` reads and writes."""
+        batch, _, rows, width = x.data.shape
+        widest = batch * width * factor**2 * max(conv.in_channels, conv.out_channels)
         height = max(1, self.strip_elements // widest)
         for start in range(0, rows, height):
             yield range(start, min(start + height, rows))
 
 
-def _same(strip_BCyx: Tensor) -> Tensor:
-    return strip_BCyx
-
-
-def _conv(strip_BCyx: Tensor, conv: nn.Conv2d) -> Tensor:
-    """3x3, with a row lent on both sides already."""
-    strip_BCyx = strip_BCyx.contiguous(memory_format=torch.channels_last)
-    return F.conv2d(strip_BCyx, conv.weight, conv.bias, padding=(0, 1))
+def _doubled(strip_BCyx: Tensor) -> Tensor:
+    return F.interpolate(strip_BCyx, scale_factor=2, mode="nearest")

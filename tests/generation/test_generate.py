@@ -11,7 +11,7 @@ from infinity.generation.guidance import guide
 from infinity.generation.sampling import seeded_generator
 from infinity.model.cache import KVCache
 from infinity.request import SamplingParams
-from infinity.tokenizer.canvas import ResidualCanvas
+from infinity.tokenizer.quantizer import ResidualCanvas
 from tests.tiny import PATCHIFY_SPEC, SPEC, WordsEncoder, tiny_transformer
 
 TRANSFORMER = tiny_transformer()

@@ -11,7 +11,7 @@ from infinity.generation.previews import (
     invented_pictures,
 )
 from infinity.schedule import schedule_for
-from infinity.tokenizer.canvas import ResidualCanvas
+from infinity.tokenizer.quantizer import ResidualCanvas
 from tests.tiny import PATCHIFY_SPEC, SPEC, tiny_tokenizer
 
 SCHEDULE = SPEC.schedules["1:1"]

@@ -20,7 +20,7 @@ from infinity.schedule import (
     nearest_aspect_ratio,
     schedule_for,
 )
-from infinity.tokenizer.bits import tokens_from_latent
+from infinity.tokenizer.quantizer import tokens_from_latent
 from infinity.tokenizer.tokenizer import Tokenizer
 from tests.parity.weights import state_dict_by_rule
 from tests.upstream_names import to_upstream

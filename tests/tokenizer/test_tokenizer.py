@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 from infinity.config import TokenizerConfig
 from infinity.errors import CheckpointError
 from infinity.schedule import ScaleSchedule
-from infinity.tokenizer.bits import codes_from_bits, latent_from_tokens, tokens_from_latent
-from infinity.tokenizer.canvas import ResidualCanvas
-from infinity.tokenizer.quantizer import encode_scales, quantize
+from infinity.tokenizer.quantizer import (
+    ResidualCanvas,
+    codes_from_bits,
+    encode_scales,
+    latent_from_tokens,
+    quantize,
+    tokens_from_latent,
+)
 from infinity.tokenizer.tokenizer import Tokenizer
 
 SCHEDULE = ScaleSchedule([(1, 1), (2, 2), (3, 4), (4, 6)])

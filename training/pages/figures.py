@@ -14,8 +14,7 @@ from infinity.images import images_from_tensor, preprocess
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.schedule import schedule_for
-from infinity.tokenizer.canvas import ResidualCanvas
-from infinity.tokenizer.quantizer import encode_scales
+from infinity.tokenizer.quantizer import ResidualCanvas, encode_scales
 from training.drawing import sheet
 
 PROMPT, SEED = "a red apple on a sandy beach", 0

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from infinity.config import TokenizerConfig
 from infinity.schedule import ScaleSchedule
-from infinity.tokenizer.canvas import ResidualCanvas
-from infinity.tokenizer.quantizer import EncodedScales
+from infinity.tokenizer.quantizer import EncodedScales, ResidualCanvas
 
 
 def encode_bits(

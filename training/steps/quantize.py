@@ -16,9 +16,7 @@ from torch import Tensor
 
 from infinity.config import TokenizerConfig
 from infinity.schedule import ScaleSchedule
-from infinity.tokenizer.bits import codes_from_bits
-from infinity.tokenizer.canvas import resize_latent
-from infinity.tokenizer.quantizer import quantize
+from infinity.tokenizer.quantizer import codes_from_bits, quantize, resize_latent
 from training.steps.entropy import INVERSE_TEMPERATURE, code_entropy, mean_code_entropy
 
 

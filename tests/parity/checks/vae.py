@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from infinity.tokenizer.canvas import ResidualCanvas
-from infinity.tokenizer.quantizer import encode_scales
+from infinity.tokenizer.quantizer import ResidualCanvas, encode_scales
 from tests.parity.cases import Case
 from tests.parity.report import Report
 from tests.parity.upstream import bit_tokens, load_tokenizer, schedule_of, tokenizer_config
