@@ -26,8 +26,6 @@ from infinity.tokenizer.tokenizer import Tokenizer
 
 LESS_MEMORY = "ask for fewer pictures, a smaller model or aspect ratio, or the precision bfloat16"
 
-Images = tuple[Image.Image, ...]
-
 
 @dataclass(frozen=True)
 class PictureInputs:
@@ -49,16 +47,14 @@ class Drawn:
     """The pictures, and where the time went.
 
     Attributes:
-        latents_Bdyx: the sum of codes after every scale.
-        exact: the scales whose pictures were decoded wholly.
+        rough: scale -> the sum of codes after it (B, d, y, x), where the preview was rough.
     """
 
-    images: Images
+    images: tuple[Image.Image, ...]
     model_seconds: float
     decode_seconds: float
     preview_seconds: float
-    latents_Bdyx: tuple[Tensor, ...]
-    exact: frozenset[int]
+    rough: dict[int, Tensor]
 
 
 class Drawing:
@@ -101,8 +97,7 @@ class Drawing:
         groups = [list(pictures)] if together else [[picture] for picture in pictures]
         runs = [self._run(group, schedule, sampling) for group in groups]
         model_seconds = rough_seconds = preview_seconds = 0.0
-        latents: list[Tensor] = []
-        exact: set[int] = set()
+        rough: dict[int, Tensor] = {}
         for index, scale in enumerate(schedule):
             steps: list[ScaleStep] = []
             for run in runs:
@@ -123,14 +118,13 @@ class Drawing:
                 is_last or previews == "full" or (previews == "live" and index >= first_exact)
             )
             images = None
-            if is_exact:
-                images = self._decode(latent_Bdyx)
-                exact.add(index)
-            elif previews == "live":
-                images = self._rough(latent_Bdyx)
+            with memory_errors("decoding", LESS_MEMORY):
+                if is_exact:
+                    images = images_from_tensor(self._decode(latent_Bdyx))
+                elif previews == "live":
+                    images = images_from_tensor(self._preview_decoder.decode(latent_Bdyx))
+                    rough[index] = latent_Bdyx
             spent_seconds = time.perf_counter() - started_s
-            if previews == "live":
-                latents.append(latent_Bdyx)
             if not is_last:
                 preview_seconds += spent_seconds
                 rough_seconds += 0.0 if is_exact else spent_seconds
@@ -150,29 +144,17 @@ class Drawing:
                     self._late_exact[key] = exact_scales(
                         model_seconds, spent_seconds, rough_seconds, len(schedule)
                     )
-                yield Drawn(
-                    images,
-                    model_seconds,
-                    spent_seconds,
-                    preview_seconds,
-                    tuple(latents),
-                    frozenset(exact),
-                )
+                yield Drawn(images, model_seconds, spent_seconds, preview_seconds, rough)
 
     @torch.inference_mode()
     def refine(self, drawn: Drawn, cancel: threading.Event) -> Iterator[Refined]:
         """Whole decodings of the scales that were only decoded roughly, the latest first. The preview decoder
         learns from them."""
-        for index in reversed(range(len(drawn.latents_Bdyx))):
-            if index in drawn.exact:
-                continue
+        for index, latent_Bdyx in reversed(drawn.rough.items()):
             if cancel.is_set():
                 return
-            latent_Bdyx = drawn.latents_Bdyx[index]
             with memory_errors("decoding", LESS_MEMORY):
-                decoded_B3HW = torch.cat(
-                    [self.tokenizer.decode(one) for one in latent_Bdyx.split(1)]
-                )
+                decoded_B3HW = self._decode(latent_Bdyx)
                 self._preview_decoder.learn(latent_Bdyx, decoded_B3HW)
             yield Refined(index=index, images=images_from_tensor(decoded_B3HW))
 
@@ -188,12 +170,6 @@ class Drawing:
         config = self.tokenizer.config
         return generate(self.transformer, config, condition, schedule, sampling, generators)
 
-    def _rough(self, latent_Bdyx: Tensor) -> Images:
-        with memory_errors("decoding", LESS_MEMORY):
-            return images_from_tensor(self._preview_decoder.decode(latent_Bdyx))
-
-    def _decode(self, latent_Bdyx: Tensor) -> Images:
-        """Each picture by itself, so that its pixels depend on it alone."""
-        with memory_errors("decoding", LESS_MEMORY):
-            decoded = [self.tokenizer.decode(latent_1dyx) for latent_1dyx in latent_Bdyx.split(1)]
-            return tuple(image for one in decoded for image in images_from_tensor(one))
+    def _decode(self, latent_Bdyx: Tensor) -> Tensor:
+        """Each picture by itself, so that its pixels depend on it alone: (B, 3, H, W) in [-1, 1]."""
+        return torch.cat([self.tokenizer.decode(one) for one in latent_Bdyx.split(1)])

@@ -17,11 +17,11 @@ from torch import Tensor
 from infinity.config import TokenizerConfig
 from infinity.errors import ResourceError
 from infinity.generation.guidance import (
+    NO_GUIDANCE,
     block_guidance,
     check_layers,
     guide,
     guided_length,
-    guides_logits,
 )
 from infinity.generation.sampling import sample_bits
 from infinity.model.cache import KVCache
@@ -130,7 +130,9 @@ def generate(
         if guided and index == guided:
             cache.keep(batch)
             condition = condition.select(slice(0, batch))
-        logits_BlD2 = _guided_logits(transformer, condition, cache, index, input_BlD, sampling)
+        logits_BlD2 = _guided_logits(
+            transformer, condition, cache, index, input_BlD, sampling, index < guided
+        )
         is_finite &= logits_BlD2.sum(dtype=torch.float32).isfinite()  # read once, at the end
         is_greedy = sampling.at_scale(index)[1] == 0
         bits_BlD = sample_bits(
@@ -155,18 +157,19 @@ def _guided_logits(
     index: int,
     input_BlD: Tensor | None,
     sampling: SamplingParams,
+    guided: bool,
 ) -> Tensor:
     """(B, l, D, 2) float32: divided by the temperature first, then guided (upstream's order).
 
-    While the unconditional half is alive, the cache has twice as many rows as the input.
+    Args:
+        guided: the unconditional half is alive: the cache has twice as many rows as the input.
     """
     guidance, temperature = sampling.at_scale(index)
-    guided = index < guided_length(sampling, len(cache.schedule))
     if input_BlD is not None and guided:
         input_BlD = torch.cat((input_BlD, input_BlD))
     hooks = block_guidance(sampling, index, transformer.config.depth)
     hidden_RlC = transformer.forward_scale(input_BlD, condition, cache, index, hooks)
-    mixes = guided and guidance != 1 and guides_logits(sampling)
+    mixes = guided and guidance != NO_GUIDANCE and 0 in sampling.guidance_layers
     if guided and not mixes:
         half = len(hidden_RlC) // 2
         hidden_RlC, condition = hidden_RlC[:half], condition.select(slice(0, half))

@@ -32,22 +32,13 @@ def guided_length(sampling: SamplingParams, num_scales: int) -> int:
     )
 
 
-def guides_logits(sampling: SamplingParams) -> bool:
-    """Whether the logits are guided; if not, they are the conditional half's."""
-    return 0 in sampling.guidance_layers
-
-
 def block_guidance(
     sampling: SamplingParams, index: int, depth: int
 ) -> Mapping[int, Callable[[Tensor], Tensor]]:
     """What to do to the hidden state (2B, l, C) after which block, at scale ``index``.
 
     Both halves are replaced by their guided mix and go on with it.
-
-    Raises:
-        RequestError: a layer the model does not have.
     """
-    check_layers(sampling, depth)
     guidance, _ = sampling.at_scale(index)
     if guidance == NO_GUIDANCE:
         return {}
@@ -61,9 +52,9 @@ def block_guidance(
 
 def check_layers(sampling: SamplingParams, depth: int) -> None:
     """Raises RequestError when a guidance layer is not one of the model's ``depth`` blocks."""
-    for layer in sampling.guidance_layers:
-        if layer < -depth:
-            raise RequestError(
-                f"guidance layer {layer} does not exist: this model has {depth} blocks, so use 0 "
-                f"(the logits) or -1 to -{depth}."
-            )
+    lowest = min(sampling.guidance_layers, default=0)
+    if lowest < -depth:
+        raise RequestError(
+            f"guidance layer {lowest} does not exist: this model has {depth} blocks, so use 0 "
+            f"(the logits) or -1 to -{depth}."
+        )

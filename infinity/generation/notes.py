@@ -1,7 +1,5 @@
 """Notes for the user about a request: what was cut, unknown or without effect."""
 
-from collections.abc import Mapping
-
 from infinity.generation.guidance import guided_length
 from infinity.request import SamplingParams
 from infinity.text import EncodedPrompt, TextEncoder
@@ -21,17 +19,10 @@ def read_prompt(
     """
     text, corrected = (text, {}) if vocabulary is None else vocabulary.corrected(text)
     encoded = encoder.encode(text)
-    notes = (
-        correction_notes(corrected)
-        + prompt_notes(what, encoded)
-        + vocabulary_notes(text, vocabulary)
-    )
-    return encoded, notes
-
-
-def prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
-    """What became of a text; ``what`` is "prompt" or "negative prompt"."""
     notes: list[str] = []
+    if corrected:
+        read = ", ".join(f"“{word}” as “{meant}”" for word, meant in corrected.items())
+        notes.append(f"Read {read}.")
     if encoded.dropped_tokens:
         notes.append(
             f"The {what} was cut to its first {len(encoded.features)} tokens; the model did not see "
@@ -43,19 +34,12 @@ def prompt_notes(what: str, encoded: EncodedPrompt) -> list[str]:
             "plain words."
         )
     elif encoded.unknown_tokens:
-        text = encoded.understood_text
-        shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+        known = encoded.understood_text
+        shown = known if len(known) <= SHOWN_CHARACTERS else f"{known[: SHOWN_CHARACTERS - 1]}…"
         notes.append(
             f"The model does not know some of the {what}’s characters and read it as “{shown}”."
         )
-    return notes
-
-
-def correction_notes(read: Mapping[str, str]) -> list[str]:
-    """Misspelt words that were put right: as written -> as read."""
-    if not read:
-        return []
-    return [f"Read {', '.join(f'“{word}” as “{meant}”' for word, meant in read.items())}."]
+    return encoded, notes + vocabulary_notes(text, vocabulary)
 
 
 def vocabulary_notes(text: str, vocabulary: Vocabulary | None) -> list[str]:
@@ -63,10 +47,10 @@ def vocabulary_notes(text: str, vocabulary: Vocabulary | None) -> list[str]:
     unknown = {} if vocabulary is None else vocabulary.unknown(text)
     if not unknown:
         return []
-    shown = [f"“{word}”" for word in list(unknown)[:SHOWN_WORDS]]
+    *shown, last = [f"“{word}”" for word in list(unknown)[:SHOWN_WORDS]]
     if len(unknown) > SHOWN_WORDS:
-        shown.append(f"{len(unknown) - SHOWN_WORDS} more")
-    listed = " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+        shown, last = [*shown, last], f"{len(unknown) - SHOWN_WORDS} more"
+    listed = f"{', '.join(shown)} and {last}" if shown else last
     verb = "is" if len(unknown) == 1 else "are"
     note = f"{listed} {verb} not among the words this small model has learnt, so it had to guess."
     meant = [(word, near) for word, near in unknown.items() if near][:SHOWN_WORDS]

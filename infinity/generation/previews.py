@@ -37,13 +37,9 @@ class PreviewDecoder:
         self._tokenizer = tokenizer
         self._pixels = math.gcd(PIXELS_A_POSITION, tokenizer.config.stride)
         self._lock = threading.Lock()
-        self._inputs_CC: Tensor | None = None
-        self._products_CP: Tensor | None = None
+        self._inputs_CC: Tensor | float = 0.0
+        self._products_CP: Tensor | float = 0.0
         self._map_CP: Tensor | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        return self._map_CP is not None
 
     @torch.inference_mode()
     def prepare(self, schedule: ScaleSchedule) -> None:
@@ -51,7 +47,7 @@ class PreviewDecoder:
 
         Takes some decodings of a small picture; nothing when there is a fit already.
         """
-        if self.is_ready:
+        if self._map_CP is not None:
             return
         small = [s for s in schedule if max(s.height, s.width) <= INVENTED_TOKENS]
         shown = ScaleSchedule(small or schedule.scales[:1])
@@ -70,17 +66,12 @@ class PreviewDecoder:
         inputs_NC = self._inputs(latent_Bdyx)
         small = F.avg_pool2d(image_B3HW, self._tokenizer.config.stride // self._pixels)
         wanted_NP = _positions(F.pixel_unshuffle(small, self._pixels))
-        inputs_CC, products_CP = inputs_NC.T @ inputs_NC, inputs_NC.T @ wanted_NP
         with self._lock:
-            if self._inputs_CC is not None and self._products_CP is not None:
-                inputs_CC, products_CP = (
-                    self._inputs_CC + inputs_CC,
-                    self._products_CP + products_CP,
-                )
-            self._inputs_CC, self._products_CP = inputs_CC, products_CP
-            ridge = RIDGE * inputs_CC.diagonal().mean()
-            eye = torch.eye(len(inputs_CC), device=inputs_CC.device)
-            self._map_CP = torch.linalg.solve(inputs_CC + ridge * eye, products_CP)
+            self._inputs_CC += inputs_NC.T @ inputs_NC
+            self._products_CP += inputs_NC.T @ wanted_NP
+            ridge = RIDGE * self._inputs_CC.diagonal().mean()
+            eye = torch.eye(len(self._inputs_CC), device=inputs_NC.device)
+            self._map_CP = torch.linalg.solve(self._inputs_CC + ridge * eye, self._products_CP)
 
     @torch.inference_mode()
     def decode(self, latent_Bdyx: Tensor) -> Tensor:

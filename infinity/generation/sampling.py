@@ -50,12 +50,9 @@ def sample_bits(
     Returns:
         (B, l, D) bool on the device of the logits.
     """
-    noise_BlD2 = torch.stack(
-        [
-            torch.empty(logits_BlD2.shape[1:]).exponential_(1, generator=generator)
-            for generator in generators
-        ]
-    ).to(logits_BlD2.device, non_blocking=True)
+    shape = logits_BlD2.shape[1:]
+    waits = [torch.empty(shape).exponential_(1, generator=source) for source in generators]
+    noise_BlD2 = torch.stack(waits).to(logits_BlD2.device, non_blocking=True)
     difference_BlD = logits_BlD2[..., 1].float() - logits_BlD2[..., 0].float()
     if temperature == 0 or top_k == 1:
         one_wins_tie_BlD = noise_BlD2[..., 1] < noise_BlD2[..., 0]
@@ -67,6 +64,6 @@ def sample_bits(
         bits_BlD = one_BlD / noise_BlD2[..., 1] > zero_BlD / noise_BlD2[..., 0]
         is_cut = 0 < top_p < 1
         forced_BlD = torch.minimum(one_BlD, zero_BlD) <= 1 - top_p if is_cut else None
-    return (
-        bits_BlD if forced_BlD is None else torch.where(forced_BlD, difference_BlD >= 0, bits_BlD)
-    )
+    if forced_BlD is None:
+        return bits_BlD
+    return torch.where(forced_BlD, difference_BlD >= 0, bits_BlD)

@@ -8,21 +8,30 @@ Written-out products round the scores to bfloat16. So that this costs little acc
 centred first: softmax does not see a vector that all keys share, and the scores get small
 (tests/model/test_attention.py).
 
+With gradients on a GPU, where Triton allows it, scale-causal attention is one fused kernel with a mask
+made of 128 x 128 blocks, so scores that no token may see are neither computed nor kept: half the work
+of a full product, and one kernel instead of one a scale.
+
 Shapes: B batch, H heads, L tokens, S keys, d head width, p channel pairs of a head.
 """
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from infinity.model.flex import attend_in_blocks, fits
 from infinity.model.rope import rotate_
 
 SMALLEST_NORM = 1e-12
+SMALLEST_BLOCK_HEAD = 16
+"""Narrowest head that the kernel with a block mask can compute."""
+HAS_TRITON = importlib.util.find_spec("triton") is not None
 SCORES_AT_ONCE = 2**23
 """Most attention scores held at once without gradients (16 MiB of bfloat16)."""
 QUERIES_AT_ONCE = 256
@@ -50,20 +59,47 @@ def attend(
 def attend_scale_causally(
     q_BHLd: Tensor, k_BHLd: Tensor, v_BHLd: Tensor, spans: Sequence[slice]
 ) -> Tensor:
-    """Each token sees its own and all earlier scales, (B, H, L, d).
-
-    One unmasked product a scale; with gradients on a GPU, one kernel with a block mask.
-    """
+    """Each token sees its own and all earlier scales, (B, H, L, d)."""
     if _needs_plain_products(q_BHLd):
         parts = tuple((span, span.stop) for span in spans)
         return _PlainAttention.apply(q_BHLd, k_BHLd, v_BHLd, parts, 1.0, None)
-    if torch.is_grad_enabled() and fits(q_BHLd):
+    is_wide = q_BHLd.shape[-1] >= SMALLEST_BLOCK_HEAD
+    if torch.is_grad_enabled() and q_BHLd.device.type == "cuda" and is_wide and HAS_TRITON:
         return attend_in_blocks(q_BHLd, k_BHLd, v_BHLd, spans)
     outputs = [
         attend(q_BHLd[:, :, span], k_BHLd[:, :, : span.stop], v_BHLd[:, :, : span.stop])
         for span in spans
     ]
     return torch.cat(outputs, dim=2)
+
+
+def attend_in_blocks(
+    q_BHLd: Tensor, k_BHLd: Tensor, v_BHLd: Tensor, spans: Sequence[slice]
+) -> Tensor:
+    """``attend_scale_causally`` with a block mask: compiled on a GPU (once a shape), elsewhere
+    written out, for comparison."""
+    mask = block_mask(tuple(span.stop for span in spans), q_BHLd.device)
+    attend = _compiled() if q_BHLd.device.type == "cuda" else flex_attention
+    return attend(q_BHLd, k_BHLd, v_BHLd, block_mask=mask, scale=1.0)
+
+
+@lru_cache(maxsize=32)
+def block_mask(stops: tuple[int, ...], device: torch.device) -> BlockMask:
+    """The mask of scales that end at the given tokens."""
+    with torch.inference_mode(False):
+        ends = torch.tensor(stops, device=device)
+        tokens = torch.arange(stops[-1], device=device)
+        visible_L = ends[torch.searchsorted(ends, tokens, right=True)]
+
+        def sees(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return key < visible_L[query]
+
+        return create_block_mask(sees, None, None, stops[-1], stops[-1], device=device)
+
+
+@cache
+def _compiled() -> Callable[..., Any]:
+    return torch.compile(flex_attention)
 
 
 def unit_rotated(

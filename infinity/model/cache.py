@@ -30,22 +30,20 @@ class KVCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.schedule = schedule
         self.spans = [schedule.span(index) for index in range(len(schedule))]
         table = rope_table(schedule, config.head_width, config.rope, torch.device(device))
         self.ropes = [table[span] for span in self.spans]
         shape = (batch, config.num_heads, schedule.total_tokens, config.head_width)
-        self._keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.depth)]
-        self._values = [torch.empty_like(keys) for keys in self._keys]
+        self._kept = torch.empty(config.depth, 2, *shape, dtype=dtype, device=device)
 
     @property
     def batch(self) -> int:
-        return self._keys[0].shape[0]
+        return self._kept.shape[2]
 
     @property
     def nbytes(self) -> int:
         """Bytes of the keys and values of the rows in use."""
-        return sum(part.numel() * part.element_size() for part in (*self._keys, *self._values))
+        return self._kept.nbytes
 
     def append(
         self, layer: int, index: int, keys_BHld: Tensor, values_BHld: Tensor
@@ -56,12 +54,11 @@ class KVCache:
             Keys and values of all tokens up to and including that scale: views (B, H, <= L, d).
         """
         span = self.spans[index]
-        keys, values = self._keys[layer], self._values[layer]
+        keys, values = self._kept[layer, 0], self._kept[layer, 1]
         keys[:, :, span] = keys_BHld
         values[:, :, span] = values_BHld
         return keys[:, :, : span.stop], values[:, :, : span.stop]
 
     def keep(self, batch: int) -> None:
         """Keeps the first ``batch`` rows only: guidance has ended, its other half is not needed."""
-        self._keys = [keys[:batch] for keys in self._keys]
-        self._values = [values[:batch] for values in self._values]
+        self._kept = self._kept[:, :, :batch]

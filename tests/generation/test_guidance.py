@@ -7,7 +7,6 @@ from infinity.generation.guidance import (
     check_layers,
     guide,
     guided_length,
-    guides_logits,
 )
 from infinity.request import SamplingParams
 
@@ -47,11 +46,6 @@ def test_block_guidance_counts_blocks_from_the_end_and_mixes_both_halves():
     mixed = hooks[3](hidden)
     assert torch.equal(mixed[:3], mixed[3:])
     torch.testing.assert_close(mixed[:3], 2 * hidden[:3] - hidden[3:])
-
-
-def test_guidance_on_features_alone_leaves_the_logits():
-    assert not guides_logits(SamplingParams(guidance_layers=(-2,)))
-    assert guides_logits(SamplingParams(guidance_layers=(-2, 0)))
 
 
 def test_layer_the_model_does_not_have_is_refused_with_its_range():

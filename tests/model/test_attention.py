@@ -3,8 +3,13 @@ import torch
 import torch.nn.functional as F
 
 from infinity.model import attention
-from infinity.model.attention import attend, attend_scale_causally, unit_rotated
-from infinity.model.flex import attend_in_blocks, block_mask
+from infinity.model.attention import (
+    attend,
+    attend_in_blocks,
+    attend_scale_causally,
+    block_mask,
+    unit_rotated,
+)
 from infinity.model.rope import rope_table
 from infinity.schedule import ScaleSchedule
 
