@@ -8,10 +8,10 @@ in steps of 2, ``1-10 [4]`` for four numbers evenly spread.
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Self
+from typing import Self
 
 from infinity.errors import RequestError, quoted
 from infinity.request import MAX_IMAGES, parse_per_scale
@@ -28,6 +28,9 @@ _RANGE = re.compile(
     rf"(?:\s*\(\s*\+?(?P<step>{_NUMBER})\s*\)|\s*\[\s*(?P<count>\d+)\s*\])?"
 )
 
+NUMBERS = (int, float, parse_per_scale)
+"""What reads one value of a parameter whose list may have ranges."""
+
 Value = str | int | float | tuple[int | float, ...]
 
 
@@ -38,15 +41,9 @@ class Parameter:
     title: str
     read: Callable[[str], Value]
     example: str
-    is_number: bool = False
 
-
-def _text(text: str) -> str:
-    return text
-
-
-def _whole(text: str) -> int:
-    return int(text)
+    def refusal(self, reason: str) -> RequestError:
+        return RequestError(f"{self.title}: {reason}; for example {self.example}.")
 
 
 def _wholes(text: str) -> tuple[int, ...]:
@@ -54,19 +51,19 @@ def _wholes(text: str) -> tuple[int, ...]:
 
 
 PARAMETERS: Mapping[str, Parameter] = {
-    WORDS: Parameter("Prompt words", _text, "red, blue, green"),
-    "prompt": Parameter("Prompt", _text, '"a cat, sitting", a dog'),
-    "negative_prompt": Parameter("Negative prompt", _text, "blurry, snow"),
-    "seed": Parameter("Seed", _whole, "1-4", is_number=True),
-    "guidance": Parameter("Guidance", parse_per_scale, '1, 3, 5, "1,2,3"', is_number=True),
-    "temperature": Parameter("Temperature", parse_per_scale, "0.5-1 (+0.25)", is_number=True),
-    "top_p": Parameter("Top-p", float, "0.7-1 [4]", is_number=True),
-    "top_k": Parameter("Top-k", _whole, "0, 1", is_number=True),
-    "guided_scales": Parameter("Guided scales", _whole, "2-8 (+2)", is_number=True),
+    WORDS: Parameter("Prompt words", str, "red, blue, green"),
+    "prompt": Parameter("Prompt", str, '"a cat, sitting", a dog'),
+    "negative_prompt": Parameter("Negative prompt", str, "blurry, snow"),
+    "seed": Parameter("Seed", int, "1-4"),
+    "guidance": Parameter("Guidance", parse_per_scale, '1, 3, 5, "1,2,3"'),
+    "temperature": Parameter("Temperature", parse_per_scale, "0.5-1 (+0.25)"),
+    "top_p": Parameter("Top-p", float, "0.7-1 [4]"),
+    "top_k": Parameter("Top-k", int, "0, 1"),
+    "guided_scales": Parameter("Guided scales", int, "2-8 (+2)"),
     "guidance_layers": Parameter("Guidance layers", _wholes, '0, -1, "0,-2"'),
-    STYLE: Parameter("Style", _text, '"", watercolour, pencil sketch'),
-    "aspect_ratio": Parameter("Aspect ratio", _text, "1:1, 3:2"),
-    MODEL: Parameter("Model", _text, "default, infinity-2b"),
+    STYLE: Parameter("Style", str, '"", watercolour, pencil sketch'),
+    "aspect_ratio": Parameter("Aspect ratio", str, "1:1, 3:2"),
+    MODEL: Parameter("Model", str, "default, infinity-2b"),
 }
 """By the name of the request's field; prompt words, style (a phrase that ends the prompt) and model
 are no fields of it."""
@@ -87,29 +84,20 @@ class Axis:
     values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
-        if self.parameter not in PARAMETERS:
-            raise RequestError(
-                f"A grid cannot vary {quoted(self.parameter)}; choose one of {', '.join(PARAMETERS)}."
-            )
+        kind = _known(self.parameter)
         if not self.values:
-            raise RequestError(f"{self.title}: the list is empty; for example {self.example}.")
+            raise kind.refusal("the list is empty")
         if len(self.values) > MAX_CELLS:
-            raise RequestError(_too_many(self.title, len(self.values)))
+            raise _too_many(kind, len(self.values))
         for position, value in enumerate(self.values):
             if value in self.values[:position]:
-                raise RequestError(f"{self.title}: {show(value)} is in the list twice; keep one.")
+                raise RequestError(f"{kind.title}: {show(value)} is in the list twice; keep one.")
         if self.parameter == WORDS and not self.values[0]:
-            raise RequestError(
-                f"{self.title}: the first word is the one to replace; for example {self.example}."
-            )
+            raise kind.refusal("the first word is the one to replace")
 
     @property
     def title(self) -> str:
         return PARAMETERS[self.parameter].title
-
-    @property
-    def example(self) -> str:
-        return PARAMETERS[self.parameter].example
 
     def label(self, position: int) -> str:
         """The label of a column: ``Guidance 3``; for prompts, the text alone."""
@@ -126,13 +114,7 @@ class Axis:
     @classmethod
     def parse(cls, parameter: str, text: str) -> Self:
         """An axis from what was typed. Raises RequestError, with a sentence about the list."""
-        if not isinstance(parameter, str) or parameter not in PARAMETERS:
-            return cls(parameter=str(parameter), values=())
-        return cls(parameter=parameter, values=tuple(_read(PARAMETERS[parameter], text)))
-
-    def to_dict(self) -> dict[str, Any]:
-        values = [list(value) if isinstance(value, tuple) else value for value in self.values]
-        return {"parameter": self.parameter, "values": values}
+        return cls(parameter=parameter, values=tuple(_read(_known(parameter), text)))
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
@@ -154,28 +136,24 @@ def show(value: Value) -> str:
     return str(value)
 
 
-def _read(parameter: Parameter, text: str) -> list[Value]:
-    values: list[Value] = []
-    for item in _split(parameter.title, text):
-        spread = _RANGE.fullmatch(item) if parameter.is_number else None
-        if spread is not None:
-            item_values = [f"{number:f}" for number in _spread(parameter, spread)]
-        else:
-            item_values = [item]
-        for part in item_values:
-            if not part and parameter.read is not _text:
-                raise RequestError(
-                    f"{parameter.title}: there is an empty place in the list; "
-                    f"for example {parameter.example}."
-                )
+def _known(parameter: object) -> Parameter:
+    if not isinstance(parameter, str) or parameter not in PARAMETERS:
+        raise RequestError(
+            f"A grid cannot vary {quoted(parameter)}; choose one of {', '.join(PARAMETERS)}."
+        )
+    return PARAMETERS[parameter]
+
+
+def _read(kind: Parameter, text: str) -> Iterator[Value]:
+    for item in _split(kind.title, text):
+        spread = _RANGE.fullmatch(item) if kind.read in NUMBERS else None
+        for part in (item,) if spread is None else _spread(kind, spread):
+            if not part and kind.read is not str:
+                raise kind.refusal("there is an empty place in the list")
             try:
-                values.append(parameter.read(part))
+                yield kind.read(part)
             except (ValueError, RequestError) as error:
-                raise RequestError(
-                    f"{parameter.title}: {part[:40]!r} is not a value it can take; "
-                    f"for example {parameter.example}."
-                ) from error
-    return values
+                raise kind.refusal(f"{part[:40]!r} is not a value it can take") from error
 
 
 def _split(title: str, text: str) -> list[str]:
@@ -186,10 +164,9 @@ def _split(title: str, text: str) -> list[str]:
             f"{title}: the list has {len(text):,} characters; shorten it to at most "
             f"{MAX_LIST_CHARACTERS:,}."
         )
+    lines = io.StringIO(text.strip(), newline="")
     try:
-        rows = list(
-            csv.reader(io.StringIO(text.strip(), newline=""), skipinitialspace=True, strict=True)
-        )
+        rows = list(csv.reader(lines, skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise RequestError(
             f'{title}: the quotes in the list do not match; write "like, this" for a value with '
@@ -198,16 +175,16 @@ def _split(title: str, text: str) -> list[str]:
     return [item.strip() for row in rows for item in row]
 
 
-def _spread(parameter: Parameter, match: re.Match[str]) -> list[Decimal]:
+def _spread(kind: Parameter, match: re.Match[str]) -> list[str]:
     """The numbers of a range, its ends included."""
-    title, low, high = parameter.title, Decimal(match["low"]), Decimal(match["high"])
+    title, low, high = kind.title, Decimal(match["low"]), Decimal(match["high"])
     if low > high:
         raise RequestError(f"{title}: the range {match[0]} runs backwards; put the smaller first.")
     if match["count"]:
         count = int(match["count"][:9])
         if count < 2:
             raise RequestError(f"{title}: {match[0]} asks for {count}; ask for 2 or more.")
-        digits = Decimal(1) if parameter.read is _whole else Decimal("0.0001")
+        digits = Decimal(1) if kind.read is int else Decimal("0.0001")
         numbers = ((low + (high - low) * i / (count - 1)).quantize(digits) for i in range(count))
     else:
         step = Decimal(match["step"] or 1)
@@ -216,12 +193,14 @@ def _spread(parameter: Parameter, match: re.Match[str]) -> list[Decimal]:
         count = int((high - low) / step) + 1
         numbers = (low + i * step for i in range(count))
     if count > MAX_CELLS:
-        raise RequestError(_too_many(title, count))
-    return list(numbers)
+        raise _too_many(kind, count)
+    return [f"{number:f}" for number in numbers]
 
 
-def _too_many(title: str, count: int) -> str:
-    return f"{title}: {count:,} values are too many; a grid has at most {MAX_CELLS} pictures."
+def _too_many(kind: Parameter, count: int) -> RequestError:
+    return RequestError(
+        f"{kind.title}: {count:,} values are too many; a grid has at most {MAX_CELLS} pictures."
+    )
 
 
 def _quoted(text: str) -> str:

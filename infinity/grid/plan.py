@@ -9,15 +9,16 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby, product
 from typing import Any, Self
 
 from PIL import Image
 
 from infinity.errors import RequestError
-from infinity.events import Cancelled, Event
+from infinity.events import Event
 from infinity.generation.guidance import check_layers
-from infinity.grid.axes import MAX_CELLS, MODEL, STYLE, WORDS, Axis, Value
+from infinity.grid.axes import MAX_CELLS, MODEL, STYLE, WORDS, Axis
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, read_recipe
 from infinity.spec import ModelSpec
@@ -82,8 +83,7 @@ class GridPlan:
 
     def cells(self) -> tuple[Cell, ...]:
         """All cells in the order they are drawn: row by row, one model after the other."""
-        rows, columns = self.shape
-        cells = [self._cell(row, column) for row in range(rows) for column in range(columns)]
+        cells = [self._cell(row, column) for row, column in product(*map(range, self.shape))]
         models = list(dict.fromkeys(cell.model for cell in cells))
         return tuple(sorted(cells, key=lambda cell: models.index(cell.model)))
 
@@ -102,8 +102,8 @@ class GridPlan:
         data = {
             "model": self.model,
             "request": self.request.to_dict(),
-            "x": self.x.to_dict(),
-            "y": self.y.to_dict() if self.y is not None else None,
+            "x": asdict(self.x),
+            "y": None if self.y is None else asdict(self.y),
             "versions": {"infinity": __version__},
         }
         return json.dumps(data, ensure_ascii=False)
@@ -121,23 +121,19 @@ class GridPlan:
         )
 
     def _cell(self, row: int, column: int) -> Cell:
-        chosen: list[tuple[Axis, Value]] = [(self.x, self.x.values[column])]
-        if self.y is not None:
-            chosen.append((self.y, self.y.values[row]))
-        named = {axis.parameter: value for axis, value in chosen}
-        fields: dict[str, Any] = {
-            name: value for name, value in named.items() if name not in (WORDS, STYLE, MODEL)
-        }
-        request = replace(self.request, **fields)
-        words = {str(a.values[0]): str(v) for a, v in chosen if a.parameter == WORDS}
-        if words:
-            request = replace(
-                request,
-                prompt=_reworded(request.prompt, words),
-                negative_prompt=_reworded(request.negative_prompt, words),
-            )
-        request = replace(request, prompt=styled(request.prompt, str(named.get(STYLE, ""))))
-        return Cell(row, column, str(named.get(MODEL, self.model)), request)
+        named: dict[str, Any] = {}
+        words: dict[str, str] = {}
+        for axis, position in zip(self.axes, (column, row), strict=False):
+            if axis.parameter == WORDS:
+                words[str(axis.values[0])] = str(axis.values[position])
+            else:
+                named[axis.parameter] = axis.values[position]
+        model, style = str(named.pop(MODEL, self.model)), str(named.pop(STYLE, ""))
+        request = replace(self.request, **named)
+        prompts = (_reworded(text, words) for text in (request.prompt, request.negative_prompt))
+        prompt, negative_prompt = prompts
+        request = replace(request, prompt=styled(prompt, style), negative_prompt=negative_prompt)
+        return Cell(row, column, model, request)
 
     def _check_words(self) -> None:
         """Every searched word is in some cell's prompts, and no two searches overlap."""
@@ -172,8 +168,6 @@ def draw_cells(
             return
         for event in pipeline.stream(cell.request, cancel=cancel, previews="off"):
             yield cell, event
-            if isinstance(event, Cancelled):
-                return
 
 
 def draw_plan(
@@ -191,13 +185,12 @@ def draw_plan(
     Raises:
         InfinityError: as ``pipeline_of`` and ``InfinityPipeline.stream``.
     """
-    for model, cells in by_model(plan.cells()).items():
+    for model, cells in by_model(plan):
         pipeline = pipeline_of(model)
         with turn(cancel):
-            for cell, event in draw_cells(pipeline, cells, cancel):
-                yield cell, event
-                if isinstance(event, Cancelled):
-                    return
+            yield from draw_cells(pipeline, cells, cancel)
+        if cancel.is_set():
+            return
         del pipeline  # not kept in memory for as long as the next one loads
 
 
@@ -207,15 +200,14 @@ def read_plan(image: Image.Image) -> GridPlan | None:
     return GridPlan.from_json(text) if isinstance(text, str) else None
 
 
-def by_model(cells: Iterable[Cell]) -> Mapping[str, list[Cell]]:
-    """Cells by the model that draws them, in their order."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(cell.model, []).append(cell)
-    return groups
+def by_model(plan: GridPlan) -> Iterator[tuple[str, Iterator[Cell]]]:
+    """The models that draw a plan, one after the other, each with its cells."""
+    return groupby(plan.cells(), key=lambda cell: cell.model)
 
 
 def _reworded(text: str, words: Mapping[str, str]) -> str:
     """All words replaced at once, so that no replacement is replaced again."""
+    if not words:
+        return text
     pattern = "|".join(map(re.escape, words))
     return re.sub(pattern, lambda match: words[match[0]], text)

@@ -1,7 +1,8 @@
 """A grid as one picture: cells in their places, labels beside them, the recipe inside."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
+from itertools import product
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -12,7 +13,7 @@ MAX_PIXELS = 40_000_000
 """Of all cells together; larger ones are scaled down to fit."""
 PAPER, INK, FAINT, BLANK = "white", "#18181b", "#52525b", "#e4e4e7"
 FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "arial.ttf", "Arial Unicode.ttf")
-MOST_LINES = 4
+MOST_LINES, SPACING = 4, 2
 FACTS = ("aspect_ratio", "seed", "guidance", "temperature", "top_p", "top_k")
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -35,44 +36,34 @@ def sheet(plan: GridPlan, pictures: Mapping[tuple[int, int], Image.Image]) -> Im
     size = min(40, max(13, wide // 14))
     font, gap = _font(size), max(4, size // 3)
 
-    tops = [_wrapped(plan.x.label(i), font, max(wide, 60)) for i in range(columns)]
-    top = max(_height(text, font) for text in tops) + 2 * gap
+    heads = [_wrapped(plan.x.label(i), font, max(wide, 60)) for i in range(columns)]
+    top = max(_size(text, font)[1] for text in heads) + 2 * gap
     sides, side = [""] * rows, 0
     if plan.y is not None:
         sides = [_wrapped(plan.y.label(i), font, max(wide // 2, 110)) for i in range(rows)]
-        side = max(_width(text, font) for text in sides) + 2 * gap
+        side = max(_size(text, font)[0] for text in sides) + 2 * gap
     full = max(side + columns * (wide + gap), 320)
     caption = _wrapped(_caption(plan), font, full - 2 * gap)
-    bottom = _height(caption, font) + 3 * gap
+    bottom = _size(caption, font)[1] + 3 * gap
 
     result = Image.new("RGB", (full, top + rows * (high + gap) + bottom), PAPER)
-    draw = ImageDraw.Draw(result)
-    for column, text in enumerate(tops):
-        middle = side + column * (wide + gap) + wide // 2
-        draw.multiline_text(
-            (middle, top - gap), text, INK, font, anchor="md", align="center", spacing=2
-        )
-    for row, text in enumerate(sides):
-        middle = top + row * (high + gap) + high // 2
-        draw.multiline_text(
-            (side - gap, middle), text, INK, font, anchor="rm", align="right", spacing=2
-        )
-    for row in range(rows):
-        for column in range(columns):
-            corner = side + column * (wide + gap), top + row * (high + gap)
-            picture = pictures.get((row, column))
-            if picture is None:
-                draw.rectangle((*corner, corner[0] + wide - 1, corner[1] + high - 1), BLANK)
-                continue
-            fitted = picture.convert("RGB")
-            if shrink < 1:
-                fitted.thumbnail((wide, high), Image.Resampling.LANCZOS)
-            corner = (
-                corner[0] + (wide - fitted.width) // 2,
-                corner[1] + (high - fitted.height) // 2,
-            )
-            result.paste(fitted, corner)
-    draw.multiline_text((gap, result.height - bottom + gap), caption, FAINT, font, spacing=2)
+    write = partial(ImageDraw.Draw(result).multiline_text, font=font, spacing=SPACING)
+    lefts = [side + column * (wide + gap) for column in range(columns)]
+    tops = [top + row * (high + gap) for row in range(rows)]
+    for x, text in zip(lefts, heads, strict=True):
+        write((x + wide // 2, top - gap), text, INK, anchor="md", align="center")
+    for y, text in zip(tops, sides, strict=True):
+        write((side - gap, y + high // 2), text, INK, anchor="rm", align="right")
+    for (row, y), (column, x) in product(enumerate(tops), enumerate(lefts)):
+        picture = pictures.get((row, column))
+        if picture is None:
+            result.paste(BLANK, (x, y, x + wide, y + high))
+            continue
+        fitted = picture.convert("RGB")
+        if shrink < 1:
+            fitted.thumbnail((wide, high), Image.Resampling.LANCZOS)
+        result.paste(fitted, (x + (wide - fitted.width) // 2, y + (high - fitted.height) // 2))
+    write((gap, result.height - bottom + gap), caption, FAINT)
     result.info[KEY] = plan.to_json()
     return result
 
@@ -120,14 +111,8 @@ def _wrapped(text: str, font: Font, width: int) -> str:
     return "\n".join(lines)
 
 
-def _box(text: str, font: Font) -> tuple[float, float, float, float]:
+def _size(text: str, font: Font) -> tuple[int, int]:
+    """(width, height) that a text takes, from its corner on the left above."""
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
-    return probe.multiline_textbbox((0, 0), text, font, spacing=2)
-
-
-def _width(text: str, font: Font) -> int:
-    return int(_box(text, font)[2]) + 1
-
-
-def _height(text: str, font: Font) -> int:
-    return int(_box(text, font)[3]) + 1
+    _, _, right, bottom = probe.multiline_textbbox((0, 0), text, font, spacing=SPACING)
+    return int(right) + 1, int(bottom) + 1

@@ -73,7 +73,7 @@ class GridEvents(RunEvents[GridView]):
     def views(self, run: Run) -> Iterator[GridView]:
         assert isinstance(run, GridRun)
         view = GridView(run.plan)
-        for model, cells in by_model(run.plan.cells()).items():
+        for model, cells in by_model(run.plan):
             pipeline = None
             for report in load(self.context.manager, model, run.cancel):
                 if isinstance(report, Loading):
