@@ -1,7 +1,5 @@
 """What each command does with its parsed options. Imported when a command runs: it loads torch."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os
@@ -10,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -67,18 +65,13 @@ def grid(options: argparse.Namespace) -> None:
         plan.check(lambda model: load(model).spec)
     rows, columns = plan.shape
     pictures: dict[tuple[int, int], Image.Image] = {}
-    total = rows * columns
-    with tqdm(total=total, desc="Drawing", unit="picture", leave=False, disable=None) as bar:
+    with _bar(desc="Drawing", total=rows * columns, unit="picture") as bar:
         for cell, event in draw_plan(plan, load, threading.Event()):
             if isinstance(event, Done):
                 pictures[cell.row, cell.column] = event.images[0]
                 bar.update()
-    image = sheet(plan, pictures)
-    _write(
-        image,
-        output,
-        f"{image.width}x{image.height}, seed {plan.request.seed}, {columns} x {rows} pictures",
-    )
+    said = f"seed {plan.request.seed}, {columns} x {rows} pictures"
+    _write(sheet(plan, pictures), output, said)
 
 
 def replay(options: argparse.Namespace) -> None:
@@ -105,7 +98,9 @@ def replay(options: argparse.Namespace) -> None:
     (image,) = done.images
     if image.size != original.size:
         _say("The replayed picture has another size: this is not the model it was made with.")
-    elif changed := _different_pixels(image, original):
+        return
+    different = np.asarray(image.convert("RGB")) != np.asarray(original.convert("RGB"))
+    if changed := int(different.any(axis=-1).sum()):
         made = ", ".join(f"{key} {value}" for key, value in record.versions.items())
         _say(
             f"{changed} pixels differ from the original, which was made on {record.device} in "
@@ -121,12 +116,8 @@ def reconstruct(options: argparse.Namespace) -> None:
     pipeline = _load(options, options.model)
     result = pipeline.reconstruct(image, options.aspect_ratio)
     bits = sum(scale.size for scale in result.bits)
-    _write(
-        result.image,
-        output,
-        f"{result.image.width}x{result.image.height}, aspect ratio {result.aspect_ratio}, "
-        f"{len(result.bits)} scales, {bits:,} bits, {result.psnr:.1f} dB",
-    )
+    said = f"{len(result.bits)} scales, {bits:,} bits, {result.psnr:.1f} dB"
+    _write(result.image, output, f"aspect ratio {result.aspect_ratio}, {said}")
 
 
 def convert(options: argparse.Namespace) -> None:
@@ -156,9 +147,8 @@ def models(options: argparse.Namespace) -> None:
         weights = "in this repository" if name == DEFAULT_MODEL else "none, configuration only"
         if spec.hub is not None:
             weights = f"downloaded from {spec.hub.repository}"
-        shown = " ".join(ratios)
-        if len(ratios) > 3:
-            shown = f"{len(ratios)}, {ratios[0]} to {ratios[-1]}"
+        several = f"{len(ratios)}, {ratios[0]} to {ratios[-1]}"
+        shown = several if len(ratios) > 3 else " ".join(ratios)
         count = sum(weight_bytes(spec.transformer, spec.tokenizer, torch.float32)) // 4
         size = f"{count / 1e9:.1f}B" if count >= 10**9 else f"{count / 1e6:.0f}M"
         rows.append((name, size, f"{width}x{height}", shown, weights))
@@ -172,15 +162,10 @@ def models(options: argparse.Namespace) -> None:
 
 
 def _request(options: argparse.Namespace, num_images: int = 1) -> GenerationRequest:
-    given = {field.name: getattr(options, field.name) for field in fields(SamplingParams)}
-    return GenerationRequest(
-        prompt=options.prompt,
-        negative_prompt=options.negative_prompt,
-        aspect_ratio=options.aspect_ratio,
-        seed=chosen_seed(options.seed),
-        num_images=num_images,
-        **given,
-    )
+    names = [field.name for field in fields(SamplingParams)]
+    names += ["prompt", "negative_prompt", "aspect_ratio"]
+    given = {name: getattr(options, name) for name in names}
+    return GenerationRequest(**given, seed=chosen_seed(options.seed), num_images=num_images)
 
 
 def _preset(
@@ -201,11 +186,13 @@ def _load(options: argparse.Namespace, model: str) -> InfinityPipeline:
         )
 
 
+_bar = partial(tqdm, leave=False, disable=None)
+
+
 @contextmanager
 def _progress(description: str) -> Iterator[Callable[[str, float], None]]:
     """A bar on a terminal, fed with what is being done and the part done."""
-    shape = "{desc} {percentage:3.0f}% |{bar}|"
-    with tqdm(total=1.0, desc=description, bar_format=shape, leave=False, disable=None) as bar:
+    with _bar(desc=description, total=1.0, bar_format="{desc} {percentage:3.0f}% |{bar}|") as bar:
 
         def progress(what: str, fraction: float) -> None:
             bar.set_description(what, refresh=False)
@@ -218,7 +205,7 @@ def _draw(pipeline: InfinityPipeline, request: GenerationRequest, folder: Path |
     """Draw with a progress bar; with a folder, save every scale's full-size preview there."""
     total = pipeline.spec.schedule(request.aspect_ratio).total_tokens
     done: Done | None = None
-    with tqdm(total=total, desc="Drawing", unit="token", leave=False, disable=None) as bar:
+    with _bar(desc="Drawing", total=total, unit="token") as bar:
         for event in pipeline.stream(request, previews="full" if folder else "off"):
             if isinstance(event, Done):
                 done = event
@@ -242,29 +229,21 @@ class Output:
     path: Path
     is_chosen: bool
 
-    def named(self, suffix: str) -> Output:
-        return replace(self, path=self.path.with_stem(f"{self.path.stem}{suffix}"))
-
-    def free(self) -> Path:
-        """The path itself or, unless it was chosen, the first with a number that is not there yet."""
-        path, number = self.path, 2
-        while not self.is_chosen and path.exists():
-            path, number = self.path.with_stem(f"{self.path.stem}-{number}"), number + 1
-        return path
-
 
 def _save(done: Done, output: Output) -> None:
-    seeds = done.request.seeds
+    seeds, path = done.request.seeds, output.path
     for seed, image in zip(seeds, done.images, strict=True):
-        target = output.named(f"-{seed}") if len(seeds) > 1 else output
-        _write(image, target, f"{image.width}x{image.height}, seed {seed}, {done.seconds:.2f} s")
+        named = path.with_stem(f"{path.stem}-{seed}") if len(seeds) > 1 else path
+        _write(image, replace(output, path=named), f"seed {seed}, {done.seconds:.2f} s")
 
 
 def _write(image: Image.Image, output: Output, said: str) -> None:
-    path = output.free()
+    path, number = output.path, 2
+    while not output.is_chosen and path.exists():
+        path, number = output.path.with_stem(f"{output.path.stem}-{number}"), number + 1
     replaced = ", replacing the file of that name" if path.exists() else ""
     save_png(image, path)
-    _say(f"{path}: {said}{replaced}")
+    _say(f"{path}: {image.width}x{image.height}, {said}{replaced}")
 
 
 def _output(options: argparse.Namespace) -> Output:
@@ -287,8 +266,3 @@ def _output(options: argparse.Namespace) -> Output:
     if not os.access(above, os.W_OK):
         raise RequestError(f"{above} may not be written; choose another place.")
     return Output(path, is_chosen=options.output is not None)
-
-
-def _different_pixels(first: Image.Image, second: Image.Image) -> int:
-    different = np.asarray(first.convert("RGB")) != np.asarray(second.convert("RGB"))
-    return int(different.any(axis=-1).sum())

@@ -46,7 +46,8 @@ class Parameter:
         return RequestError(f"{self.title}: {reason}; for example {self.example}.")
 
 
-def _wholes(text: str) -> tuple[int, ...]:
+def parse_wholes(text: str) -> tuple[int, ...]:
+    """``"0,-2"`` -> (0, -2). Raises ValueError."""
     return tuple(int(part) for part in text.split(","))
 
 
@@ -60,7 +61,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "top_p": Parameter("Top-p", float, "0.7-1 [4]"),
     "top_k": Parameter("Top-k", int, "0, 1"),
     "guided_scales": Parameter("Guided scales", int, "2-8 (+2)"),
-    "guidance_layers": Parameter("Guidance layers", _wholes, '0, -1, "0,-2"'),
+    "guidance_layers": Parameter("Guidance layers", parse_wholes, '0, -1, "0,-2"'),
     STYLE: Parameter("Style", str, '"", watercolour, pencil sketch'),
     "aspect_ratio": Parameter("Aspect ratio", str, "1:1, 3:2"),
     MODEL: Parameter("Model", str, "default, infinity-2b"),
