@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
 from infinity.shipped import shipped
-from infinity.ui.api import build_api
+from infinity.ui.api.build import build_api
 from infinity.ui.generate.prompt_help import build_prompt_help
 from infinity.ui.generate.tab import build_generate_tab
 from infinity.ui.grid.tab import build_grid_tab
@@ -22,8 +22,7 @@ from infinity.ui.opening.replay import Replay, wire_replay
 from infinity.ui.server.gate import Gate
 from infinity.ui.server.hosted import Health, build_login, hosted_options
 from infinity.ui.server.storage import Storage
-from infinity.ui.shared.context import Context
-from infinity.ui.shared.offer import offered_models
+from infinity.ui.shared.context import Context, offered_models
 from infinity.ui.shared.runs import Runs, caller_of
 from infinity.ui.shared.theme import style_sheets, theme
 

@@ -9,12 +9,13 @@ import pytest
 
 import app as entry
 from infinity.errors import CheckpointError, RequestError
+from infinity.hosting import Hosting
 from infinity.ui import app as page
 from infinity.ui import serve
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.shared import theme
+from infinity.ui.shared.context import offered_models
 from infinity.ui.shared.files import address, file_name
-from infinity.ui.shared.offer import offered_models
 from infinity.ui.shared.runs import Runs
 from tests.ui.fakes import FakeManager, make_spec
 from tests.visitor import lines, post
@@ -64,12 +65,12 @@ def test_sessions_beyond_the_newest_are_forgotten(monkeypatch, tmp_path):
 
 
 def test_offer_leaves_out_what_has_no_weights_or_is_damaged(caplog):
-    assert list(offered_models(RegistryManager(), "infinity-2b")) == ["infinity-2b"]
+    assert list(offered_models(RegistryManager(), "infinity-2b", Hosting())) == ["infinity-2b"]
     assert "default is not on offer: config.json is missing." in caplog.text
 
 
 def test_chosen_model_comes_first_and_must_exist():
-    assert list(offered_models(FakeManager(), "other")) == ["other", "default"]
+    assert list(offered_models(FakeManager(), "other", Hosting())) == ["other", "default"]
     with pytest.raises(RequestError):
         build_app(FakeManager(), "nobody")
     with pytest.raises(CheckpointError):

@@ -17,8 +17,8 @@ from infinity.errors import RequestError, quoted
 from infinity.hosting import Allowance, Hosting, address_of
 from infinity.ui.server import gate
 from infinity.ui.shared.files import NOT_OURS
-from infinity.ui.shared.problems import UNEXPECTED, for_visitors
 from infinity.ui.shared.runs import Runs
+from infinity.ui.shared.status import UNEXPECTED, for_visitors
 from tests.hostile import functions
 from tests.tiny import tiny_pipeline
 from tests.ui.tiny_page import tiny_page

@@ -16,10 +16,10 @@ from infinity.errors import CheckpointError, ResourceError
 from infinity.metadata import read_record
 from infinity.request import GenerationRequest
 from infinity.ui.controls import KEEP, ROLL
-from infinity.ui.shared.finished import FinishedRun
-from infinity.ui.shared.loading import Loading, load
-from infinity.ui.shared.problems import UNEXPECTED
+from infinity.ui.shared.files import FinishedRun
 from infinity.ui.shared.runs import Run
+from infinity.ui.shared.status import UNEXPECTED
+from infinity.ui.shared.turns import Loading, load
 from tests.ui.fakes import FakeManager, generate_events, make_context
 from tests.ui.test_controls import VALUES
 

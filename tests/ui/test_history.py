@@ -31,8 +31,7 @@ from infinity.ui.history.entries import Entry, details_html, entries_of, find, z
 from infinity.ui.opening.links import MOST_CHARACTERS, link_query, read_link
 from infinity.ui.opening.replay import Replay, note_html, read_drop
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.files import save_pictures
-from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.files import FinishedRun, save_pictures
 from infinity.ui.shared.runs import Runs
 from tests.ui.fakes import FakeManager, make_spec
 

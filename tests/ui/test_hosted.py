@@ -18,7 +18,7 @@ from gradio_client.exceptions import AppError
 from infinity.errors import CheckpointError, RequestError
 from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
-from infinity.ui.api.common import own_session
+from infinity.ui.api.callers import own_session
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.server.hosted import SPACE_PROXIES, Health, hosted_options, trust_proxies
 from infinity.ui.shared.runs import Runs, caller_of, visitor_of

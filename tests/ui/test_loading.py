@@ -13,9 +13,10 @@ import pytest
 
 from infinity.manager import ModelManager
 from infinity.request import GenerationRequest
-from infinity.ui.api.draw import make_generate, make_grid, make_stop
+from infinity.ui.api.build import plain_errors
+from infinity.ui.api.callers import RecentRuns
+from infinity.ui.api.draw import DrawEndpoints, takes_settings
 from infinity.ui.api.models import ModelEndpoints
-from infinity.ui.api.recent import RecentRuns
 from infinity.ui.grid.axes import Axes
 from infinity.ui.grid.events import GridEvents, GridRun, make_plan
 from infinity.ui.models.events import ModelEvents
@@ -39,10 +40,11 @@ class Page:
         self.manager = ModelManager(device="cpu", models={"tiny": folder}, loader=self._load)
         self.context = Context(self.manager, Runs(), {"tiny": SPEC})
         self.runs = self.context.runs
-        recent = RecentRuns(is_kept=True)
-        self.generate = make_generate(self.context, recent)
-        self.grid = make_grid(self.context, recent)
-        self.load, self.stop = ModelEndpoints(self.context).load, make_stop(self.runs)
+        draw = DrawEndpoints(self.context, RecentRuns())
+        self.generate = plain_errors(takes_settings(draw.generate, "tiny"))
+        self.grid = plain_errors(takes_settings(draw.grid, "tiny", without="num_images"))
+        self.load = plain_errors(ModelEndpoints(self.context).load)
+        self.stop = draw.stop
         self.events = generate_events(self.context)
 
     def model_events(self) -> ModelEvents:

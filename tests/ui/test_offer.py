@@ -22,7 +22,7 @@ from infinity.ui.app import build_app, launch_options
 from infinity.ui.generate.events import GenerateEvents
 from infinity.ui.grid.events import GridEvents
 from infinity.ui.serve import SPACE_SETTINGS
-from infinity.ui.shared.offer import offered_models
+from infinity.ui.shared.context import offered_models
 from infinity.ui.shared.runs import Runs
 from tests.tiny import SPEC, tiny_pipeline
 from tests.ui.test_controls import VALUES

@@ -11,8 +11,8 @@ import pytest
 
 from infinity.errors import StoppedError
 from infinity.request import GenerationRequest
-from infinity.ui.api.draw import make_generate
-from infinity.ui.api.recent import RecentRuns
+from infinity.ui.api.callers import RecentRuns
+from infinity.ui.api.draw import DrawEndpoints, takes_settings
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.turns import Turns
@@ -20,25 +20,23 @@ from tests.ui.fakes import FakeManager, Gate, generate_events, make_context
 
 
 def test_turns_come_in_the_order_of_the_places():
-    turns = Turns()
-    with turns.place() as first:
-        second, third = turns.place(), turns.place()
+    turns, never = Turns(), threading.Event()
+    with turns.place(never) as first:
+        second, third = turns.place(never), turns.place(never)
         waiting, last = second.__enter__(), third.__enter__()
-        assert first.came.is_set()
-        assert (waiting.before, last.before) == (1, 2)
-        assert not waiting.came.is_set()
+        assert list(first) == []
+        assert (next(waiting), next(last)) == (1, 2)
         second.__exit__(None, None, None)
-        assert last.before == 1
-    assert last.came.is_set()
+        assert next(last) == 1
+    assert list(last) == []
     assert not turns.is_anyone_waiting
     third.__exit__(None, None, None)
 
 
 def test_cancelled_wait_is_told_and_leaves_the_line():
     turns, cancel = Turns(), threading.Event()
-    with turns.place():
-        with turns.place() as place:
-            told = place.wait(cancel)
+    with turns.place(threading.Event()):
+        with turns.place(cancel) as told:
             assert next(told) == 1
             cancel.set()
             assert list(told) == []
@@ -74,7 +72,8 @@ class Page:
         self.manager = manager
         context = make_context(manager)
         self.runs, self.files = context.runs, context.written
-        self.generate = make_generate(context, RecentRuns(is_kept=False))
+        draw = DrawEndpoints(context, RecentRuns())
+        self.generate = takes_settings(draw.generate, context.first_model)
         self.events = generate_events(context)
 
     def paint(self, who: Any) -> Iterator[str | None]:

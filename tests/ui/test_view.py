@@ -13,7 +13,7 @@ from PIL import Image
 from infinity.events import Cancelled, Done, Preview, Refined
 from infinity.request import GenerationRequest
 from infinity.ui.generate import view as module
-from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.files import FinishedRun
 from infinity.ui.shared.status import Status, duration, status_html
 from tests.ui.fakes import SCALES, make_spec
 

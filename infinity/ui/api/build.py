@@ -1,18 +1,25 @@
 """Which endpoints there are, under which names, and which of them wait for each other."""
 
+import logging
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+import gradio as gr
 from gradio.events import api
 
-from infinity.ui.api.draw import make_generate, make_grid, make_stop
+from infinity.errors import InfinityError
+from infinity.ui.api.callers import RecentRuns
+from infinity.ui.api.draw import DrawEndpoints, takes_settings
 from infinity.ui.api.history import HistoryEndpoints
 from infinity.ui.api.models import ModelEndpoints
-from infinity.ui.api.recent import RecentRuns
-from infinity.ui.api.rewrite import make_rewrite
 from infinity.ui.shared.context import Context
+from infinity.ui.shared.status import UNEXPECTED, for_visitors
 from infinity.ui.shared.wiring import DRAW, HELP_TWO
 
-FILES_AT_ONCE = 4
+logger = logging.getLogger(__name__)
+
+FILES: dict[str, Any] = {"concurrency_limit": 4}
 BESIDE: dict[str, Any] = {"concurrency_limit": None}
 """Waits for nobody. Not outside the queue: there the JavaScript client drops what an error says, and
 MCP says nothing of who asks."""
@@ -25,20 +32,45 @@ def build_api(context: Context) -> RecentRuns:
     Returns:
         What callers have drawn; a session that ends is to be forgotten.
     """
-    runs, hosting = context.runs, context.hosting
-    recent = RecentRuns(is_kept=hosting.history)
-    history, models = HistoryEndpoints(context, recent), ModelEndpoints(context)
-    api(make_generate(context, recent), api_name="generate", **DRAW)
-    api(make_grid(context, recent), api_name="grid", **DRAW)
-    api(make_stop(runs), api_name="stop", **BESIDE)
-    api(history.settings, api_name="settings", concurrency_limit=FILES_AT_ONCE)
-    if hosting.history:
-        api(history.history, api_name="history", **BESIDE)
-        api(history.zip_history, api_name="zip", **BESIDE)
-    api(models.list_models, api_name="models", **BESIDE)
-    api(make_rewrite(runs.allowance), api_name="rewrite", **HELP_TWO)
-    if not hosting.public:
-        api(models.plan, api_name="plan", **BESIDE)
-        api(models.load, api_name="load", **BESIDE)
-        api(models.unload, api_name="unload", **BESIDE)
+    recent = RecentRuns()
+    draw, history = DrawEndpoints(context, recent), HistoryEndpoints(context, recent)
+    models = ModelEndpoints(context)
+    first = context.first_model
+    endpoints: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+        "generate": (takes_settings(draw.generate, first), DRAW),
+        "grid": (takes_settings(draw.grid, first, without="num_images"), DRAW),
+        "stop": (draw.stop, BESIDE),
+        "settings": (history.settings, FILES),
+        "models": (models.list_models, BESIDE),
+        "rewrite": (draw.rewrite, HELP_TWO),
+    }
+    if context.hosting.history:
+        endpoints |= {
+            "history": (history.history, BESIDE),
+            "zip": (history.zip_history, BESIDE),
+        }
+    if not context.hosting.public:
+        endpoints |= {
+            "plan": (models.plan, BESIDE),
+            "load": (models.load, BESIDE),
+            "unload": (models.unload, BESIDE),
+        }
+    for name, (function, options) in endpoints.items():
+        api(plain_errors(function), api_name=name, **options)
     return recent
+
+
+def plain_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` with its errors as Gradio's, which reach the caller as one sentence."""
+
+    @wraps(function)
+    def endpoint(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except InfinityError as error:
+            raise gr.Error(for_visitors(error), print_exception=False) from error
+        except Exception as error:
+            logger.exception("A call failed")
+            raise gr.Error(UNEXPECTED, print_exception=False) from error
+
+    return endpoint

@@ -5,6 +5,7 @@ The page's own history stays in its visitor's browser, where no endpoint reaches
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -13,22 +14,21 @@ from infinity.errors import RequestError
 from infinity.grid.plan import GridPlan
 from infinity.metadata import weights_note
 from infinity.request import GenerationRequest
-from infinity.ui.api.common import file_data, own_session, plain_errors
-from infinity.ui.api.recent import RecentRuns
+from infinity.ui.api.callers import RecentRuns, own_session
 from infinity.ui.grid.axes import axis_settings
 from infinity.ui.history.entries import MOST_IN_A_ZIP, zip_pictures
 from infinity.ui.opening.links import link_query
 from infinity.ui.opening.replay import read_drop
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.files import NOT_OURS, own_file
+from infinity.ui.shared.files import NOT_OURS, file_data, own_file
 
 
+@dataclass(frozen=True)
 class HistoryEndpoints:
     """The functions behind ``/history``, ``/zip`` and ``/settings``."""
 
-    def __init__(self, context: Context, recent: RecentRuns) -> None:
-        self._context = context
-        self._recent = recent
+    context: Context
+    recent: RecentRuns
 
     def history(self, request: gr.Request) -> list[dict[str, Any]]:
         """List the pictures that this client has drawn, the newest first.
@@ -39,20 +39,17 @@ class HistoryEndpoints:
             with these settings; when it was drawn, in seconds since 1970; and its file, or null once
             that is gone, a day later.
         """
-        with plain_errors():
-            return [
-                {
-                    "prompt": picture.prompts[0],
-                    "seed": picture.seed,
-                    **_settings(run.model, picture),
-                    "when": run.when,
-                    "picture": file_data(path) if path.is_file() else None,
-                }
-                for run in self._recent.of(own_session(request))
-                for picture, path in reversed(
-                    tuple(zip(run.request.pictures(), run.files, strict=True))
-                )
-            ]
+        return [
+            {
+                "prompt": picture.prompts[0],
+                "seed": picture.seed,
+                **_settings(run.model, picture),
+                "when": run.when,
+                "picture": file_data(path) if path.is_file() else None,
+            }
+            for run in self.recent.of(own_session(request))
+            for picture, path in reversed([*zip(run.request.pictures(), run.files, strict=True)])
+        ]
 
     def zip_history(self, request: gr.Request) -> gr.FileData:
         """Pack the pictures that this client has drawn into one file.
@@ -60,13 +57,12 @@ class HistoryEndpoints:
         Returns:
             A zip of PNG files, the newest first.
         """
-        with plain_errors():
-            runs = self._recent.of(own_session(request))
-            paths = [path for run in runs for path in reversed(run.files) if path.is_file()]
-            if not paths:
-                raise RequestError("There are no pictures of yours here; draw one first.")
-            packed = zip_pictures(paths[:MOST_IN_A_ZIP])
-        self._context.keep(packed)
+        runs = self.recent.of(own_session(request))
+        paths = [path for run in runs for path in reversed(run.files) if path.is_file()]
+        if not paths:
+            raise RequestError("There are no pictures of yours here; draw one first.")
+        packed = zip_pictures(paths[:MOST_IN_A_ZIP])
+        self.context.keep(packed)
         return file_data(packed)
 
     def settings(self, picture: gr.FileData) -> dict[str, Any]:
@@ -80,14 +76,15 @@ class HistoryEndpoints:
             say, and send them), and for a picture a link that, put behind the page's address, opens
             the page with these settings; a note where the model has other weights here than drew it.
         """
-        with plain_errors():
-            name = picture.get("path") if isinstance(picture, Mapping) else None
-            if (path := own_file(name)) is None:
-                raise RequestError(NOT_OURS)
-            found = read_drop(path)
+        name = picture.get("path") if isinstance(picture, Mapping) else None
+        if (path := own_file(name)) is None:
+            raise RequestError(NOT_OURS)
+        found = read_drop(path)
         if isinstance(found, GridPlan):
-            return _grid_settings(found)
-        here = self._context.manager.fingerprint(found.model) if found.weights else ""
+            request = found.request.to_dict() | {"model": found.model} | axis_settings(found)
+            del request["num_images"]
+            return {"endpoint": "/grid", "arguments": request, "link": "", "note": ""}
+        here = self.context.manager.fingerprint(found.model) if found.weights else ""
         note = weights_note(found.weights, here)
         return {**_settings(found.model, found.request), "note": note}
 
@@ -97,14 +94,5 @@ def _settings(model: str, request: GenerationRequest) -> dict[str, Any]:
         link = f"?{link_query(model, request)}"
     except RequestError:
         link = ""  # a prompt too long for one
-    return {
-        "endpoint": "/generate",
-        "arguments": {"model": model, **request.to_dict()},
-        "link": link,
-    }
-
-
-def _grid_settings(plan: GridPlan) -> dict[str, Any]:
-    request = {name: v for name, v in plan.request.to_dict().items() if name != "num_images"}
-    arguments = {"model": plan.model, **request, **axis_settings(plan)}
-    return {"endpoint": "/grid", "arguments": arguments, "link": "", "note": ""}
+    arguments = {"model": model, **request.to_dict()}
+    return {"endpoint": "/generate", "arguments": arguments, "link": link}

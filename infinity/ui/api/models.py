@@ -1,23 +1,23 @@
 """Endpoints about the models: what there is, what one would need, load, unload."""
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from infinity.errors import RequestError
-from infinity.manager import LoadPlan
 from infinity.presets import presets
-from infinity.ui.api.common import own_session, plain_errors
+from infinity.ui.api.callers import own_session
 from infinity.ui.controls.styles import NO_STYLE, style_choices
 from infinity.ui.shared.context import Context
 
 
+@dataclass(frozen=True)
 class ModelEndpoints:
     """The functions behind ``/models``, ``/plan``, ``/load`` and ``/unload``."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    context: Context
 
     def list_models(self) -> list[dict[str, Any]]:
         """List the models that can draw: what each was trained for, and whether it is in memory.
@@ -27,7 +27,7 @@ class ModelEndpoints:
             [width, height], its presets and styles and what each does, and, if it is in memory, its
             bytes, device and precision.
         """
-        loaded = {model.name: model for model in self._context.manager.loaded()}
+        loaded = {model.name: model for model in self.context.manager.loaded()}
         return [
             {
                 "name": name,
@@ -36,8 +36,8 @@ class ModelEndpoints:
                     ratio: list(reversed(spec.image_size(ratio))) for ratio in spec.aspect_ratios
                 },
                 "presets": {
-                    preset: known.info
-                    for preset, known in presets(spec, spec.aspect_ratios[0]).items()
+                    name: preset.info
+                    for name, preset in presets(spec, spec.aspect_ratios[0]).items()
                 },
                 "styles": {
                     style: phrase for style, phrase in style_choices(spec) if phrase != NO_STYLE
@@ -47,7 +47,7 @@ class ModelEndpoints:
                 "device": loaded[name].device if name in loaded else "",
                 "dtype": loaded[name].dtype if name in loaded else "",
             }
-            for name, spec in self._context.models.items()
+            for name, spec in self.context.models.items()
         ]
 
     def plan(self, model: str, memory_mode: str = "none") -> dict[str, Any]:
@@ -61,9 +61,19 @@ class ModelEndpoints:
             Bytes of memory while drawing ("need"), free memory, bytes to download, and "obstacle":
             why it cannot be loaded now, or an empty text.
         """
-        with plain_errors():
-            self._context.spec(model)
-            return _plan_dict(self._context.manager.plan(model, memory_mode))
+        self.context.spec(model)
+        plan = self.context.manager.plan(model, memory_mode)
+        return {
+            "model": plan.name,
+            "memory_mode": plan.memory_mode,
+            "device": plan.device,
+            "dtype": plan.dtype,
+            "need": plan.need.device,
+            "free": plan.free,
+            "download": plan.download,
+            "fits": plan.fits,
+            "obstacle": plan.obstacle,
+        }
 
     def load(self, request: gr.Request, model: str, memory_mode: str = "none") -> dict[str, Any]:
         """Load a model, downloading it first where it is not on this machine yet. Stop ends it.
@@ -75,14 +85,11 @@ class ModelEndpoints:
         Returns:
             Its name and the bytes its weights take.
         """
-        with plain_errors():
-            self._context.spec(model)
-            planned = self._context.manager.plan(model, memory_mode)
-            if planned.obstacle:
-                raise RequestError(planned.obstacle)
-            with self._context.runs.loading(own_session(request)) as cancel:
-                pipeline = self._context.manager.get(model, cancel=cancel, memory_mode=memory_mode)
-            return {"name": model, "bytes": pipeline.nbytes}
+        if obstacle := self.plan(model, memory_mode)["obstacle"]:
+            raise RequestError(obstacle)
+        with self.context.runs.loading(own_session(request)) as cancel:
+            pipeline = self.context.manager.get(model, cancel=cancel, memory_mode=memory_mode)
+        return {"name": model, "bytes": pipeline.nbytes}
 
     def unload(self, model: str) -> bool:
         """Let go of a model's memory. Whoever is drawing with it finishes first.
@@ -93,20 +100,5 @@ class ModelEndpoints:
         Returns:
             Whether it was loaded.
         """
-        with plain_errors():
-            self._context.spec(model)
-            return self._context.manager.unload(model)
-
-
-def _plan_dict(plan: LoadPlan) -> dict[str, Any]:
-    return {
-        "model": plan.name,
-        "memory_mode": plan.memory_mode,
-        "device": plan.device,
-        "dtype": plan.dtype,
-        "need": plan.need.device,
-        "free": plan.free,
-        "download": plan.download,
-        "fits": plan.fits,
-        "obstacle": plan.obstacle,
-    }
+        self.context.spec(model)
+        return self.context.manager.unload(model)

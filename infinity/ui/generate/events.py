@@ -15,10 +15,10 @@ from infinity.ui.generate.viewer import viewer_value
 from infinity.ui.shared import status
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.drawing import Drawing, RunEvents
-from infinity.ui.shared.loading import Loading, load
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import status_html
+from infinity.ui.shared.turns import Loading, load
 from infinity.ui.shared.wiring import Updates
 
 
@@ -81,8 +81,8 @@ class GenerateEvents(RunEvents[View]):
         if pipeline is None:
             yield stopped(view, 0)
             return
-        with self.runs.turns.place() as turn:
-            for before in turn.wait(run.cancel):
+        with self.runs.turns.place(run.cancel) as line:
+            for before in line:
                 yield (view := self.first_view(run, before))
             if run.cancel.is_set():
                 yield stopped(view, 0)

@@ -11,8 +11,8 @@ from gradio.components import Component
 from infinity.errors import InfinityError, RequestError
 from infinity.hosting import Allowance
 from infinity.rewriter import LocalRewriter, Rewriter, RewriterSettings, make_rewriter
-from infinity.ui.shared.problems import UNEXPECTED, problem_html
 from infinity.ui.shared.runs import visitor_of
+from infinity.ui.shared.status import UNEXPECTED, problem_html
 from infinity.ui.shared.wiring import HELP_TWO, PRIVATE
 
 logger = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ def build_generate_tab(
 
     Returns:
         The controls, and a state whose value is the session's newest
-        :class:`~infinity.ui.shared.finished.FinishedRun` (None before the first).
+        :class:`~infinity.ui.shared.files.FinishedRun` (None before the first).
     """
     controls = build_controls(context.models, context.first_model)
     view = idle(context.models[context.first_model])

@@ -13,8 +13,7 @@ from PIL import Image
 from infinity.events import Done, Event, Preview, Refined
 from infinity.spec import ModelSpec
 from infinity.ui.shared import status
-from infinity.ui.shared.files import address, data_uri
-from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.files import FinishedRun, address, data_uri
 from infinity.ui.shared.status import Phase, Status, duration
 
 LOSSLESS_PIXELS = 64

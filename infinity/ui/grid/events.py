@@ -23,10 +23,10 @@ from infinity.ui.shared import status
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.drawing import Drawing, RunEvents
 from infinity.ui.shared.files import file_name, new_folder
-from infinity.ui.shared.loading import Loading, load
 from infinity.ui.shared.pages import GRID
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import duration, status_html
+from infinity.ui.shared.turns import Loading, load
 from infinity.ui.shared.wiring import Updates
 
 
@@ -82,8 +82,8 @@ class GridEvents(RunEvents[GridView]):
                     pipeline = report
             if pipeline is None:
                 break
-            with self.runs.turns.place() as turn:
-                for before in turn.wait(run.cancel):
+            with self.runs.turns.place(run.cancel) as line:
+                for before in line:
                     yield replace(view, phase="loading", message=status.waiting(before).message)
                 for cell, event in draw_cells(pipeline, cells, run.cancel):
                     if isinstance(event, Preview):

@@ -6,8 +6,7 @@ from html import escape
 from pathlib import Path
 
 from infinity.grid.plan import Cell, GridPlan
-from infinity.ui.shared.files import address
-from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.files import FinishedRun, address
 from infinity.ui.shared.status import Phase, Status, duration
 
 EMPTY = (

@@ -25,8 +25,7 @@ from infinity.grid.axes import show
 from infinity.images import open_image
 from infinity.metadata import KEY, read_record, weights_note
 from infinity.request import GenerationRequest
-from infinity.ui.shared.files import address, data_uri, new_folder
-from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.files import FinishedRun, address, data_uri, new_folder
 
 THUMBNAIL_PIXELS = 160
 MOST_IN_A_ZIP = 500

@@ -9,7 +9,7 @@ import gradio as gr
 from infinity.ui.history import entries
 from infinity.ui.history.events import NOTHING_CHOSEN, HistoryEvents
 from infinity.ui.opening.replay import FOCUS_PROMPT, Replay
-from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.files import FinishedRun
 from infinity.ui.shared.wiring import PRIVATE, QUICK
 
 KEEPER_SCRIPT = Path(__file__).with_name("keeper.js")

@@ -13,9 +13,8 @@ from infinity.ui.controls import RequestControls
 from infinity.ui.controls.follow import model_updates
 from infinity.ui.models.view import GB, loaded_html, plan_html
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.loading import Loading, load
-from infinity.ui.shared.problems import UNEXPECTED, problem_html
-from infinity.ui.shared.status import Phase, Status, loading, status_html
+from infinity.ui.shared.status import UNEXPECTED, Phase, Status, loading, problem_html, status_html
+from infinity.ui.shared.turns import Loading, load
 from infinity.ui.shared.wiring import Updates
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from html import escape
 
 from infinity.manager import Loaded, LoadPlan
 from infinity.spec import ModelSpec
-from infinity.ui.shared.problems import problem_html
+from infinity.ui.shared.status import problem_html
 
 GB = 1e9
 

@@ -19,7 +19,7 @@ from infinity.ui.controls import MAX_PICTURES, RequestControls, control_updates
 from infinity.ui.grid.axes import Axes
 from infinity.ui.opening.links import read_link
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.problems import problem_html
+from infinity.ui.shared.status import problem_html
 from infinity.ui.shared.wiring import QUICK, Updates
 
 DROP_SCRIPT = Path(__file__).with_name("drop.js")

@@ -31,7 +31,7 @@ from infinity.ui.server.calls import (
     with_own_files,
 )  # fmt: skip
 from infinity.ui.server.storage import Storage
-from infinity.ui.shared.problems import UNEXPECTED
+from infinity.ui.shared.status import UNEXPECTED
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from infinity.errors import InfinityError, RequestError
 from infinity.hosting import Hosting
 from infinity.manager import ModelManager
 from infinity.request import GenerationRequest
-from infinity.ui.shared.problems import for_visitors
 from infinity.ui.shared.runs import Runs
+from infinity.ui.shared.status import for_visitors
 
 logger = logging.getLogger(__name__)
 

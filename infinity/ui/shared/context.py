@@ -1,18 +1,21 @@
-"""What every part of the page works with."""
+"""What every part of the page works with, the models on offer among it."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infinity.errors import RequestError, quoted
+from infinity.errors import CheckpointError, RequestError, quoted
 from infinity.events import Done
 from infinity.hosting import Hosting
 from infinity.manager import ModelManager
+from infinity.registry import MODEL_SPECS
 from infinity.spec import ModelSpec
-from infinity.ui.shared.files import save_pictures
-from infinity.ui.shared.finished import FinishedRun
+from infinity.ui.shared.files import FinishedRun, save_pictures
 from infinity.ui.shared.runs import Runs
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,27 @@ class Context:
         files = tuple(save_pictures(event.images, event.request))
         self.keep(*files)
         return FinishedRun(model, event.request, files, event.seconds, time.time())
+
+
+def offered_models(manager: ModelManager, chosen: str, hosting: Hosting) -> dict[str, ModelSpec]:
+    """What can be drawn with, ``chosen`` first: models with weights that the host's settings name.
+
+    Where they name none: all, but on a public page ``chosen`` alone, for strangers must not make the
+    server fetch and load what nobody chose to offer.
+
+    Raises:
+        RequestError: the manager does not know ``chosen``, or a model that the settings name.
+        CheckpointError: the folder of ``chosen`` is missing or damaged.
+    """
+    for name in hosting.models:
+        if name not in manager.names():
+            manager.spec(name)  # raises, naming the nearest
+    models = {chosen: manager.spec(chosen)}
+    for name in hosting.models or (() if hosting.public else manager.names()):
+        if name in MODEL_SPECS and MODEL_SPECS[name].hub is None:
+            continue  # a size of the paper that nobody released
+        try:
+            models.setdefault(name, manager.spec(name))
+        except CheckpointError as error:
+            logger.warning("%s is not on offer: %s", name, error)
+    return models

@@ -12,9 +12,8 @@ from gradio.components import Component
 from infinity.errors import InfinityError
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.pages import Relay
-from infinity.ui.shared.problems import UNEXPECTED, for_visitors
 from infinity.ui.shared.runs import Run, visitor_of
-from infinity.ui.shared.status import Phase, Status, status_html
+from infinity.ui.shared.status import UNEXPECTED, Phase, Status, for_visitors, status_html
 from infinity.ui.shared.wiring import DRAWING, QUICK, Updates, shown
 
 logger = logging.getLogger(__name__)

@@ -1,12 +1,15 @@
-"""Finished pictures as files the browser may fetch."""
+"""Finished pictures, as files the browser may fetch."""
 
 import base64
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
+from gradio import FileData
 from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from PIL import Image
@@ -16,6 +19,26 @@ from infinity.request import GenerationRequest
 
 MOST_CHARACTERS = 4096
 """No path of a system is longer."""
+NOT_OURS = "Send the PNG itself: upload it, and name the file you were given."
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What was drawn, with what, and where it lies.
+
+    Attributes:
+        model: the name the manager knows it by.
+        request: every setting spelled out; ``request.seeds[i]`` is the seed of ``files[i]``.
+        files: PNGs the page may serve, each carrying its own record; deleted after a day.
+        seconds: the whole run took.
+        when: the end of the run, in seconds since 1970.
+    """
+
+    model: str
+    request: GenerationRequest
+    files: tuple[Path, ...]
+    seconds: float
+    when: float
 
 
 def save_pictures(images: Sequence[Image.Image], request: GenerationRequest) -> list[Path]:
@@ -53,7 +76,10 @@ def address(path: Path) -> str:
     return f"{API_PREFIX.lstrip('/')}/file={quote(str(path))}"
 
 
-NOT_OURS = "Send the PNG itself: upload it, and name the file you were given."
+def file_data(path: Path) -> FileData:
+    """A file as an endpoint returns it: Gradio wants a plain dictionary, and this type only for the
+    endpoint's description."""
+    return cast(FileData, FileData(path=str(path)).model_dump())
 
 
 def own_file(name: object) -> Path | None:

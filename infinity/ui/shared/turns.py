@@ -1,37 +1,76 @@
-"""Whose turn it is to draw: one at a time, in the order they came, whichever way they came in."""
+"""Before a run draws: its model is loaded without freezing the page, then its turn comes.
 
-from __future__ import annotations
+One draws at a time, in the order they came, whichever way they came in.
+"""
 
+import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from infinity.errors import StoppedError
+from infinity.manager import ModelManager
+from infinity.pipeline import InfinityPipeline
 
 POLL_SECONDS = 0.2
-"""How soon a stop is noticed while somebody waits."""
+"""How soon a stop is noticed while a model loads or somebody waits."""
 
 
-class Turn:
-    """A place in the line; it belongs to no thread, as generators resume on any."""
+@dataclass(frozen=True)
+class Loading:
+    """What is being done, and how far it is."""
 
-    def __init__(self, line: list[Turn], lock: threading.Lock) -> None:
-        self._line = line
-        self._lock = lock
-        self.came = threading.Event()
+    what: str
+    fraction: float | None = None
 
-    @property
-    def before(self) -> int:
-        """How many draw or wait before this one; 0 when the turn has come."""
-        with self._lock:
-            return self._line.index(self)
 
-    def wait(self, cancel: threading.Event) -> Iterator[int]:
-        """:attr:`before`, at first and whenever it changes, until the turn comes or is cancelled."""
-        said = 0
-        while not cancel.is_set() and not self.came.wait(POLL_SECONDS if said else 0):
-            if (before := self.before) and before != said:
-                yield (said := before)
+def load(
+    manager: ModelManager, name: str, cancel: threading.Event, memory_mode: str | None = None
+) -> Iterator[Loading | InfinityPipeline]:
+    """Progress, at most every ``POLL_SECONDS``, then the pipeline, last.
+
+    Cancelled or closed, it ends without a pipeline, and so does the load or download itself unless
+    somebody else waits for the same.
+
+    Args:
+        memory_mode: as ``ModelManager.get`` takes it.
+
+    Raises:
+        InfinityError: from the manager.
+    """
+    reports: queue.Queue[Loading | InfinityPipeline | Exception] = queue.Queue()
+    left = threading.Event()
+
+    def work() -> None:
+        try:
+            pipeline = manager.get(
+                name,
+                lambda what, fraction: reports.put(Loading(what, fraction)),
+                left,
+                memory_mode=memory_mode,
+            )
+            pipeline.prepare_previews()
+            reports.put(pipeline)
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            reports.put(error)
+
+    threading.Thread(target=work, name=f"wait-{name}", daemon=True).start()
+    try:
+        while not cancel.is_set():
+            try:
+                report = reports.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                continue
+            while isinstance(report, Loading) and not reports.empty():
+                report = reports.get()
+            if isinstance(report, Exception):
+                raise report
+            yield report
+            if not isinstance(report, Loading):
+                return
+    finally:
+        left.set()
 
 
 class Turns:
@@ -41,23 +80,35 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # held for moments only, never while somebody draws
-        self._line: list[Turn] = []
+        self._changed = threading.Condition()
+        self._line: list[object] = []
 
     @contextmanager
-    def place(self) -> Iterator[Turn]:
-        """A place at the end of the line, left however the block ends; wait in it before drawing."""
-        turn = Turn(self._line, self._lock)
-        with self._lock:
-            self._line.append(turn)
-            self._line[0].came.set()
+    def place(self, cancel: threading.Event) -> Iterator[Iterator[int]]:
+        """A place at the end of the line, left however the block ends: how many are before it, told at
+        first and whenever that changes, until the turn has come or is cancelled. It belongs to no
+        thread, as generators resume on any."""
+        place = object()
+        with self._changed:
+            self._line.append(place)
         try:
-            yield turn
+            yield self._before(place, cancel)
         finally:
-            with self._lock:
-                self._line.remove(turn)
-                if self._line:
-                    self._line[0].came.set()
+            with self._changed:
+                self._line.remove(place)
+                self._changed.notify_all()
+
+    def _before(self, place: object, cancel: threading.Event) -> Iterator[int]:
+        said = 0
+        while not cancel.is_set():
+            with self._changed:
+                if said and said == self._line.index(place):
+                    self._changed.wait(POLL_SECONDS)
+                before = self._line.index(place)
+            if not before:
+                return
+            if before != said:
+                yield (said := before)
 
     @contextmanager
     def turn(self, cancel: threading.Event) -> Iterator[None]:
@@ -66,8 +117,8 @@ class Turns:
         Raises:
             StoppedError: cancelled before the turn came.
         """
-        with self.place() as turn:
-            for _ in turn.wait(cancel):
+        with self.place(cancel) as line:
+            for _ in line:
                 pass
             if cancel.is_set():
                 raise StoppedError
@@ -76,5 +127,5 @@ class Turns:
     @property
     def is_anyone_waiting(self) -> bool:
         """Whether anyone waits behind whoever draws."""
-        with self._lock:
+        with self._changed:
             return len(self._line) > 1
