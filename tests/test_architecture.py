@@ -66,7 +66,7 @@ UI_RANK = {room: rank for rank, layer in enumerate(UI_LAYERS) for room in layer}
 # Of training, in the same way; all that is not named here is a script, on top of everything.
 TRAINING_LAYERS: tuple[tuple[str, ...], ...] = (
     ("drawing",),
-    ("losses", "optimizer", "schedules", "self_correction", "text_encoder", "world"),
+    ("losses", "optimizer", "schedules", "text_encoder", "world"),
     ("evaluation",),
     ("config",),
     ("data", "finetune"),

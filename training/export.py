@@ -30,7 +30,6 @@ from infinity.spec import ModelSpec, read_spec
 from infinity.tokenizer.tokenizer import Tokenizer
 from infinity.vocabulary import Vocabulary
 from infinity.weights import check_fit
-from training import text_encoder
 from training.config.checks import model_spec
 from training.config.load import load_config
 from training.config.settings import TrainingConfig
@@ -42,7 +41,7 @@ from training.engine.run_folder import CONFIG
 from training.engine.state import require_base
 from training.finetune.lora import base_checksum, frozen_dtype, save_adapter
 from training.steps.build import starting_model, tokenizer_of
-from training.steps.text_parts import load_captions
+from training.steps.captions import load_captions
 from training.world.concepts import CONCEPTS
 from training.world.sprites import STYLES
 from training.world.vocabulary import world_vocabulary
@@ -204,7 +203,8 @@ def _text_encoder(
     if "text_encoder" in modules:
         captions = load_captions(config)
         captions.model.load_state_dict(modules["text_encoder"])
-        text_encoder.save(captions.model.to(dtype), captions.tokenizer, place)  # type: ignore[arg-type]
+        captions.model.to(dtype).save_pretrained(place)  # type: ignore[arg-type]
+        captions.tokenizer.save_pretrained(place)
         return place
     source = config.text_encoder.source
     return Path(source) if source is not None and Path(source).is_dir() else None

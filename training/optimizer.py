@@ -1,6 +1,6 @@
 """AdamW with weight decay on the matrices only, and Muon for the hidden matrices of small models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,46 +10,32 @@ MUON: dict[str, Any] = {"momentum": 0.95, "adjust_lr_fn": "match_rms_adamw"}
 """Updates scaled to AdamW's size (Liu et al., 2025), so that one learning rate serves both."""
 
 
-def parameter_groups(model: nn.Module, weight_decay: float = 0.0) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: nn.Module, weight_decay: float = 0.0, rate: float = 1.0
+) -> list[dict[str, Any]]:
     """Split the trainable parameters into those that decay and those that do not.
 
     Weights of linear layers and convolutions decay; biases, norms, embeddings, gains, learned
     queries and the unconditional text do not. Parity: tests/parity, kind "training".
 
+    Args:
+        rate: share of the run's learning rate.
+
     Returns:
         two optimizer groups, each parameter in exactly one, in the model's order: ``params``, their
-        ``names``, ``weight_decay``, and ``decays``: whether the weight decay schedule applies.
+        ``names``, ``weight_decay``, ``rate``, and ``decays``: whether the weight decay schedule
+        applies.
     """
     decaying = {
         id(module.weight)
         for module in model.modules()
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
     }
-    groups: list[dict[str, Any]] = []
-    for decays in (False, True):
-        named = [
-            (name, parameter)
-            for name, parameter in model.named_parameters()
-            if parameter.requires_grad and (id(parameter) in decaying) == decays
-        ]
-        groups.append(
-            {
-                "params": [parameter for _, parameter in named],
-                "names": [name for name, _ in named],
-                "decays": decays,
-                "weight_decay": weight_decay if decays else 0.0,
-            }
-        )
-    return groups
-
-
-def hidden_matrices(hidden: Sequence[nn.Module]) -> list[nn.Parameter]:
-    """What Muon is for: the trainable weights of the linear layers inside ``hidden``."""
     return [
-        module.get_parameter("weight")
-        for block in hidden
-        for module in block.modules()
-        if isinstance(module, nn.Linear) and module.weight.requires_grad
+        _group(model, lambda p: id(p) not in decaying, decays=False, weight_decay=0.0, rate=rate),
+        _group(
+            model, lambda p: id(p) in decaying, decays=True, weight_decay=weight_decay, rate=rate
+        ),
     ]
 
 
@@ -68,37 +54,33 @@ def text_encoder_groups(model: nn.Module, rate: float, weight_decay: float) -> l
         the queries, the other linear layers, and the rest, which does not decay; none follows the
         run's weight decay (``decays`` is False).
     """
-    linear = {
+    is_query = {
         id(module.weight): name.endswith("Attention.q")
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
     }
-    slower = model.config.d_kv**-0.5  # pyright: ignore[reportAttributeAccessIssue, reportOperatorIssue]
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    slower = rate * model.config.d_kv**-0.5  # pyright: ignore[reportAttributeAccessIssue, reportOperatorIssue]
     return [
-        {
-            "params": [p for _, p in named if linear.get(id(p)) is kind],
-            "names": [name for name, p in named if linear.get(id(p)) is kind],
-            "decays": False,
-            "weight_decay": 0.0 if kind is None else weight_decay,
-            "rate": rate * (slower if kind else 1.0),
-        }
-        for kind in (True, False, None)
+        _group(
+            model,
+            lambda p, kind=kind: is_query.get(id(p)) is kind,
+            decays=False,
+            weight_decay=decay,
+            rate=share,
+        )
+        for kind, decay, share in (
+            (True, weight_decay, slower),
+            (False, weight_decay, rate),
+            (None, 0.0, rate),
+        )
     ]
 
 
-def muon(
-    matrices: Sequence[nn.Parameter] | Sequence[dict[str, Any]],
-    learning_rate: float,
-    weight_decay: float = 0.0,
-) -> torch.optim.Muon:
-    """Muon as used here, over 2D parameters."""
-    return torch.optim.Muon(
-        matrices,
-        lr=learning_rate,
-        weight_decay=weight_decay,
-        **MUON,
-    )
+def _group(
+    model: nn.Module, belongs: Callable[[nn.Parameter], bool], **settings: Any
+) -> dict[str, Any]:
+    named = {n: p for n, p in model.named_parameters() if p.requires_grad and belongs(p)}
+    return {"params": list(named.values()), "names": list(named), **settings}
 
 
 def as_matrix(values: Tensor, weight: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from training.data.shards import check_sums, is_prepared, read_index
 from training.data.source import Source, open_source
 from training.data.statistics import examine
 from training.steps.build import tokenizer_of
-from training.steps.text_parts import load_captions
+from training.steps.captions import load_captions
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ def _tokenize(source: Source, config: TrainingConfig, arguments: argparse.Namesp
         captions.model.to(arguments.device)
         encode_text = lambda caption: captions([caption])[0].cpu()  # noqa: E731
         about_text = {"encoder": str(encoder.source), "width": config.transformer.text_width}
-    tokenizer = tokenizer_of(config, None).eval().requires_grad_(False)
+    tokenizer = tokenizer_of(config).eval().requires_grad_(False)
     recipe = Recipe(
         tokenizer=tokenizer.to(arguments.device),
         schedules=config.schedules,

@@ -7,6 +7,8 @@ import math
 
 WARMUP_START = 0.005
 """Learning rate at iteration 0 as a fraction of the peak."""
+FLAT = {"lin00": 0.0, "lin0": 0.05, "lin": 0.15, "exp": 0.15}
+"""Shape -> the fraction of the iterations after the warm-up before its decay begins."""
 
 
 def learning_rate(
@@ -55,33 +57,17 @@ def _decay(shape: str, passed: float, end: float) -> float:
     """Fraction of the peak after the fraction ``passed`` of the iterations that follow the warm-up."""
     if shape == "cos":
         return end + (1 - end) * _half_cosine(passed)
-    if shape == "lin00":
-        return end + (1 - end) * (1 - passed)
-    if shape in ("lin0", "lin", "exp"):
-        flat = 0.05 if shape == "lin0" else 0.15
-        decayed = max(0.0, passed - flat) / (1 - flat)
+    if shape in FLAT:
+        decayed = max(0.0, passed - FLAT[shape]) / (1 - FLAT[shape])
         return end**decayed if shape == "exp" else end + (1 - end) * (1 - decayed)
-    if shape.startswith("lin"):
-        return _two_slopes(_knee(shape), passed, end)
-    raise ValueError(f"unknown learning rate shape {shape!r}")
-
-
-def _half_cosine(passed: float) -> float:
-    return 0.5 + 0.5 * math.cos(math.pi * passed)
-
-
-def _knee(shape: str) -> float:
-    try:
-        knee = float(shape.removeprefix("lin"))
-    except ValueError as error:
-        raise ValueError(f"unknown learning rate shape {shape!r}") from error
+    knee = float(shape.removeprefix("lin"))
     if not 0 < knee < 1:
         raise ValueError(f"the knee of {shape!r} must lie between 0 and 1")
-    return knee
-
-
-def _two_slopes(knee: float, passed: float, end: float) -> float:
     at_knee = 1 - (1 - end) * knee / 2
     if passed < knee:
         return 1 + (at_knee - 1) * passed / knee
     return end + (at_knee - end) * (1 - passed) / (1 - knee)
+
+
+def _half_cosine(passed: float) -> float:
+    return 0.5 + 0.5 * math.cos(math.pi * passed)

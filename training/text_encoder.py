@@ -92,9 +92,3 @@ def build_encoder(vocabulary: int, width: int, layers: int, heads: int) -> T5Enc
             eos_token_id=1,
         )
     )
-
-
-def save(model: T5EncoderModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write both to ``folder`` in transformers' format."""
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

@@ -169,7 +169,7 @@ def small_build(folder):
 
 
 def test_a_model_of_any_size_is_made_step_by_step_and_draws(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.steps.text_parts.CAPTIONS_TO_LEARN", 300)
+    monkeypatch.setattr("training.steps.captions.CAPTIONS_TO_LEARN", 300)
     monkeypatch.setattr("training.default_model.build.read_prompts", lambda _: ["a red apple"])
     build = small_build(tmp_path)
     for name in ("tokenizer", "decoder", "features", "transformer", "export", "transformer"):
@@ -188,7 +188,7 @@ def test_a_model_of_any_size_is_made_step_by_step_and_draws(tmp_path, monkeypatc
 
 
 def test_a_model_is_made_within_a_time_and_the_plan_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.steps.text_parts.CAPTIONS_TO_LEARN", 300)
+    monkeypatch.setattr("training.steps.captions.CAPTIONS_TO_LEARN", 300)
     monkeypatch.setattr("training.default_model.build.read_prompts", lambda _: ["a red apple"])
     monkeypatch.setattr("training.default_model.build.ensure_sprites", lambda _: None)
     build = small_build(tmp_path)

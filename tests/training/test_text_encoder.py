@@ -6,7 +6,7 @@ import torch
 
 from training import text_encoder
 from training.config.settings import TextEncoderSettings
-from training.optimizer import muon, text_encoder_groups
+from training.optimizer import MUON, text_encoder_groups
 from training.steps.captions import CaptionEncoder
 from training.steps.transformer_step import shuffled_words
 
@@ -44,7 +44,7 @@ def test_it_learns_which_color_is_whose() -> None:
     for group in (queries, matrices, rest):
         group["lr"] = RATE * group["rate"]
     optimizers = [
-        muon([queries, matrices], RATE),
+        torch.optim.Muon([queries, matrices], RATE, **MUON),
         torch.optim.AdamW([rest, {"params": list(head.parameters())}], RATE, weight_decay=0.0),
     ]
     for _ in range(300):

@@ -85,7 +85,7 @@ class Build:
         config = self.settings("transformer")
         if not config.data.world.fresh_from:
             return
-        tokenizer = tokenizer_of(config, None).eval().requires_grad_(False).to(resolve_device())
+        tokenizer = tokenizer_of(config).eval().requires_grad_(False).to(resolve_device())
         recipe = Recipe(tokenizer=tokenizer, schedules=config.schedules)
         side = max(config.image_size(next(iter(config.schedules))))
         for stage, count in config.data.world.pictures.items():

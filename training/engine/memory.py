@@ -32,7 +32,7 @@ from training.data.shards import is_prepared
 from training.finetune.lora import add_lora, frozen_dtype
 from training.steps.build import freeze
 from training.steps.discriminator import PatchDiscriminator
-from training.steps.perceptual import RANDOM_WIDTHS, VGG_WIDTHS, PerceptualDistance
+from training.steps.perceptual import RANDOM_STAGES, VGG_STAGES, PerceptualDistance
 from training.steps.step import DISCRIMINATOR, MODEL
 from training.steps.tokenizer_step import TokenizerStep
 from training.text_encoder import build_encoder
@@ -269,7 +269,7 @@ def _tokenizer_parts(config: TrainingConfig, device: str) -> _Parts:
     with FakeTensorMode():
         perceptual = discriminator = None
         if losses.perceptual:
-            widths = VGG_WIDTHS if losses.perceptual_weights else RANDOM_WIDTHS
+            widths = VGG_STAGES if losses.perceptual_weights else RANDOM_STAGES
             perceptual = PerceptualDistance(widths)
         if losses.adversarial:
             sides = [min(config.image_size(ratio)) for ratio in config.schedules]

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training import schedules
 from training.config.settings import OptimizationSettings
-from training.optimizer import as_matrix, hidden_matrices, muon
+from training.optimizer import MUON, as_matrix
 from training.steps.step import MODEL, Step
 
 
@@ -44,7 +44,13 @@ def weight_decay(settings: OptimizationSettings, step: int) -> float:
 
 def muon_weights(step: Step, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     """What Muon is for: the blocks' linear layers, and convolution kernels."""
-    return [*hidden_matrices(step.blocks()), *(p for p in parameters if p.ndim == 4)]
+    hidden = [
+        module.get_parameter("weight")
+        for block in step.blocks()
+        for module in block.modules()
+        if isinstance(module, nn.Linear) and module.weight.requires_grad
+    ]
+    return [*hidden, *(p for p in parameters if p.ndim == 4)]
 
 
 class Optimizer:
@@ -167,7 +173,7 @@ class _WholeMuon:
             for parameter, whole in self._whole.items()
         }
         stand_ins = [{**g, "params": [self.matrices[p] for p in g["params"]]} for g in groups]
-        self._muon = muon(stand_ins, settings.learning_rate, settings.weight_decay)
+        self._muon = torch.optim.Muon(stand_ins, lr=settings.learning_rate, **MUON)
         for matrix in self.matrices.values():
             self._muon.state[matrix] = {"momentum_buffer": torch.zeros_like(matrix)}
 

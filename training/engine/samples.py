@@ -10,8 +10,7 @@ from infinity.generation.generate import generate, text_condition
 from infinity.images import images_from_tensor
 from training.config.settings import TrainingConfig
 from training.data.records import Batch
-from training.steps.precision import cast_to, pictures_as_floats
-from training.steps.step import Step
+from training.steps.step import Step, cast_to, pictures_as_floats
 from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep
 

@@ -15,10 +15,10 @@ from infinity.model.transformer import InfinityTransformer
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
 from training.finetune.lora import add_lora, frozen_dtype
+from training.steps.captions import load_captions, needs_captions
 from training.steps.discriminator import PatchDiscriminator
 from training.steps.perceptual import random_network, trained_network
 from training.steps.step import Step
-from training.steps.text_parts import load_captions, needs_captions
 from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep
 
@@ -29,11 +29,9 @@ def build_step(config: TrainingConfig) -> Step:
     Raises:
         InfinityError: missing, damaged or unfitting files; a pattern that freezes nothing.
     """
-    return _transformer_step(config) if config.task == "transformer" else _tokenizer_step(config)
-
-
-def _transformer_step(config: TrainingConfig) -> TransformerStep:
-    start = None if config.start_from is None else starting_model(config)
+    if config.task == "tokenizer":
+        return _tokenizer_step(config)
+    start = starting_model(config)
     if start is None:
         transformer = InfinityTransformer(config.transformer)
         transformer.init_weights(torch.Generator().manual_seed(config.seed))
@@ -50,13 +48,13 @@ def _transformer_step(config: TrainingConfig) -> TransformerStep:
 
 
 def _tokenizer_step(config: TrainingConfig) -> TokenizerStep:
-    losses, generator = config.tokenizer_losses, torch.Generator().manual_seed(config.seed)
+    losses = config.tokenizer_losses
     if config.tokenizer.weights is None and config.start_from is None:
         with torch.random.fork_rng(devices=[]):  # the layers draw from the global source
             torch.manual_seed(config.seed)
             tokenizer = Tokenizer(config.tokenizer.model)
     else:
-        tokenizer = tokenizer_of(config, None)
+        tokenizer = tokenizer_of(config)
     tokenizer.requires_grad_(True)
     freeze(tokenizer, config.freeze)
     perceptual = discriminator = None
@@ -64,9 +62,9 @@ def _tokenizer_step(config: TrainingConfig) -> TokenizerStep:
         files = losses.perceptual_weights
         perceptual = trained_network(files) if files else random_network()
     if losses.adversarial:
-        sizes = [config.image_size(aspect_ratio) for aspect_ratio in config.schedules]
-        discriminator = PatchDiscriminator(min(min(size) for size in sizes))
-        discriminator.init_weights(generator)
+        sides = [min(config.image_size(aspect_ratio)) for aspect_ratio in config.schedules]
+        discriminator = PatchDiscriminator(min(sides))
+        discriminator.init_weights(torch.Generator().manual_seed(config.seed))
     return TokenizerStep(config, tokenizer, perceptual, discriminator)
 
 
@@ -87,23 +85,23 @@ def freeze(module: nn.Module, patterns: tuple[str, ...]) -> None:
             parameter.requires_grad_(False)
 
 
-def starting_model(config: TrainingConfig) -> LoadedModel:
-    """What ``start_from`` names, float32 on the CPU."""
-    assert config.start_from is not None
+def starting_model(config: TrainingConfig) -> LoadedModel | None:
+    """What ``start_from`` names, float32 on the CPU; None where a run starts from nothing."""
+    if config.start_from is None:
+        return None
     beside = config.tokenizer.weights
     given = Path(beside) if beside is not None and Path(beside).is_file() else None
     return load_model(config.start_from, tokenizer=given)
 
 
-def tokenizer_of(config: TrainingConfig, start: LoadedModel | None) -> Tokenizer:
+def tokenizer_of(config: TrainingConfig, start: LoadedModel | None = None) -> Tokenizer:
     """Of ``tokenizer.weights``, else of the model the run starts from."""
-    name = config.tokenizer.weights or config.start_from
+    name, asked = config.tokenizer.weights or config.start_from, config.tokenizer.model
     assert name is not None, "settings without a tokenizer are refused before"
     if config.tokenizer.weights is None and start is not None:
         tokenizer = start.tokenizer
     else:
         tokenizer = load_tokenizer(name)
-    asked = config.tokenizer.model
     if asked.refine_blocks and not tokenizer.config.refine_blocks:
         tokenizer = _with_refinement(tokenizer, asked, config.seed)
     found = replace(tokenizer.config, patchify=asked.patchify)  # which no weights tell

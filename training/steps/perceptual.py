@@ -7,8 +7,7 @@ files of a trained VGG-16 (torchvision's) and LPIPS' linear layers it is LPIPS (
 Legend: B pictures, C channels.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -18,9 +17,11 @@ from torch import Tensor, nn
 from infinity.errors import CheckpointError
 from infinity.weights import flat_tensors, read_file
 
-VGG_WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512)
-"""VGG-16's convolutions; 0 halves the size. Features are compared at the end of each run."""
-RANDOM_WIDTHS = (32, 0, 64, 0, 128, 0, 128)
+Stages = tuple[tuple[int, ...], ...]
+VGG_STAGES: Stages = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Widths of VGG-16's convolutions. Features are compared at the end of each stage; between two, the
+size is halved."""
+RANDOM_STAGES: Stages = ((32,), (64,), (128,), (128,))
 RANDOM_SEED = 0
 MEAN, STD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """Of natural pictures in [-1, 1] (LPIPS)."""
@@ -31,60 +32,50 @@ class PerceptualDistance(nn.Module):
     """(B, 3, H, W) pictures in [-1, 1] twice -> (B) distances.
 
     Features of every stage are brought to norm 1 over the channels; their squared differences are
-    weighted by channel, averaged over the picture and added over the stages.
+    weighted by channel, averaged over the picture and added over the stages, until nothing is left
+    to halve.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(self, stages: Stages) -> None:
         super().__init__()
-        self.widths = widths
-        convolutions, before = [], 3
-        for width in widths:
-            if width:
-                convolutions.append(nn.Conv2d(before, width, 3, padding=1))
+        self.stages, before = nn.ModuleList(), 3
+        for widths in stages:
+            stage = nn.Sequential()
+            for width in widths:
+                stage.extend([nn.Conv2d(before, width, 3, padding=1), nn.ReLU()])
                 before = width
-        self.convolutions = nn.ModuleList(convolutions)
-        ends = [i for i in range(len(widths)) if widths[i] and not (*widths, 0)[i + 1]]
-        self.weights = nn.ParameterList(torch.ones(widths[i]) for i in ends)
+            self.stages.append(stage)
+        self.weights = nn.ParameterList(torch.ones(widths[-1]) for widths in stages)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1))
         self.requires_grad_(False)
 
     def forward(self, output_B3HW: Tensor, target_B3HW: Tensor) -> Tensor:
-        both = torch.cat((output_B3HW, target_B3HW))
-        distances = [
-            (_unit(first) - _unit(second)).square().mul(weight.view(-1, 1, 1)).sum(1).mean((1, 2))
-            for (first, second), weight in zip(self._stages(both), self.weights, strict=False)
-        ]
+        x = (torch.cat((output_B3HW, target_B3HW)) - self.mean) / self.std
+        distances: list[Tensor] = []
+        for stage, weight in zip(self.stages, self.weights, strict=True):
+            if distances:
+                if min(x.shape[-2:]) < 2:
+                    break
+                x = F.max_pool2d(x, 2)
+            x = stage(x)
+            first, second = map(_unit, x.chunk(2))
+            difference = (first - second).square().mul(weight.view(-1, 1, 1))
+            distances.append(difference.sum(1).mean((1, 2)))
         return torch.stack(distances).sum(dim=0)
-
-    def _stages(self, images: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
-        """Features of both halves at the end of each stage, until nothing is left to halve."""
-        x = (images - self.mean) / self.std
-        convolutions = iter(self.convolutions)
-        for width in self.widths:
-            if width:
-                x = F.relu(next(convolutions)(x))
-                continue
-            first, second = x.chunk(2)
-            yield first, second
-            if min(x.shape[-2:]) < 2:
-                return
-            x = F.max_pool2d(x, 2)
-        first, second = x.chunk(2)
-        yield first, second
 
 
 def random_network() -> PerceptualDistance:
     """The untrained network; the same on every machine."""
-    network = PerceptualDistance(RANDOM_WIDTHS)
+    network = PerceptualDistance(RANDOM_STAGES)
     generator = torch.Generator().manual_seed(RANDOM_SEED)
-    for module in network.convolutions:
-        assert isinstance(module, nn.Conv2d) and module.bias is not None
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-        nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
     return network
 
 
@@ -102,35 +93,24 @@ def trained_network(files: Iterable[str | Path]) -> PerceptualDistance:
     paths = [Path(file) for file in files]
     for path in paths:
         tensors |= flat_tensors(read_file(path)[0], path)
-    network = PerceptualDistance(VGG_WIDTHS)
-    names = sorted(
-        {
-            int(match[1])
-            for name in tensors
-            if (match := re.match(r"features\.(\d+)\.weight$", name))
-        }
-    )
-    if len(names) != len(network.convolutions):
-        raise CheckpointError(
-            f"{', '.join(map(str, paths))} hold {len(names)} of VGG-16's "
-            f"{len(network.convolutions)} convolutions; name torchvision's vgg16 file."
-        )
-    for name, module in zip(names, network.convolutions, strict=True):
-        for part in ("weight", "bias"):
-            _fill(getattr(module, part), tensors, f"features.{name}.{part}")
+    network = PerceptualDistance(VGG_STAGES)
+    wanted: dict[str, Tensor] = {}
+    place = 0
+    for stage in network.stages:
+        for name, parameter in stage.named_parameters():
+            index, part = name.split(".")
+            wanted[f"features.{place + int(index)}.{part}"] = parameter
+        place += len(list(stage.children())) + 1  # and the layer that halves
     if any(name.startswith("lin") for name in tensors):
-        for index, weight in enumerate(network.weights):
-            _fill(weight, tensors, f"lin{index}.model.1.weight")
-    return network
-
-
-def _fill(parameter: Tensor, tensors: Mapping[str, Tensor], name: str) -> None:
-    if name not in tensors or tensors[name].numel() != parameter.numel():
-        raise CheckpointError(
-            f"The perceptual network's {name} is missing or of another shape; fetch the file again."
-        )
-    with torch.no_grad():
+        wanted |= {f"lin{i}.model.1.weight": weight for i, weight in enumerate(network.weights)}
+    for name, parameter in wanted.items():
+        if name not in tensors or tensors[name].numel() != parameter.numel():
+            raise CheckpointError(
+                f"The perceptual network's {name} is missing in {', '.join(map(str, paths))}, or of "
+                "another shape; name torchvision's vgg16 file, fetched again."
+            )
         parameter.copy_(tensors[name].view(parameter.shape))
+    return network
 
 
 def _unit(features_BCHW: Tensor) -> Tensor:

@@ -6,49 +6,25 @@ knows nothing of pictures or bits; a step owns the losses and knows nothing of s
 Legend: B samples of a slice of the global batch.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from training.config.settings import TrainingConfig
+from training.data.records import Batch
 
 MODEL = "model"
 DISCRIMINATOR = "discriminator"
 
 Metrics = dict[str, Tensor]
-"""Name -> (2,) float64: a sum and its count."""
+"""Name -> (2,) float64 on the loss's device, without a graph: a sum and its count.
 
-
-class StepBatch(Protocol):
-    """What a step reads of a batch; one aspect ratio, B samples.
-
-    Attributes:
-        pictures_u8: (B, 3, H, W) uint8 RGB, or None where the tokenizer's output is prepared.
-        latents: prepared features of the pictures, (B, d, y, x) float32, or None. Self-correction
-            makes labels of what is left of them, so it needs them or pictures.
-        bits: prepared labels of every scale, (B, l, D) bool each, or None; enough for training
-            without self-correction.
-        features: prepared text features, (T, W) float each, or None.
-        captions: B texts.
-        aspect_ratio: names the schedule, "3:2".
-        positions: places of the samples in the global batch.
-    """
-
-    @property
-    def pictures_u8(self) -> Tensor | None: ...
-    @property
-    def latents(self) -> Tensor | None: ...
-    @property
-    def bits(self) -> Sequence[Tensor] | None: ...
-    @property
-    def features(self) -> Sequence[Tensor] | None: ...
-    @property
-    def captions(self) -> tuple[str, ...]: ...
-    @property
-    def aspect_ratio(self) -> str: ...
-    @property
-    def positions(self) -> tuple[int, ...]: ...
+Sums and counts add over slices and ranks; sum / count is the mean to log.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,13 +35,11 @@ class StepResult:
         loss: scalar with a graph, float32 or float64: the mean over the slice's samples. Slices
             join by their share of the samples: the sum of ``loss * samples / batch_size``.
         samples: B of the slice.
-        metrics: name -> float64 (2,) on the loss's device, without a graph: a sum and its count.
-            Sums and counts add over slices and ranks; sum / count is the mean to log.
     """
 
     loss: Tensor
     samples: int
-    metrics: dict[str, Tensor]
+    metrics: Metrics
 
 
 def ratio(values: Tensor) -> Tensor:
@@ -80,16 +54,27 @@ def means(metrics: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: total / count for name, (total, count) in pairs.items() if count}
 
 
-def added_metrics(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def added_metrics(parts: Iterable[Mapping[str, Tensor]]) -> Metrics:
     """The metrics of several slices, added."""
-    joined: dict[str, Tensor] = {}
+    joined: Metrics = {}
     for part in parts:
         for name, pair in part.items():
             joined[name] = joined[name] + pair if name in joined else pair
     return joined
 
 
-class Step(Protocol):
+def cast_to(dtype: str, device: torch.device) -> torch.autocast:
+    """Autocast of float32 weights to "bfloat16" or "float16"; nothing for "float32"."""
+    return torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != "float32")
+
+
+def pictures_as_floats(pictures_u8: Tensor, device: torch.device) -> Tensor:
+    """uint8 0..255 -> float32 in [-1, 1] on the device, rounded as ``infinity.images`` does."""
+    unit = pictures_u8.to(device).float() / 255
+    return unit + unit - 1
+
+
+class Step(ABC):
     """One task. Every random draw of a sample comes from that sample's generator.
 
     Attributes:
@@ -99,24 +84,34 @@ class Step(Protocol):
             parameters and an optimizer of its own.
     """
 
-    modules: nn.ModuleDict
-    frozen: nn.ModuleDict
-    phases: tuple[str, ...]
+    phases: tuple[str, ...] = (MODEL,)
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+        self.schedules = config.schedules
+        self.modules = nn.ModuleDict()
+        self.frozen = nn.ModuleDict()
 
     def phases_at(self, step: int) -> tuple[str, ...]:
         """The phases to run at ``step`` (from 0): a discriminator may start late."""
-        ...
+        return self.phases
 
+    @property
+    def trained(self) -> Mapping[str, nn.Module]:
+        """The entries of ``modules`` that a model folder needs (a discriminator is not)."""
+        return {name: part for name, part in self.modules.items() if name != DISCRIMINATOR}
+
+    @abstractmethod
     def parameter_groups(self, phase: str) -> list[dict[str, Any]]:
         """Optimizer groups: ``params``, their ``names``, ``decays`` and ``weight_decay``.
 
         ``rate`` is a group's learning rate over the run's. Call it after sharding, which replaces
         parameters.
         """
-        ...
 
+    @abstractmethod
     def loss(
-        self, phase: str, batch: StepBatch, generators: Sequence[torch.Generator], step: int
+        self, phase: str, batch: Batch, generators: Sequence[torch.Generator], step: int
     ) -> StepResult:
         """Loss of a slice; casts to the configured dtype itself, and moves the batch to its device.
 
@@ -124,17 +119,11 @@ class Step(Protocol):
             generators: one on the CPU a sample, in the batch's order, fresh for every phase.
             step: counted from 0.
         """
-        ...
 
-    def validation(self, batch: StepBatch) -> dict[str, Tensor]:
+    @abstractmethod
+    def validation(self, batch: Batch) -> Metrics:
         """Metrics of a slice as trained weights have them: nothing dropped, nothing corrupted."""
-        ...
 
+    @abstractmethod
     def blocks(self) -> list[nn.Module]:
         """Units, outside in, for sharding, activation checkpointing and compilation."""
-        ...
-
-    @property
-    def trained(self) -> Mapping[str, nn.Module]:
-        """The entries of ``modules`` that a model folder needs (a discriminator is not)."""
-        ...

@@ -7,7 +7,7 @@ and entropy terms. Weights are plain factors; the release balances nothing adapt
 Legend: B samples of a slice, H W pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,17 +18,26 @@ from torch.func import functional_call
 from infinity.errors import CheckpointError
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
+from training.data.records import Batch
 from training.optimizer import parameter_groups
 from training.steps.discriminator import PatchDiscriminator, fooling_loss, telling_loss
 from training.steps.perceptual import PerceptualDistance
-from training.steps.precision import cast_to, pictures_as_floats
 from training.steps.quantize import Quantized, draw_kept_scales, straight_through
-from training.steps.step import DISCRIMINATOR, MODEL, StepBatch, StepResult, ratio
+from training.steps.step import (
+    DISCRIMINATOR,
+    MODEL,
+    Metrics,
+    Step,
+    StepResult,
+    cast_to,
+    pictures_as_floats,
+    ratio,
+)
 
 SMALLEST_ERROR = 1e-10
 
 
-class TokenizerStep:
+class TokenizerStep(Step):
     """Reconstruction, perceptual, adversarial, commitment and entropy terms.
 
     Args:
@@ -45,22 +54,16 @@ class TokenizerStep:
         perceptual: PerceptualDistance | None,
         discriminator: PatchDiscriminator | None,
     ) -> None:
-        self.config = config
-        self.schedules = config.schedules
+        super().__init__(config)
         self.tokenizer = tokenizer
         self.perceptual = perceptual
         self.discriminator = discriminator
-        self.modules = nn.ModuleDict({"tokenizer": tokenizer.train()})
-        self.frozen = nn.ModuleDict()
+        self.modules["tokenizer"] = tokenizer.train()
         if perceptual is not None:
             self.frozen["perceptual"] = perceptual
         if discriminator is not None:
-            self.modules["discriminator"] = discriminator
-        self.phases: tuple[str, ...] = (MODEL,) if discriminator is None else (MODEL, DISCRIMINATOR)
-
-    @property
-    def trained(self) -> Mapping[str, nn.Module]:
-        return {"tokenizer": self.tokenizer}
+            self.modules[DISCRIMINATOR] = discriminator
+            self.phases = (MODEL, DISCRIMINATOR)
 
     def phases_at(self, step: int) -> tuple[str, ...]:
         return self.phases if self._is_adversarial(step) else (MODEL,)
@@ -74,35 +77,35 @@ class TokenizerStep:
 
     def parameter_groups(self, phase: str) -> list[dict[str, Any]]:
         optimization, rate = self.config.optimization, 1.0
-        module: nn.Module = self.tokenizer
         if phase == DISCRIMINATOR:
-            assert self.discriminator is not None
-            module = self.discriminator
             own_rate = self.config.tokenizer_losses.discriminator_learning_rate
             rate = 1.0 if own_rate is None else own_rate / optimization.learning_rate
-        groups = parameter_groups(module, optimization.weight_decay)
-        return [{**group, "rate": rate} for group in groups if group["params"]]
+        module = self.modules["tokenizer" if phase == MODEL else DISCRIMINATOR]
+        return parameter_groups(module, optimization.weight_decay, rate)
 
     def loss(
-        self, phase: str, batch: StepBatch, generators: Sequence[torch.Generator], step: int
+        self, phase: str, batch: Batch, generators: Sequence[torch.Generator], step: int
     ) -> StepResult:
-        if phase == DISCRIMINATOR:
-            return self._telling(batch, generators)
         target = self._pictures(batch)
-        output, quantized = self._rebuild(target, batch, generators)
+        if phase == DISCRIMINATOR:
+            return self._telling(target, batch.aspect_ratio, generators)
+        output, quantized = self._rebuild(target, batch.aspect_ratio, generators)
         terms = self._terms(output, target, quantized, adversarial=self._is_adversarial(step))
         weights = self.config.tokenizer_losses
         losses_B = torch.stack([getattr(weights, name) * term for name, term in terms.items()])
         losses_B = losses_B.sum(dim=0)
-        metrics = {name: ratio(term) for name, term in terms.items()}
-        metrics["loss"] = ratio(losses_B)
-        metrics["psnr"] = ratio(psnr_of(output, target))
-        metrics["code_entropy"] = ratio(quantized.code_entropy_B)
-        metrics["mean_code_entropy"] = ratio(quantized.mean_code_entropy.expand(len(target)))
+        counted = {
+            **terms,
+            "loss": losses_B,
+            "psnr": psnr_of(output, target),
+            "code_entropy": quantized.code_entropy_B,
+            "mean_code_entropy": quantized.mean_code_entropy.expand(len(target)),
+        }
+        metrics = {name: ratio(values_B) for name, values_B in counted.items()}
         return StepResult(losses_B.mean(), len(target), metrics)
 
     @torch.no_grad()
-    def validation(self, batch: StepBatch) -> dict[str, Tensor]:
+    def validation(self, batch: Batch) -> Metrics:
         target = self._pictures(batch)
         with cast_to(self.config.optimization.dtype, target.device):
             output = self.tokenizer.reconstruct(target, self.schedules[batch.aspect_ratio])
@@ -134,15 +137,19 @@ class TokenizerStep:
         with cast_to(self.config.optimization.dtype, output.device):
             if self.perceptual is not None:
                 terms["perceptual"] = self.perceptual(output, target)
-            if adversarial:
-                terms["adversarial"] = fooling_loss(self._judged_by_fixed_weights(output))
+            if adversarial and self.discriminator is not None:
+                # Gradients reach the pictures, not the discriminator's weights.
+                fixed = {name: w.detach() for name, w in self.discriminator.named_parameters()}
+                logits = functional_call(self.discriminator, fixed, (output,))
+                terms["adversarial"] = fooling_loss(logits)
         return terms
 
-    def _telling(self, batch: StepBatch, generators: Sequence[torch.Generator]) -> StepResult:
+    def _telling(
+        self, real: Tensor, aspect_ratio: str, generators: Sequence[torch.Generator]
+    ) -> StepResult:
         assert self.discriminator is not None
-        real = self._pictures(batch)
         with torch.no_grad():
-            fake, _ = self._rebuild(real, batch, generators)
+            fake, _ = self._rebuild(real, aspect_ratio, generators)
         with cast_to(self.config.optimization.dtype, real.device):
             logits = self.discriminator(torch.cat((real, fake)))
         real_logits, fake_logits = logits.chunk(2)
@@ -155,10 +162,10 @@ class TokenizerStep:
         return StepResult(losses_B.mean(), len(real), metrics)
 
     def _rebuild(
-        self, target: Tensor, batch: StepBatch, generators: Sequence[torch.Generator]
+        self, target: Tensor, aspect_ratio: str, generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Quantized]:
         """Pictures (B, 3, H, W) float32 from their bits; gradients reach encoder and decoder."""
-        schedule = self.schedules[batch.aspect_ratio]
+        schedule = self.schedules[aspect_ratio]
         losses = self.config.tokenizer_losses
         kept = draw_kept_scales(
             generators, len(schedule), losses.scale_dropout, losses.scale_prefixes
@@ -173,13 +180,7 @@ class TokenizerStep:
             output = self.tokenizer.decoder(quantized.latent_Bdyx)
         return output.float(), quantized
 
-    def _judged_by_fixed_weights(self, output: Tensor) -> Tensor:
-        """The discriminator's logits; gradients reach the pictures, not its weights."""
-        assert self.discriminator is not None
-        fixed = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
-        return functional_call(self.discriminator, fixed, (output,))
-
-    def _pictures(self, batch: StepBatch) -> Tensor:
+    def _pictures(self, batch: Batch) -> Tensor:
         if batch.pictures_u8 is None:
             raise CheckpointError("A tokenizer is trained from pictures; prepared data has none.")
         return pictures_as_floats(batch.pictures_u8, self.tokenizer.encoder.conv_in.weight.device)

@@ -1,31 +1,32 @@
 """The loss of the transformer: bits of a picture predicted from its text and its coarser scales.
 
-Legend: B samples of a slice, L tokens of all scales, D bits a token, d bits a latent, y x latent.
+Legend: B samples of a slice, l tokens of a scale, L of all scales, D bits a token, d bits a
+latent, y x latent.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from infinity.config import TokenizerConfig
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import ScaleSchedule
-from infinity.tokenizer.quantizer import EncodedScales, encode_scales
+from infinity.tokenizer.quantizer import EncodedScales, ResidualCanvas, encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
+from training.data.records import Batch
 from training.losses import BitLoss, bit_loss
 from training.optimizer import parameter_groups, text_encoder_groups
 from training.steps.captions import CaptionEncoder
 from training.steps.draws import TransformerDraws, draw_for_transformer
-from training.steps.precision import cast_to, pictures_as_floats
-from training.steps.prepared import encode_bits
-from training.steps.step import MODEL, StepBatch, StepResult, ratio
+from training.steps.step import Metrics, Step, StepResult, cast_to, pictures_as_floats, ratio
 
 
-class TransformerStep:
+class TransformerStep(Step):
     """Frozen tokenizer, self-correction, text dropout, teacher forcing, cross-entropy a bit.
 
     Source: paper sections 3.3 and 3.4, upstream's trainer. Parity: tests/parity, kind "transformer".
@@ -44,25 +45,15 @@ class TransformerStep:
         tokenizer: Tokenizer | None,
         captions: CaptionEncoder | None,
     ) -> None:
-        self.config = config
-        self.schedules: Mapping[str, ScaleSchedule] = config.schedules
+        super().__init__(config)
         self.transformer = transformer
         self.tokenizer = tokenizer
         self.captions = captions
-        self.phases: tuple[str, ...] = (MODEL,)
-        self.modules = nn.ModuleDict({"transformer": transformer.train()})
-        self.frozen = nn.ModuleDict()
+        self.modules["transformer"] = transformer.train()
         if captions is not None:
             (self.modules if captions.trained else self.frozen)["text_encoder"] = captions.model
         if tokenizer is not None:
             self.frozen["tokenizer"] = tokenizer.requires_grad_(False).eval()
-
-    @property
-    def trained(self) -> Mapping[str, nn.Module]:
-        return dict(self.modules.items())
-
-    def phases_at(self, step: int) -> tuple[str, ...]:
-        return self.phases
 
     def blocks(self) -> list[nn.Module]:
         blocks = list(self.transformer.blocks)
@@ -73,37 +64,29 @@ class TransformerStep:
     def parameter_groups(self, phase: str) -> list[dict[str, Any]]:
         """Matrices of the transformer decay as the run does, those of a text encoder by its own."""
         groups = parameter_groups(self.transformer, self.config.optimization.weight_decay)
-        groups = [{**group, "rate": 1.0} for group in groups]
         if "text_encoder" in self.modules:
             text = self.config.text_encoder
             groups += text_encoder_groups(
                 self.modules["text_encoder"], text.learning_rate_share, text.weight_decay
             )
-        return [group for group in groups if group["params"]]
+        return groups
 
     def loss(
-        self, phase: str, batch: StepBatch, generators: Sequence[torch.Generator], step: int
+        self, phase: str, batch: Batch, generators: Sequence[torch.Generator], step: int
     ) -> StepResult:
-        optimization, correction = self.config.optimization, self.config.self_correction
-        draws = draw_for_transformer(
-            generators,
-            text_dropout=optimization.text_dropout,
-            drop_path=optimization.drop_path,
-            depth=self.config.transformer.depth,
-            flip_strength=correction.strength if correction.requantize else 0.0,
-            flip_scales=correction.scales,
-        )
+        draws = draw_for_transformer(self.config, generators)
         if self.config.lora is not None and self.config.lora.dropout:
             # peft draws from the global source.
             torch.manual_seed(int(torch.randint(2**62, (), generator=generators[0])))
-        counts = [count for start, count in optimization.scale_prefixes if start <= step]
         schedule = self.schedules[batch.aspect_ratio]
-        schedule = schedule.prefix(min(counts[-1], len(schedule))) if counts else schedule
+        prefixes = self.config.optimization.scale_prefixes
+        if counts := [count for start, count in prefixes if start <= step]:
+            schedule = schedule.prefix(min(counts[-1], len(schedule)))
         result = self.bit_loss(batch, draws, schedule)
         return StepResult(result.loss, len(draws.dropped), bit_metrics(result, schedule))
 
     @torch.no_grad()
-    def validation(self, batch: StepBatch) -> dict[str, Tensor]:
+    def validation(self, batch: Batch) -> Metrics:
         """Of a trained text encoder also the loss of captions whose words are in another order: no
         greater than in theirs, it says that captions are read as bags of words."""
         nothing = TransformerDraws((False,) * len(batch.captions))
@@ -118,7 +101,7 @@ class TransformerStep:
 
     def bit_loss(
         self,
-        batch: StepBatch,
+        batch: Batch,
         draws: TransformerDraws,
         schedule: ScaleSchedule | None = None,
         texts: Sequence[Tensor] | None = None,
@@ -158,7 +141,7 @@ class TransformerStep:
 
     @torch.no_grad()
     def _encoded(
-        self, batch: StepBatch, schedule: ScaleSchedule, draws: TransformerDraws
+        self, batch: Batch, schedule: ScaleSchedule, draws: TransformerDraws
     ) -> EncodedScales:
         """Labels and inputs, in float32 whatever the rest is computed in."""
         device = self.transformer.device
@@ -172,14 +155,14 @@ class TransformerStep:
                     "prepared data holds bits alone; prepare it with features, or set "
                     "self_correction.strength to 0."
                 )
-            return encode_bits([bits.to(device) for bits in batch.bits], model, schedule)
+            return _from_bits([bits.to(device) for bits in batch.bits], model, schedule)
         elif self.tokenizer is not None and batch.pictures_u8 is not None:
             features = self.tokenizer.features(pictures_as_floats(batch.pictures_u8, device))
         else:
             raise CheckpointError("To train from pictures a tokenizer is needed; name its weights.")
         return encode_scales(features, model, schedule, draws.flips)
 
-    def _text(self, batch: StepBatch) -> list[Tensor]:
+    def _text(self, batch: Batch) -> list[Tensor]:
         """Prepared features, unless the encoder that made them is being trained."""
         if batch.features is not None and not (self.captions and self.captions.trained):
             device, limit = self.transformer.device, self.config.transformer.text_max_length
@@ -189,12 +172,22 @@ class TransformerStep:
         return self.captions(batch.captions)
 
 
+def _from_bits(
+    bits: Sequence[Tensor], config: TokenizerConfig, schedule: ScaleSchedule
+) -> EncodedScales:
+    """What ``encode_scales`` returns of the picture whose bits, (B, l, D) bool a scale, are given."""
+    canvas = ResidualCanvas(config, schedule, len(bits[0]), bits[0].device)
+    inputs = [canvas.latent_Bdyx.new_zeros(len(bits[0]), 0, config.bits_per_token)]
+    inputs += [new for scale in bits if (new := canvas.add(scale)) is not None]
+    return EncodedScales(tuple(bits), torch.cat(inputs, dim=1), canvas.latent_Bdyx)
+
+
 def shuffled_words(text: str) -> str:
     """The same words in another order, the same for the same text."""
     return " ".join(random.Random(text).sample(words := text.split(), len(words)))
 
 
-def bit_metrics(result: BitLoss, schedule: ScaleSchedule) -> dict[str, Tensor]:
+def bit_metrics(result: BitLoss, schedule: ScaleSchedule) -> Metrics:
     """What was optimized and what was predicted, as sums over the samples and their number.
 
     ``loss`` is the objective. ``bit_loss`` (cross-entropy in nats, upstream's L_mean),
@@ -207,11 +200,9 @@ def bit_metrics(result: BitLoss, schedule: ScaleSchedule) -> dict[str, Tensor]:
         "bit_accuracy": result.correct_BLD.double().mean(-1),
         "token_accuracy": result.correct_BLD.all(-1),
     }
-    metrics = {"loss": ratio(result.loss.expand(len(result.correct_BLD)))}
-    for name, value_BL in values_BL.items():
-        value_BL = value_BL.double()
-        metrics[name] = ratio(value_BL.mean(-1))
-        for index in range(len(schedule)):
-            span = schedule.span(index)
-            metrics[f"{name}_scale_{index + 1}"] = ratio(value_BL[:, span].mean(-1))
-    return metrics
+    spans = {f"_scale_{index + 1}": schedule.span(index) for index in range(len(schedule))}
+    return {"loss": ratio(result.loss.expand(len(result.correct_BLD)))} | {
+        name + part: ratio(value_BL[:, span].double().mean(-1))
+        for name, value_BL in values_BL.items()
+        for part, span in {"": slice(None), **spans}.items()
+    }

@@ -26,7 +26,7 @@ from training.data.world import (
     WorldSource,
     source_again,
 )
-from training.steps.precision import pictures_as_floats
+from training.steps.step import pictures_as_floats
 from training.world.concepts import CONCEPTS
 from training.world.sprites import STYLES
 from training.world.world import World

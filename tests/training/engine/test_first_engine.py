@@ -39,10 +39,9 @@ from training.config.settings import TrainingConfig
 from training.data.records import Batch
 from training.engine.loop import Trainer
 from training.engine.processes import open_processes
-from training.self_correction import RandomFlips
 from training.steps import tokenizer_step, transformer_step
 from training.steps.captions import CaptionEncoder
-from training.steps.draws import TransformerDraws
+from training.steps.draws import SampleFlips, TransformerDraws
 from training.steps.step import Step, means
 from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep
@@ -165,9 +164,9 @@ def test_transformer_run_has_the_first_engine_s_losses_and_updates(tmp_path, mon
 
     def draws(*_: Any, **__: Any) -> TransformerDraws:
         generator = source(now["step"], SEED)
-        flips = RandomFlips(0.2, 100, generator)
+        flips = SampleFlips(0.2, 100, [generator])  # the whole batch as one sample
         masks = [
-            flips(index, torch.empty(BATCH, scale.tokens, TRANSFORMER.bits_per_token))
+            flips(index, torch.empty(1, BATCH, scale.tokens, TRANSFORMER.bits_per_token))[0]
             for index, scale in enumerate(SCHEDULE)
         ]
         dropped = (torch.rand(BATCH, generator=generator) < 0.5).tolist()

@@ -16,10 +16,10 @@ from infinity.errors import InfinityError
 from tests.tiny import SPEC, tiny_folder, tiny_transformer
 from tests.training.steps.helpers import CAPTIONS, tiny_config
 from training.config.settings import TrainingConfig
-from training.steps import text_parts
+from training.steps import captions
 from training.steps.build import build_step
+from training.steps.captions import load_captions, needs_captions
 from training.steps.step import MODEL
-from training.steps.text_parts import load_captions, needs_captions
 from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep
 
@@ -106,7 +106,7 @@ def test_text_encoder_is_left_on_disk_where_all_text_is_prepared(
         def __init__(self, folder: Path) -> None:
             self.index = SimpleNamespace(recipe=recipes[folder.name])
 
-    monkeypatch.setattr(text_parts, "PreparedSource", Prepared)
+    monkeypatch.setattr(captions, "PreparedSource", Prepared)
     for sources, needed in ((("with",), False), (("with", "without"), True)):
         data = {"schedules": SPEC.schedules, "format": "prepared", "sources": sources}
         assert needs_captions(settings(model, data=data)) == needed

@@ -25,8 +25,7 @@ from training.data.records import Batch
 from training.finetune.lora import add_lora, is_adapter
 from training.losses import bit_loss
 from training.steps.draws import TransformerDraws
-from training.steps.precision import pictures_as_floats
-from training.steps.step import MODEL, added_metrics, means
+from training.steps.step import MODEL, added_metrics, means, pictures_as_floats
 from training.steps.transformer_step import TransformerStep, bit_metrics
 
 EVERYTHING = {"text_dropout": 0.5, "drop_path": 0.4}
