@@ -16,8 +16,7 @@ from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.errors import InfinityError
 from training.evaluation.exam import examine, sample
 from training.evaluation.judge import WEIGHTS, load_judge
-from training.evaluation.prompts import sort_prompts
-from training.evaluation.questions import EXAM
+from training.evaluation.prompts import EXAM, read_prompts
 from training.evaluation.report import write_outcome
 from training.world.fetch import FetchError
 from training.world.sprites import STYLES, ensure_sprites
@@ -42,7 +41,7 @@ def main() -> None:
         parser.error("--seeds and --limit must be at least 1")
     torch.set_flush_denormal(True)
     try:
-        prompts, unknown = sort_prompts(arguments.prompts)
+        prompts, unknown = read_prompts(arguments.prompts)
         judge = load_judge(arguments.judge)
         ensure_sprites(arguments.world)
         world = World.load(arguments.world, styles=STYLES)

@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import default_collate
 
 from infinity.errors import CheckpointError, RequestError
 from tests.tiny import tiny_pipeline
 from training.drawing import draw
-from training.evaluation.exam import Answer, answers, ceiling, result, sample, shares
-from training.evaluation.frechet import frechet_distance
-from training.evaluation.grade import Detection, Mark, Seen, grade
-from training.evaluation.judge import NAMES, SCENES, Judge, load_judge, save_judge
-from training.evaluation.judge_data import judge_example
-from training.evaluation.judge_training import JudgeTraining, collate, judge_loss, train_judge
-from training.evaluation.prompts import (
-    COLORS,
-    ExamPrompt,
-    Wanted,
-    read_prompts,
-    sort_prompts,
+from training.evaluation.exam import (
+    Answer,
+    answers,
+    ceiling,
+    frechet_distance,
+    result,
+    sample,
+    shares,
 )
-from training.evaluation.questions import EXAM
-from training.evaluation.renders import look_alike, scene_of, spoiled_renders, true_render
+from training.evaluation.grade import Detection, Seen, grade
+from training.evaluation.judge import NAMES, SCENES, Judge, load_judge, save_judge
+from training.evaluation.judge_training import judge_example, judge_loss, train_judge
+from training.evaluation.prompts import COLORS, EXAM, ExamPrompt, Wanted, read_prompts
+from training.evaluation.renders import look_alike, renders, scene_of
 from training.evaluation.report import write_outcome
 from training.world.concepts import CONCEPTS
 from training.world.scene import SceneObject, is_held_out_color, is_held_out_pair
@@ -59,8 +59,8 @@ def seen(*objects, scene="white"):
 
 
 def test_shipped_exam_is_complete_and_marks_what_was_never_shown():
-    prompts = read_prompts(EXAM)
-    assert {prompt.tag for prompt in prompts} == TAGS
+    prompts, unknown = read_prompts(EXAM)
+    assert {prompt.tag for prompt in prompts} == TAGS and not unknown
     for tag in TAGS:
         mine = [prompt for prompt in prompts if prompt.tag == tag]
         assert len(mine) == len({prompt.prompt for prompt in mine}) == 105
@@ -78,7 +78,7 @@ def test_shipped_exam_is_complete_and_marks_what_was_never_shown():
 
 
 def test_language_file_asks_for_the_same_things_in_nine_wordings():
-    prompts = read_prompts(EXAM.with_name("language.jsonl"))
+    prompts, _ = read_prompts(EXAM.with_name("language.jsonl"))
     by_tag = {prompt.tag: [] for prompt in prompts}
     for prompt in prompts:
         by_tag[prompt.tag].append(prompt)
@@ -114,7 +114,7 @@ def test_every_part_of_a_prompt_is_read(tmp_path):
         "unseen": ["pair"],
     }
     (tmp_path / "p.jsonl").write_text(json.dumps(line) + "\n")
-    assert read_prompts(tmp_path / "p.jsonl") == [prompt]
+    assert read_prompts(tmp_path / "p.jsonl") == ([prompt], [])
 
 
 def test_prompts_take_synonyms_and_capitals():
@@ -135,17 +135,16 @@ GENEVAL = """
 """
 
 
-def test_geneval_files_are_read_and_what_the_judge_cannot_tell_is_set_aside(tmp_path, caplog):
+def test_geneval_files_are_read_and_what_the_judge_cannot_tell_is_set_aside(tmp_path):
     path = tmp_path / "geneval.jsonl"
     path.write_text(GENEVAL.replace("\\\n", ""))
-    prompts, unknown = sort_prompts(path)
+    prompts, unknown = read_prompts(path)
     assert [prompt.tag for prompt in prompts] == ["single_object", "counting", "color_attr"]
     assert prompts[1].exclude == (Wanted(concept="bus", count=5),)
     assert prompts[2].include[0] == Wanted(concept="car", color="red")
     assert (prompts[2].scene, prompts[2].style) == ("snow", "3d")
     (line,) = unknown
     assert line.startswith("line 4") and "'Bird'" in line
-    assert read_prompts(path) == prompts and "Bird" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -232,14 +231,13 @@ DOG, CAT = Wanted(concept="dog"), Wanted(concept="cat")
     ],
 )
 def test_grade_follows_the_rules(prompt, what, passed):
-    mark = grade(ExamPrompt(tag="t", prompt="p", **prompt), what)
-    assert mark.passed == passed
-    assert bool(mark.reason) != passed
+    wrong = grade(ExamPrompt(tag="t", prompt="p", **prompt), what)
+    assert (not wrong) == passed
 
 
 def test_every_shipped_prompt_has_a_true_scene(world):
-    for index, prompt in enumerate(read_prompts(EXAM)):
-        scene = scene_of(prompt, world, np.random.default_rng(index))
+    for prompt in read_prompts(EXAM)[0]:
+        scene = scene_of(prompt, world)
         assert {item.concept for item in scene.objects} == {item.concept for item in prompt.include}
         assert scene.style == (prompt.style or world.styles[0])
         assert (scene.background.kind == "backdrop") == (prompt.scene is None)
@@ -251,10 +249,14 @@ def test_every_shipped_prompt_has_a_true_scene(world):
 
 def test_spoiled_renders_differ_from_the_true_one_where_the_object_is(world):
     prompt = ExamPrompt(tag="t", prompt="a dog", include=(DOG,), scene="white", style="3d")
-    true = np.asarray(true_render(prompt, world, 3)).astype(int)
-    assert (true == np.asarray(true_render(prompt, world, 3))).all()
-    for image in spoiled_renders(prompt, world, 3).values():
-        difference = np.abs(true - np.asarray(image)).sum(-1)
+    drawn = {
+        kind: np.asarray(image).astype(int) for kind, image in renders(prompt, world, 3).items()
+    }
+    true = drawn.pop("true")
+    assert (true == np.asarray(renders(prompt, world, 3)["true"])).all()
+    assert set(drawn) == {"blurred", "swapped"}
+    for spoiled in drawn.values():
+        difference = np.abs(true - spoiled).sum(-1)
         assert difference.max() > 20
         assert difference[0].max() == 0  # the background is the same
     assert look_alike(SceneObject(concept="dog"), "3d", world) != "dog"
@@ -265,9 +267,9 @@ def test_judge_examples_mark_what_can_be_seen_and_leave_out_what_is_spoiled(worl
     for index in range(60):
         one = judge_example(world, 5, index)
         assert one.picture.shape == (3, 192, 192) and one.picture.dtype == torch.uint8
-        centers = int(one.where.sum())
+        centers = int((one.style >= 0).sum())
         assert ((one.heat == 1).sum() > 0) == (centers > 0)
-        assert (one.style[one.where] >= 0).all() and (one.style[~one.where] < 0).all()
+        assert ((one.shape > 0).any(0) == (one.style >= 0)).all()
         assert 0 <= int(one.scene) < len(SCENES)
         spoiled += centers == 0
     again = judge_example(world, 5, 7)
@@ -276,15 +278,14 @@ def test_judge_examples_mark_what_can_be_seen_and_leave_out_what_is_spoiled(worl
 
 
 def test_judge_learns_and_resumes_exactly(world, tmp_path):
-    config = JudgeTraining(steps=4, batch_size=4, save_every=2, warmup=1)
-    whole = train_judge(config, world, tmp_path / "whole")
-    train_judge(JudgeTraining(steps=2, batch_size=4, save_every=2, warmup=1, cooldown=0.0), world,
-                tmp_path / "parts")  # fmt: skip
+    settings = {"batch_size": 4, "save_every": 2, "warmup": 1}
+    whole = train_judge(world, tmp_path / "whole", steps=4, **settings)
+    train_judge(world, tmp_path / "parts", steps=2, cooldown=0.0, **settings)
     # The same flat learning rate up to step 2 in both.
-    resumed = train_judge(config, world, tmp_path / "parts")
+    resumed = train_judge(world, tmp_path / "parts", steps=4, **settings)
     other = resumed.state_dict()
     assert all(torch.equal(value, other[name]) for name, value in whole.state_dict().items())
-    batch = collate([judge_example(world, 5, i) for i in range(4)])
+    batch = default_collate([judge_example(world, 5, i) for i in range(4)])
     with torch.no_grad():
         losses = judge_loss(whole(batch.picture.float() / 127.5 - 1), batch)
     assert all(torch.isfinite(loss) for loss in losses.values())
@@ -325,8 +326,6 @@ def test_frechet_distance_is_zero_for_the_same_and_exact_for_gaussians():
     moved = one * 2 + np.array([1.0, 0, 0])
     # |mean|^2 + sum of (sigma1 - sigma2)^2, up to sampling.
     assert frechet_distance(one, moved) == pytest.approx(1 + 3, rel=0.1)
-    with pytest.raises(ValueError, match="at least two"):
-        frechet_distance(one, one[:1])
 
 
 def test_result_counts_by_category_and_report_shows_every_category(tmp_path):
@@ -335,9 +334,8 @@ def test_result_counts_by_category_and_report_shows_every_category(tmp_path):
         ExamPrompt(tag="scene", prompt="a cat", include=(CAT,), unseen=("pair",)),
     ]
     image = Image.new("RGB", (16, 16))
-    found = [Answer(prompts[0], 0, image, Mark(True)), Answer(prompts[0], 1, image, Mark(False, "no")),
-             Answer(prompts[1], 0, image, Mark(True))]  # fmt: skip
-    true = [Answer(prompts[0], 0, image, Mark(True)), Answer(prompts[1], 0, image, Mark(True))]
+    true = [Answer(prompt, image, "") for prompt in prompts]
+    found = [true[0], Answer(prompts[0], image, "no"), true[1]]
     assert shares(found) == {"single_object": 0.5, "scene": 1.0}
     outcome = result(found, true, {"blurred": 0.0}, 3.0) | {"model": "m"}
     assert outcome["overall"] == 0.75 and outcome["scores_unseen"] == {"scene": 1.0}
@@ -377,12 +375,13 @@ def test_pictures_are_drawn_in_batches_of_the_prompts_own_seeds():
 def test_answers_come_in_order_with_every_seed():
     prompts = [ExamPrompt(tag="t", prompt=f"a dog {i}", include=(DOG,)) for i in range(3)]
     found = answers(tiny_pipeline(), Judge().eval(), prompts, seeds=2)
-    assert [(one.prompt, one.seed) for one in found] == [(p, s) for p in prompts for s in (0, 1)]
-    assert not any(one.mark.passed for one in found)  # an untrained judge sees nothing
+    assert [one.prompt for one in found] == [prompt for prompt in prompts for _ in (0, 1)]
+    assert found[0].image.tobytes() != found[1].image.tobytes()
+    assert all(one.wrong for one in found)  # an untrained judge sees nothing
 
 
 def test_sample_takes_some_of_every_category_and_always_the_same():
-    prompts = read_prompts(EXAM)
+    prompts, _ = read_prompts(EXAM)
     few = sample(prompts, 3)
     assert len(few) == 3 * len(TAGS) and few == sample(prompts, 3)
     assert [prompts.index(one) for one in few] == sorted(prompts.index(one) for one in few)

@@ -47,7 +47,7 @@ def test_learning_rate_stays_between_its_bounds(shape, warmup, iterations, data)
 
 @pytest.mark.parametrize("shape", ["linear", "lin2", "lin-1"])
 def test_learning_rate_refuses_an_unknown_shape(shape):
-    with pytest.raises(ValueError, match="knee|float"):
+    with pytest.raises(ValueError, match=r"knee|float"):
         learning_rate(1, peak=1.0, max_iterations=10, shape=shape)
 
 

@@ -16,9 +16,9 @@ from training.drawing import read_prompts
 from training.engine.loop import train
 from training.evaluation.exam import examine
 from training.evaluation.judge import WEIGHTS, load_judge, save_judge
-from training.evaluation.judge_training import JudgeTraining, train_judge
+from training.evaluation.judge_training import train_judge
+from training.evaluation.prompts import EXAM
 from training.evaluation.prompts import read_prompts as read_exam
-from training.evaluation.questions import EXAM
 from training.evaluation.report import write_outcome
 from training.export import export
 from training.pages.__main__ import PROMPTS, contact_sheet
@@ -105,7 +105,7 @@ class Build:
 
     def train_judge(self) -> None:
         """Train the exam's judge, apart from the model."""
-        judge = train_judge(JudgeTraining(), self._world, self.runs / "judge")
+        judge = train_judge(self._world, self.runs / "judge")
         save_judge(judge, WEIGHTS)
 
     def export(self) -> None:
@@ -124,10 +124,8 @@ class Build:
 
     def examine(self) -> None:
         """The whole exam."""
-        judge = load_judge(WEIGHTS)
-        outcome, found = examine(
-            str(self.exported), read_exam(EXAM), EXAM_SEEDS, judge, self._world
-        )
+        (prompts, _), judge = read_exam(EXAM), load_judge(WEIGHTS)
+        outcome, found = examine(str(self.exported), prompts, EXAM_SEEDS, judge, self._world)
         write_outcome(self.runs / "exam", {**outcome, "prompts": EXAM.name}, found)
 
     @property

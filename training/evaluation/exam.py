@@ -11,11 +11,10 @@ from tqdm import tqdm
 
 from infinity.pipeline import InfinityPipeline
 from training.drawing import batched, draw
-from training.evaluation.frechet import frechet_distance
-from training.evaluation.grade import Mark, grade
+from training.evaluation.grade import grade
 from training.evaluation.judge import Judge
 from training.evaluation.prompts import ExamPrompt
-from training.evaluation.renders import spoiled_renders, true_render
+from training.evaluation.renders import renders
 from training.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -25,12 +24,11 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Answer:
-    """One picture and its mark."""
+    """One picture, and what is wrong with it; empty where it is right."""
 
     prompt: ExamPrompt
-    seed: int
     image: Image.Image
-    mark: Mark
+    wrong: str
 
 
 def examine(
@@ -55,8 +53,8 @@ def answers(
     for batch in batched(zip(asked, images, strict=True), BATCH):
         seen = judge.see([image for _, image in batch])
         found += [
-            Answer(prompt, seed, image, grade(prompt, what))
-            for ((prompt, seed), image), what in zip(batch, seen, strict=True)
+            Answer(prompt, image, grade(prompt, what))
+            for ((prompt, _), image), what in zip(batch, seen, strict=True)
         ]
     return found
 
@@ -69,15 +67,16 @@ def ceiling(
     passed: dict[str, list[bool]] = {}
     for index, prompt in enumerate(tqdm(prompts, desc="the judge's ceiling")):
         try:
-            image = true_render(prompt, world, index)
+            drawn = renders(prompt, world, index)
         except ValueError as error:
             logger.warning("No true render: %s", error)
             continue
-        spoiled = spoiled_renders(prompt, world, index)
-        mine, *others = judge.see([image, *spoiled.values()])
-        right.append(Answer(prompt, index, image, grade(prompt, mine)))
-        for kind, seen in zip(spoiled, others, strict=True):
-            passed.setdefault(kind, []).append(grade(prompt, seen).passed)
+        for (kind, image), seen in zip(drawn.items(), judge.see([*drawn.values()]), strict=True):
+            answer = Answer(prompt, image, grade(prompt, seen))
+            if kind == "true":
+                right.append(answer)
+            else:
+                passed.setdefault(kind, []).append(not answer.wrong)
     return right, {kind: float(np.mean(each)) for kind, each in passed.items()}
 
 
@@ -96,7 +95,7 @@ def shares(found: Iterable[Answer]) -> dict[str, float]:
     """Share of right pictures a category, in the order the categories first appear."""
     marks: dict[str, list[bool]] = {}
     for answer in found:
-        marks.setdefault(answer.prompt.tag, []).append(answer.mark.passed)
+        marks.setdefault(answer.prompt.tag, []).append(not answer.wrong)
     return {tag: float(np.mean(passed)) for tag, passed in marks.items()}
 
 
@@ -128,3 +127,17 @@ def _features(judge: Judge, found: Sequence[Answer]) -> np.ndarray:
     """(N, F) features of the judge."""
     images = [answer.image for answer in found]
     return np.concatenate([judge.features(batch) for batch in batched(images, BATCH)])
+
+
+def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Between Gaussians fitted to features (N, F) and (M, F), N and M at least 2; 0 for the same
+    distribution (Heusel et al., 2017).
+
+    On the judge's features, the figures compare versions of the default model with each other and
+    with nothing else: they are no FID, which is defined on Inception features.
+    """
+    mean = one.mean(0) - other.mean(0)
+    first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
+    # The trace of (first second)^(1/2) is the sum of the roots of the product's eigenvalues.
+    eigenvalues = np.linalg.eigvals(first @ second).real.clip(min=0)
+    return float(mean @ mean + np.trace(first) + np.trace(second) - 2 * np.sqrt(eigenvalues).sum())

@@ -31,38 +31,27 @@ class Seen:
     scene: str
 
 
-@dataclass(frozen=True)
-class Mark:
-    """Whether the picture is right, and if not, the first reason why."""
-
-    passed: bool
-    reason: str = ""
-
-
-def grade(prompt: ExamPrompt, seen: Seen) -> Mark:
-    """Every wanted object is there in its number, colour and place; nothing excluded; scene, style."""
+def grade(prompt: ExamPrompt, seen: Seen) -> str:
+    """The first reason why a picture is wrong; empty where it is right: every wanted object is there
+    in its number, colour and place; nothing excluded; scene, style."""
     found: list[list[Detection]] = []
     for wanted in prompt.include:
         matching = _matching(wanted, seen.objects)
         if len(matching) < wanted.count:
-            return Mark(False, f"{wanted.count} {_name(wanted)} wanted, {len(matching)} seen")
+            return f"{wanted.count} {_name(wanted)} wanted, {len(matching)} seen"
         if wanted.position is not None:
             relation, other = wanted.position
-            if not any(
-                is_at(one, relation, reference) for one in matching for reference in found[other]
-            ):
-                return Mark(False, f"no {_name(wanted)} {relation} {prompt.include[other].concept}")
-        if prompt.style is not None and any(
-            one.style != prompt.style for one in matching[: wanted.count]
-        ):
-            return Mark(False, f"{_name(wanted)} is not {prompt.style}")
+            if not any(is_at(one, relation, it) for one in matching for it in found[other]):
+                return f"no {_name(wanted)} {relation} {prompt.include[other].concept}"
+        if prompt.style and any(one.style != prompt.style for one in matching[: wanted.count]):
+            return f"{_name(wanted)} is not {prompt.style}"
         found.append(matching)
     for unwanted in prompt.exclude:
         if len(_matching(unwanted, seen.objects)) >= unwanted.count:
-            return Mark(False, f"{unwanted.count} or more {_name(unwanted)} seen")
+            return f"{unwanted.count} or more {_name(unwanted)} seen"
     if prompt.scene is not None and seen.scene != prompt.scene:
-        return Mark(False, f"the scene is {seen.scene}, not {prompt.scene}")
-    return Mark(True)
+        return f"the scene is {seen.scene}, not {prompt.scene}"
+    return ""
 
 
 def is_at(one: Detection, relation: str, other: Detection) -> bool:

@@ -37,13 +37,12 @@ WEIGHTS = Path(__file__).parent.parent.parent / "assets" / "judge.safetensors"
 
 
 class Output(NamedTuple):
-    """Raw outputs: heat logits (B, K, y, x), size in shares of the side (B, 2, y, x), offset of the
-    centre in cells (B, 2, y, x), colour and style logits (B, ., y, x), scene logits (B, .), pooled
-    features (B, 256)."""
+    """Raw outputs: heat logits (B, K, y, x); shape (B, 4, y, x): width and height in shares of the
+    side, offset of the centre in cells; colour and style logits (B, ., y, x), scene logits (B, .),
+    pooled features (B, 256)."""
 
     heat: Tensor
-    size: Tensor
-    offset: Tensor
+    shape: Tensor
     color: Tensor
     style: Tensor
     scene: Tensor
@@ -87,14 +86,12 @@ class Judge(nn.Module):
         deep = self.deep(middle)
         upper = F.interpolate(self.lateral(deep), scale_factor=2, mode="nearest")
         merged = self.merged(middle + upper)
-        shape = self.shape(merged).sigmoid()
         look = self.look(merged)
         features = deep.mean((2, 3))
         pooled = torch.cat((features, middle.mean((2, 3)), fine.mean((2, 3))), 1)
         return Output(
             self.heat(merged),
-            shape[:, :2],
-            shape[:, 2:],
+            self.shape(merged).sigmoid(),
             look[:, : len(COLORS)],
             look[:, len(COLORS) :],
             self.scene(pooled),
@@ -158,8 +155,7 @@ def _read(output: Output) -> list[Seen]:
     for b in range(len(heat)):
         objects = []
         for y, x in torch.nonzero(peak[b] & (heat[b] > THRESHOLD)).tolist():
-            dx, dy = output.offset[b, :, y, x].tolist()
-            width, height = output.size[b, :, y, x].tolist()
+            width, height, dx, dy = output.shape[b, :, y, x].tolist()
             objects.append(
                 Detection(
                     concept=NAMES[int(concept[b, y, x])],

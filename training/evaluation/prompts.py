@@ -5,11 +5,13 @@ and optionally ``count`` (1), ``color`` and ``position`` (``["left of", 0]``: le
 entry's object); optional ``exclude``, which must not be seen in that number; and of our own ``style``,
 ``scene`` (a place, or a color for a plain background) and ``unseen`` (what training never showed).
 Other keys, such as a number of the prompt, are passed over.
+
+The shipped exam has GenEval's six categories, style and scene, in this world's things. Its wordings
+are not those of the training captions; half of the pairs and colors were never shown in training.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,8 +26,7 @@ from training.world.concepts import CONCEPTS, plural_of
 from training.world.scenes import PLACES
 from training.world.sprites import STYLES
 
-logger = logging.getLogger(__name__)
-
+EXAM = Path(__file__).parent.parent / "prompts" / "exam.jsonl"
 POSITIONS = ("left of", "right of", "above", "below")
 COLORS = tuple(
     dict.fromkeys((*HUES, *(c.natural for c in CONCEPTS.values() if c.natural is not None)))
@@ -118,19 +119,7 @@ class ExamPrompt(BaseModel):
         return self
 
 
-def read_prompts(path: Path) -> list[ExamPrompt]:
-    """The prompts of a JSONL file that the judge can mark; the others are logged.
-
-    Raises:
-        RequestError: as :func:`sort_prompts`.
-    """
-    prompts, unknown = sort_prompts(path)
-    for line in unknown:
-        logger.warning("Not asked: %s, %s", path, line)
-    return prompts
-
-
-def sort_prompts(path: Path) -> tuple[list[ExamPrompt], list[str]]:
+def read_prompts(path: Path) -> tuple[list[ExamPrompt], list[str]]:
     """The prompts that the judge can mark, and a sentence for each that it cannot.
 
     Raises:

@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from training.evaluation.judge_data import spoil
-from training.evaluation.prompts import ExamPrompt, Wanted
+from training.evaluation.judge_training import spoil
+from training.evaluation.prompts import ExamPrompt
 from training.world.color import BACKGROUNDS
 from training.world.concepts import CONCEPTS
 from training.world.sampling import backdrop
@@ -24,7 +24,7 @@ SEED = 991
 """Neither the generator's nor the judge's training seeds."""
 
 
-def scene_of(prompt: ExamPrompt, world: World, rng: np.random.Generator) -> Scene:
+def scene_of(prompt: ExamPrompt, world: World) -> Scene:
     """A scene that answers the prompt.
 
     What the prompt leaves open is as captions leave it open: the main style, and the backdrop of
@@ -47,42 +47,41 @@ def scene_of(prompt: ExamPrompt, world: World, rng: np.random.Generator) -> Scen
         SceneObject(
             concept=item.concept,
             count=item.count,
-            color=_paint(item),
+            color=item.color if CONCEPTS[item.concept].colorable else None,
             relation=relation if place == 0 else None,
         )
         for place, item in enumerate([first, *rest])
     )
-    background = backdrop(objects) if prompt.scene is None else _background(prompt.scene)
+    if prompt.scene is None:
+        background = backdrop(objects)
+    else:
+        kind = "plain" if prompt.scene in BACKGROUNDS else "place"
+        background = Background(kind=kind, names=(prompt.scene,))
     style = prompt.style or world.styles[0]
     return Scene(objects=objects, background=background, style=style)
 
 
-def true_render(prompt: ExamPrompt, world: World, index: int) -> Image.Image:
-    """A picture that answers the prompt; the same for the same index."""
-    rng = np.random.default_rng((SEED, index))
-    return Image.fromarray(world.render(scene_of(prompt, world, rng), SIZE, rng))
+def renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Image.Image]:
+    """ "true": a picture that answers the prompt; "blurred", "swapped": the same with its first object
+    spoiled, or in a look-alike's place. All are the same for the same index.
 
-
-def spoiled_renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Image.Image]:
-    """The same picture with its first object blurred, and with it swapped for a look-alike."""
-    rng = np.random.default_rng((SEED, index))
-    scene = scene_of(prompt, world, rng)
-    state = rng.bit_generator.state
+    Raises:
+        ValueError: as :func:`scene_of`.
+    """
+    scene, rng = scene_of(prompt, world), np.random.default_rng((SEED, index))
     pixels, boxes = world.draw(scene, SIZE, rng)
     blurred = Image.fromarray(pixels)
+    first, *rest = scene.objects
     for box in boxes:
-        if box.item == scene.objects[0]:
+        if box.item == first:
             spoil(blurred, box, rng)
     other = SceneObject(
-        concept=look_alike(scene.objects[0], scene.style, world),
-        count=scene.objects[0].count,
-        relation=scene.objects[0].relation,
+        concept=look_alike(first, scene.style, world), count=first.count, relation=first.relation
     )
-    rng.bit_generator.state = state
-    swapped = Scene(
-        objects=(other, *scene.objects[1:]), background=scene.background, style=scene.style
-    )
-    return {"blurred": blurred, "swapped": Image.fromarray(world.render(swapped, SIZE, rng))}
+    swap = Scene(objects=(other, *rest), background=scene.background, style=scene.style)
+    again = world.render(swap, SIZE, np.random.default_rng((SEED, index)))
+    true, swapped = Image.fromarray(pixels), Image.fromarray(again)
+    return {"true": true, "blurred": blurred, "swapped": swapped}
 
 
 def look_alike(item: SceneObject, style: str, world: World) -> str:
@@ -99,11 +98,3 @@ def look_alike(item: SceneObject, style: str, world: World) -> str:
 @cache
 def _mean_colors(world: World, style: str) -> dict[str, np.ndarray]:
     return {name: world.mean_color(style, SceneObject(concept=name)) for name in world.concepts}
-
-
-def _paint(item: Wanted) -> str | None:
-    return item.color if CONCEPTS[item.concept].colorable else None
-
-
-def _background(scene: str) -> Background:
-    return Background(kind="plain" if scene in BACKGROUNDS else "place", names=(scene,))

@@ -20,7 +20,7 @@ def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]
     wrong: dict[tuple[str, str], list[str]] = {}
     for answer in found:
         key = answer.prompt.tag, answer.prompt.prompt
-        wrong.setdefault(key, []).append(answer.mark.reason)
+        wrong.setdefault(key, []).append(answer.wrong)
     marks = [
         {"tag": tag, "prompt": prompt, "wrong": reasons} for (tag, prompt), reasons in wrong.items()
     ]
@@ -35,15 +35,14 @@ def _write_page(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]) 
     parts = [f"# Exam of {escape(str(outcome['model']))}", *_facts(outcome), _table(outcome)]
     for number, (tag, score) in enumerate(outcome["scores"].items()):
         shown = _spaced([answer for answer in found if answer.prompt.tag == tag])
-        labels = [f"{one.prompt.prompt} ({one.mark.reason})" if one.mark.reason else
-                  one.prompt.prompt for one in shown]  # fmt: skip
+        labels = [one.prompt.prompt + f" ({one.wrong})" * bool(one.wrong) for one in shown]
         file = f"{number:02d}.webp"
         pictures = sheet(
             [one.image for one in shown],
             labels,
             size=(SIDE, SIDE),
             lines=LABEL_LINES,
-            frames=[RIGHT if one.mark.passed else WRONG for one in shown],
+            frames=[WRONG if one.wrong else RIGHT for one in shown],
         )
         pictures.save(folder / file, quality=88)
         parts.append(f"## {escape(tag)}: {score:.0%}\n\n![pictures and their prompts]({file})")
