@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from infinity.checkpoints.adapter import merge_adapter, read_adapter
-from infinity.checkpoints.load import own_folder
+from infinity.checkpoints.load import LoadedModel, own_folder
 from infinity.checkpoints.save import SHARD_BYTES, save_model, save_tokenizer
 from infinity.console import home_path, log_to_terminal
 from infinity.devices import DTYPES
 from infinity.errors import CheckpointError, InfinityError
 from infinity.files import disk_errors
 from infinity.model.transformer import InfinityTransformer
-from infinity.spec import ModelSpec, read_spec
+from infinity.spec import read_spec
 from infinity.tokenizer.tokenizer import Tokenizer
 from infinity.vocabulary import Vocabulary
 from infinity.weights import check_fit
@@ -50,7 +50,6 @@ logger = logging.getLogger(__name__)
 
 CARD = "README.md"
 NOTICES = ("ATTRIBUTION*", "LICENSE*", "LICENCE*", "NOTICE*")
-Modules = Mapping[str, Mapping[str, Tensor]]
 
 
 def export(
@@ -92,28 +91,48 @@ def export(
     folder = run / "exported" if output is None else Path(output)
     averaged = config.optimization.ema_decay is not None if ema is None else ema
     facts = read_facts(run, step)
-    at = facts["step"]
-    modules = read_state(run, ema=averaged, step=at)
-    is_adapter, words = config.lora is not None and not merge, ""
+    modules = read_state(run, ema=averaged, step=facts["step"])
+    part, state, words = config.task, modules[config.task], ""
     label = re.sub(r"[^\w.-]+", "-", name or run.resolve().name)
-    if config.task == "tokenizer":
-        _tokenizer(folder, config, modules, int8)
+    if config.lora is None:
+        with torch.device("meta"):
+            empty = (
+                Tokenizer(config.tokenizer.model)
+                if part == "tokenizer"
+                else InfinityTransformer(config.transformer)
+            )
+        check_fit(empty.state_dict(), part, state, folder)
+    if part == "tokenizer":
+        save_tokenizer(folder, config.tokenizer.model, state, int8=int8)
         use = f"python -m training.train run.json --tokenizer.weights {folder}"
-    elif is_adapter:
-        assert config.lora is not None and config.start_from is not None
-        save_adapter(folder, config.lora, modules["transformer"], config.start_from)
+    elif config.lora is not None and not merge:
+        save_adapter(folder, config.lora, state, config.start_from or "")
         use = f"python app.py --model {config.start_from} --adapter {folder}"
     else:
+        start = None
+        if config.lora is not None or config.tokenizer.weights is None:
+            start = starting_model(config)
         vocabulary, words = known_words(config)
-        spec = replace(model_spec(config, label, title or label), vocabulary=vocabulary)
-        _model(folder, config, modules, spec, dtype, int8, facts.get("base"), shard_bytes)
+        if dtype is None:
+            dtype = DTYPES.get(config.optimization.dtype, torch.float32)
+        with tempfile.TemporaryDirectory() as place:
+            save_model(
+                folder,
+                replace(model_spec(config, label, title or label), vocabulary=vocabulary),
+                state if config.lora is None else _merged(config, start, state, facts.get("base")),
+                tokenizer_of(config, start),
+                _text_encoder(config, modules.get("text_encoder"), Path(place), dtype),
+                dtype=dtype,
+                shard_bytes=shard_bytes,
+                int8=int8,
+            )
         use = (
             f"python app.py --model {folder}\n"
             f'python -m infinity generate "your prompt" --model {folder}'
         )
-    card = model_card(config, label, at, read_metrics(run), use, words)
+    card = model_card(config, label, facts["step"], read_metrics(run), use, words)
     with disk_errors(folder):
-        if not is_adapter:
+        if config.lora is None or merge:
             copy_notices(config, folder)
         (folder / CARD).write_text(card, encoding="utf-8", errors="backslashreplace")
         if (run / CURVES).is_file():
@@ -121,46 +140,25 @@ def export(
     return folder
 
 
-def _model(
-    folder: Path,
+def _merged(
     config: TrainingConfig,
-    modules: Modules,
-    spec: ModelSpec,
-    dtype: torch.dtype | None,
-    int8: bool,
+    start: LoadedModel | None,
+    state: Mapping[str, Tensor],
     base: Mapping[str, str] | None,
-    shard_bytes: int,
-) -> None:
-    state = modules["transformer"]
-    start = None
-    if config.start_from is not None and (config.lora or config.tokenizer.weights is None):
-        start = starting_model(config)
-    if config.lora is not None:
-        assert start is not None
-        weights = start.transformer.state_dict()
-        checksum = base_checksum(weights, frozen_dtype(config.optimization.dtype))
-        require_base(base, {"sha256": checksum}, config)
-        with tempfile.TemporaryDirectory() as place:
-            save_adapter(place, config.lora, state, config.start_from or "")
-            merge_adapter(start.transformer, read_adapter(place))
-        state = start.transformer.state_dict()
-    with torch.device("meta"):
-        check_fit(
-            InfinityTransformer(config.transformer).state_dict(), "transformer", state, folder
-        )
-    if dtype is None:
-        dtype = DTYPES.get(config.optimization.dtype, torch.float32)
+) -> Mapping[str, Tensor]:
+    """The weights the run started from, with the adapter in ``state`` merged into them.
+
+    Raises:
+        CheckpointError: they are not those of ``base``, which the adapter was trained on.
+    """
+    assert start is not None and config.lora is not None
+    dtype = frozen_dtype(config.optimization.dtype)
+    checksum = base_checksum(start.transformer.state_dict(), dtype)
+    require_base(base, {"sha256": checksum}, config)
     with tempfile.TemporaryDirectory() as place:
-        save_model(
-            folder,
-            spec,
-            state,
-            tokenizer_of(config, start),
-            _text_encoder(config, modules, Path(place), dtype),
-            dtype=dtype,
-            shard_bytes=shard_bytes,
-            int8=int8,
-        )
+        save_adapter(place, config.lora, state, config.start_from or "")
+        merge_adapter(start.transformer, read_adapter(place))
+    return start.transformer.state_dict()
 
 
 def known_words(config: TrainingConfig) -> tuple[Vocabulary | None, str]:
@@ -197,12 +195,12 @@ def copy_notices(config: TrainingConfig, folder: Path) -> None:
 
 
 def _text_encoder(
-    config: TrainingConfig, modules: Modules, place: Path, dtype: torch.dtype
+    config: TrainingConfig, state: Mapping[str, Tensor] | None, place: Path, dtype: torch.dtype
 ) -> Path | None:
     """The folder to copy along: of trained weights, or of a frozen local one; None on the hub."""
-    if "text_encoder" in modules:
+    if state is not None:
         captions = load_captions(config)
-        captions.model.load_state_dict(modules["text_encoder"])
+        captions.model.load_state_dict(state)
         captions.model.to(dtype).save_pretrained(place)  # type: ignore[arg-type]
         captions.tokenizer.save_pretrained(place)
         return place
@@ -210,45 +208,25 @@ def _text_encoder(
     return Path(source) if source is not None and Path(source).is_dir() else None
 
 
-def _tokenizer(folder: Path, config: TrainingConfig, modules: Modules, int8: bool) -> None:
-    state = modules["tokenizer"]
-    with torch.device("meta"):
-        check_fit(Tokenizer(config.tokenizer.model).state_dict(), "tokenizer", state, folder)
-    save_tokenizer(folder, config.tokenizer.model, state, int8=int8)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 after an error, told in one sentence."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
-    parser.add_argument("run", type=home_path, help="the output folder of a training")
-    parser.add_argument("-o", "--output", type=home_path, help="new folder (default: RUN/exported)")
-    parser.add_argument("--name", help="of the model (default: the run's)")
-    parser.add_argument("--step", type=int, help="of the checkpoint (default: the newest)")
-    parser.add_argument(
-        "--ema",
-        action=argparse.BooleanOptionalAction,
-        help="averaged weights (default: where the run keeps them)",
-    )
-    parser.add_argument("--merge", action="store_true", help="of a lora run: a whole model")
-    parser.add_argument("--dtype", choices=sorted(DTYPES), help="default: the run's precision")
-    parser.add_argument(
-        "--int8",
-        action="store_true",
-        help="the picture tokenizer's large weights in half the bytes",
-    )
-    options = parser.parse_args(arguments)
+    add = parser.add_argument
+    add("run", type=home_path, help="the output folder of a training")
+    add("-o", "--output", type=home_path, help="new folder (default: RUN/exported)")
+    add("--name", help="of the model (default: the run's)")
+    add("--step", type=int, help="of the checkpoint (default: the newest)")
+    average = "averaged weights (default: where the run keeps them)"
+    add("--ema", action=argparse.BooleanOptionalAction, help=average)
+    add("--merge", action="store_true", help="of a lora run: a whole model")
+    add("--dtype", choices=sorted(DTYPES), help="default: the run's precision")
+    small = "the picture tokenizer's large weights in half the bytes"
+    add("--int8", action="store_true", help=small)
+    options = vars(parser.parse_args(arguments))
+    options["dtype"] = DTYPES.get(options["dtype"])
     log_to_terminal(form="%(levelname)s %(message)s")
     try:
-        folder = export(
-            options.run,
-            options.output,
-            name=options.name,
-            step=options.step,
-            ema=options.ema,
-            merge=options.merge,
-            dtype=None if options.dtype is None else DTYPES[options.dtype],
-            int8=options.int8,
-        )
+        folder = export(**options)
     except InfinityError as error:
         logger.error("%s", error)
         return 2

@@ -12,11 +12,8 @@ from torch import Tensor, nn
 
 from infinity.checkpoints.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX
 from infinity.checkpoints.fit import stays_float32
-from infinity.errors import CheckpointError
 from infinity.files import disk_errors
 from training.config.run_settings import LoraSettings
-
-_PART = ".default."
 
 
 def add_lora(
@@ -57,22 +54,6 @@ def is_adapter(name: str) -> bool:
     return ".lora_A." in name or ".lora_B." in name
 
 
-def adapter_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A wrapped transformer's state dict -> its adapter's tensors, named as peft saves them.
-
-    Raises:
-        CheckpointError: there is no adapter in it.
-    """
-    found = {
-        PREFIX + name.replace(_PART, "."): tensor.detach().cpu().contiguous()
-        for name, tensor in state.items()
-        if is_adapter(name)
-    }
-    if not found:
-        raise CheckpointError("The run trained no adapter; export it as a model instead.")
-    return found
-
-
 def save_adapter(
     folder: str | Path, settings: LoraSettings, state: Mapping[str, Tensor], base: str
 ) -> None:
@@ -83,10 +64,14 @@ def save_adapter(
         base: the model it was trained on.
 
     Raises:
-        CheckpointError: no adapter in the state.
         ResourceError: the folder cannot be written.
     """
-    folder, tensors = Path(folder), adapter_state(state)
+    folder = Path(folder)
+    tensors = {
+        PREFIX + name.replace(".default.", "."): tensor.detach().cpu().contiguous()
+        for name, tensor in state.items()
+        if is_adapter(name)
+    }
     content = peft_config(settings, base).to_dict()
     config = {name: value for name, value in content.items() if value is not None}
     config["target_modules"] = sorted(settings.targets)
