@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from infinity.checkpoints.peft import LoraRule, lora_rule
 from infinity.errors import CheckpointError, listed
-from infinity.files import is_there, parse_json, read_json
+from infinity.files import is_there, parse_json, read_object
 from infinity.weights import (
     PICKLE_SUFFIXES,
     WEIGHT_SUFFIXES,
@@ -32,19 +32,19 @@ PREFIX = "base_model.model."
 NOTED = "lora_adapter_metadata"
 """Where diffusers keeps the configuration, inside the file of weights."""
 
+_ADVICE = "give the folder of an adapter, as export writes it"
 _PREFIXES = re.compile(r"((base_model|transformer|diffusion_model|module|model|_orig_mod)\.)+")
 _KOHYA = re.compile(r"lora_(unet|transformer)_")
 _PARTS = {
-    ".lora_A": "down",
-    ".lora_B": "up",
-    ".lora_B.bias": "bias",
-    ".lora_magnitude_vector": "magnitude",
-    ".lora_down": "down",
-    ".lora_up": "up",
-    ".alpha": "alpha",
+    ".lora_A": ("down", 2),
+    ".lora_B": ("up", 2),
+    ".lora_B.bias": ("bias", 1),
+    ".lora_magnitude_vector": ("magnitude", 1),
+    ".lora_down": ("down", 2),
+    ".lora_up": ("up", 2),
+    ".alpha": ("alpha", 0),
 }
-"""The end of a tensor's name -> what it is."""
-_DIMENSIONS = {"down": 2, "up": 2, "alpha": 0, "magnitude": 1, "bias": 1}
+"""The end of a tensor's name -> what it is, and its dimensions."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,11 @@ def read_adapter(path: str | Path) -> Adapter:
     if path.name == ADAPTER_CONFIG:
         path = path.parent
     if not is_there(path):
-        raise CheckpointError(
-            f"{path} does not exist; give the folder of an adapter, as export writes it."
-        )
+        raise CheckpointError(f"{path} does not exist; {_ADVICE}.")
     weights = _weights_file(path) if path.is_dir() else path
     tensors = flat_tensors(read_file(weights)[0], weights)
     by_layer, is_flat = _by_layer(weights, tensors)
-    base, rule = ("", LoraRule()) if is_flat else _settings(weights, tensors)
+    base, rule = ("", None) if is_flat else _settings(weights, tensors)
     layers = {layer: _low_rank(layer, parts, rule) for layer, parts in by_layer.items()}
     return Adapter(path, base, layers, is_flat)
 
@@ -134,11 +132,11 @@ def merge_adapter(transformer: nn.Module, adapter: Adapter) -> None:
         for name, module in transformer.named_modules()
         if isinstance(module, nn.Linear)
     }
-    unexpected = tuple(name for name in adapter.layers if name not in layers)
-    mis_shaped = []
+    unexpected: list[str] = []
+    mis_shaped: list[str] = []
     for name, change in adapter.layers.items():
-        layer = layers.get(name)
-        if layer is None:
+        if (layer := layers.get(name)) is None:
+            unexpected.append(name)
             continue
         found, expected = (len(change.up), change.down.shape[1]), tuple(layer.weight.shape)
         if found != expected:
@@ -152,7 +150,7 @@ def merge_adapter(transformer: nn.Module, adapter: Adapter) -> None:
             f"The adapter in {adapter.folder}{trained}, does not fit this model: "
             f"{len(differing)} layers differ ({listed(differing)}); use it with the model it "
             "was trained on.",
-            unexpected=unexpected,
+            unexpected=tuple(unexpected),
             mis_shaped=tuple(mis_shaped),
         )
     with torch.no_grad():
@@ -168,35 +166,29 @@ def _weights_file(folder: Path) -> Path:
         found = sorted(p for p in folder.iterdir() if p.suffix.lower() in WEIGHT_SUFFIXES)
         if len(found) != 1 or (folder / ADAPTER_CONFIG).exists():
             raise CheckpointError(
-                f"{folder / ADAPTER_WEIGHTS} does not exist; give the folder of an adapter, as export "
-                "writes it, or its file of weights."
+                f"{folder / ADAPTER_WEIGHTS} does not exist; {_ADVICE}, or its file of weights."
             )
     return found[0]
 
 
-def _settings(weights: Path, tensors: Mapping[str, Tensor]) -> tuple[str, LoraRule]:
+def _settings(weights: Path, tensors: Mapping[str, Tensor]) -> tuple[str, LoraRule | None]:
     """(what it was trained on, the rule) of the configuration beside the weights, or in them.
 
     The file of one that diffusers saved may have none at all: every change counts once then.
     """
     path = weights.with_name(ADAPTER_CONFIG)
     noted = read_notes(weights).get(NOTED)
-    try:
-        if noted is not None:
+    if noted is not None:
+        try:
             config = {_PREFIXES.sub("", k, count=1): v for k, v in parse_json(noted).items()}
-            config = {"peft_type": "LORA", **config}
-        elif not path.exists() and not any(name.startswith(PREFIX) for name in tensors):
-            return "", LoraRule()
-        else:
-            config = read_json(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path} does not exist; give the folder of an adapter, as export writes it."
-        ) from error
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} is not an adapter's configuration: {error}.") from error
-    rule = lora_rule(config, str(path))
-    return str(config.get("base_model_name_or_path") or ""), rule
+        except (ValueError, AttributeError) as error:
+            raise CheckpointError(f"The settings in {weights} are damaged: {error}.") from error
+        config = {"peft_type": "LORA", **config}
+    elif path.exists() or any(name.startswith(PREFIX) for name in tensors):
+        config = read_object(path, _ADVICE)
+    else:
+        return "", None
+    return str(config.get("base_model_name_or_path") or ""), lora_rule(config, str(path))
 
 
 def _by_layer(
@@ -210,9 +202,9 @@ def _by_layer(
         plain = (_KOHYA if is_kohya else _PREFIXES).sub("", name, count=1)
         plain = plain.replace(".default", "").removesuffix(".weight")
         ending = next((ending for ending in _PARTS if plain.endswith(ending)), "")
-        part, layer = _PARTS.get(ending, ""), plain.removesuffix(ending)
+        (part, dimensions), layer = _PARTS.get(ending, ("", None)), plain.removesuffix(ending)
         is_named = bool(layer) and is_kohya >= ending.startswith((".lora_down", ".lora_up"))
-        if not is_named or tensor.dim() != _DIMENSIONS.get(part) or not tensor.is_floating_point():
+        if not is_named or tensor.dim() != dimensions or not tensor.is_floating_point():
             unexpected.append(name)
             continue
         flat += is_kohya
@@ -244,15 +236,17 @@ def _agree(down: Tensor, up: Tensor, **others: Tensor) -> bool:
     return len(down) == up.shape[1] and all(len(part) == len(up) for part in rows)
 
 
-def _low_rank(layer: str, parts: Mapping[str, Tensor], rule: LoraRule) -> LowRank:
+def _low_rank(layer: str, parts: Mapping[str, Tensor], rule: LoraRule | None) -> LowRank:
     """Raises CheckpointError where the tensors are not those that the settings tell of."""
-    for part, is_told in (("magnitude", rule.has_magnitude), ("bias", rule.has_bias)):
-        if (part in parts) != is_told:
+    told = {"magnitude": rule and rule.use_dora, "bias": rule and rule.lora_bias}
+    for part, is_told in told.items():
+        if (part in parts) != bool(is_told):
             raise CheckpointError(
                 f"The adapter's settings and its weights differ: {layer} has "
                 f"{'a' if part in parts else 'no'} {part}; export it again."
             )
-    scaling = rule.scaling(layer, len(parts["down"]))
+    rank = len(parts["down"])
+    scaling = rule.scaling(layer, rank) if rule else 1.0
     if "alpha" in parts:
-        scaling = float(parts["alpha"]) / len(parts["down"])
+        scaling = float(parts["alpha"]) / rank
     return LowRank(parts["down"], parts["up"], scaling, parts.get("magnitude"), parts.get("bias"))

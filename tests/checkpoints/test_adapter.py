@@ -152,7 +152,7 @@ def test_adapter_of_another_width_is_refused(folder):
     [
         ({"peft_type": "LOHA"}, "only low-rank ones"),
         ({"modules_to_save": ["head"]}, "modules_to_save"),
-        ({"r": None}, "a rank must be a whole number"),
+        ({"r": "8"}, "r must be a whole number"),
     ],
 )
 def test_other_kinds_of_adapters_are_refused(folder, change, hint):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -183,9 +184,8 @@ def test_setting_that_cannot_be_merged_is_refused_by_name(name, value, folder):
     edit(folder, **{name: value})
     with pytest.raises(CheckpointError) as caught:
         read_adapter(folder)
-    words = {"r": "rank", "lora_alpha": "alpha", "peft_type": "type", "rank_pattern": "rank"}
-    word = "alpha" if name == "alpha_pattern" else words.get(name, name)
-    assert word in str(caught.value)
+    words = {"r": " r must be|'r'", "peft_type": "type"}
+    assert re.search(words.get(name, name), str(caught.value))
     assert len(str(caught.value)) < 600
     assert "\n" not in str(caught.value)
 
