@@ -17,7 +17,9 @@ from typing import Any
 import torch
 
 from infinity.checkpoints.load import fingerprint_of
-from infinity.checkpoints.plan import plan_download, text_parameters
+from infinity.checkpoints.download import bytes_to_download
+from infinity.checkpoints.fit import text_parameters
+from infinity.checkpoints.transfer import require_space
 from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtype
 from infinity.errors import InfinityError, ResourceError
 from infinity.estimate import LoadPlan, MemoryNeed, memory_need
@@ -174,9 +176,8 @@ class ModelManager:
             obstacle = f"{name} is a configuration whose weights were never released."
         else:
             try:
-                planned = plan_download(spec, self._folder(name))
-                download = planned.nbytes
-                planned.require()
+                download = bytes_to_download(spec, self._folder(name))
+                require_space(download)
             except InfinityError as error:
                 obstacle = str(error)
         free, total = self._memory(device)

@@ -462,6 +462,6 @@ def test_plan_of_a_model_larger_than_the_memory_does_not_fit(tmp_path, monkeypat
 
 
 def test_plan_of_a_mere_configuration_says_that_it_has_no_weights(monkeypatch):
-    monkeypatch.setattr("infinity.manager.plan_download", lambda *_: None)
+    monkeypatch.setattr("infinity.manager.bytes_to_download", lambda *_: 0)
     plan = ModelManager(device="cpu").plan("infinity-361m")
     assert "never released" in plan.obstacle

@@ -9,21 +9,18 @@ commit recorded there is used and the hub is not asked again.
 """
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import filter as matching
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 from huggingface_hub import (
     HfApi,
-    constants,
     get_cached_repo_tree,
-    hf_hub_url,
     snapshot_download,
     try_to_load_from_cache,
 )
@@ -38,45 +35,38 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
     RevisionResolutionError,
 )
-from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import RepoFile
 
-from infinity.checkpoints.transfer import (
-    Progress,
-    SilentBar,
-    checksum_of,
-    download,
-    partial_size,
-    require_space,
-)
+from infinity.checkpoints.transfer import SilentBar, Transfer, require_space
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError, ResourceError
 from infinity.files import DISK_FULL
-from infinity.spec import HubFiles
+from infinity.registry import DEFAULT_MODEL_FOLDER
+from infinity.shared_work import Progress
+from infinity.spec import CONFIG_FILE, HubFiles, ModelSpec
 
 logger = logging.getLogger(__name__)
 
 NEWEST = "main"
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """One thing to fetch: all files of the first pattern (shell style) that matches any."""
-
-    patterns: tuple[str, ...]
-    required: bool = True
-
-
-@dataclass(frozen=True)
-class Fetched:
+class Fetched(NamedTuple):
     """A snapshot of a repository in the cache and, for each thing wanted, its files in there."""
 
     folder: Path
-    names: tuple[tuple[str, ...], ...]
+    names: list[list[str]]
 
 
-def cache_folder() -> Path:
-    return Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE).expanduser()
+class _Listing(NamedTuple):
+    """What the hub has of what is wanted: the commit, the names, and the files not here yet."""
+
+    commit: str
+    names: list[list[str]]
+    missing: list[Transfer]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(transfer.bytes_left for transfer in self.missing)
 
 
 @dataclass(frozen=True)
@@ -85,11 +75,14 @@ class HubRequest:
 
     Args:
         repository, revision: "owner/name" and a commit (or a branch, pinned on first use).
+        wanted: for each thing, its patterns (shell style): the files of the first that matches any.
+        extras: names that are taken where they are there.
     """
 
     repository: str
     revision: str
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[tuple[str, ...], ...]
+    extras: tuple[str, ...] = ()
 
     def fetch(self, progress: Progress | None = None) -> Fetched:
         """From the cache where it is complete there, else from the hub.
@@ -104,100 +97,84 @@ class HubRequest:
         if fetched := self._cached():
             return fetched
         with self._plain_errors():
-            resolved, files = self._listing()
-            names = _choose(files, self.wanted)
-            missing = self._missing(resolved.resolved, files)
-            require_space(cache_folder(), self._bytes_of(missing))
-            done, total = 0, sum(file.size for file in missing)
-            for file in missing:
-                url = hf_hub_url(
-                    self.repository, file.path, revision=resolved.resolved, endpoint=_endpoint()
-                )
-                report = partial(_report, progress, file.path, done, total)
-                download(self._storage, file, url, report, shows_bar=progress is None)
-                done += file.size
-            folder = snapshot_download(
-                self.repository,
-                revision=resolved,
-                cache_dir=cache_folder(),
-                endpoint=_endpoint(),
-                allow_patterns=[name for group in names for name in group],
-                tqdm_class=SilentBar,
-            )
-        return Fetched(Path(folder), names)
+            listing = self._listing()
+            require_space(listing.nbytes)
+            done, total = 0, sum(transfer.file.size for transfer in listing.missing)
+            for transfer in listing.missing:
+                name = f"Downloading {transfer.file.path}"
+
+                def report(have: int, name: str = name, done: int = done) -> None:
+                    if progress is not None:
+                        progress(name, min((done + have) / max(total, 1), 1.0))
+
+                transfer.run(report, shows_bar=progress is None)
+                done += transfer.file.size
+            return self._snapshot(listing.commit, listing.names)
 
     def bytes_to_fetch(self) -> int:
         """What :meth:`fetch` would still download. Raises as it does."""
         if self._cached():
             return 0
         with self._plain_errors():
-            resolved, files = self._listing()
-            return self._bytes_of(self._missing(resolved.resolved, files))
-
-    @property
-    def _storage(self) -> Path:
-        name = repo_folder_name(repo_id=self.repository, repo_type="model")
-        return cache_folder().resolve() / name
+            return self._listing().nbytes
 
     def _cached(self) -> Fetched | None:
         """What is wanted, if every file of it is in the cache already."""
         for revision in dict.fromkeys((self.revision, NEWEST)):
-            try:
-                commit = HfApi().resolve_revision(
-                    self.repository, revision=revision, cache_dir=cache_folder(), local_files_only=True
-                ).resolved  # fmt: skip
-                tree = get_cached_repo_tree(
-                    self.repository, revision=commit, cache_dir=cache_folder()
-                )
-                names = _choose({file.path: file for file in tree}, self.wanted)
-            except (RevisionResolutionError, CachedRepoTreeNotFoundError, CheckpointError):
-                continue
-            folder = self._storage / "snapshots" / commit
-            if all((folder / name).is_file() for group in names for name in group):
-                return Fetched(folder, names)
+            with suppress(CachedRepoTreeNotFoundError, LocalEntryNotFoundError, CheckpointError):
+                tree = get_cached_repo_tree(self.repository, revision=revision)
+                names = self._choose([file.path for file in tree])
+                return self._snapshot(revision, names, local_files_only=True)
         return None
 
-    def _listing(self) -> tuple[Any, dict[str, RepoFile]]:
-        """The commit and its files; the newest commit where the pinned one lacks something."""
-        api = HfApi(endpoint=_endpoint())
-        for attempt in dict.fromkeys((self.revision, NEWEST)):
-            try:
-                resolved = api.resolve_revision(
-                    self.repository, revision=attempt, cache_dir=cache_folder()
-                )
-                tree = api.list_repo_tree(
-                    self.repository, recursive=True, revision=resolved.resolved
-                )
-                files = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
-                _choose(files, self.wanted)
-            except (RevisionNotFoundError, CheckpointError) as error:
-                if attempt == NEWEST:
-                    raise
-                logger.warning(
-                    "%s at the pinned revision %s lacks what is needed (%s); using the newest commit",
-                    self.repository,
-                    self.revision,
-                    error,
-                )
-            else:
-                return resolved, files
-        raise AssertionError("the newest revision either returned or raised")
-
-    def _missing(self, commit: str, files: Mapping[str, RepoFile]) -> list[RepoFile]:
-        """What is wanted and not in the cache yet."""
-        find = partial(
-            try_to_load_from_cache, self.repository, cache_dir=cache_folder(), revision=commit
+    def _snapshot(self, revision: str, names: list[list[str]], **options: Any) -> Fetched:
+        folder = snapshot_download(
+            self.repository,
+            revision=revision,
+            allow_patterns=sum(names, []),
+            tqdm_class=SilentBar,
+            **options,
         )
-        return [
-            files[name]
-            for group in _choose(files, self.wanted)
-            for name in group
-            if not isinstance(find(name), str)
-            and not (self._storage / "blobs" / checksum_of(files[name])).exists()
-        ]
+        return Fetched(Path(folder), names)
 
-    def _bytes_of(self, missing: list[RepoFile]) -> int:
-        return sum(file.size - partial_size(self._storage, file) for file in missing)
+    def _listing(self) -> _Listing:
+        """Of the newest commit where the pinned one lacks something."""
+        try:
+            return self._listing_at(self.revision)
+        except (RevisionNotFoundError, CheckpointError) as error:
+            if self.revision == NEWEST:
+                raise
+            logger.warning(
+                "%s at the pinned revision %s lacks what is needed (%s); using the newest commit",
+                self.repository,
+                self.revision,
+                error,
+            )
+            return self._listing_at(NEWEST)
+
+    def _listing_at(self, revision: str) -> _Listing:
+        api = HfApi()
+        commit = api.resolve_revision(self.repository, revision=revision).resolved
+        tree = api.list_repo_tree(self.repository, recursive=True, revision=commit)
+        files = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+        names = self._choose(files)
+        find = partial(try_to_load_from_cache, self.repository, revision=commit)
+        wanted = [name for name in sum(names, []) if not isinstance(find(name), str)]
+        transfers = [Transfer(self.repository, commit, files[name]) for name in wanted]
+        return _Listing(commit, names, [part for part in transfers if not part.blob.exists()])
+
+    def _choose(self, files: Iterable[str]) -> list[list[str]]:
+        """The names of each thing wanted, then the extras. Raises CheckpointError where one lacks."""
+        files, chosen = sorted(files), []
+        for patterns in self.wanted:
+            group = next(filter(None, (matching(files, pattern) for pattern in patterns)), None)
+            if group is None:
+                raise CheckpointError(
+                    f"The hub repository has no file {' or '.join(patterns)}; "
+                    "check the name, or give the path of a folder that has it."
+                )
+            chosen.append(group)
+        return [*chosen, [name for name in files if name in self.extras]]
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:
@@ -230,65 +207,54 @@ _SENTENCES: tuple[tuple[Any, type[CheckpointError | ResourceError], str], ...] =
 """(error, ours, the sentence); of several that an error is, the first counts."""
 
 
-def model_request(hub: HubFiles) -> HubRequest:
-    """The transformer, one file or all of a folder, and the tokenizer."""
-    transformer = hub.transformer + "*" * hub.transformer.endswith("/")
-    return HubRequest(hub.repository, hub.revision, (Wanted((transformer,)), Wanted(hub.tokenizer)))
+def bytes_to_download(spec: ModelSpec, folder: Path | None = None) -> int:
+    """What is missing of a model's files. Asks the hub only for what is not in the cache.
 
+    Args:
+        folder: of a model in the own format; None for the default and released models.
 
-def text_encoder_request(config: TextEncoderConfig) -> HubRequest:
-    """A text encoder named by its hub repository."""
-    wanted = (
-        Wanted(("config.json",)),
-        Wanted(("model.safetensors", "model-*-of-*.safetensors")),
-        Wanted(("model.safetensors.index.json",), required=False),
-        Wanted(("tokenizer.json",)),
-        Wanted(("tokenizer_config.json",), required=False),
-        Wanted(("special_tokens_map.json",), required=False),
-    )
-    return HubRequest(config.source, config.revision or NEWEST, wanted)
+    Raises:
+        ResourceError: something is missing and the hub cannot be asked for it.
+        CheckpointError: the hub lacks it.
+    """
+    requests = [] if spec.hub is None else [_model_request(spec.hub)]
+    beside = (folder or DEFAULT_MODEL_FOLDER) / spec.text_encoder.source / CONFIG_FILE
+    if "/" in spec.text_encoder.source and not beside.is_file():
+        requests.append(_text_encoder_request(spec.text_encoder))
+    return sum(request.bytes_to_fetch() for request in requests)
 
 
 def fetch_model(hub: HubFiles, progress: Progress | None = None) -> tuple[Path, Path]:
     """Released weights -> (transformer file or folder, tokenizer file). Raises as ``fetch``."""
-    fetched = model_request(hub).fetch(progress)
+    fetched = _model_request(hub).fetch(progress)
     return fetched.folder / hub.transformer, fetched.folder / fetched.names[1][0]
 
 
-def fetch_tokenizer(hub: HubFiles, progress: Progress | None = None) -> Path:
+def fetch_tokenizer(hub: HubFiles) -> Path:
     """A released model's tokenizer file alone. Raises as ``fetch``."""
-    fetched = HubRequest(hub.repository, hub.revision, (Wanted(hub.tokenizer),)).fetch(progress)
+    fetched = HubRequest(hub.repository, hub.revision, (hub.tokenizer,)).fetch()
     return fetched.folder / fetched.names[0][0]
 
 
 def fetch_text_encoder(config: TextEncoderConfig, progress: Progress | None = None) -> Path:
     """A text encoder named by its hub repository -> its folder. Raises as ``fetch``."""
-    return text_encoder_request(config).fetch(progress).folder
+    return _text_encoder_request(config).fetch(progress).folder
 
 
-def _choose(files: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> tuple[tuple[str, ...], ...]:
-    """The names of each thing wanted. Raises CheckpointError where a required one has none."""
-    chosen = []
-    for want in wanted:
-        matches = (
-            tuple(sorted(name for name in files if fnmatchcase(name, pattern)))
-            for pattern in want.patterns
-        )
-        group = next(filter(None, matches), ())
-        if want.required and not group:
-            raise CheckpointError(
-                f"The hub repository has no file {' or '.join(want.patterns)}; "
-                "check the name, or give the path of a folder that has it."
-            )
-        chosen.append(group)
-    return tuple(chosen)
+def _model_request(hub: HubFiles) -> HubRequest:
+    """The transformer, one file or all of a folder, and the tokenizer."""
+    transformer = hub.transformer + "*" * hub.transformer.endswith("/")
+    return HubRequest(hub.repository, hub.revision, ((transformer,), hub.tokenizer))
 
 
-def _report(progress: Progress | None, name: str, done: int, total: int, have: int) -> None:
-    """One file's bytes among those of all; may raise to stop."""
-    if progress is not None:
-        progress(f"Downloading {name}", min((done + have) / max(total, 1), 1.0))
-
-
-def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
+def _text_encoder_request(config: TextEncoderConfig) -> HubRequest:
+    return HubRequest(
+        config.source,
+        config.revision or NEWEST,
+        wanted=(
+            ("config.json",),
+            ("model.safetensors", "model-*-of-*.safetensors"),
+            ("tokenizer.json",),
+        ),
+        extras=("model.safetensors.index.json", "tokenizer_config.json", "special_tokens_map.json"),
+    )

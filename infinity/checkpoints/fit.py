@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from infinity.checkpoints.convert import count_blocks
-from infinity.checkpoints.transfer import Progress
 from infinity.config import TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
+from infinity.registry import DEFAULT_MODEL_FOLDER, TEXT_ENCODER_PARAMETERS
+from infinity.shared_work import Progress
+from infinity.spec import CONFIG_FILE, ModelSpec
 from infinity.tokenizer.tokenizer import Tokenizer
-from infinity.weights import Weights, check_fit
+from infinity.weights import Weights, check_fit, read_safetensors
 
 _FLOAT32_PARAMETERS = (
     "unconditional",
@@ -90,6 +93,27 @@ def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> Toke
         stem_patch=math.isqrt(image_channels // 3),
         **({"refine_blocks": len(refining), "refine_channels": refining[0]} if refining else {}),
     )
+
+
+def text_parameters(spec: ModelSpec, folder: Path | None = None) -> int:
+    """Numbers in a model's text encoder, read off its files' headers; 0 where that cannot be known.
+
+    Args:
+        folder: of a model in the own format; None for the default and released models.
+
+    Raises:
+        CheckpointError: a file is damaged.
+    """
+    beside = (folder or DEFAULT_MODEL_FOLDER) / spec.text_encoder.source
+    if "/" in spec.text_encoder.source and not (beside / CONFIG_FILE).is_file():
+        return TEXT_ENCODER_PARAMETERS.get(spec.text_encoder.source, 0)
+    return parameters_in(beside)
+
+
+def parameters_in(text_encoder: Path) -> int:
+    """Numbers in the files of a text encoder's folder; raises CheckpointError for a damaged one."""
+    files = map(read_safetensors, text_encoder.glob("model*.safetensors"))
+    return sum(tensor.numel() for tensors in files for tensor in tensors.values())
 
 
 def make_transformer(

@@ -22,12 +22,12 @@ from infinity.checkpoints.download import fetch_model, fetch_text_encoder, fetch
 from infinity.checkpoints.fingerprint import fingerprint
 from infinity.checkpoints.fit import infer_tokenizer, make_tokenizer, make_transformer
 from infinity.checkpoints.save import SHARD_BYTES, save_model
-from infinity.checkpoints.transfer import Progress
 from infinity.checkpoints.upstream import FoundModel, read_part, read_upstream
 from infinity.errors import CheckpointError
 from infinity.files import is_there
 from infinity.model.transformer import InfinityTransformer
 from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER, get_spec, model_names
+from infinity.shared_work import Progress
 from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder, read_spec, read_tokenizer_config
 from infinity.text import TextEncoder
 from infinity.tokenizer.tokenizer import Tokenizer

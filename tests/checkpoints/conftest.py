@@ -17,8 +17,10 @@ def empty_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand
     """A running hub without repositories, and an empty cache."""
     stand_in = StandIn({})
     server = serve(stand_in)
-    monkeypatch.setenv("HF_ENDPOINT", stand_in.url)
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, stand_in.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "ENDPOINT", stand_in.url)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     yield stand_in

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants, hf_hub_download
 
-from infinity.checkpoints.download import HubRequest, Wanted, fetch_model, fetch_text_encoder
+from infinity.checkpoints.download import HubRequest, fetch_model, fetch_text_encoder
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError, ResourceError
 from infinity.spec import HubFiles
@@ -81,7 +81,7 @@ def test_second_fetch_needs_no_network(hub):
 
 
 def test_branch_is_pinned_on_first_use(hub):
-    wanted = (Wanted(("model.pth",)),)
+    wanted = ((("model.pth",)),)
     first = HubRequest(REPOSITORY, "main", wanted).fetch(quiet)
     hub.repositories[REPOSITORY][NEWER_COMMIT] = {"model.pth": b"another model" * 10}
     again = HubRequest(REPOSITORY, "main", wanted).fetch(quiet)
@@ -125,7 +125,7 @@ def test_hub_without_ranges_sends_the_whole_file_again(hub):
 @pytest.mark.parametrize("name", ["model.pth", "sharded/index.json"])
 def test_damaged_content_is_refused_and_removed(hub, tmp_path, name):
     hub.corrupt.add(name)
-    wanted = (Wanted((name,)),)
+    wanted = (((name,)),)
     with pytest.raises(CheckpointError, match="damaged on the way"):
         HubRequest(REPOSITORY, COMMIT, wanted).fetch(quiet)
     assert not list((tmp_path / "cache").rglob("*partial"))
@@ -151,22 +151,22 @@ def test_unknown_pinned_commit_falls_back_to_newest_with_a_warning(hub, caplog):
 
 def test_file_missing_at_the_pin_is_taken_from_newest(hub):
     hub.repositories[REPOSITORY][NEWER_COMMIT] = {**FILES, "late.pth": b"late" * 50}
-    fetched = HubRequest(REPOSITORY, COMMIT, (Wanted(("late.pth",)),)).fetch(quiet)
+    fetched = HubRequest(REPOSITORY, COMMIT, ((("late.pth",)),)).fetch(quiet)
     assert fetched.folder.name == NEWER_COMMIT
 
 
 def test_missing_file_is_named(hub):
     with pytest.raises(CheckpointError, match=r"no file nothing\.pth"):
-        HubRequest(REPOSITORY, COMMIT, (Wanted(("nothing.pth",)),)).fetch(quiet)
+        HubRequest(REPOSITORY, COMMIT, ((("nothing.pth",)),)).fetch(quiet)
 
 
 def test_missing_repository_is_named(hub):
     with pytest.raises(CheckpointError, match="no public repository Owner/Other"):
-        HubRequest("Owner/Other", "main", (Wanted(("model.pth",)),)).fetch(quiet)
+        HubRequest("Owner/Other", "main", ((("model.pth",)),)).fetch(quiet)
 
 
 def test_no_network_says_what_to_do(hub, monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ResourceError, match="check the network connection") as caught:
         fetch_model(HUB_FILES, quiet)
     assert "\n" not in str(caught.value)

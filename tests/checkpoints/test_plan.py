@@ -10,9 +10,9 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from infinity.checkpoints.download import fetch_model, fetch_text_encoder
-from infinity.checkpoints.plan import plan_download, text_parameters
-from infinity.checkpoints.transfer import SPARE_BYTES
+from infinity.checkpoints.download import bytes_to_download, fetch_model, fetch_text_encoder
+from infinity.checkpoints.fit import text_parameters
+from infinity.checkpoints.transfer import SPARE_BYTES, require_space
 from infinity.errors import CheckpointError, ResourceError
 from infinity.registry import TEXT_ENCODER_PARAMETERS
 from infinity.spec import HubFiles
@@ -49,21 +49,18 @@ def hub(empty_hub):
     return empty_hub
 
 
-def test_plan_counts_the_model_and_its_text_encoder_and_fetches_nothing(hub, tmp_path):
-    plan = plan_download(RELEASED)
-    assert plan.nbytes == MODEL_BYTES + TEXT_BYTES
-    assert plan.folder == tmp_path / "cache"
-    assert plan.free > 0
+def test_plan_counts_the_model_and_its_text_encoder_and_fetches_nothing(hub):
+    assert bytes_to_download(RELEASED) == MODEL_BYTES + TEXT_BYTES
     assert hub.gets == []
-    plan.require()
+    require_space(MODEL_BYTES + TEXT_BYTES)
 
 
 def test_plan_counts_what_is_still_missing(hub):
     fetch_model(HUB, quiet)
-    assert plan_download(RELEASED).nbytes == TEXT_BYTES
+    assert bytes_to_download(RELEASED) == TEXT_BYTES
     fetch_text_encoder(RELEASED.text_encoder, quiet)
     asked = hub.requests
-    assert plan_download(RELEASED).nbytes == 0
+    assert bytes_to_download(RELEASED) == 0
     assert hub.requests == asked, "what is in the cache needs no network"
 
 
@@ -74,7 +71,7 @@ def test_interrupted_download_counts_for_what_it_has(hub):
 
     with pytest.raises(KeyboardInterrupt):
         fetch_model(HUB, stopped)
-    assert 0 < plan_download(RELEASED).nbytes - TEXT_BYTES < MODEL_BYTES
+    assert 0 < bytes_to_download(RELEASED) - TEXT_BYTES < MODEL_BYTES
 
 
 def test_model_in_a_folder_with_its_text_encoder_needs_nothing(empty_hub, tmp_path):
@@ -82,38 +79,36 @@ def test_model_in_a_folder_with_its_text_encoder_needs_nothing(empty_hub, tmp_pa
     beside.mkdir(parents=True)
     (beside / "config.json").write_text("{}")
     spec = replace(SPEC, text_encoder=replace(SPEC.text_encoder, source="text"))
-    assert plan_download(spec, tmp_path / "model").nbytes == 0
+    assert bytes_to_download(spec, tmp_path / "model") == 0
     assert empty_hub.requests == 0
 
 
 def test_no_network_says_what_to_do(hub, monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ResourceError, match="check the network connection"):
-        plan_download(RELEASED)
+        bytes_to_download(RELEASED)
 
 
 def test_offline_mode_says_so(hub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ResourceError, match="HF_HUB_OFFLINE"):
-        plan_download(RELEASED)
+        bytes_to_download(RELEASED)
 
 
 def test_missing_repository_and_missing_file_are_named(hub):
     del hub.repositories[TEXT]
     with pytest.raises(CheckpointError, match="no public repository google/t5"):
-        plan_download(RELEASED)
+        bytes_to_download(RELEASED)
     del hub.repositories[MODEL][COMMIT]["vae.pth"]
     with pytest.raises(CheckpointError, match=r"no file vae\.pth"):
-        plan_download(RELEASED)
+        bytes_to_download(RELEASED)
 
 
 def test_full_disk_is_told_before_the_download(hub, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**9, 0, SPARE_BYTES + 14_000))
-    plan = plan_download(RELEASED)
-    assert plan.free == SPARE_BYTES + 14_000
     with pytest.raises(ResourceError, match="are free"):
-        plan.require()
+        require_space(bytes_to_download(RELEASED))
     assert hub.gets == []
 
 

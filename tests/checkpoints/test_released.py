@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from infinity import registry
 from infinity.checkpoints.load import convert, load_model, load_tokenizer
@@ -78,12 +79,12 @@ def test_released_model_is_fetched_and_loaded(hub):
 
 def test_fetched_model_loads_without_a_network(hub, monkeypatch):
     load_model(NAME, progress=lambda text, part: None)
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert load_model(NAME).spec == RELEASED
 
 
 def test_released_model_without_a_network_says_what_to_do(hub, monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ResourceError, match="check the network connection"):
         load_model(NAME)
 
@@ -162,7 +163,7 @@ def test_model_that_cannot_fit_is_refused_before_the_hub_is_asked(hub, tmp_path,
     manager = managed(tmp_path)
     used = manager.get("used")
     monkeypatch.setattr("infinity.manager.memory_of", lambda _: (1000, 10**9))
-    monkeypatch.setattr("infinity.checkpoints.plan.TEXT_ENCODER_PARAMETERS", {"Owner/t5": 10**9})
+    monkeypatch.setattr("infinity.checkpoints.fit.TEXT_ENCODER_PARAMETERS", {"Owner/t5": 10**9})
     with pytest.raises(ResourceError, match="choose a smaller memory mode or another model"):
         manager.get(NAME)
     assert hub.requests == 0

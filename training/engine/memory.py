@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import T5EncoderModel
 
-from infinity.checkpoints.plan import parameters_in, text_parameters
+from infinity.checkpoints.fit import parameters_in, text_parameters
 from infinity.config import TransformerConfig
 from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import ScaleSchedule
