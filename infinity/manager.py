@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from infinity.checkpoints.load import fingerprint_of
 from infinity.checkpoints.download import bytes_to_download
 from infinity.checkpoints.fit import text_parameters
+from infinity.checkpoints.load import fingerprint_of
 from infinity.checkpoints.transfer import require_space
 from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtype
 from infinity.errors import InfinityError, ResourceError

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from infinity.checkpoints.fit import make_tokenizer, make_transformer
+from infinity.checkpoints.fit import empty_tokenizer, empty_transformer, fill
 from infinity.config import TokenizerConfig
 from infinity.errors import RequestError
 from infinity.estimate import cache_bytes, decode_bytes, gpu_seconds, memory_need, weight_bytes
@@ -58,12 +58,12 @@ class Allocations(TorchDispatchMode):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_weights_are_counted_as_they_load(dtype, tmp_path):
     parts = []
-    for module, make, config in (
-        (tiny_transformer(), make_transformer, SPEC.transformer),
-        (tiny_tokenizer(), make_tokenizer, SPEC.tokenizer),
+    for module, empty, config in (
+        (tiny_transformer(), empty_transformer, SPEC.transformer),
+        (tiny_tokenizer(), empty_tokenizer, SPEC.tokenizer),
     ):
         weights = Weights(dict(module.state_dict()), tmp_path)
-        parts.append(make(config, weights, CPU, dtype))
+        parts.append(fill(empty(config, weights), weights, CPU, dtype))
     expected = tuple(
         sum(p.numel() * p.element_size() for p in part.state_dict().values()) for part in parts
     )

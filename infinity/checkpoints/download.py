@@ -131,7 +131,7 @@ class HubRequest:
         folder = snapshot_download(
             self.repository,
             revision=revision,
-            allow_patterns=sum(names, []),
+            allow_patterns=[name for group in names for name in group],
             tqdm_class=SilentBar,
             **options,
         )
@@ -159,8 +159,12 @@ class HubRequest:
         files = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
         names = self._choose(files)
         find = partial(try_to_load_from_cache, self.repository, revision=commit)
-        wanted = [name for name in sum(names, []) if not isinstance(find(name), str)]
-        transfers = [Transfer(self.repository, commit, files[name]) for name in wanted]
+        transfers = [
+            Transfer(self.repository, commit, files[name])
+            for group in names
+            for name in group
+            if not isinstance(find(name), str)
+        ]
         return _Listing(commit, names, [part for part in transfers if not part.blob.exists()])
 
     def _choose(self, files: Iterable[str]) -> list[list[str]]:

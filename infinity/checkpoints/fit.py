@@ -1,12 +1,13 @@
 """Modules from weights: sizes read off the tensors, and a strict fit of tensors to modules."""
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from infinity.checkpoints.convert import count_blocks
 from infinity.config import TokenizerConfig, TransformerConfig
@@ -18,6 +19,10 @@ from infinity.spec import CONFIG_FILE, ModelSpec
 from infinity.tokenizer.tokenizer import Tokenizer
 from infinity.weights import Weights, check_fit, read_safetensors
 
+Module = TypeVar("Module", InfinityTransformer, Tokenizer)
+
+_ENCODER_BLOCK = re.compile(r"encoder\.levels\.(\d+)\.blocks\.(\d+)\.conv2\.weight")
+_REFINING_BLOCK = re.compile(r"decoder\.refinement\.blocks\.\d+\.conv2\.weight")
 _FLOAT32_PARAMETERS = (
     "unconditional",
     "start",
@@ -76,11 +81,10 @@ def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> Toke
     blocks: set[int] = set()
     refining: list[int] = []
     for name, tensor in state.items():
-        parts = name.split(".")
-        if name.startswith("encoder.levels.") and name.endswith("conv2.weight"):
-            channels[int(parts[2])] = len(tensor)
-            blocks.add(int(parts[4]))
-        if name.startswith("decoder.refinement.blocks.") and name.endswith("conv2.weight"):
+        if match := _ENCODER_BLOCK.fullmatch(name):
+            channels[int(match[1])] = len(tensor)
+            blocks.add(int(match[2]))
+        elif _REFINING_BLOCK.fullmatch(name):
             refining.append(len(tensor))
     if sorted(channels) != list(range(len(channels))) or any(c % base for c in channels.values()):
         raise CheckpointError("The tokenizer's levels are incomplete; fetch the file again.")
@@ -116,21 +120,8 @@ def parameters_in(text_encoder: Path) -> int:
     return sum(tensor.numel() for tensors in files for tensor in tensors.values())
 
 
-def make_transformer(
-    config: TransformerConfig,
-    weights: Weights,
-    device: torch.device,
-    dtype: torch.dtype,
-    progress: Progress | None = None,
-    make_room: Callable[[], None] | None = None,
-) -> InfinityTransformer:
-    """A transformer from weights (our names), in evaluation mode, without gradients.
-
-    Its matrices get ``dtype``. The unconditional text, scale embedding, modulation, head and norms
-    stay float32, which costs little and keeps the logits accurate. Weights are consumed.
-
-    Args:
-        make_room: called once the weights are found to fit, before they take memory.
+def empty_transformer(config: TransformerConfig, weights: Weights) -> InfinityTransformer:
+    """A transformer on the meta device that the weights (our names) fit.
 
     Raises:
         CheckpointError: tensors missing, unexpected or mis-shaped; it lists them.
@@ -146,50 +137,32 @@ def make_transformer(
         weights.tensors["unconditional"] = table[: config.text_max_length]
     with torch.device("meta"):
         transformer = InfinityTransformer(config)
-    _fill(transformer, "transformer", weights, device, dtype, progress, make_room)
+    check_fit(transformer.state_dict(), "transformer", weights.tensors, weights.source)
     return transformer
 
 
-def make_tokenizer(
-    config: TokenizerConfig,
+def empty_tokenizer(config: TokenizerConfig, weights: Weights) -> Tokenizer:
+    """A tokenizer, likewise."""
+    with torch.device("meta"):
+        tokenizer = Tokenizer(config)
+    check_fit(tokenizer.state_dict(), "tokenizer", weights.tensors, weights.source)
+    return tokenizer
+
+
+def fill(
+    module: Module,
     weights: Weights,
     device: torch.device,
     dtype: torch.dtype,
     progress: Progress | None = None,
-) -> Tokenizer:
-    """A tokenizer from weights (our names), in evaluation mode, without gradients.
+) -> Module:
+    """An empty module with the weights that fit it, in evaluation mode, without gradients.
 
-    The decoder gets ``dtype``; the encoder stays float32, for a rounded feature flips bits.
-
-    Raises:
-        CheckpointError: tensors missing, unexpected or mis-shaped; it lists them.
+    Matrices get ``dtype``. What costs little or flips bits when it is rounded stays float32: the
+    transformer's unconditional text, scale embedding, modulation, head and norms, and the picture
+    encoder. Weights are consumed, one tensor at a time.
     """
-    with torch.device("meta"):
-        tokenizer = Tokenizer(config)
-    _fill(tokenizer, "tokenizer", weights, device, dtype, progress)
-    return tokenizer
-
-
-def stays_float32(name: str) -> bool:
-    """Whether a parameter (our names) keeps float32 when a model runs in a lower precision."""
-    if name.startswith(("encoder.", *_FLOAT32_PARAMETERS)):
-        return True
-    return name.startswith("blocks.") and name.endswith(_FLOAT32_OF_BLOCKS)
-
-
-def _fill(
-    module: nn.Module,
-    what: str,
-    weights: Weights,
-    device: torch.device,
-    dtype: torch.dtype,
-    progress: Progress | None,
-    make_room: Callable[[], None] | None = None,
-) -> None:
-    """Weights, one tensor at a time, into a module that was built on the meta device."""
-    check_fit(module.state_dict(), what, weights.tensors, weights.source)
-    if make_room is not None:
-        make_room()
+    what = "transformer" if isinstance(module, InfinityTransformer) else "tokenizer"
     total = sum(tensor.numel() for tensor in weights.tensors.values())
     done = 0
     state = {}
@@ -200,7 +173,14 @@ def _fill(
         if progress is not None:
             progress(f"Loading the {what}", done / total)
     module.load_state_dict(state, assign=True)
-    module.eval().requires_grad_(False)
+    return module.eval().requires_grad_(False)
+
+
+def stays_float32(name: str) -> bool:
+    """Whether a parameter (our names) keeps float32 when a model runs in a lower precision."""
+    if name.startswith(("encoder.", *_FLOAT32_PARAMETERS)):
+        return True
+    return name.startswith("blocks.") and name.endswith(_FLOAT32_OF_BLOCKS)
 
 
 def _require(state: Mapping[str, Tensor], names: tuple[str, ...], what: str) -> None:

@@ -20,7 +20,12 @@ from infinity.checkpoints.adapter import (
 )
 from infinity.checkpoints.download import fetch_model, fetch_text_encoder, fetch_tokenizer
 from infinity.checkpoints.fingerprint import fingerprint
-from infinity.checkpoints.fit import infer_tokenizer, make_tokenizer, make_transformer
+from infinity.checkpoints.fit import (
+    empty_tokenizer,
+    empty_transformer,
+    fill,
+    infer_tokenizer,
+)
 from infinity.checkpoints.save import SHARD_BYTES, save_model
 from infinity.checkpoints.upstream import FoundModel, read_part, read_upstream
 from infinity.errors import CheckpointError
@@ -31,7 +36,7 @@ from infinity.shared_work import Progress
 from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder, read_spec, read_tokenizer_config
 from infinity.text import TextEncoder
 from infinity.tokenizer.tokenizer import Tokenizer
-from infinity.weights import WEIGHT_SUFFIXES, check_fit, read_own_part, require_finite
+from infinity.weights import WEIGHT_SUFFIXES, read_own_part, require_finite
 
 __all__ = ["LoadedModel", "convert", "load_model", "load_tokenizer", "save_model"]
 
@@ -93,16 +98,15 @@ def load_model(
     spec = found.spec
     encoder_folder = _text_encoder_folder(spec, found.text_encoder, progress)
     mark = _fingerprint(found, encoder_folder, change)
-    with torch.device("meta"):
-        empty = Tokenizer(spec.tokenizer).state_dict()
-    check_fit(empty, "tokenizer", found.tokenizer.tensors, found.tokenizer.source)
-    transformer = make_transformer(
-        spec.transformer, found.transformer, device, dtype, progress, make_room
-    )
+    pictures = empty_tokenizer(spec.tokenizer, found.tokenizer)
+    transformer = empty_transformer(spec.transformer, found.transformer)
+    if make_room is not None:
+        make_room()
+    fill(transformer, found.transformer, device, dtype, progress)
     if change is not None and adapter is not None:
         merge_adapter(transformer, change)
         spec = replace(spec, name=adapted_name(spec.name, adapter))
-    pictures = make_tokenizer(spec.tokenizer, found.tokenizer, device, dtype, progress)
+    fill(pictures, found.tokenizer, device, dtype, progress)
     require_finite(transformer, "transformer" if change is None else "transformer with its adapter")
     require_finite(pictures, "tokenizer")
     return LoadedModel(
@@ -161,7 +165,8 @@ def load_tokenizer(
         if spec.hub is None:
             raise CheckpointError(f"{spec.name} is a configuration without a released tokenizer.")
         weights, config = read_part(fetch_tokenizer(spec.hub), "tokenizer"), spec.tokenizer
-    return make_tokenizer(config, weights, torch.device(device), dtype or torch.float32)
+    tokenizer = empty_tokenizer(config, weights)
+    return fill(tokenizer, weights, torch.device(device), dtype or torch.float32)
 
 
 def convert(
@@ -189,11 +194,8 @@ def convert(
     if own_folder(upstream) is not None:
         raise CheckpointError(f"{upstream} is in this package's format already.")
     found = _find_upstream(upstream, tokenizer, progress, ema)
-    with torch.device("meta"):
-        transformer = InfinityTransformer(found.spec.transformer).state_dict()
-        pictures = Tokenizer(found.spec.tokenizer).state_dict()
-    check_fit(transformer, "transformer", found.transformer.tensors, found.transformer.source)
-    check_fit(pictures, "tokenizer", found.tokenizer.tensors, found.tokenizer.source)
+    empty_transformer(found.spec.transformer, found.transformer)  # so they fit
+    empty_tokenizer(found.spec.tokenizer, found.tokenizer)
     if progress is not None:
         progress("Writing the converted model", 0.5)
     save_model(
