@@ -16,7 +16,8 @@ from tests.test_architecture import FILES, ROOT
 from tests.training.data.make import as_folder, config_for, small_set
 from training import prepare
 from training.config.load import load_config
-from training.data.batches import BatchBuilder, open_data
+from training.data.batches import BatchBuilder
+from training.data.source import open_data
 from training.engine.clock import Clock
 
 OTHER_OPENS = {"Image", "os", "tarfile"}

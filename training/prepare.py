@@ -23,10 +23,9 @@ from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
 from infinity.t5 import TextTokenizer
 from training.config import TrainingConfig, load_config
 from training.config.settings import RESOLUTIONS, DataSettings
-from training.data.charts import plot_statistics
 from training.data.errors import DataError
 from training.data.preparing import SHARD_SAMPLES, Recipe, prepare
-from training.data.shards import check_sums, is_prepared, read_index
+from training.data.shards import check_shards, is_prepared, read_index
 from training.data.source import Source, open_source
 from training.data.statistics import examine
 from training.steps.build import tokenizer_of
@@ -43,7 +42,7 @@ TEXT_DTYPES = ("float32", "float16", "bfloat16")
 def main(command_line: Sequence[str] | None = None) -> None:
     """The command; ends with one sentence where something is wrong."""
     log_to_terminal()
-    logging.getLogger("training.data.report").setLevel(logging.ERROR)  # in the summary
+    logging.getLogger("training.data.errors").setLevel(logging.ERROR)  # in the summary
     try:
         _run(_parser().parse_args(command_line))
     except InfinityError as error:
@@ -88,7 +87,7 @@ def _run(arguments: argparse.Namespace) -> None:
     settings = _settings(arguments, config)
     for name in settings.sources:
         if is_prepared(Path(name)):
-            check_sums(Path(name), read_index(Path(name)))
+            check_shards(Path(name), read_index(Path(name)), sums=True)
             logger.info("%s: every shard is as it was written", name)
     sizes = {} if config is None else {r: config.image_size(r) for r in config.schedules}
     side = max((max(size) for size in sizes.values()), default=WORLD_SIDE)
@@ -159,7 +158,7 @@ def _report(
         raise DataError("Nothing in the data can be used; the lines above say why.")
     with disk_errors(arguments.output):
         arguments.output.mkdir(parents=True, exist_ok=True)
-        plot_statistics(statistics, arguments.output / "statistics.png")
+        statistics.plot(arguments.output / "statistics.png")
         text = json.dumps(statistics.to_dict(), indent=1) + "\n"
         (arguments.output / "statistics.json").write_text(text, encoding="utf-8")
     logger.info("drawn in %s", arguments.output / "statistics.png")

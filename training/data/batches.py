@@ -5,27 +5,23 @@ Legend: B samples, H W pixels, l tokens of a scale, D bits a token.
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from infinity.devices import resolve_device
-from infinity.errors import InfinityError, RequestError
+from infinity.errors import InfinityError
 from infinity.images import covering, rgb
-from training.config.settings import DataSettings, TrainingConfig
-from training.config.world_settings import WorldSettings
+from training.config.settings import TrainingConfig
 from training.data.captions import draw_caption, names_a_side
-from training.data.catalog import Catalog
-from training.data.errors import DataError
-from training.data.held_out import chosen, split
+from training.data.errors import UNREADABLE, DataError, Skip, SkipReport, skip_of
 from training.data.plan import BatchPlan
-from training.data.records import Batch, Record, Skip, skip_of
-from training.data.report import SkipReport
-from training.data.source import Source, open_source
+from training.data.records import Batch, Record
+from training.data.source import Source, open_data, open_held_out
 
 logger = logging.getLogger(__name__)
 
@@ -33,80 +29,6 @@ ATTEMPTS = 20
 """Records tried for one sample before the data is called unusable."""
 
 _PREFETCHED = 2  # batches a worker
-
-
-@dataclass(frozen=True)
-class Order:
-    """One rank's part of a step: bucket, places in it, and the first place in the global batch."""
-
-    step: int
-    aspect_ratio: str
-    places: Sequence[int] | np.ndarray
-    first: int
-
-
-def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
-    """The configured sources, without what is held out, and the plan of their batches.
-
-    Raises:
-        DataError: see :func:`open_source`.
-    """
-    source, endless = _opened(config, config.data)
-    if config.data.held_out and not endless:
-        source = replace(source, buckets=split(source.buckets, config.data.held_out)[0])
-    source = source.repeated()
-    shuffle = config.data.shuffle and not endless
-    plan = BatchPlan(source.sizes, config.optimization.batch_size, config.seed, shuffle=shuffle)
-    return source, plan
-
-
-def open_held_out(config: TrainingConfig) -> Source:
-    """The pictures a run is tested on, at most about ``logging.validation_samples`` of them.
-
-    Of a world, which is endless, they are its last ones; no run gets that far.
-
-    Raises:
-        DataError: see :func:`open_source`; nothing is held out.
-    """
-    data, samples = config.data, config.logging.validation_samples
-    if data.held_out_sources:
-        data = data.model_copy(update={"sources": data.held_out_sources, "repeats": ()})
-    data = data.model_copy(update={"world": WorldSettings()})
-    source, endless = _opened(config, data)
-    buckets = source.buckets
-    if endless:
-        buckets = {ratio: members[-samples:] for ratio, members in buckets.items()}
-    elif config.data.held_out:
-        buckets = split(buckets, config.data.held_out)[1]
-    return replace(source, buckets=chosen(buckets, samples))
-
-
-def _opened(config: TrainingConfig, settings: DataSettings) -> tuple[Source, bool]:
-    """The sources of some settings, all checked against the run; whether they are endless."""
-    schedules = config.schedules
-    squarest = min(
-        schedules, key=lambda ratio: abs(np.subtract(*config.image_size(ratio))), default=""
-    )
-    if config.task == "tokenizer":
-        settings = settings.model_copy(update={"captions": False})
-    source = open_source(
-        settings,
-        schedules,
-        picture_side=max(config.image_size(squarest)) if squarest else 0,
-        seed=config.seed,
-    )
-    for part in source.parts:
-        if not isinstance(part, Catalog):
-            part.check(config)
-    if source.endless:
-        return replace(source, buckets={squarest: range(len(source))}), True
-    missing = len(source) - sum(source.sizes.values())
-    if missing:
-        raise DataError(
-            f"{missing} prepared samples have aspect ratios that are not trained; prepare the data "
-            "for this resolution, or train all of its aspect ratios."
-        )
-    return source, False
 
 
 def batches(
@@ -133,19 +55,24 @@ def batches(
             f"optimization.batch_size to a multiple of {world_size}."
         )
     source, plan = open_data(config)
-    report = SkipReport() if report is None else report
     if rank == 0:
         for line in source.report.lines():
             logger.info("data listed: %s", line)
-    share, steps = size // world_size, range(start_step, config.optimization.steps)
+    share = size // world_size
+    first = rank * share
+    drawn = ((step, *plan.indices(step)) for step in range(start_step, config.optimization.steps))
     loader: DataLoader[Batch | InfinityError] = DataLoader(
         BatchBuilder(config, source, plan),
-        sampler=_orders(plan, steps, rank * share, share),
+        sampler=(
+            Order(step, ratio, places[first : first + share], first)
+            for step, ratio, places in drawn
+        ),
         batch_size=None,
         num_workers=config.data.workers,
         prefetch_factor=_PREFETCHED if config.data.workers else None,
         pin_memory=resolve_device().type == "cuda",
     )
+    report = SkipReport() if report is None else report
     return _checked(loader, plan, report, config.data.skip_tolerance)
 
 
@@ -167,17 +94,23 @@ def _checked(
         logger.info("data loaded: %s", "\n".join(report.lines()))
 
 
-def _orders(plan: BatchPlan, steps: range, first: int, share: int) -> Iterator[Order]:
-    """The steps of one rank, in turn."""
-    for step in steps:
-        ratio, places = plan.indices(step)
-        yield Order(step, ratio, places[first : first + share], first)
+@dataclass(frozen=True)
+class Order:
+    """One rank's part of a step: bucket, places in it, and the first place in the global batch."""
+
+    step: int
+    aspect_ratio: str
+    places: Sequence[int] | np.ndarray
+    first: int
 
 
 @dataclass(frozen=True)
 class _Sample:
+    """A record, the caption that was drawn of it, its number among them, and (H, W, 3) pixels, if any."""
+
     record: Record
-    caption: tuple[int, str]
+    number: int
+    caption: str
     pixels_HWC: np.ndarray | None
 
 
@@ -191,32 +124,39 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
         skips: list[Skip] = []
         try:
             samples = [
-                self._sample(order, order.first + number, int(place), skips)
-                for number, place in enumerate(order.places)
+                self._sample(order, position, int(place), skips)
+                for position, place in enumerate(order.places, order.first)
             ]
-            return self._batch(order, samples, tuple(skips))
         except InfinityError as error:
             return error
+        return Batch(
+            step=order.step,
+            aspect_ratio=order.aspect_ratio,
+            captions=tuple(sample.caption for sample in samples),
+            keys=tuple(sample.record.key for sample in samples),
+            positions=tuple(range(order.first, order.first + len(samples))),
+            skipped=tuple(skips),
+            **self._tensors(samples, order.aspect_ratio),
+        )
 
     def _sample(self, order: Order, position: int, place: int, skips: list[Skip]) -> _Sample:
         members = self.source.buckets[order.aspect_ratio]
+        data = self.config.data
         for attempt in range(ATTEMPTS):
             if attempt:
                 place = self.plan.replacement(order.aspect_ratio, order.step, position, attempt)
             record = self.source.record(int(members[place]))
             random = self.plan.sample_random(order.step, position)
-            caption = draw_caption(
-                record.captions, self.config.data.short_caption_probability, random
-            )
+            drawn = draw_caption(record.captions, data.short_caption_probability, random)
             if record.load is None:
-                return _Sample(record, caption, None)
+                return _Sample(record, *drawn, None)
             try:
-                pixels = self._pixels(record.load(), order.aspect_ratio, caption[1], random)
-                return _Sample(record, caption, pixels)
-            except (RequestError, DataError) as error:
+                pixels = self._pixels(record.load(), order.aspect_ratio, drawn[1], random)
+                return _Sample(record, *drawn, pixels)
+            except UNREADABLE as error:
                 skips.append(skip_of(record.key, error))
         raise DataError(
-            f"{ATTEMPTS} records in a row cannot be used (last: {skips[-1]}); "
+            f"{ATTEMPTS} records in a row cannot be used (last: {skips[-1].text}); "
             "look at the data with python -m training.prepare."
         )
 
@@ -232,37 +172,74 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
             pixels = pixels[:, ::-1].copy()
         return pixels
 
-    def _batch(self, order: Order, samples: list[_Sample], skips: tuple[Skip, ...]) -> Batch:
-        prepared = [sample.record.prepared for sample in samples]
-        pictures = [sample.pixels_HWC for sample in samples]
-        bits = latents = features = None
-        ready = [part for part in prepared if part is not None]
-        if ready:
-            schedule = self.config.schedules[order.aspect_ratio]
-            bits_BLD = torch.stack([part.bits for part in ready])
-            bits = tuple(bits_BLD[:, schedule.span(i)] for i in range(len(schedule)))
-            latents = _stacked([part.latent_dyx for part in ready])
-            texts = [part.texts for part in ready]
-            if all(text is not None for text in texts) and not self.config.text_encoder.train:
-                features = tuple(
-                    text[sample.caption[0]]  # type: ignore[index]
-                    for text, sample in zip(texts, samples, strict=True)
-                )
-        shown = [torch.from_numpy(pixels) for pixels in pictures if pixels is not None]
-        return Batch(
-            step=order.step,
-            aspect_ratio=order.aspect_ratio,
-            captions=tuple(sample.caption[1] for sample in samples),
-            keys=tuple(sample.record.key for sample in samples),
-            positions=tuple(range(order.first, order.first + len(samples))),
-            pictures_u8=torch.stack(shown).permute(0, 3, 1, 2).contiguous() if shown else None,
-            bits=bits,
-            latents=latents,
-            features=features,
-            skipped=skips,
-        )
+    def _tensors(self, samples: list[_Sample], ratio: str) -> dict[str, Any]:
+        """Those of a batch: pictures, or what was prepared of them; all samples have the same."""
+        pictures = [sample.pixels_HWC for sample in samples if sample.pixels_HWC is not None]
+        if pictures:
+            pictures_u8 = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+            return {"pictures_u8": pictures_u8}
+        schedule = self.config.schedules[ratio]
+        records = [sample.record for sample in samples]
+        bits_BLD = torch.stack([record.bits for record in records if record.bits is not None])
+        latents = [record.latent_dyx for record in records if record.latent_dyx is not None]
+        texts = [s.record.texts[s.number] for s in samples if s.record.texts is not None]
+        with_texts = len(texts) == len(samples) and not self.config.text_encoder.train
+        return {
+            "bits": tuple(bits_BLD[:, schedule.span(i)] for i in range(len(schedule))),
+            "latents": torch.stack(latents) if len(latents) == len(samples) else None,
+            "features": tuple(texts) if with_texts else None,
+        }
 
 
-def _stacked(tensors: list[Tensor | None]) -> Tensor | None:
-    present = [tensor for tensor in tensors if tensor is not None]
-    return torch.stack(present) if len(present) == len(tensors) else None
+class HeldOut:
+    """This process's slices of the held-out pictures, again and again, alike on any number of processes.
+
+    Every pass gives every process the same number of batches, which sharded models need: where
+    there are fewer samples than processes, some get one that is another's and must not count.
+    Pictures are read anew in every pass; a broken one is replaced by another, always the same.
+
+    Args:
+        config: of a run with ``data.held_out`` or ``data.held_out_sources``.
+
+    Raises:
+        DataError: nothing to test on, or unreadable sources.
+    """
+
+    def __init__(self, config: TrainingConfig, *, rank: int = 0, world_size: int = 1) -> None:
+        as_they_are = {"horizontal_flips": 0.0, "random_crops": False}
+        config = config.model_copy(update={"data": config.data.model_copy(update=as_they_are)})
+        source = open_held_out(config)
+        plan = BatchPlan(source.sizes, 1, config.seed, shuffle=False)
+        self._builder = BatchBuilder(config, source, plan)
+        self._rank, self._world_size = rank, world_size
+        settings = config.optimization
+        share = max(1, settings.batch_size // world_size)
+        self._size = world_size * min(settings.micro_batch_size or share, share)
+        self._report: SkipReport | None = SkipReport()
+
+    def __len__(self) -> int:
+        """Samples over all processes."""
+        return sum(self._builder.source.sizes.values())
+
+    def __iter__(self) -> Iterator[tuple[Batch, bool]]:
+        """(slice, whether it counts) pairs.
+
+        Raises:
+            DataError: hardly any of the pictures can be used.
+        """
+        position = 0
+        for ratio, size in self._builder.source.sizes.items():
+            for start in range(0, size, self._size):
+                count = min(self._size, size - start)
+                first, last = ((self._rank + one) * count // self._world_size for one in range(2))
+                counts = first < last
+                places = range(start + first, start + last) if counts else range(start, start + 1)
+                order = Order(0, ratio, places, position + (first if counts else 0))
+                batch = self._builder[order]
+                if isinstance(batch, InfinityError):
+                    raise batch
+                if self._report is not None:
+                    self._report.add(len(batch) + len(batch.skipped), batch.skipped)
+                yield batch, counts
+                position += count
+        self._report = None  # broken pictures are reported once

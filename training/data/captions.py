@@ -44,13 +44,16 @@ def draw_caption(
     Parity: upstream's rule of section 6 of its notes, tests/training/data/test_captions.py.
     """
     takes_short = bool(random.random() < short_probability)
-    wanted = captions.short if takes_short else captions.long
-    options = wanted or captions.all
+    options = (captions.short if takes_short else captions.long) or captions.all
     choice = int(random.integers(len(options)))
     index = choice + (len(captions.long) if options is captions.short else 0)
     text = options[choice]
     if captions.by_sentences and index < len(captions.long):
-        text = _leading_sentences(text, takes_short, random)
+        sentences, few = _sentences(text)
+        if takes_short:
+            text = ".".join(sentences[:few]) or text
+        elif len(sentences) > few:
+            text = ".".join(sentences[: int(random.integers(few + 1, len(sentences) + 1))])
     return index, text
 
 
@@ -63,28 +66,12 @@ def fixed(captions: Captions) -> Captions:
     """Captions that are not cut any more: each whole, and as short ones their first sentences."""
     if not captions.by_sentences or captions.short:
         return replace(captions, by_sentences=False)
-    short = tuple(_few_sentences(text) for text in captions.long)
+    parts = [(text, *_sentences(text)) for text in captions.long]
+    short = tuple(".".join(sentences[:few]) or text for text, sentences, few in parts)
     return Captions(long=captions.long, short=short)
 
 
-def _few_sentences(text: str) -> str:
-    sentences = _sentences(text)
-    return ".".join(sentences[: _few(sentences)]) or text
-
-
-def _sentences(text: str) -> list[str]:
-    return [sentence for sentence in text.split(".") if sentence]
-
-
-def _few(sentences: list[str]) -> int:
-    return 1 if sentences and len(sentences[0].split()) >= _LONG_SENTENCE else 2
-
-
-def _leading_sentences(text: str, short: bool, random: np.random.Generator) -> str:
-    if short:
-        return _few_sentences(text)
-    sentences = _sentences(text)
-    few = _few(sentences)
-    if len(sentences) <= few:
-        return text
-    return ".".join(sentences[: int(random.integers(few + 1, len(sentences) + 1))])
+def _sentences(text: str) -> tuple[list[str], int]:
+    """A text's sentences, and how many of them make a short caption."""
+    sentences = [sentence for sentence in text.split(".") if sentence]
+    return sentences, 1 if sentences and len(sentences[0].split()) >= _LONG_SENTENCE else 2

@@ -10,8 +10,9 @@ import io
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from multiprocessing.pool import ThreadPool
@@ -23,49 +24,80 @@ import pyarrow as pa
 from filelock import FileLock
 from tqdm import tqdm
 
-from infinity.errors import RequestError
 from infinity.images import image_size, open_image
 from training.data.captions import Captions
-from training.data.errors import DataError
-from training.data.records import Entry, Record, Skip, skip_of
-from training.data.remote import cache_folder
-from training.data.report import SkipReport
-from training.data.text import printable
+from training.data.errors import UNREADABLE, Skip, SkipReport, made_or_skip, printable
+from training.data.records import Entry, Record
+from training.data.remote import cache_folder, piece
 
 logger = logging.getLogger(__name__)
-
-Opener: TypeAlias = "Callable[[Entry], Path | bytes]"
-"""Where an entry's encoded picture is."""
 
 KEPT_FROM = 10_000
 """Records from which on a list is written to disk; shorter ones are read again in seconds."""
 
-_VERSION = 2
+_VERSION = 3
 _CHUNK, _PART, _THREADS = 4096, 64, 8
 _SCHEMA = pa.schema(
-    [
-        ("key", pa.large_string()),
-        ("place", pa.large_binary()),
-        ("offset", pa.int64()),
-        ("length", pa.int64()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("ratio", pa.float64()),
-        ("repeats", pa.int32()),
-        ("long", pa.large_list(pa.large_string())),
-        ("short", pa.large_list(pa.large_string())),
-        ("by_sentences", pa.bool_()),
-    ]
+    {
+        "key": pa.large_string(),
+        "place": pa.large_binary(),
+        "offset": pa.int64(),
+        "length": pa.int64(),
+        "height": pa.int32(),
+        "width": pa.int32(),
+        "ratio": pa.float64(),
+        "repeats": pa.int32(),
+        "long": pa.large_list(pa.large_string()),
+        "short": pa.large_list(pa.large_string()),
+        "by_sentences": pa.bool_(),
+    }
 )
 
 
-class Catalog:
-    """The usable records of a source and a report of the others."""
+Opener: TypeAlias = "Callable[[Entry], Path | bytes]"
+"""Where an entry's encoded picture is."""
 
-    def __init__(self, table: pa.Table, report: SkipReport, opener: Opener) -> None:
-        self._table, self._opener = table, opener
-        self.report = report
-        self.repeats: np.ndarray = table["repeats"].to_numpy()
+
+def encoded_picture(entry: Entry) -> Path | bytes:
+    """A picture that is a file or a part of one, not decoded."""
+    if entry.offset < 0:
+        return Path(entry.place)
+    return piece(entry.place, entry.offset, entry.length)
+
+
+class Catalog:
+    """The usable records of a source and a report of the others; from disk where the list was written
+    before and is still true.
+
+    Args:
+        name: of the source, for the progress bar.
+        entries: reads the source, when it is iterated.
+        fingerprint: changes whenever the source does.
+        opener: finds the encoded picture of an entry.
+        pictures_apart: the fingerprint does not change when the pictures do, so that a list is only
+            kept where none is missing or broken.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entries: Iterable[Entry | Skip],
+        fingerprint: str,
+        opener: Opener = encoded_picture,
+        *,
+        pictures_apart: bool = False,
+    ) -> None:
+        self._opener = opener
+        tag = hashlib.sha256(f"{_VERSION}\n{printable(fingerprint)}".encode()).hexdigest()
+        path = cache_folder() / "catalogues" / f"{tag}.arrow"
+        with _alone(path):
+            known = _read(path) if path.is_file() else None
+            self._table, self.report = known or _build(name, entries, opener)
+            faulty = {"missing file", "broken picture"} & set(self.report.counts)
+            kept = self.report.seen >= KEPT_FROM and not (pictures_apart and faulty)
+            if kept and known is None:
+                _write(self._table, self.report, path)
+        self.repeats: np.ndarray = self._table["repeats"].to_numpy()
         """(records,) int32: times each comes up in a pass."""
 
     def __len__(self) -> int:
@@ -87,11 +119,8 @@ class Catalog:
 
     def record(self, index: int) -> Record:
         row: dict[str, Any] = self._table.slice(index, 1).to_pylist()[0]
-        captions = Captions(
-            long=tuple(row.pop("long")),
-            short=tuple(row.pop("short")),
-            by_sentences=row.pop("by_sentences"),
-        )
+        long, short = tuple(row.pop("long")), tuple(row.pop("short"))
+        captions = Captions(long=long, short=short, by_sentences=row.pop("by_sentences"))
         entry = Entry(captions=captions, place=os.fsdecode(row.pop("place")), **row)
         return Record(
             key=entry.key,
@@ -100,42 +129,6 @@ class Catalog:
             height=entry.height or None,
             width=entry.width or None,
         )
-
-
-def open_catalog(
-    name: str,
-    entries: Callable[[], Iterable[Entry | Skip]],
-    opener: Opener,
-    fingerprint: str,
-    *,
-    pictures_apart: bool = False,
-) -> Catalog:
-    """The list of a source, from disk where it was written before and is still true.
-
-    Args:
-        name: of the source, for the progress bar.
-        entries: reads the source.
-        opener: finds the encoded picture of an entry, whose size is read where it is not known.
-        fingerprint: changes whenever the source does.
-        pictures_apart: but not when its pictures do, so that a list is only kept where none is
-            missing or broken.
-    """
-    tag = hashlib.sha256(f"{_VERSION}\n{printable(fingerprint)}".encode()).hexdigest()
-    path = cache_folder() / "catalogues" / f"{tag}.arrow"
-    with _alone(path):
-        try:
-            if path.is_file():
-                return Catalog(*_read(path), opener)
-        except (OSError, pa.ArrowException) as error:
-            logger.warning("the list of %s is made anew: %s (%s)", printable(name), path, error)
-        table, report = _build(name, entries(), opener)
-        faulty = {"missing file", "broken picture"} & set(report.counts)
-        if report.seen >= KEPT_FROM and not (pictures_apart and faulty):
-            try:
-                _write(table, report, path)
-            except (OSError, pa.ArrowException) as error:
-                logger.warning("the list of %s is not kept: %s (%s)", printable(name), path, error)
-        return Catalog(table, report, opener)
 
 
 @contextmanager
@@ -175,10 +168,10 @@ def _measured(item: Entry | Skip, opener: Opener) -> Entry | Skip:
     """An entry with its picture's size, read from the head of its file."""
     if isinstance(item, Skip) or item.ratio:
         return item
-    try:
-        height, width = image_size(_file(item, opener), item.key)
-    except (RequestError, DataError) as error:
-        return skip_of(item.key, error)
+    size = made_or_skip(item.key, lambda: image_size(_file(item, opener), item.key), UNREADABLE)
+    if isinstance(size, Skip):
+        return size
+    height, width = size
     return dataclasses.replace(item, height=height, width=width, ratio=height / width)
 
 
@@ -188,27 +181,31 @@ def _file(entry: Entry, opener: Opener) -> Path | io.BytesIO:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    row = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
-    captions: Captions = row.pop("captions")
-    return {**row, **dataclasses.asdict(captions), "place": os.fsencode(entry.place)}
+    row = dataclasses.asdict(entry)
+    return {**row, **row.pop("captions"), "place": os.fsencode(entry.place)}
 
 
 def _write(table: pa.Table, report: SkipReport, path: Path) -> None:
-    table = table.replace_schema_metadata({"report": json.dumps(dataclasses.asdict(report))})
+    table = table.replace_schema_metadata({"report": json.dumps(vars(report))})
     draft = path.with_suffix(f".{os.getpid()}.writing")
     try:
         with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
         draft.replace(path)
+    except (OSError, pa.ArrowException) as error:
+        logger.warning("the list %s is not kept (%s)", path, error)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
-def _read(path: Path) -> tuple[pa.Table, SkipReport]:
-    with pa.memory_map(str(path)) as file:
-        table = pa.ipc.open_file(file).read_all()
+def _read(path: Path) -> tuple[pa.Table, SkipReport] | None:
+    """A list that was written before; None where it cannot be read."""
+    try:
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_file(file).read_all()
+    except (OSError, pa.ArrowException) as error:
+        logger.warning("the list %s is made anew (%s)", path, error)
+        return None
     saved = json.loads((table.schema.metadata or {})[b"report"])
-    examples = {
-        reason: [Skip(**skip) for skip in skips] for reason, skips in saved["examples"].items()
-    }
-    return table, SkipReport(saved["seen"], saved["counts"], examples)
+    return table, SkipReport(saved["seen"], Counter(saved["counts"]), saved["examples"])

@@ -1,6 +1,8 @@
-"""Which fields of a record hold the picture and its captions, in every format that has fields."""
+"""Captions in files: their encoding, and which fields of a record hold the picture and its captions."""
 
+import codecs
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +10,7 @@ from typing import Any
 from infinity.errors import suggestion
 from training.config.settings import DataSettings
 from training.data.captions import NO_CAPTION, Captions
-from training.data.errors import DataError, RecordError
-from training.data.text import decoded, printable, readable
+from training.data.errors import DataError, RecordError, printable
 
 PICTURE_FIELDS = (
     "image_path", "image", "file_name", "filename", "file", "path", "img_path", "img", "filepath",
@@ -21,10 +22,18 @@ TEXT_SUFFIXES = (".txt", ".caption", ".text", ".cls")
 """Of files that hold a picture's caption, the first that says something first."""
 SHORT_SUFFIX = ".short.txt"
 RECORD_SUFFIX = ".json"
+BESIDE = (*TEXT_SUFFIXES, SHORT_SUFFIX, RECORD_SUFFIX)
+"""Of all files that may say what the picture of their name shows."""
 LONGEST_TEXT = 1_000_000
 """Bytes that are read of a caption or a record."""
 
 _LONGEST_CAPTION = 100_000
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+"""UTF-32's begins with UTF-16's, so it comes first."""
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +56,20 @@ class Fields:
         by_sentences = isinstance(kind, str) and kind != "user_prompt"
         long = texts_of(record.get(self.long), where)
         short = texts_of(record.get(self.short), where) if self.short is not None else ()
-        if long or short:
-            return Captions(long=long, short=short, by_sentences=by_sentences)
-        return no_caption(self.needed, where)
+        return captions_or_none(long, short, self.needed, where, by_sentences=by_sentences)
 
 
-def no_caption(needed: bool, detail: str) -> Captions:
-    """Of a picture without one; raises RecordError where captions are ``needed``."""
+def captions_or_none(
+    long: tuple[str, ...],
+    short: tuple[str, ...],
+    needed: bool,
+    detail: str,
+    *,
+    by_sentences: bool = False,
+) -> Captions:
+    """Captions where there are any; raises RecordError where there are none but they are ``needed``."""
+    if long or short:
+        return Captions(long=long, short=short, by_sentences=by_sentences)
     if needed:
         raise RecordError("empty caption", detail)
     return NO_CAPTION
@@ -67,15 +83,12 @@ def find_fields(names: Iterable[str], settings: DataSettings, source: str) -> Fi
     """
     known = tuple(names)
     picture = _field(known, settings.image_field, PICTURE_FIELDS, "image", source)
+    long = ""
     if settings.captions or settings.caption_field is not None or set(LONG_FIELDS) & set(known):
         long = _field(known, settings.caption_field, LONG_FIELDS, "caption", source)
-    else:
-        long = ""
-    wanted = settings.short_caption_field
-    if wanted is not None:
-        short = _field(known, wanted, (), "short_caption", source)
-    else:
-        short = next((name for name in SHORT_FIELDS if name in known and name != long), None)
+    short = next((name for name in SHORT_FIELDS if name in known and name != long), None)
+    if settings.short_caption_field is not None:
+        short = _field(known, settings.short_caption_field, (), "short_caption", source)
     return Fields(picture=picture, long=long, short=short, needed=settings.captions)
 
 
@@ -87,27 +100,14 @@ def _field(
             return wanted
         hint = suggestion(wanted, known)
         raise DataError(f"{source} has no field {wanted!r} (data.{what}_field){hint}")
-    for name in usual:
-        if name in known:
-            return name
     named = [name for name in known if what == "image" and name.endswith("_file_name")]
-    if len(named) == 1:  # as Hugging Face's picture folders may call it
-        return named[0]
+    found = [name for name in usual if name in known]
+    if found or len(named) == 1:  # the latter as Hugging Face's picture folders may call it
+        return (found or named)[0]
     raise DataError(
         f"{source} has no field that looks like the {what}; name it with data.{what}_field: it has "
         f"{', '.join(map(repr, known[:20])) or 'none'}."
     )
-
-
-def texts_of(value: Any, where: str) -> tuple[str, ...]:
-    """One caption or a list of them -> those with something in them, without outer blanks.
-
-    Raises:
-        TextError: bytes that are no text.
-    """
-    values = value if isinstance(value, list | tuple) else (value,)
-    texts = (text.strip()[:_LONGEST_CAPTION] for text in values if isinstance(text, str))
-    return tuple(readable(text, where) for text in texts if text)
 
 
 def captions_beside(files: Mapping[str, bytes], settings: DataSettings, name: str) -> Captions:
@@ -119,27 +119,21 @@ def captions_beside(files: Mapping[str, bytes], settings: DataSettings, name: st
             they are needed.
         DataError: the JSON file lacks a field that settings name.
     """
-    long: tuple[str, ...] = ()
-    for suffix in TEXT_SUFFIXES:
-        long = long or _line(files, suffix, name)
-    short = _line(files, SHORT_SUFFIX, name)
+
+    def line(suffix: str) -> tuple[str, ...]:
+        text = decoded(files.get(suffix, b""), f"{name}{suffix}")
+        return texts_of(" ".join(text.split()), f"{name}{suffix}")
+
+    long = next(filter(None, map(line, TEXT_SUFFIXES)), ())
     wanted = settings.caption_field
     if (not long or wanted is not None) and RECORD_SUFFIX in files:
-        record = _object(decoded(files[RECORD_SUFFIX], f"{name}{RECORD_SUFFIX}", LONGEST_TEXT))
+        record = _object(decoded(files[RECORD_SUFFIX], f"{name}{RECORD_SUFFIX}"))
         if wanted is not None or set(record) & set(LONG_FIELDS):
-            names: Iterable[str] = ("jpg", *record)
             settings = settings.model_copy(update={"image_field": None})
             where = f"{printable(name)}{RECORD_SUFFIX}"
-            return find_fields(names, settings, where).captions(record, where)
-    if long or short:
-        return Captions(long=long, short=short)
-    return no_caption(settings.captions, "the file with its caption is missing or empty")
-
-
-def _line(files: Mapping[str, bytes], suffix: str, name: str) -> tuple[str, ...]:
-    """A text file's lines, joined."""
-    text = decoded(files.get(suffix, b""), f"{name}{suffix}", LONGEST_TEXT)
-    return texts_of(" ".join(text.split()), f"{name}{suffix}")
+            return find_fields(("jpg", *record), settings, where).captions(record, where)
+    detail = "the file with its caption is missing or empty"
+    return captions_or_none(long, line(SHORT_SUFFIX), settings.captions, detail)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -148,3 +142,38 @@ def _object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def texts_of(value: Any, where: str) -> tuple[str, ...]:
+    """One caption or a list of them -> those with something in them, without outer blanks.
+
+    Raises:
+        RecordError: zero bytes, or surrogates, which stand for bytes that are no UTF-8.
+    """
+    values = value if isinstance(value, list | tuple) else (value,)
+    texts = [text.strip()[:_LONGEST_CAPTION] for text in values if isinstance(text, str)]
+    if any(map(_NO_TEXT.search, texts)):
+        detail = f"{where} holds bytes that are no text; save it as UTF-8."
+        raise RecordError("unreadable text", detail)
+    return tuple(filter(None, texts))
+
+
+def encoding_of(head: bytes) -> str:
+    """The encoding that the first bytes of a file name; UTF-8 without a mark."""
+    return next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The first ``LONGEST_TEXT`` bytes of a file's content as text.
+
+    Raises:
+        RecordError: not in the encoding of its byte-order mark, without one not in UTF-8.
+    """
+    encoding = encoding_of(data)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        return decoder.decode(data[:LONGEST_TEXT], final=len(data) <= LONGEST_TEXT)
+    except UnicodeDecodeError as error:
+        label = encoding.removesuffix("-sig").upper()
+        detail = f"{name} is not text in {label}; save it as UTF-8."
+        raise RecordError("unreadable text", detail) from error

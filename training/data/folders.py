@@ -10,30 +10,23 @@ from pathlib import Path
 
 from training.config.settings import DataSettings
 from training.data.captions import NO_CAPTION, Captions
-from training.data.errors import DataError, RecordError
+from training.data.errors import DataError, RecordError, Skip, made_or_skip, printable
 from training.data.fields import (
+    BESIDE,
     LONGEST_TEXT,
     RECORD_SUFFIX,
-    SHORT_SUFFIX,
-    TEXT_SUFFIXES,
     captions_beside,
-    no_caption,
+    captions_or_none,
     texts_of,
 )
-from training.data.manifests import manifest_entries
-from training.data.records import Entry, Skip, entry_or_skip
-from training.data.splits import of_split
-from training.data.text import TextError, printable
-from training.data.walk import files_below, is_picture
+from training.data.files import files_below, is_picture, of_split
+from training.data.manifests import METADATA, manifest_entries
+from training.data.records import Entry
 
 logger = logging.getLogger(__name__)
 
-METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-"""Files that list the pictures below their folder (Hugging Face's picture folders)."""
-
 _REPEATED = re.compile(r"([1-9]\d*)_(.+)", re.DOTALL)
 """kohya's folders: how often their pictures come up, and what they show."""
-_BESIDE = (*TEXT_SUFFIXES, SHORT_SUFFIX, RECORD_SUFFIX)
 
 
 def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Skip]:
@@ -56,7 +49,7 @@ def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Ski
     lists = [path for path in files if path.name.lower() in METADATA]
     beside = {} if lists else _beside(files)
     by_text = _captioned(
-        [beside[stem] for path in pictures if (stem := path.with_suffix("")) in beside]
+        [files for path in pictures if (files := beside.get(path.with_suffix("")))]
     )
     chosen = of_split(pictures, folder, settings.split, by_name=not by_text)
     if lists:
@@ -78,8 +71,8 @@ def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Ski
         times = repeats.get(place.parts[0], 1)
         return Entry(key=place.as_posix(), place=str(path), captions=captions, repeats=times)
 
-    for path in sorted(chosen, key=lambda path: path.relative_to(folder).as_posix()):
-        yield entry_or_skip(path.relative_to(folder).as_posix(), partial(entry, path))
+    for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in chosen):
+        yield made_or_skip(name, partial(entry, path))
 
 
 def _listed(
@@ -90,34 +83,30 @@ def _listed(
     left_out: set[Path],
 ) -> Iterator[Entry | Skip]:
     """What metadata files list, but for pictures of other splits."""
-    kinds = {path.suffix.lower(): path for path in lists}
+    kinds = {path.suffix.lower(): printable(str(path.relative_to(folder))) for path in lists}
     if len(kinds) > 1:
-        names = " and ".join(printable(str(path.relative_to(folder))) for path in kinds.values())
         raise DataError(
-            f"{folder} holds metadata of several kinds, {names}; leave one of them there."
+            f"{folder} holds metadata of several kinds, {' and '.join(kinds.values())}; leave one of "
+            "them there."
         )
-    listed = 0
     apart = {os.path.realpath(path) for path in left_out}
+    missing = len(chosen)
     for path in lists:
         for item in manifest_entries(path, settings, root=folder):
             if not (isinstance(item, Entry) and apart and os.path.realpath(item.place) in apart):
-                listed += 1
+                missing -= 1
                 yield item
-    if listed < len(chosen):
-        logger.warning(
-            "%s: at least %d pictures are in no metadata file and are left out",
-            printable(str(folder)),
-            len(chosen) - listed,
-        )
+    if missing > 0:
+        message = "%s: at least %d pictures are in no metadata file and are left out"
+        logger.warning(message, printable(str(folder)), missing)
 
 
 def _beside(files: Sequence[Path]) -> dict[Path, dict[str, Path]]:
     """Path without suffix -> suffix in lower case -> the file that may hold a caption."""
     found: dict[Path, dict[str, Path]] = {}
     for path in files:
-        name = path.name.lower()
-        suffix = next((suffix for suffix in _BESIDE[::-1] if name.endswith(suffix)), None)
-        if suffix is not None:
+        suffix = max((s for s in BESIDE if path.name.lower().endswith(s)), key=len, default="")
+        if suffix:
             stem = path.with_name(path.name[: -len(suffix)])
             found.setdefault(stem, {})[suffix] = path
     return found
@@ -152,26 +141,23 @@ def _folder_name(parent: Path, folder: Path, settings: DataSettings, *, repeated
         name = match[2]
     name = printable(name)
     if "\\x" in name:
-        raise TextError(f"the name of its folder is no UTF-8; rename {printable(str(parent))}.")
+        detail = f"the name of its folder is no UTF-8; rename {printable(str(parent))}."
+        raise RecordError("unreadable text", detail)
     texts = texts_of(name.replace("_", " ").replace("-", " "), name)
-    if texts:
-        return Captions(long=texts)
-    return no_caption(settings.captions, "it lies in no folder that names it")
+    return captions_or_none(texts, (), settings.captions, "it lies in no folder that names it")
 
 
 def _repeats(folder: Path, pictures: Sequence[Path]) -> dict[str, int]:
     """Folder -> how often its pictures come up, where all folders are named as kohya's are."""
-    names = {path.relative_to(folder).parts[0] for path in pictures if path.parent != folder}
-    matches = {name: match for name in names if (match := _REPEATED.fullmatch(name))}
-    if not names or len(matches) < len(names) or any(path.parent == folder for path in pictures):
+    names = sorted({path.relative_to(folder).parts[0] for path in pictures})
+    matches = [_REPEATED.fullmatch(name) for name in names]
+    if not all(matches) or any(path.parent == folder for path in pictures):
         return {}
-    repeats = {name: int(match[1]) for name, match in matches.items()}
+    repeats = {match[0]: int(match[1]) for match in matches if match}
     logger.warning(
         "%s: pictures come up as often as their folders say, as in kohya's trainer (%s); "
         "data.folder_repeats false takes each once",
         printable(str(folder)),
-        ", ".join(
-            f"{times} times {printable(name)}" for name, times in sorted(repeats.items())[:5]
-        ),
+        ", ".join(f"{times} times {printable(name)}" for name, times in [*repeats.items()][:5]),
     )
     return repeats

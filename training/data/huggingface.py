@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from training.config.settings import DataSettings
-from training.data.errors import DataError
-from training.data.fields import Fields, find_fields
-from training.data.paths import PictureFolders
-from training.data.records import Entry, Skip, entry_or_skip
-from training.data.splits import of_split
-from training.data.walk import files_below
+from training.data.errors import DataError, Skip, made_or_skip
+from training.data.fields import find_fields
+from training.data.files import PictureFolders, files_below, of_split
+from training.data.records import Entry
 
 _SAVED = ("dataset_info.json", "dataset_dict.json")
-_BUILDERS = {".parquet": "parquet", ".arrow": "arrow"}
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -45,29 +42,21 @@ class Table:
     def __init__(self, source: str, settings: DataSettings) -> None:
         import datasets
 
-        self.source = source
         rows = _load(source, settings.split)
-        self.fields: Fields = find_fields(rows.column_names, settings, source)
-        feature = rows.features[self.fields.picture]
-        if isinstance(feature, datasets.Image):
-            rows = rows.cast_column(self.fields.picture, datasets.Image(decode=False))
-        self._rows = rows
-        self._texts = rows.select_columns(
-            [name for name in rows.column_names if name != self.fields.picture]
-        )
+        self.source, self._fields = source, find_fields(rows.column_names, settings, source)
+        column = self._fields.picture
+        if isinstance(rows.features[column], datasets.Image):
+            rows = rows.cast_column(column, datasets.Image(decode=False))
+        self._rows, self.fingerprint = rows, str(rows._fingerprint)
         self._folders = PictureFolders(Path(source) / "rows", settings.picture_folders)
-
-    @property
-    def fingerprint(self) -> str:
-        return str(self._rows._fingerprint)
 
     def entries(self) -> Iterator[Entry | Skip]:
         """Rows in their order, not measured yet."""
-        for number, row in enumerate(self._texts):
-            yield entry_or_skip(f"row {number}", partial(self._entry, number, row))
+        for number, row in enumerate(self._rows.remove_columns(self._fields.picture)):
+            yield made_or_skip(f"row {number}", partial(self._entry, number, row))
 
     def _entry(self, number: int, row: dict[str, Any]) -> Entry:
-        captions = self.fields.captions(row, f"{self.source}, row {number}")
+        captions = self._fields.captions(row, f"{self.source}, row {number}")
         return Entry(key=f"row {number}", place=str(number), captions=captions)
 
     def picture(self, entry: Entry) -> bytes | Path:
@@ -76,14 +65,14 @@ class Table:
         Raises:
             DataError: the row has none, or one outside of the data's folders.
         """
-        value: Any = self._rows[int(entry.place)][self.fields.picture]
+        value: Any = self._rows[int(entry.place)][self._fields.picture]
         if isinstance(value, dict):
             value = value.get("bytes") or value.get("path")
         if isinstance(value, bytes):
             return value
         if isinstance(value, str) and value:
             return self._folders.find(value, entry.key)
-        raise DataError(f"{self.source}, {entry.key} holds no picture in {self.fields.picture!r}.")
+        raise DataError(f"{self.source}, {entry.key} holds no picture in {self._fields.picture!r}.")
 
 
 def _load(source: str, split: str) -> Any:
@@ -95,24 +84,23 @@ def _load(source: str, split: str) -> Any:
     try:
         if is_saved_dataset(path):
             rows = datasets.load_from_disk(source)
-        elif path.suffix.lower() in _BUILDERS and path.is_file():
-            builder = _BUILDERS[path.suffix.lower()]
+        elif path.is_file() and path.suffix.lower() in (".parquet", ".arrow"):
+            builder = path.suffix.lower().removeprefix(".")
             rows = datasets.load_dataset(builder, data_files=source, split="train")
         elif path.is_dir() and (files := table_files(files_below(path))):
-            chosen = [str(file) for file in sorted(of_split(files, path, split))]
+            chosen = sorted(map(str, of_split(files, path, split)))
             rows = datasets.load_dataset("parquet", data_files=chosen, split="train")
         else:
             rows = datasets.load_dataset(source, split=split)
+        if not isinstance(rows, dict):
+            return rows
+        if split in rows:
+            return rows[split]
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        told = str(error).strip().partition("\n")[0] or type(error).__name__
         raise DataError(
-            f"{source} cannot be read as a Hugging Face dataset with the split {split!r} "
-            f"({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
-            "); check the name, the split (data.split) and the network."
+            f"{source} cannot be read as a Hugging Face dataset with the split {split!r} ({told}); "
+            "check the name, the split (data.split) and the network."
         ) from error
-    if isinstance(rows, dict):
-        if split not in rows:
-            raise DataError(
-                f"{source} has no split {split!r}; set data.split to one of {', '.join(map(str, rows))}."
-            )
-        rows = rows[split]
-    return rows
+    splits = ", ".join(map(str, rows))
+    raise DataError(f"{source} has no split {split!r}; set data.split to one of {splits}.")

@@ -14,18 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from training.config.settings import DataSettings
-from training.data.captions import Captions
-from training.data.errors import DataError, RecordError
-from training.data.fields import Fields, find_fields
-from training.data.paths import PictureFolders
-from training.data.records import Entry, Skip, entry_or_skip
-from training.data.text import encoding_of
-from training.data.walk import PICTURE_SUFFIXES, is_picture
+from training.data.errors import DataError, RecordError, Skip, made_or_skip, skip_of
+from training.data.fields import Fields, encoding_of, find_fields
+from training.data.files import PICTURE_SUFFIXES, PictureFolders, is_picture
+from training.data.records import Entry
 
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+"""Files that list the pictures below their folder (Hugging Face's picture folders)."""
 INFINITY_NAME = re.compile(r"(?P<ratio>\d+(\.\d+)?)_(?P<count>\d+)\.jsonl", re.IGNORECASE)
 """Upstream's ``[height over width]_[number of lines].jsonl``."""
 
-_DELIMITERS = {".tsv": "\t"}
 _TALLEST = 1e8  # height over width that a picture can have
 _SHOWN = 60  # characters of a wrong line in a message
 
@@ -41,21 +39,30 @@ def manifest_entries(
     Raises:
         DataError: not such a file, no fields to use, or paths that lead outside.
     """
-    others = (*settings.picture_folders, *((root,) if root is not None else ()))
     content = read_json(path) if path.suffix.lower() == ".json" else None
-    inside = _coco_folders(path) if is_coco(content) else ("",)
+    inside = ("",)
+    if is_coco(content):  # its pictures lie beside captions_val2017.json, or in one of these
+        part = path.stem.removeprefix("captions_")
+        inside = "", part, "images", f"images/{part}"
+    others = (*settings.picture_folders, *((root,) if root is not None else ()))
     folders = PictureFolders(path, others, inside)
     fields: Fields | None = None
     for where, record in _records(path, content):
         if not isinstance(record, dict):
             detail = f"not an object: {str(record)[:_SHOWN]}"
-            yield Skip(reason="broken record", key=where, detail=detail)
+            yield skip_of(where, RecordError("broken record", detail))
             continue
         if fields is None or not _has(record, fields):
-            fields = find_fields(_names(record), settings, f"{path.name}, {where}")
+            names = [name for name in record if isinstance(name, str)]
+            fields = find_fields(names, settings, f"{path.name}, {where}")
         name = record.get(fields.picture)
         key = name if isinstance(name, str) and name else where
-        yield entry_or_skip(key, partial(_entry, record, fields, folders, where))
+        yield made_or_skip(key, partial(_entry, record, fields, folders, where))
+
+
+def _has(record: Mapping[str, Any], fields: Fields) -> bool:
+    captioned = fields.long in record or fields.short in record or not fields.needed
+    return fields.picture in record and captioned
 
 
 def _entry(record: Mapping[str, Any], fields: Fields, folders: PictureFolders, where: str) -> Entry:
@@ -65,21 +72,30 @@ def _entry(record: Mapping[str, Any], fields: Fields, folders: PictureFolders, w
         raise RecordError("broken record", f"no {fields.picture}")
     captions = fields.captions(record, f"{manifest}, {where}")
     place = folders.find(name, where)
-    if not is_picture(place) and not place.is_file():
-        place = _with_suffix(place)
+    if not place.is_file() and not is_picture(place):  # kohya's lists may leave out the suffix
+        places = (Path(f"{place}{suffix}") for suffix in PICTURE_SUFFIXES)
+        place = next(filter(Path.is_file, places), place)
     if not place.is_file():
         raise RecordError("missing file", f"{manifest}, {where}: no {place}")
     if not INFINITY_NAME.fullmatch(manifest):
         return Entry(key=name, place=str(place), captions=captions)
-    ratio = _ratio(record.get("h_div_w"))
-    return Entry(key=name, place=str(place), captions=_without_flags(captions), ratio=ratio)
+    ratio = record.get("h_div_w")
+    if not isinstance(ratio, int | float) or not 0 < ratio < _TALLEST:
+        ratio = 0.0  # it is measured
+    long, short = _without_flags(captions.long), _without_flags(captions.short)
+    captions = replace(captions, long=long, short=short)
+    return Entry(key=name, place=str(place), captions=captions, ratio=float(ratio))
+
+
+def _without_flags(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Texts up to the first "--", where flags of other programs begin (upstream's rule)."""
+    return tuple(text.split("--")[0].strip() or text for text in texts)
 
 
 def infinity_files(folder: Path) -> list[Path]:
     """Upstream's files in a folder, or in its ``splits``; empty where there are none."""
     for place in (folder, folder / "splits"):
-        files = sorted(p for p in place.glob("*") if INFINITY_NAME.fullmatch(p.name))
-        if files:
+        if files := sorted(p for p in place.glob("*") if INFINITY_NAME.fullmatch(p.name)):
             return files
     return []
 
@@ -101,13 +117,6 @@ def _encoding(path: Path) -> str:
         return encoding_of(file.read(4))
 
 
-def _with_suffix(place: Path) -> Path:
-    """kohya's lists may leave out the suffix of a picture."""
-    return next(
-        (path for suffix in PICTURE_SUFFIXES if (path := Path(f"{place}{suffix}")).is_file()), place
-    )
-
-
 def is_coco(content: Any) -> bool:
     """Whether a JSON file's content is laid out like COCO's annotations."""
     return isinstance(content, dict) and all(
@@ -115,26 +124,18 @@ def is_coco(content: Any) -> bool:
     )
 
 
-def _coco_folders(path: Path) -> tuple[str, ...]:
-    """Where COCO's pictures lie beside ``captions_val2017.json``."""
-    part = path.stem.removeprefix("captions_")
-    return "", part, "images", f"images/{part}"
-
-
 def _records(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
     """(where it stands, record) of any of the formats; ``content`` is that of a JSON file."""
     suffix = path.suffix.lower()
     try:
-        if is_coco(content):
-            yield from _coco_records(content)
-        elif suffix == ".json":
-            yield from _json_records(path, content)
-        elif suffix == ".jsonl":
-            yield from _jsonl_records(path)
+        if suffix == ".json":
+            yield from _coco_records(content) if is_coco(content) else _json_records(path, content)
         elif suffix == ".parquet":
-            yield from _parquet_records(path)
+            with pq.ParquetFile(path) as table:
+                rows = (row for batch in table.iter_batches() for row in batch.to_pylist())
+                yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
         else:
-            yield from _csv_records(path)
+            yield from _text_records(path, suffix)
     except (OSError, UnicodeError, csv.Error, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as text ({error}); save it as UTF-8.") from error
 
@@ -160,11 +161,9 @@ def _json_records(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(content, dict):
         for name, value in content.items():
             record = dict(value) if isinstance(value, dict) else {"caption": value}
-            if isinstance(record.get("tags"), str):  # kohya's lists: tags follow the caption
-                parts = (record.get("caption"), record["tags"])
-                record["caption"] = ", ".join(
-                    text for text in parts if text and isinstance(text, str)
-                )
+            if isinstance(tags := record.get("tags"), str):  # kohya's: they follow the caption
+                parts = (record.get("caption"), tags)
+                record["caption"] = ", ".join(t for t in parts if t and isinstance(t, str))
             yield f"entry {name!r}", {"image_path": name, **record}
     else:
         raise DataError(
@@ -172,49 +171,14 @@ def _json_records(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
         )
 
 
-def _jsonl_records(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding=_encoding(path), errors="surrogateescape") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield f"line {number}", json.loads(line)
-            except (ValueError, RecursionError):
-                yield f"line {number}", line.strip()
-
-
-def _csv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _text_records(path: Path, suffix: str) -> Iterator[tuple[str, Any]]:
     with path.open(encoding=_encoding(path), errors="surrogateescape", newline="") as file:
-        rows = csv.DictReader(file, delimiter=_DELIMITERS.get(path.suffix.lower(), ","))
-        for row in rows:
-            yield f"line {rows.line_num}", row
-
-
-def _parquet_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with pq.ParquetFile(path) as file:
-        rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
-        for number, row in enumerate(rows, 1):
-            yield f"row {number}", row
-
-
-def _names(record: Mapping[Any, Any]) -> list[str]:
-    return [name for name in record if isinstance(name, str)]
-
-
-def _has(record: Mapping[str, Any], fields: Fields) -> bool:
-    captioned = fields.long in record or fields.short in record or not fields.needed
-    return fields.picture in record and captioned
-
-
-def _without_flags(captions: Captions) -> Captions:
-    """Texts up to the first "--", where flags of other programs begin (upstream's rule)."""
-    return replace(
-        captions,
-        long=tuple(text.split("--")[0].strip() or text for text in captions.long),
-        short=tuple(text.split("--")[0].strip() or text for text in captions.short),
-    )
-
-
-def _ratio(value: Any) -> float:
-    """A trustworthy height over width, else 0: measured then."""
-    return float(value) if isinstance(value, int | float) and 0 < value < _TALLEST else 0.0
+        if suffix != ".jsonl":
+            rows = csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ",")
+            yield from ((f"line {rows.line_num}", row) for row in rows)
+            return
+        for number, line in enumerate(map(str.strip, file), 1):
+            try:
+                yield from [(f"line {number}", json.loads(line))] if line else ()
+            except (ValueError, RecursionError):
+                yield f"line {number}", line

@@ -21,15 +21,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from infinity.errors import RequestError, ResourceError
+from infinity.errors import ResourceError
 from infinity.images import preprocess
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.quantizer import encode_scales
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.data.captions import fixed
-from training.data.errors import DataError
-from training.data.records import Prepared, Record, Skip, skip_of
-from training.data.report import SkipReport
+from training.data.errors import UNREADABLE, DataError, Skip, SkipReport, made_or_skip
+from training.data.records import Record
 from training.data.shards import (
     FORMAT,
     INDEX_FILE,
@@ -75,9 +74,12 @@ class Recipe:
         config = self.tokenizer.config.to_dict()
         config["channel_multipliers"] = list(config["channel_multipliers"])
         text = None if self.about_text is None else dict(self.about_text)
+        weights = hashlib.sha256()  # tells tokenizers of the same shape apart
+        for parameter in self.tokenizer.encoder.parameters():
+            weights.update(parameter.detach().float().cpu().contiguous().numpy().data)
         return {
             "tokenizer": config,
-            "tokenizer_sha256": _weights_sum(self.tokenizer),
+            "tokenizer_sha256": weights.hexdigest(),
             "schedules": {ratio: each.to_dict() for ratio, each in self.schedules.items()},
             "text": text and {**text, "dtype": str(self.text_dtype).removeprefix("torch.")},
             "latents": self.latents,
@@ -108,10 +110,9 @@ def prepare(source: Source, recipe: Recipe, folder: Path) -> SkipReport:
     report = SkipReport()
     try:
         index = _begin(source, recipe, folder)
-        shards = list(_shards(source, recipe))
         done = {shard.file: shard for shard in index.shards}
         with tqdm(total=len(source), desc="preparing", unit=" records") as bar:
-            for shard in shards:
+            for shard in _shards(source, recipe):
                 if shard.file not in done:
                     done[shard.file], skips = _write_shard(source, recipe, folder, shard)
                     report.add(shard.stop - shard.first, skips)
@@ -119,7 +120,8 @@ def prepare(source: Source, recipe: Recipe, folder: Path) -> SkipReport:
                     index = replace(index, shards=tuple(done.values()), skipped=dict(skipped))
                     index.write(folder)
                 bar.update(shard.stop - shard.first)
-        filled = tuple(done[shard.file] for shard in shards if done[shard.file].samples)
+        filled = (done[shard.file] for shard in _shards(source, recipe))
+        filled = tuple(shard for shard in filled if shard.samples)
         replace(index, complete=True, shards=filled).write(folder)
     except (OSError, SafetensorError) as error:
         raise ResourceError(
@@ -134,7 +136,7 @@ def _begin(source: Source, recipe: Recipe, folder: Path) -> Index:
     folder.mkdir(parents=True, exist_ok=True)
     about = recipe.to_dict(source)
     if not (folder / INDEX_FILE).exists():
-        if any(path.suffix == ".safetensors" for path in folder.iterdir()):
+        if any(folder.glob("*.safetensors")):
             raise DataError(f"{folder} holds other weights or shards; choose an empty folder.")
         index = Index(format=FORMAT, recipe=about)
         index.write(folder)
@@ -173,14 +175,14 @@ def _write_shard(
 ) -> tuple[Shard, list[Skip]]:
     members = source.buckets[shard.aspect_ratio][shard.first : shard.stop]
     records = [source.record(int(number)) for number in members]
-    records = [replace(record, captions=fixed(record.captions)) for record in records]
-    samples: list[tuple[Record, Prepared]] = []
-    skips: list[Skip] = []
-    for start in range(0, len(records), recipe.batch_size):
-        part = records[start : start + recipe.batch_size]
-        encoded, broken = _encoded(part, recipe, recipe.schedules[shard.aspect_ratio])
-        samples += encoded
-        skips += broken
+    size, schedule = recipe.batch_size, recipe.schedules[shard.aspect_ratio]
+    encoded = [
+        sample
+        for start in range(0, len(records), size)
+        for sample in _encoded(records[start : start + size], recipe, schedule)
+    ]
+    skips = [sample for sample in encoded if isinstance(sample, Skip)]
+    samples = [sample for sample in encoded if isinstance(sample, Record)]
     if not samples:
         return shard, skips
     path = folder / shard.file
@@ -188,61 +190,37 @@ def _write_shard(
     save_file(packed_shard(samples), draft)
     draft.chmod(0o644)
     draft.replace(path)
-    size = path.stat().st_size
-    written = replace(shard, sha256=file_sha256(path), bytes=size, samples=len(samples))
-    return written, skips
+    nbytes = path.stat().st_size
+    return replace(shard, sha256=file_sha256(path), bytes=nbytes, samples=len(samples)), skips
 
 
-def _encoded(
-    records: list[Record], recipe: Recipe, schedule: ScaleSchedule
-) -> tuple[list[tuple[Record, Prepared]], list[Skip]]:
+def _encoded(records: list[Record], recipe: Recipe, schedule: ScaleSchedule) -> list[Record | Skip]:
+    """The skips of some pictures, and what is made of the others."""
     size = schedule.image_size(recipe.tokenizer.config.token_pixels)
     with ThreadPoolExecutor() as pool:
         loaded = list(pool.map(lambda record: _pixels(record, size), records))
-    skips = [item for item in loaded if isinstance(item, Skip)]
-    usable = [
-        (record, item)
-        for record, item in zip(records, loaded, strict=True)
-        if not isinstance(item, Skip)
-    ]
-    if not usable:
-        return [], skips
+    made: list[Record | Skip] = [item for item in loaded if isinstance(item, Skip)]
+    pixels = [item for item in loaded if isinstance(item, Tensor)]
+    if not pixels:
+        return made
     with torch.no_grad():
-        latents_Bdyx = recipe.tokenizer.features(torch.stack([pixels for _, pixels in usable]))
+        latents_Bdyx = recipe.tokenizer.features(torch.stack(pixels))
         labels_BLD = encode_scales(latents_Bdyx, recipe.tokenizer.config, schedule).labels_BLD
-    samples = [
-        (
-            record,
-            Prepared(
-                bits=labels_BLD[number].cpu(),
-                latent_dyx=latents_Bdyx[number].cpu() if recipe.latents else None,
-                texts=_texts(record, recipe),
-            ),
+    usable = (r for r, item in zip(records, loaded, strict=True) if isinstance(item, Tensor))
+    for record, bits, latent in zip(usable, labels_BLD.cpu(), latents_Bdyx.cpu(), strict=True):
+        captions, encode, texts = fixed(record.captions), recipe.encode_text, None
+        if encode is not None:
+            texts = tuple(encode(text).to(recipe.text_dtype) for text in captions.all)
+        latent_dyx = latent if recipe.latents else None
+        made.append(
+            replace(record, captions=captions, bits=bits, latent_dyx=latent_dyx, texts=texts)
         )
-        for number, (record, _) in enumerate(usable)
-    ]
-    return samples, skips
+    return made
 
 
 def _pixels(record: Record, size: tuple[int, int]) -> Tensor | Skip:
     """(3, H, W) float32 in [-1, 1]."""
-    if record.load is None:
+    load = record.load
+    if load is None:
         raise DataError("The data is prepared already; train from it.")
-    try:
-        return preprocess(record.load(), *size)
-    except (RequestError, DataError) as error:
-        return skip_of(record.key, error)
-
-
-def _texts(record: Record, recipe: Recipe) -> tuple[Tensor, ...] | None:
-    if recipe.encode_text is None:
-        return None
-    return tuple(recipe.encode_text(text).to(recipe.text_dtype) for text in record.captions.all)
-
-
-def _weights_sum(tokenizer: Tokenizer) -> str:
-    """Tells tokenizers of the same shape apart."""
-    digest = hashlib.sha256()
-    for parameter in tokenizer.encoder.parameters():
-        digest.update(parameter.detach().float().cpu().contiguous().numpy().data)
-    return digest.hexdigest()
+    return made_or_skip(record.key, lambda: preprocess(load(), *size), UNREADABLE)

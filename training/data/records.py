@@ -1,7 +1,7 @@
 """What sources give and batches hold.
 
-Legend: B samples, H W pixels, l tokens of a scale, D bits a token, T tokens and W width of a text,
-d y x bits a latent and the latent grid.
+Legend: B samples, H W pixels, L tokens of all scales, l of one, D bits a token, T tokens and W width of
+a text, d y x channels and grid of the latent.
 """
 
 from __future__ import annotations
@@ -14,27 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from infinity.errors import InfinityError
 from training.data.captions import Captions
-from training.data.errors import RecordError, SkipReason
-from training.data.text import printable
-
-
-@dataclass(frozen=True, kw_only=True)
-class Skip:
-    """A record that cannot be used."""
-
-    reason: SkipReason
-    key: str
-    detail: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", printable(self.key))
-        object.__setattr__(self, "detail", printable(self.detail))
-
-    def __str__(self) -> str:
-        named = self.detail.startswith(self.key)
-        return self.detail if named else f"{self.key}: {self.detail}"
+from training.data.errors import Skip, printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,51 +45,27 @@ class Entry:
         object.__setattr__(self, "key", printable(self.key))
 
 
-def skip_of(key: str, error: InfinityError) -> Skip:
-    """The skip of a record whose picture could not be read."""
-    missing = isinstance(error.__cause__, FileNotFoundError)
-    return Skip(reason="missing file" if missing else "broken picture", key=key, detail=str(error))
-
-
-def entry_or_skip(key: str, make: Callable[[], Entry], where: str = "") -> Entry | Skip:
-    """What ``make`` gives, or the skip of the RecordError it raises, ``where`` in its detail."""
-    try:
-        return make()
-    except RecordError as error:
-        return Skip(reason=error.reason, key=key, detail=f"{where}{error}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A sample that was computed before.
-
-    Attributes:
-        bits: of all scales, (L, D) bool.
-        latent_dyx: the tokenizer's continuous features, float32, or None where they were left out.
-        texts: features of each caption, long ones first, (T, W) float32; None where left out.
-    """
-
-    bits: Tensor
-    latent_dyx: Tensor | None
-    texts: tuple[Tensor, ...] | None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One sample of a source.
+    """One sample of a source: a picture, or what was computed of one before.
 
     Attributes:
-        load: reads the picture in full; raises RequestError where it is missing or broken. None
-            where ``prepared`` is given.
+        load: reads the picture in full; raises RequestError or DataError where it is missing or
+            broken. None of a prepared sample.
         height, width: in pixels, upright; None where the source does not know.
+        bits: of all scales, (L, D) bool; None of a picture.
+        latent_dyx: the tokenizer's continuous features, float32, or None where they were left out.
+        texts: features of each caption, long ones first, (T, W) float32; None where left out.
     """
 
     key: str
     captions: Captions
     load: Callable[[], Image.Image] | None = None
-    prepared: Prepared | None = None
     height: int | None = None
     width: int | None = None
+    bits: Tensor | None = None
+    latent_dyx: Tensor | None = None
+    texts: tuple[Tensor, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +101,7 @@ class Batch:
         """Texts travel from a worker as one tensor: each would hold an open file otherwise."""
         state = dict(self.__dict__)
         if self.features:
-            lengths = [len(text) for text in self.features]
-            state["features"] = torch.cat(self.features), lengths
+            state["features"] = torch.cat(self.features), [len(text) for text in self.features]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Files over http: read once from beginning to end, or a piece at a time.
+"""Files here or over http: read once from beginning to end, then a piece at a time.
 
 A server that cannot send pieces makes each of its files be kept here in full, once.
 """
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 from filelock import FileLock
@@ -21,8 +23,10 @@ from training.data.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-_TRIES, _WAIT_S, _TIMEOUT_S = 4, 0.5, 60.0
-_CHUNK = 1 << 20
+_WAITS_S = (0.5, 1.0, 2.0)
+"""Before the second and later tries."""
+_TIMEOUT_S = 60.0
+_CHUNK = 1 << 16
 
 
 def is_url(text: str) -> bool:
@@ -35,81 +39,73 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "infinity"
 
 
-class Stream:
-    """A file over http as far as ``tarfile`` needs it: ``read`` from front to back."""
-
-    def __init__(self, response: httpx2.Response) -> None:
-        self._chunks = response.iter_raw(_CHUNK)
-        self._left = b""
-
-    def read(self, size: int) -> bytes:
-        """The next ``size`` bytes, fewer at the end."""
-        parts, wanted = [self._left], size - len(self._left)
-        while wanted > 0 and (chunk := next(self._chunks, b"")):
-            parts.append(chunk)
-            wanted -= len(chunk)
-        data = b"".join(parts)
-        self._left = data[size:]
-        return data[:size]
-
-
 @contextmanager
-def streamed(url: str) -> Iterator[Stream]:
-    """The whole file, as a stream.
+def opened(name: str) -> Iterator[Any]:
+    """The whole file, to be read from front to back, by ``tarfile`` or the like.
 
     Raises:
+        FileNotFoundError: there is none here.
         ResourceError: the server does not answer, or has no such file.
     """
-    with _plain_errors(url), _client().stream("GET", url, headers=_plain()) as response:
-        response.raise_for_status()
-        yield Stream(response)
+    if is_url(name):
+        with _answer(name) as response:
+            chunks = response.iter_raw(_CHUNK)
+            yield SimpleNamespace(read=lambda _: next(chunks, b""))
+    else:
+        with Path(name).open("rb") as file:
+            yield file
 
 
-def fetched(url: str, offset: int, length: int) -> bytes:
-    """A piece of a file; tried again where the connection breaks.
+def piece(name: str, offset: int, length: int) -> bytes:
+    """A part of a file; tried again where the connection breaks.
 
     Raises:
         ResourceError: the server does not answer, or has no such file.
         DataError: the file is shorter than it was.
     """
-    copy = _copy_of(url)
-    if not copy.is_file():
-        piece = _piece(url, offset, length)
-        if piece is not None:
-            return _whole(piece, length, url)
-        _keep(url, copy)
-    with copy.open("rb") as file:
-        file.seek(offset)
-        return _whole(file.read(length), length, url)
+    tag = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    path = cache_folder() / "shards" / f"{tag}.tar" if is_url(name) else Path(name)
+    data = None
+    if is_url(name) and not path.is_file():
+        data = _sent(name, f"bytes={offset}-{offset + length - 1}")
+        if data is None:
+            _keep(name, path)
+    if data is None:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(length)
+    if len(data) != length:
+        raise DataError(f"{name} has become shorter since it was listed; run the command again.")
+    return data
 
 
-def file_tag(url: str) -> str:
-    """What changes when the file does: its length and the server's tag."""
-    with _plain_errors(url):
-        response = _client().head(url, headers=_plain())
-        response.raise_for_status()
-    return " ".join(
-        response.headers.get(name, "") for name in ("content-length", "etag", "last-modified")
-    )
+def file_tag(name: str) -> str:
+    """What changes when a file does: its size, time and the server's tag; empty where there is none here."""
+    if is_url(name):
+        with _answer(name, "HEAD") as response:
+            about = response.headers
+        tags = (about.get(tag, "") for tag in ("content-length", "etag", "last-modified"))
+        return f"{name} {' '.join(tags)}"
+    path = Path(name)
+    if not path.is_file():
+        return ""
+    state = path.stat()
+    return f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
 
 
-def _piece(url: str, offset: int, length: int) -> bytes | None:
-    """Bytes of a file, or None where the server only sends whole files."""
-    wanted = {**_plain(), "range": f"bytes={offset}-{offset + length - 1}"}
-    for attempt in range(_TRIES):
+def _sent(url: str, part: str) -> bytes | None:
+    """A range of bytes, or None where the server only sends whole files."""
+    for wait in (*_WAITS_S, None):
         try:
-            with _plain_errors(url), _client().stream("GET", url, headers=wanted) as response:
-                if response.status_code == httpx2.codes.PARTIAL_CONTENT:
-                    return b"".join(response.iter_raw())
-                response.raise_for_status()
-                return None
+            with _answer(url, headers={"range": part}) as response:
+                partial = response.status_code == httpx2.codes.PARTIAL_CONTENT
+                return b"".join(response.iter_raw()) if partial else None
         except ResourceError as error:
-            passing = isinstance(error.__cause__, httpx2.TransportError)
-            if not passing or attempt == _TRIES - 1:
+            if wait is None or not isinstance(error.__cause__, httpx2.TransportError):
                 raise
             logger.warning("%s; trying again", error)
-            time.sleep(_WAIT_S * 2**attempt)
-    raise AssertionError("unreachable: the last attempt returns or raises")
+            time.sleep(wait)
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def _keep(url: str, copy: Path) -> None:
@@ -120,40 +116,20 @@ def _keep(url: str, copy: Path) -> None:
             if copy.is_file():
                 return
             draft = copy.with_suffix(".writing")
-            with streamed(url) as stream, draft.open("wb") as file:
-                while data := stream.read(_CHUNK):
-                    file.write(data)
+            with _answer(url) as response, draft.open("wb") as file:
+                file.writelines(response.iter_raw(_CHUNK))
             draft.replace(copy)
 
 
-def _copy_of(url: str) -> Path:
-    return cache_folder() / "shards" / f"{hashlib.sha256(url.encode()).hexdigest()}.tar"
-
-
-def _client() -> httpx2.Client:
-    """One client a process: connections must not be shared over a fork."""
-    return _client_of(os.getpid())
-
-
-@lru_cache(maxsize=1)
-def _client_of(_: int) -> httpx2.Client:
-    return httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S)
-
-
-def _plain() -> dict[str, str]:
-    return {"accept-encoding": "identity"}
-
-
-def _whole(data: bytes, length: int, url: str) -> bytes:
-    if len(data) != length:
-        raise DataError(f"{url} has become shorter since it was listed; run the command again.")
-    return data
-
-
 @contextmanager
-def _plain_errors(url: str) -> Iterator[None]:
+def _answer(
+    url: str, method: str = "GET", headers: dict[str, str] | None = None
+) -> Iterator[httpx2.Response]:
+    """A server's answer, not read yet. Raises ResourceError also while it is read."""
     try:
-        yield
+        with _client(os.getpid()).stream(method, url, headers=headers) as response:
+            response.raise_for_status()
+            yield response
     except httpx2.TransportError as error:
         raise ResourceError(
             f"{url} cannot be reached ({error}); check the address and the network."
@@ -163,3 +139,10 @@ def _plain_errors(url: str) -> Iterator[None]:
             f"{url} cannot be fetched: the server answers {error.response.status_code}; check the "
             "address."
         ) from error
+
+
+@lru_cache(maxsize=1)
+def _client(_: int) -> httpx2.Client:
+    """One client a process: connections must not be shared over a fork."""
+    plain = {"accept-encoding": "identity"}
+    return httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S, headers=plain)

@@ -7,7 +7,7 @@ Legend: N samples of a shard, L tokens of all scales, D bits a token, d y x the 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,14 +22,12 @@ from torch import Tensor
 from infinity.schedule import ScaleSchedule
 from training.config.settings import TrainingConfig
 from training.data.captions import Captions
-from training.data.errors import DataError
-from training.data.records import Prepared, Record
-from training.data.report import SkipReport
+from training.data.errors import DataError, SkipReport
+from training.data.records import Record
 
 INDEX_FILE = "index.json"
 FORMAT = "infinity-prepared-1"
 _OPEN_SHARDS = 64
-_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +66,8 @@ class Index:
 
     @property
     def schedules(self) -> dict[str, ScaleSchedule]:
-        return {
-            ratio: ScaleSchedule.from_dict(schedule)
-            for ratio, schedule in self.recipe["schedules"].items()
-        }
+        schedules = self.recipe["schedules"].items()
+        return {ratio: ScaleSchedule.from_dict(schedule) for ratio, schedule in schedules}
 
 
 def is_prepared(folder: Path) -> bool:
@@ -103,28 +99,21 @@ def read_index(folder: Path) -> Index:
     return index
 
 
-def check_sizes(folder: Path, index: Index) -> None:
-    """Raises DataError where a shard is missing or has another length than when it was written."""
+def check_shards(folder: Path, index: Index, *, sums: bool = False) -> None:
+    """Raises DataError where a shard is missing, or has another length (with ``sums``: another content)
+    than when it was written."""
     for shard in index.shards:
         path = folder / shard.file
         if not path.is_file():
-            raise DataError(f"{path} is missing; copy it again, or prepare the data again.")
-        if path.stat().st_size != shard.bytes:
-            raise DataError(
-                f"{path} is cut or damaged: it has {path.stat().st_size} bytes instead of "
-                f"{shard.bytes}; copy it again, or delete it and prepare the data again."
-            )
+            raise _damaged(path, "is missing")
+        if (size := path.stat().st_size) != shard.bytes:
+            raise _damaged(path, f"is cut or damaged: it has {size} bytes instead of {shard.bytes}")
+        if sums and file_sha256(path) != shard.sha256:
+            raise _damaged(path, "is damaged: its checksum does not match")
 
 
-def check_sums(folder: Path, index: Index) -> None:
-    """Raises DataError where a shard's content is not what was written."""
-    check_sizes(folder, index)
-    for shard in index.shards:
-        if file_sha256(folder / shard.file) != shard.sha256:
-            raise DataError(
-                f"{folder / shard.file} is damaged: its checksum does not match; copy it again, or "
-                "delete it and prepare the data again."
-            )
+def _damaged(path: Path, what: str) -> DataError:
+    return DataError(f"{path} {what}; copy it again, or delete it and prepare the data again.")
 
 
 def file_sha256(path: Path) -> str:
@@ -132,7 +121,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def packed_shard(samples: Sequence[tuple[Record, Prepared]]) -> dict[str, Tensor]:
+def packed_shard(samples: Sequence[Record]) -> dict[str, Tensor]:
     """The tensors of a shard; all samples have one aspect ratio and the same parts."""
     records = [
         json.dumps(
@@ -144,29 +133,35 @@ def packed_shard(samples: Sequence[tuple[Record, Prepared]]) -> dict[str, Tensor
                 "width": record.width,
             }
         ).encode()
-        for record, _ in samples
+        for record in samples
     ]
+    bits = torch.stack([record.bits for record in samples if record.bits is not None])
     tensors = {
-        "bits": torch.from_numpy(
-            np.packbits(torch.stack([prepared.bits for _, prepared in samples]).numpy(), axis=-1)
-        ),
+        "bits": torch.from_numpy(np.packbits(bits.numpy(), axis=-1)),
         "records": torch.frombuffer(bytearray(b"".join(records)), dtype=torch.uint8),
         "record_ends": _ends(map(len, records)),
     }
-    latents = [prepared.latent_dyx for _, prepared in samples if prepared.latent_dyx is not None]
+    latents = [record.latent_dyx for record in samples if record.latent_dyx is not None]
     if latents:
         tensors["latents"] = torch.stack(latents)
-    texts = [text for _, prepared in samples for text in prepared.texts or ()]
-    if texts:
-        counts = (len(prepared.texts or ()) for _, prepared in samples)
-        tensors["texts"] = torch.cat(texts)
-        tensors["text_ends"] = _ends(map(len, texts))
-        tensors["caption_ends"] = _ends(counts)
+    texts = [record.texts or () for record in samples]
+    if every := [text for each in texts for text in each]:
+        tensors["texts"] = torch.cat(every)
+        tensors["text_ends"] = _ends(map(len, every))
+        tensors["caption_ends"] = _ends(map(len, texts))
     return tensors
+
+
+def _ends(counts: Iterable[int]) -> Tensor:
+    return torch.tensor(list(counts), dtype=torch.int64).cumsum(0)
 
 
 class PreparedSource:
     """Samples of a prepared folder.
+
+    Attributes:
+        report: of the samples, all of which can be used.
+        repeats: (samples,) int32 ones: each comes up once in a pass.
 
     Raises:
         DataError: unfinished, damaged or incomplete.
@@ -179,31 +174,22 @@ class PreparedSource:
             raise DataError(
                 f"{folder} is not prepared to the end; run the same command as before to finish it."
             )
-        check_sizes(folder, self.index)
-        self._ends = np.cumsum([shard.samples for shard in self.index.shards], dtype=np.int64)
+        check_shards(folder, self.index)
+        self._counts = [shard.samples for shard in self.index.shards]
+        self._ends = np.cumsum(self._counts, dtype=np.int64)
+        self.report = SkipReport(len(self))
+        self.repeats = np.ones(len(self), np.int32)
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return sum(self._counts)
 
     @property
     def fingerprint(self) -> str:
         return hashlib.sha256("".join(s.sha256 for s in self.index.shards).encode()).hexdigest()
 
-    @property
-    def report(self) -> SkipReport:
-        return SkipReport(len(self))
-
-    @property
-    def repeats(self) -> np.ndarray:
-        """(samples,) int32 ones: each comes up once in a pass."""
-        return np.ones(len(self), np.int32)
-
     def aspect_ratios(self, _: Mapping[str, float]) -> np.ndarray:
         """(samples,) names of those they were prepared for."""
-        return np.repeat(
-            [shard.aspect_ratio for shard in self.index.shards],
-            [shard.samples for shard in self.index.shards],
-        )
+        return np.repeat([shard.aspect_ratio for shard in self.index.shards], self._counts)
 
     def check(self, config: TrainingConfig) -> None:
         """Raises DataError where the data was prepared for another model, or is to be changed."""
@@ -220,7 +206,7 @@ class PreparedSource:
                 f"{self.folder} was prepared with another tokenizer; prepare it again with this one."
             )
         for ratio, schedule in self.index.schedules.items():
-            if ratio in config.schedules and config.schedules[ratio] != schedule:
+            if config.schedules.get(ratio, schedule) != schedule:
                 raise DataError(
                     f"{self.folder} was prepared for other scales of {ratio}; prepare it again for "
                     "this resolution."
@@ -236,46 +222,33 @@ class PreparedSource:
 
     def record(self, index: int) -> Record:
         number = int(np.searchsorted(self._ends, index, side="right"))
-        shard = self.index.shards[number]
-        row = index - (int(self._ends[number - 1]) if number else 0)
-        bits_per_token = self._bits_per_token
-        path = self.folder / shard.file
+        row = index - int(self._ends[number]) + self._counts[number]
+        path = self.folder / self.index.shards[number].file
+        tokenizer = self.index.recipe["tokenizer"]
+        bits_per_token = tokenizer["bits"] * (4 if tokenizer["patchify"] else 1)
         try:
             file, names = _open(path)
-            begin, end = _span(file, "record_ends", row)
-            about = json.loads(bytes(file.get_slice("records")[begin:end].numpy()))
-            bits = np.unpackbits(
-                file.get_slice("bits")[row].numpy(), axis=-1, count=bits_per_token
-            ).astype(bool)
+            packed = file.get_slice("bits")[row].numpy()
+            bits = np.unpackbits(packed, axis=-1, count=bits_per_token).astype(bool)
             latent = file.get_slice("latents")[row] if "latents" in names else None
             texts = None
             if "texts" in names:
-                spans = [
-                    _span(file, "text_ends", caption)
-                    for caption in range(*_span(file, "caption_ends", row))
-                ]
-                texts = tuple(file.get_slice("texts")[begin:end].float() for begin, end in spans)
+                captions = range(*_span(file, "caption_ends", row))
+                spans = [slice(*_span(file, "text_ends", caption)) for caption in captions]
+                texts = tuple(file.get_slice("texts")[span].float() for span in spans)
+            about = file.get_slice("records")[slice(*_span(file, "record_ends", row))]
+            about = json.loads(bytes(about.numpy()))
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise DataError(
-                f"{path} cannot be read ({error}); copy it again, or delete it and prepare the "
-                "data again."
-            ) from error
+            raise _damaged(path, f"cannot be read ({error})") from error
         return Record(
             key=about["key"],
             captions=Captions(long=tuple(about["long"]), short=tuple(about["short"])),
-            prepared=Prepared(bits=torch.from_numpy(bits), latent_dyx=latent, texts=texts),
             height=about["height"],
             width=about["width"],
+            bits=torch.from_numpy(bits),
+            latent_dyx=latent,
+            texts=texts,
         )
-
-    @property
-    def _bits_per_token(self) -> int:
-        tokenizer: Mapping[str, Any] = self.index.recipe["tokenizer"]
-        return tokenizer["bits"] * (4 if tokenizer["patchify"] else 1)
-
-
-def _ends(counts: Any) -> Tensor:
-    return torch.tensor(list(counts), dtype=torch.int64).cumsum(0)
 
 
 def _span(file: Any, name: str, number: int) -> tuple[int, int]:

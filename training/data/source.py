@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from infinity.schedule import ScaleSchedule, heights_over_widths
-from training.config.settings import DataSettings
-from training.data.catalog import Catalog, Opener, open_catalog
-from training.data.detection import detect, manifest_of
-from training.data.errors import DataError
-from training.data.folders import folder_entries
-from training.data.held_out import Buckets
-from training.data.huggingface import Table
-from training.data.manifests import manifest_entries
-from training.data.records import Entry, Record, Skip
-from training.data.remote import file_tag, is_url
-from training.data.report import SkipReport
+from training.config.settings import DataSettings, TrainingConfig
+from training.config.world_settings import WorldSettings
+from training.data.catalog import Catalog
+from training.data.errors import DataError, SkipReport
+from training.data.formats import detect, open_catalog
+from training.data.plan import BatchPlan
+from training.data.records import Record
 from training.data.shards import PreparedSource
-from training.data.walk import files_below
-from training.data.webdataset import member, shard_entries, shard_names
 from training.data.world import ENDLESS, StagedWorld, WorldSource
 
 Part: TypeAlias = "Catalog | PreparedSource | WorldSource | StagedWorld"
 """The records of one source."""
+Members: TypeAlias = "np.ndarray | range"
+"""Numbers of the records of a bucket."""
+Buckets: TypeAlias = "Mapping[str, Members]"
+"""Aspect ratio -> its records."""
+
+_SPLIT, _CHOICE = 1, 2  # keep the draws of one purpose apart from the other's
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,9 @@ class Source:
     Attributes:
         parts: one a source, in the order of the settings.
         buckets: the numbers of each aspect ratio's records.
-        repeats: (records,) times each record comes up in a pass; None: once.
         report: what was skipped while the sources were listed.
         formats: of each part.
+        repeats: (records,) times each record comes up in a pass; None: once.
     """
 
     parts: tuple[Part, ...]
@@ -77,6 +75,43 @@ class Source:
             for ratio, members in self.buckets.items()
         }
         return replace(self, buckets=buckets)
+
+    def split(self, share: float) -> tuple[Source, Source]:
+        """(trained on, held out): a random ``share`` of each aspect ratio is held out.
+
+        It depends on the records alone, not on a run's seed, so that what one run is tested on the
+        next one, which goes on from it, is not trained on either.
+
+        Raises:
+            DataError: the share is less than one picture.
+        """
+        counts = {r: min(round(n * share), max(0, n - 1)) for r, n in self.sizes.items()}
+        if not any(counts.values()):
+            raise DataError(
+                f"data.held_out {share:g} of {len(self)} pictures is none; raise it, or name pictures "
+                "in data.held_out_sources."
+            )
+        held_out, trained = self._drawn(counts, _SPLIT)
+        return trained, held_out
+
+    def few(self, samples: int) -> Source:
+        """About ``samples`` records, of each aspect ratio in proportion, at least one where there is any."""
+        total = sum(self.sizes.values())
+        if total <= samples:
+            return self
+        counts = {r: min(n, max(1, n * samples // total)) for r, n in self.sizes.items()}
+        return self._drawn(counts, _CHOICE)[0]
+
+    def _drawn(self, counts: Mapping[str, int], purpose: int) -> tuple[Source, Source]:
+        """So many records of each aspect ratio, drawn at random, and the others; both in their order."""
+        drawn: dict[str, Members] = {}
+        others: dict[str, Members] = {}
+        for number, (ratio, members) in enumerate(self.buckets.items()):
+            size, records = len(members), np.asarray(members)
+            order = np.random.default_rng((purpose, number, size)).permutation(size)
+            drawn[ratio] = records[np.sort(order[: counts[ratio]])]
+            others[ratio] = records[np.sort(order[counts[ratio] :])]
+        return replace(self, buckets=drawn), replace(self, buckets=others)
 
     def record(self, index: int) -> Record:
         """The record with this number, 0 to ``len``."""
@@ -120,10 +155,12 @@ def open_source(
         if settings.world.curriculum:
             world = StagedWorld(settings.sources[0], settings.world, picture_side, seed)
         return Source((world,), {"1:1": range(len(world))}, SkipReport(), formats)
-    if len(set(formats) & {"prepared"}) and set(formats) != {"prepared"}:
+    if "prepared" in formats and set(formats) != {"prepared"}:
         raise DataError("Prepared data cannot be mixed with pictures; prepare all of it.")
     parts = [
-        PreparedSource(Path(source)) if format == "prepared" else _catalog(source, format, settings)
+        PreparedSource(Path(source))
+        if format == "prepared"
+        else open_catalog(source, format, settings)
         for source, format in zip(settings.sources, formats, strict=True)
     ]
     report = SkipReport()
@@ -131,7 +168,7 @@ def open_source(
         report.merge(part.report)
     report.require(settings.skip_tolerance, complete=True)
     if not any(len(part) for part in parts):
-        counts = f": {report.counted()}" if report.skipped else ""
+        counts = f": {report.counted()}" if report.counts else ""
         raise DataError(
             f"{', '.join(settings.sources)} lists {report.seen} pictures, none of which can be used"
             f"{counts}."
@@ -144,65 +181,60 @@ def open_source(
     return Source(tuple(parts), buckets, report, formats, each if each.max() > 1 else None)
 
 
-def _catalog(source: str, format: str, settings: DataSettings) -> Catalog:
-    opener: Opener = _file
-    split = settings.split
-    manifest = format not in ("folder", "webdataset", "huggingface")
-    if format == "folder":
-        entries = partial(folder_entries, Path(source), settings)
-        fingerprint = _folder_fingerprint(Path(source))
-    elif format == "webdataset":
-        shards = shard_names(source, split)
-        entries = partial(_each, shards, partial(shard_entries, settings=settings))
-        opener = member
-        fingerprint = "\n".join(map(_file_fingerprint, shards))
-    elif format == "huggingface":
-        table = Table(source, settings)
-        entries, opener, fingerprint = table.entries, table.picture, table.fingerprint
-    else:
-        root = Path(source) if Path(source).is_dir() and format != "coco" else None
-        files = manifest_of(source, format, split)
-        entries = partial(_each, files, partial(manifest_entries, settings=settings, root=root))
-        fingerprint = "\n".join(_file_fingerprint(str(file)) for file in files)
-    chosen = (
-        format, source, settings.image_field, settings.caption_field,
-        settings.short_caption_field, settings.captions, settings.picture_folders, str(Path.cwd()),
-        split, settings.folder_repeats,
-    )  # fmt: skip
-    return open_catalog(
-        source, entries, opener, f"{chosen}\n{fingerprint}", pictures_apart=manifest
+def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
+    """The configured sources, without what is held out, and the plan of their batches.
+
+    Raises:
+        DataError: see :func:`open_source`.
+    """
+    source = _opened(config, config.data)
+    if config.data.held_out and not source.endless:
+        source = source.split(config.data.held_out)[0]
+    source = source.repeated()
+    shuffle = config.data.shuffle and not source.endless
+    plan = BatchPlan(source.sizes, config.optimization.batch_size, config.seed, shuffle=shuffle)
+    return source, plan
+
+
+def open_held_out(config: TrainingConfig) -> Source:
+    """The pictures a run is tested on, at most about ``logging.validation_samples`` of them.
+
+    Of a world, which is endless, they are its last ones; no run gets that far.
+
+    Raises:
+        DataError: see :func:`open_source`; nothing is held out.
+    """
+    data, samples = config.data, config.logging.validation_samples
+    if data.held_out_sources:
+        data = data.model_copy(update={"sources": data.held_out_sources, "repeats": ()})
+    source = _opened(config, data.model_copy(update={"world": WorldSettings()}))
+    if source.endless:
+        last = {ratio: members[-samples:] for ratio, members in source.buckets.items()}
+        return replace(source, buckets=last)
+    if config.data.held_out:
+        source = source.split(config.data.held_out)[1]
+    return source.few(samples)
+
+
+def _opened(config: TrainingConfig, settings: DataSettings) -> Source:
+    """The sources of some settings, all checked against the run."""
+    schedules = config.schedules
+    squarest = min(
+        schedules, key=lambda ratio: abs(np.subtract(*config.image_size(ratio))), default=""
     )
-
-
-def _each(
-    items: Sequence[str] | Sequence[Path], read: Callable[..., Iterator[Entry | Skip]]
-) -> Iterator[Entry | Skip]:
-    for item in items:
-        yield from read(item)
-
-
-def _file(entry: Entry) -> Path:
-    return Path(entry.place)
-
-
-def _folder_fingerprint(folder: Path) -> str:
-    """Names, sizes and times of all files."""
-    digest = hashlib.sha256(os.fsencode(folder.resolve()))
-    for path in files_below(folder):
-        try:
-            state = path.stat()
-        except OSError:
-            continue  # reported when it is read
-        digest.update(os.fsencode(path) + f" {state.st_size} {state.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-def _file_fingerprint(name: str) -> str:
-    """Of a file here or over http; empty where there is none (reported when it is read)."""
-    if is_url(name):
-        return f"{name} {file_tag(name)}"
-    path = Path(name)
-    if not path.is_file():
-        return ""
-    state = path.stat()
-    return f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+    if config.task == "tokenizer":
+        settings = settings.model_copy(update={"captions": False})
+    side = max(config.image_size(squarest)) if squarest else 0
+    source = open_source(settings, schedules, picture_side=side, seed=config.seed)
+    for part in source.parts:
+        if not isinstance(part, Catalog):
+            part.check(config)
+    if source.endless:
+        return replace(source, buckets={squarest: range(len(source))})
+    missing = len(source) - sum(source.sizes.values())
+    if missing:
+        raise DataError(
+            f"{missing} prepared samples have aspect ratios that are not trained; prepare the data "
+            "for this resolution, or train all of its aspect ratios."
+        )
+    return source

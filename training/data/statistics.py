@@ -1,5 +1,6 @@
-"""What a data set is like: how many pictures of which shapes, how long their captions are."""
+"""What a data set is like: how many pictures of which shapes, how long their captions are; told and drawn."""
 
+import copy
 import hashlib
 import os
 from collections import Counter
@@ -7,22 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from infinity.errors import RequestError
 from infinity.images import rgb
-from training.data.errors import DataError
-from training.data.records import Record, Skip, skip_of
-from training.data.report import SkipReport
+from training.data.errors import UNREADABLE, Skip, SkipReport, made_or_skip
+from training.data.records import Record
 from training.data.source import Source
 
 WORLD_SAMPLES = 1000
 """Pictures looked at of the endless emoji world."""
 
-_CHUNK = 512
+_CHUNK, _BINS = 512, 40
 
 
 @dataclass(kw_only=True)
@@ -71,23 +73,20 @@ class Statistics:
     def lines(self) -> list[str]:
         """In plain words."""
         kinds = ", ".join(dict.fromkeys(self.formats))
-        lines = [f"{self.records} usable records ({kinds})", *self.report.lines()]
-        if self.heights:
-            lines.append(f"height {_spread(self.heights)} pixels")
-            lines.append(f"width {_spread(self.widths)} pixels")
-        if self.enlarged:
-            lines.append(f"{self.enlarged} pictures are smaller than the size they are trained at")
         filled = ", ".join(f"{ratio}: {size}" for ratio, size in self.buckets.items() if size)
-        lines.append(f"aspect ratios: {filled}")
-        if self.lengths:
-            different = f"{len(self.lengths)}, {len(self.captions)} different"
-            lines.append(f"captions: {different}, {_spread(self.lengths)} {self.unit}")
-        if self.short:
-            lines.append(f"{self.short} records have a short caption beside the long one")
         cut = sum(length > self.limit for length in self.lengths) if self.limit is not None else 0
-        if cut:
-            lines.append(f"{cut} captions are longer than the {self.limit} tokens that are read")
-        return lines
+        different = f"{len(self.lengths)}, {len(self.captions)} different"
+        lines = {
+            f"height {_spread(self.heights)} pixels": self.heights,
+            f"width {_spread(self.widths)} pixels": self.widths,
+            f"{self.enlarged} pictures are smaller than the size they are trained at": self.enlarged,
+            f"aspect ratios: {filled}": True,
+            f"captions: {different}, {_spread(self.lengths)} {self.unit}": self.lengths,
+            f"{self.short} records have a short caption beside the long one": self.short,
+            f"{cut} captions are longer than the {self.limit} tokens that are read": cut,
+        }
+        told = [line for line, worth_telling in lines.items() if worth_telling]
+        return [f"{self.records} usable records ({kinds})", *self.report.lines(), *told]
 
     def to_dict(self) -> dict[str, Any]:
         """The figures, for a JSON file."""
@@ -104,6 +103,31 @@ class Statistics:
             f"caption_{self.unit}": _figures(self.lengths),
             "with_short_caption": self.short,
         }
+
+    def plot(self, path: Path) -> None:
+        """Aspect ratios, picture sizes, caption lengths and skipped records; a PNG file."""
+        figure = Figure(figsize=(10, 7), layout="tight")
+        (ratios, sizes), (captions, records) = figure.subplots(2, 2)
+        filled = {ratio: size for ratio, size in self.buckets.items() if size}
+        ratios.bar(range(len(filled)), list(filled.values()), tick_label=list(filled))
+        ratios.set(title="aspect ratios (width:height)", ylabel="pictures")
+        sizes.scatter(self.widths, self.heights, s=6, alpha=0.4, linewidths=0)
+        sizes.set(title="picture sizes", xlabel="width in pixels", ylabel="height in pixels")
+        if self.lengths:
+            longest = max(self.lengths)
+            width = -(-(longest + 1) // _BINS)
+            captions.hist(self.lengths, bins=range(0, longest + width + 1, width))
+        if self.limit is not None:
+            captions.axvline(self.limit, color="tab:red", label="most that are read")
+            captions.legend()
+        captions.set(title="caption lengths", xlabel=self.unit, ylabel="captions")
+        counts = {"usable": self.records, **self.report.counts}
+        records.bar_label(records.barh(list(counts), list(counts.values())), padding=3)
+        records.margins(x=0.15)
+        records.set(title="records")
+        for panel in (ratios, sizes, captions, records):
+            panel.grid(alpha=0.3)
+        FigureCanvasAgg(figure).print_png(path)
 
 
 def examine(
@@ -122,9 +146,10 @@ def examine(
         count_tokens: a caption -> its tokens; None counts words.
         limit: most tokens that are read of a caption.
     """
-    total = min(len(source), WORLD_SAMPLES) if source.endless else len(source)
-    report = SkipReport(total if source.endless else source.report.seen)
-    report.merge(SkipReport(0, source.report.counts, source.report.examples))
+    report = copy.deepcopy(source.report)
+    total = len(source)
+    if source.endless:
+        total = report.seen = WORLD_SAMPLES
     found = Statistics(
         formats=source.formats,
         report=report,
@@ -133,16 +158,14 @@ def examine(
         buckets=Counter(dict.fromkeys(source.buckets, 0)),
     )
     count = count_tokens or (lambda text: len(text.split()))
-    numbers = (
-        (ratio, int(number)) for ratio, members in source.buckets.items() for number in members
-    )
+    numbers = ((ratio, int(each)) for ratio, members in source.buckets.items() for each in members)
     numbers = islice(numbers, total)
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm(total=total, desc="checking", unit=" records", delay=2) as bar,
     ):
         while chunk := [(ratio, source.record(i)) for ratio, i in islice(numbers, _CHUNK)]:
-            skips = pool.map(lambda item: _skip(item[1], decode), chunk)
+            skips = pool.map(lambda item: _skip(item[1]) if decode else None, chunk)
             for (ratio, record), skip in zip(chunk, skips, strict=True):
                 if skip is not None:
                     report.add(0, [skip])
@@ -155,14 +178,11 @@ def examine(
     return found
 
 
-def _skip(record: Record, decode: bool) -> Skip | None:
-    if record.load is None or not decode:
-        return None
-    try:
-        rgb(record.load())
-    except (RequestError, DataError) as error:
-        return skip_of(record.key, error)
-    return None
+def _skip(record: Record) -> Skip | None:
+    """Of a picture that cannot be decoded."""
+    load = record.load
+    decoded = None if load is None else made_or_skip(record.key, lambda: rgb(load()), UNREADABLE)
+    return decoded if isinstance(decoded, Skip) else None
 
 
 def _figures(values: Sequence[int]) -> dict[str, float]:
@@ -173,6 +193,5 @@ def _figures(values: Sequence[int]) -> dict[str, float]:
 
 
 def _spread(values: Sequence[int]) -> str:
-    return ("{least:.10g} to {most:.10g} (median {median:g}, 90% within {p5:g} to {p95:g})").format(
-        **_figures(values)
-    )
+    least, p5, median, p95, most = _figures(values or [0]).values()
+    return f"{least:.10g} to {most:.10g} (median {median:g}, 90% within {p5:g} to {p95:g})"

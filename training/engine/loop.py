@@ -18,9 +18,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from infinity.errors import RequestError
 from training.config.settings import TrainingConfig
-from training.data.batches import batches
+from training.data.batches import HeldOut, batches
 from training.data.records import Batch
-from training.data.validation import HeldOut
 from training.engine.checkpoints import Checkpoints
 from training.engine.clock import Clock
 from training.engine.fit import fitted

@@ -9,9 +9,9 @@ from PIL import Image
 from infinity.errors import InfinityError
 from infinity.images import covering
 from tests.training.data.make import SCHEDULES, as_folder, config_for
-from training.data.batches import batches, open_data
+from training.data.batches import HeldOut, batches
 from training.data.captions import names_a_side
-from training.data.validation import HeldOut
+from training.data.source import open_data
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 SIDES = {"0001": "a cup left of a plate", "0002": "RIGHT: a fox", "0003": "eine Tasse, links"}

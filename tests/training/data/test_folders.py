@@ -10,11 +10,11 @@ from PIL import Image
 
 from tests.training.data.make import SCHEDULES, config_for, small_set, write_pictures
 from training.config.settings import DataSettings
-from training.data.batches import batches, open_data, open_held_out
-from training.data.detection import detect
+from training.data.batches import batches
 from training.data.errors import DataError
-from training.data.source import open_source
-from training.data.splits import of_split
+from training.data.files import of_split
+from training.data.formats import detect
+from training.data.source import open_data, open_held_out, open_source
 
 
 def opened(*sources, **settings):

@@ -7,9 +7,9 @@ import torch
 
 from infinity.errors import InfinityError
 from tests.training.data.make import as_folder, config_for, small_set
-from training.data.batches import batches, open_data, open_held_out
+from training.data.batches import HeldOut, batches
 from training.data.errors import DataError
-from training.data.validation import HeldOut
+from training.data.source import open_data, open_held_out
 
 COUNT = 40
 

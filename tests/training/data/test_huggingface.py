@@ -63,7 +63,7 @@ def test_rows_cannot_name_files_elsewhere(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "saved" / "inside.png")
     source = opened(tmp_path / "saved")
     assert [source.record(index).key for index in range(len(source))] == ["row 1"]
-    assert "outside of" in source.report.examples["broken picture"][0].detail
+    assert "outside of" in source.report.examples["broken picture"][0]
 
 
 def test_columns_that_hold_no_captions_are_a_sentence(tmp_path):

@@ -14,8 +14,8 @@ from tests.training.data.make import (
     write_pictures,
 )
 from training.config.settings import DataSettings
-from training.data.detection import detect
 from training.data.errors import DataError
+from training.data.formats import detect
 from training.data.source import open_source
 
 
@@ -92,9 +92,7 @@ def test_folders_that_settings_allow_may_be_named(pictures, tmp_path):
 @pytest.mark.parametrize("path", ["a" * 300 + ".png", "a/" * 3000 + "b.png", "x" * 5000])
 def test_paths_longer_than_files_are_named_are_a_sentence(pictures, path):
     manifest = write_lines(pictures / "list.jsonl", {"image": path, "caption": "long"})
-    with pytest.raises(
-        DataError, match="line 1 names a picture longer than files are named"
-    ) as told:
+    with pytest.raises(DataError, match=r"line 1 names .* which no file can be called") as told:
         opened(manifest)
     assert len(str(told.value)) < 400
 
@@ -259,7 +257,7 @@ def test_decompression_bombs_are_skipped_before_they_are_decoded(pictures):
     )
     source = opened(path)
     assert len(source) == 1
-    assert "megapixels" in source.report.examples["broken picture"][0].detail
+    assert "megapixels" in source.report.examples["broken picture"][0]
 
 
 def test_large_lists_are_kept_and_read_again_while_they_are_true(pictures, monkeypatch):

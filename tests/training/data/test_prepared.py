@@ -17,7 +17,7 @@ from tests.training.data.make import SCHEDULES, as_folder, as_jsonl, config_for,
 from training.data.batches import batches
 from training.data.errors import DataError
 from training.data.preparing import Recipe, prepare
-from training.data.shards import check_sums, read_index
+from training.data.shards import check_shards, read_index
 from training.data.source import open_source
 from training.steps.transformer_step import TransformerStep
 
@@ -154,11 +154,11 @@ def test_damaged_shard_is_made_again(prepared, folder, tokenizer, caplog):
     data[-5] ^= 1
     path.write_bytes(data)
     with pytest.raises(DataError, match="its checksum does not match"):
-        check_sums(prepared, index)
+        check_shards(prepared, index, sums=True)
     with caplog.at_level(logging.WARNING):
         prepare(source_of(folder), recipe(tokenizer), prepared)
     assert "is prepared again" in caplog.text
-    check_sums(prepared, read_index(prepared))
+    check_shards(prepared, read_index(prepared), sums=True)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_full_disk_is_a_sentence_and_keeps_what_was_written(
     with pytest.raises(ResourceError, match=r"No space left on device.*stays valid"):
         prepare(source_of(folder), recipe(tokenizer), target)
     assert len(read_index(target).shards) == 2
-    check_sums(target, read_index(target))
+    check_shards(target, read_index(target), sums=True)
 
 
 def test_folder_with_other_weights_is_left_alone(folder, tokenizer, tmp_path):

@@ -156,7 +156,7 @@ def test_cut_shard_is_a_sentence(tmp_path, keep):
     as_webdataset(tmp_path / "set", small_set(4), shards=1)
     path = tmp_path / "set" / "data-000.tar"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match=r"data-000\.tar is damaged or cut short"):
+    with pytest.raises(DataError, match=r"data-000\.tar is compressed, damaged or cut short"):
         opened(path)
 
 
@@ -170,7 +170,7 @@ def test_compressed_shard_is_a_sentence(tmp_path):
 
 def test_what_is_no_tar_file_is_a_sentence(tmp_path):
     (tmp_path / "a.tar").write_bytes(b"hello" * 500)
-    with pytest.raises(DataError, match="is damaged or cut short"):
+    with pytest.raises(DataError, match="is compressed, damaged or cut short"):
         opened(tmp_path / "a.tar")
 
 

@@ -11,12 +11,11 @@ from tests.training.data.make import config_for, small_set, write_pictures
 from training.config.errors import SettingsError
 from training.config.settings import DataSettings
 from training.config.world_settings import WorldSettings
-from training.data.batches import batches
-from training.data.detection import detect
+from training.data.batches import HeldOut, batches
 from training.data.errors import DataError
+from training.data.formats import detect
 from training.data.preparing import Recipe, prepare
 from training.data.source import open_source
-from training.data.validation import HeldOut
 from training.data.world import (
     AGAIN_SEEDS,
     ENDLESS,
@@ -170,8 +169,8 @@ def test_prepared_features_are_those_of_the_pictures_with_the_same_captions(worl
         pixels = torch.from_numpy(np.array(one.load())).permute(2, 0, 1)[None]
         with torch.no_grad():
             features = tokenizer.features(pictures_as_floats(pixels, torch.device("cpu")))
-        torch.testing.assert_close(other.prepared.latent_dyx, features[0], atol=1e-4, rtol=1e-4)
-    assert prepared.record(150).prepared is None
+        torch.testing.assert_close(other.latent_dyx, features[0], atol=1e-4, rtol=1e-4)
+    assert prepared.record(150).bits is None
     with pytest.raises(DataError, match=r"has 5 pictures and data\.world\.pictures 6"):
         staged(world, features=str(tmp_path), pictures={"single": 6, "full": 5, "composed": 5})
 

@@ -1,0 +1,196 @@
+"""What kind of source a folder, file, pattern, URL or name is, and the list of its records."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+from training.config.settings import DataSettings
+from training.data.catalog import Catalog, Opener, encoded_picture
+from training.data.errors import DataError, Skip
+from training.data.files import files_below, is_picture, own_files
+from training.data.folders import folder_entries
+from training.data.huggingface import Table, is_saved_dataset, table_files
+from training.data.manifests import (
+    INFINITY_NAME,
+    METADATA,
+    infinity_files,
+    is_coco,
+    manifest_entries,
+    read_json,
+)
+from training.data.records import Entry
+from training.data.remote import file_tag, is_url
+from training.data.shards import is_prepared
+from training.data.webdataset import shard_entries, shard_names
+from training.data.world import is_world
+
+KOHYA_LISTS = (
+    "meta_lat.json",
+    "meta_clean.json",
+    "meta_cap_dd.json",
+    "meta_cap.json",
+    "meta_dd.json",
+)
+"""Names of the lists of kohya's trainer, the one that was made last first."""
+
+_STATISTICS = "_stats.json"  # of img2dataset, beside its pictures
+_BY_SUFFIX = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tar": "webdataset",
+    ".parquet": "huggingface",
+    ".arrow": "huggingface",
+}
+
+
+def detect(source: str) -> str:
+    """The format of a source.
+
+    Raises:
+        DataError: it does not exist, or looks like nothing that is known.
+    """
+    path = Path(source)
+    if path.is_file():
+        return _of_file(path)
+    if is_world(source):
+        return "world"
+    if path.is_dir():
+        return _of_folder(path)
+    if is_url(source) or any(sign in source for sign in "{*?") or source.startswith("pipe:"):
+        return "webdataset"
+    if source.count("/") == 1 and not source.startswith((".", "/", "~")) and not path.suffix:
+        return "huggingface"
+    raise DataError(f"There is no data at {source}; check the path.")
+
+
+def _of_file(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        return "infinity" if INFINITY_NAME.fullmatch(path.name) else "jsonl"
+    if suffix == ".json":
+        return "coco" if is_coco(read_json(path)) else "json"
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
+    raise DataError(
+        f"{path} is not data that can be trained from; give a folder, a .json, .jsonl, .csv, .tar "
+        "or .parquet file, or name its kind with data.format."
+    )
+
+
+def _of_folder(path: Path) -> str:
+    if is_prepared(path):
+        return "prepared"
+    if is_saved_dataset(path):
+        return "huggingface"
+    if infinity_files(path):
+        return "infinity"
+    own = own_files(path)
+    if any(file.suffix.lower() == ".tar" for file in own):
+        return "webdataset"
+    if any(file.name.lower() in METADATA for file in own):
+        return "folder"
+    manifests = list(_manifests(path))
+    if len(manifests) == 1:
+        return _of_file(manifests[0])
+    if manifests:
+        names = ", ".join(file.name for file in manifests[:5])
+        raise DataError(f"{path} holds several lists of pictures ({names}); name the one to use.")
+    if _coco_files(path):
+        return "coco"
+    below = list(files_below(path))
+    listed = any(file.name.lower() in METADATA for file in below)
+    if not listed and table_files(below):
+        return "huggingface"
+    if listed or any(map(is_picture, below)):
+        return "folder"
+    raise DataError(f"{path} holds neither pictures nor lists of them; check the path.")
+
+
+def _manifests(path: Path) -> Iterator[Path]:
+    """Lists of pictures in a folder, not the records of single pictures beside them."""
+    files = own_files(path)
+    names = {file.name.lower(): file for file in files}
+    named = [names[name] for name in (*METADATA, *KOHYA_LISTS) if name in names]
+    if named:
+        yield named[0]
+        return
+    pictures = {file.stem for file in files if is_picture(file)}
+    for file in files:
+        suffix = file.suffix.lower()
+        record = suffix == ".json" and file.stem in pictures
+        listing = suffix in (".jsonl", ".csv", ".tsv", ".json") and not record
+        if listing and not file.name.lower().endswith(_STATISTICS):
+            yield file
+
+
+def _coco_files(path: Path) -> list[Path]:
+    return sorted((path / "annotations").glob("captions_*.json"))
+
+
+def _manifests_of(source: str, format: str, split: str) -> list[Path]:
+    """The manifest files that a source of a manifest format stands for, COCO's those of a split where
+    there are any of it.
+
+    Raises:
+        DataError: none are there.
+    """
+    path = Path(source)
+    if path.is_file():
+        return [path]
+    if format == "infinity":
+        found = infinity_files(path)
+    elif format == "coco":
+        found = _coco_files(path)
+        found = [file for file in found if split in file.stem] or found
+    else:
+        found = [file for file in _manifests(path) if _of_file(file) == format]
+    if not found:
+        raise DataError(f"There is no {format} file in {source}; check the path.")
+    return found
+
+
+def open_catalog(source: str, format: str, settings: DataSettings) -> Catalog:
+    """The list of a source of pictures.
+
+    Raises:
+        DataError: it cannot be read as this format.
+        ResourceError: shards that cannot be fetched.
+    """
+    opener: Opener = encoded_picture
+    path, manifest = Path(source), False
+    entries: Iterable[Entry | Skip]
+    if format == "folder":
+        entries, fingerprint = folder_entries(path, settings), _folder_tag(path)
+    elif format == "webdataset":
+        shards = shard_names(source, settings.split)
+        entries = chain.from_iterable(shard_entries(shard, settings) for shard in shards)
+        fingerprint = "\n".join(map(file_tag, shards))
+    elif format == "huggingface":
+        table = Table(source, settings)
+        entries, opener, fingerprint = table.entries(), table.picture, table.fingerprint
+    else:
+        files = _manifests_of(source, format, settings.split)
+        root = path if path.is_dir() and format != "coco" else None
+        entries = chain.from_iterable(manifest_entries(file, settings, root) for file in files)
+        fingerprint, manifest = "\n".join(file_tag(str(file)) for file in files), True
+    chosen = (
+        format, source, settings.image_field, settings.caption_field,
+        settings.short_caption_field, settings.captions, settings.picture_folders, str(Path.cwd()),
+        settings.split, settings.folder_repeats,
+    )  # fmt: skip
+    tag = f"{chosen}\n{fingerprint}"
+    return Catalog(source, entries, tag, opener, pictures_apart=manifest)
+
+
+def _folder_tag(folder: Path) -> str:
+    """Names, sizes and times of all files."""
+    digest = hashlib.sha256(os.fsencode(folder.resolve()))
+    for path in files_below(folder):
+        try:
+            state = path.stat()
+        except OSError:
+            continue  # reported when it is read
+        digest.update(os.fsencode(path) + f" {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
