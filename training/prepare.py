@@ -10,7 +10,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ import torch
 from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.errors import InfinityError
 from infinity.files import disk_errors
-from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
-from infinity.t5 import TextTokenizer
+from infinity.schedule import ASPECT_RATIOS, schedule_for
 from training.config import TrainingConfig, load_config
 from training.config.settings import RESOLUTIONS, DataSettings
 from training.data.errors import DataError
@@ -43,8 +42,15 @@ def main(command_line: Sequence[str] | None = None) -> None:
     """The command; ends with one sentence where something is wrong."""
     log_to_terminal()
     logging.getLogger("training.data.errors").setLevel(logging.ERROR)  # in the summary
+    arguments = _parser().parse_args(command_line)
     try:
-        _run(_parser().parse_args(command_line))
+        config = _config(arguments)
+        if arguments.tokenize and config is None:
+            raise DataError("Tokenizing needs a tokenizer; name a model with --model, or --config.")
+        source = _open(_settings(arguments, config), config)
+        _report(source, config, arguments)
+        if arguments.tokenize and config is not None:
+            _tokenize(source, config, arguments)
     except InfinityError as error:
         sys.exit(str(error))
 
@@ -59,12 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--caption-field", help="column or key of the caption")
     add("--short-caption-field", help="column or key of the short caption")
     add("--no-captions", action="store_true", help="pictures are enough, to train a tokenizer")
-    add(
-        "--picture-folder",
-        action="append",
-        dest="picture_folders",
-        help="where else paths may lead",
-    )
+    add("--picture-folder", action="append", dest="picture_folders", help="where paths may lead")
     add("--config", type=home_path, help="settings of the run the data is for")
     add("--model", type=expand_home, help="name or folder of the model the data is for")
     add("--resolution", choices=list(RESOLUTIONS), help="of the released models' schedules")
@@ -78,23 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--shard-samples", type=int, default=SHARD_SAMPLES, help="records a shard")
     add("--device", default="cpu", help="to tokenize on")
     return parser
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    config = _config(arguments)
-    if arguments.tokenize and config is None:
-        raise DataError("Tokenizing needs a tokenizer; name a model with --model, or --config.")
-    settings = _settings(arguments, config)
-    for name in settings.sources:
-        if is_prepared(Path(name)):
-            check_shards(Path(name), read_index(Path(name)), sums=True)
-            logger.info("%s: every shard is as it was written", name)
-    sizes = {} if config is None else {r: config.image_size(r) for r in config.schedules}
-    side = max((max(size) for size in sizes.values()), default=WORLD_SIDE)
-    source = open_source(settings, _schedules(settings, config), picture_side=side)
-    _report(source, config, sizes or None, arguments)
-    if arguments.tokenize and config is not None:
-        _tokenize(source, config, arguments)
 
 
 def _config(arguments: argparse.Namespace) -> TrainingConfig | None:
@@ -121,47 +105,40 @@ def _settings(arguments: argparse.Namespace, config: TrainingConfig | None) -> D
     return DataSettings.model_validate(known | {"skip_tolerance": 1.0})
 
 
-def _schedules(
-    settings: DataSettings, config: TrainingConfig | None
-) -> Mapping[str, ScaleSchedule]:
-    """Aspect ratios to sort into: the model's, else those asked for, else all there are."""
-    if all(is_prepared(Path(name)) for name in settings.sources) and settings.sources:
-        return {
-            k: v for name in settings.sources for k, v in read_index(Path(name)).schedules.items()
-        }
-    if config is not None:
-        return config.schedules
-    if asked := settings.schedules_to_train():
-        return asked
-    logger.info(
-        "no model is named (--model NAME, or --config): sorted into the released models' aspect ratios"
-    )
-    return {ratio: schedule_for(ratio, RESOLUTIONS["256"]) for ratio in ASPECT_RATIOS}
+def _open(settings: DataSettings, config: TrainingConfig | None) -> Source:
+    """The sources, those that are prepared checked, sorted into the aspect ratios of the model, else into
+    those asked for, else into all there are."""
+    schedules = settings.schedules_to_train() if config is None else config.schedules
+    indices = {name: read_index(Path(name)) for name in settings.sources if is_prepared(Path(name))}
+    for name, index in indices.items():
+        check_shards(Path(name), index, sums=True)
+        logger.info("%s: every shard is as it was written", name)
+    if indices and indices.keys() == set(settings.sources):
+        schedules = {k: v for index in indices.values() for k, v in index.schedules.items()}
+    elif not schedules:
+        logger.info(
+            "no model is named (--model NAME, or --config): sorted into the released models' aspect "
+            "ratios"
+        )
+        schedules = {ratio: schedule_for(ratio, RESOLUTIONS["256"]) for ratio in ASPECT_RATIOS}
+    sizes = [] if config is None else map(config.image_size, config.schedules)
+    side = max(map(max, sizes), default=WORLD_SIDE)
+    return open_source(settings, schedules, picture_side=side)
 
 
-def _report(
-    source: Source,
-    config: TrainingConfig | None,
-    sizes: Mapping[str, tuple[int, int]] | None,
-    arguments: argparse.Namespace,
-) -> None:
-    statistics = examine(
-        source,
-        sizes,
-        decode=not arguments.quick,
-        count_tokens=_token_counter(config),
-        limit=None if config is None else config.text_encoder.max_length,
-    )
+def _report(source: Source, config: TrainingConfig | None, arguments: argparse.Namespace) -> None:
+    statistics = examine(source, config, decode=not arguments.quick)
     for line in statistics.lines():
         logger.info(line)
     if not statistics.records:
         raise DataError("Nothing in the data can be used; the lines above say why.")
+    picture = arguments.output / "statistics.png"
     with disk_errors(arguments.output):
         arguments.output.mkdir(parents=True, exist_ok=True)
-        statistics.plot(arguments.output / "statistics.png")
+        statistics.plot(picture)
         text = json.dumps(statistics.to_dict(), indent=1) + "\n"
-        (arguments.output / "statistics.json").write_text(text, encoding="utf-8")
-    logger.info("drawn in %s", arguments.output / "statistics.png")
+        picture.with_suffix(".json").write_text(text, encoding="utf-8")
+    logger.info("drawn in %s", picture)
 
 
 def _tokenize(source: Source, config: TrainingConfig, arguments: argparse.Namespace) -> None:
@@ -172,7 +149,7 @@ def _tokenize(source: Source, config: TrainingConfig, arguments: argparse.Namesp
         captions.model.to(arguments.device)
         encode_text = lambda caption: captions([caption])[0].cpu()  # noqa: E731
         about_text = {"encoder": str(encoder.source), "width": config.transformer.text_width}
-    tokenizer = tokenizer_of(config).eval().requires_grad_(False)
+    tokenizer = tokenizer_of(config, None).eval().requires_grad_(False)
     recipe = Recipe(
         tokenizer=tokenizer.to(arguments.device),
         schedules=config.schedules,
@@ -183,19 +160,9 @@ def _tokenize(source: Source, config: TrainingConfig, arguments: argparse.Namesp
         batch_size=arguments.batch_size,
         shard_samples=arguments.shard_samples,
     )
-    report = prepare(source, recipe, arguments.output)
-    for line in report.lines():
+    for line in prepare(source, recipe, arguments.output).lines():
         logger.info(line)
     logger.info("prepared in %s: train from it as a source", arguments.output)
-
-
-def _token_counter(config: TrainingConfig | None) -> Callable[[str], int] | None:
-    """A caption -> its tokens, where the text tokenizer is at hand."""
-    folder = None if config is None else config.text_encoder.source
-    if folder is None or not Path(folder).is_dir():
-        return None
-    tokenizer = TextTokenizer(Path(folder))
-    return lambda caption: len(tokenizer(caption)[0])
 
 
 if __name__ == "__main__":

@@ -22,12 +22,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
+from PIL import Image
 from tqdm import tqdm
 
 from infinity.images import image_size, open_image
 from training.data.captions import Captions
 from training.data.errors import UNREADABLE, Skip, SkipReport, made_or_skip, printable
-from training.data.records import Entry, Record
+from training.data.records import Record
 from training.data.remote import cache_folder, piece
 
 logger = logging.getLogger(__name__)
@@ -38,31 +39,26 @@ KEPT_FROM = 10_000
 _VERSION = 3
 _CHUNK, _PART, _THREADS = 4096, 64, 8
 _SCHEMA = pa.schema(
-    {
-        "key": pa.large_string(),
-        "place": pa.large_binary(),
-        "offset": pa.int64(),
-        "length": pa.int64(),
-        "height": pa.int32(),
-        "width": pa.int32(),
-        "ratio": pa.float64(),
-        "repeats": pa.int32(),
-        "long": pa.large_list(pa.large_string()),
-        "short": pa.large_list(pa.large_string()),
-        "by_sentences": pa.bool_(),
-    }
+    [
+        ("key", pa.large_string()),
+        ("place", pa.large_binary()),
+        *((name, pa.int64()) for name in ("offset", "length")),
+        *((name, pa.int32()) for name in ("height", "width", "repeats")),
+        ("ratio", pa.float64()),
+        *((name, pa.large_list(pa.large_string())) for name in ("long", "short")),
+        ("by_sentences", pa.bool_()),
+    ]
 )
 
+Opener: TypeAlias = "Callable[[Record], Path | bytes]"
+"""Where a record's encoded picture is."""
 
-Opener: TypeAlias = "Callable[[Entry], Path | bytes]"
-"""Where an entry's encoded picture is."""
 
-
-def encoded_picture(entry: Entry) -> Path | bytes:
+def encoded_picture(record: Record) -> Path | bytes:
     """A picture that is a file or a part of one, not decoded."""
-    if entry.offset < 0:
-        return Path(entry.place)
-    return piece(entry.place, entry.offset, entry.length)
+    if record.offset < 0:
+        return Path(record.place)
+    return piece(record.place, record.offset, record.length)
 
 
 class Catalog:
@@ -71,9 +67,9 @@ class Catalog:
 
     Args:
         name: of the source, for the progress bar.
-        entries: reads the source, when it is iterated.
+        records: reads the source, when it is iterated.
         fingerprint: changes whenever the source does.
-        opener: finds the encoded picture of an entry.
+        opener: finds the encoded picture of a record.
         pictures_apart: the fingerprint does not change when the pictures do, so that a list is only
             kept where none is missing or broken.
     """
@@ -81,7 +77,7 @@ class Catalog:
     def __init__(
         self,
         name: str,
-        entries: Iterable[Entry | Skip],
+        records: Iterable[Record | Skip],
         fingerprint: str,
         opener: Opener = encoded_picture,
         *,
@@ -92,7 +88,7 @@ class Catalog:
         path = cache_folder() / "catalogues" / f"{tag}.arrow"
         with _alone(path):
             known = _read(path) if path.is_file() else None
-            self._table, self.report = known or _build(name, entries, opener)
+            self._table, self.report = known or _build(name, records, opener)
             faulty = {"missing file", "broken picture"} & set(self.report.counts)
             kept = self.report.seen >= KEPT_FROM and not (pictures_apart and faulty)
             if kept and known is None:
@@ -121,14 +117,13 @@ class Catalog:
         row: dict[str, Any] = self._table.slice(index, 1).to_pylist()[0]
         long, short = tuple(row.pop("long")), tuple(row.pop("short"))
         captions = Captions(long=long, short=short, by_sentences=row.pop("by_sentences"))
-        entry = Entry(captions=captions, place=os.fsdecode(row.pop("place")), **row)
-        return Record(
-            key=entry.key,
-            captions=captions,
-            load=lambda: open_image(_file(entry, self._opener), entry.key),
-            height=entry.height or None,
-            width=entry.width or None,
-        )
+        record = Record(captions=captions, place=os.fsdecode(row.pop("place")), **row)
+        load = partial(_load, record, self._opener)
+        return dataclasses.replace(record, load=load)
+
+
+def _load(record: Record, opener: Opener) -> Image.Image:
+    return open_image(_file(record, opener), record.key)
 
 
 @contextmanager
@@ -147,10 +142,10 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _build(
-    name: str, entries: Iterable[Entry | Skip], opener: Opener
+    name: str, records: Iterable[Record | Skip], opener: Opener
 ) -> tuple[pa.Table, SkipReport]:
     report, tables = SkipReport(), [_SCHEMA.empty_table()]
-    remaining = iter(entries)
+    remaining = iter(records)
     with (
         ThreadPool(_THREADS) as pool,
         tqdm(desc=f"listing {printable(name)}", unit=" records", delay=2) as bar,
@@ -158,14 +153,14 @@ def _build(
         while chunk := list(islice(remaining, _CHUNK)):
             chunk = pool.map(partial(_measured, opener=opener), chunk, chunksize=_PART)
             report.add(len(chunk), (item for item in chunk if isinstance(item, Skip)))
-            rows = [_row(item) for item in chunk if isinstance(item, Entry)]
+            rows = [_row(item) for item in chunk if isinstance(item, Record)]
             tables.append(pa.Table.from_pylist(rows, _SCHEMA))
             bar.update(len(chunk))
     return pa.concat_tables(tables).combine_chunks(), report
 
 
-def _measured(item: Entry | Skip, opener: Opener) -> Entry | Skip:
-    """An entry with its picture's size, read from the head of its file."""
+def _measured(item: Record | Skip, opener: Opener) -> Record | Skip:
+    """A record with its picture's size, read from the head of its file."""
     if isinstance(item, Skip) or item.ratio:
         return item
     size = made_or_skip(item.key, lambda: image_size(_file(item, opener), item.key), UNREADABLE)
@@ -175,14 +170,14 @@ def _measured(item: Entry | Skip, opener: Opener) -> Entry | Skip:
     return dataclasses.replace(item, height=height, width=width, ratio=height / width)
 
 
-def _file(entry: Entry, opener: Opener) -> Path | io.BytesIO:
-    found = opener(entry)
+def _file(record: Record, opener: Opener) -> Path | io.BytesIO:
+    found = opener(record)
     return io.BytesIO(found) if isinstance(found, bytes) else found
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    row = dataclasses.asdict(entry)
-    return {**row, **row.pop("captions"), "place": os.fsencode(entry.place)}
+def _row(record: Record) -> dict[str, Any]:
+    place = os.fsencode(record.place)
+    return {**vars(record), **vars(record.captions), "place": place}
 
 
 def _write(table: pa.Table, report: SkipReport, path: Path) -> None:

@@ -20,8 +20,8 @@ from training.data.fields import (
     texts_of,
 )
 from training.data.files import files_below, is_picture, of_split
-from training.data.manifests import METADATA, manifest_entries
-from training.data.records import Entry
+from training.data.manifests import METADATA, manifest_records
+from training.data.records import Record
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _REPEATED = re.compile(r"([1-9]\d*)_(.+)", re.DOTALL)
 """kohya's folders: how often their pictures come up, and what they show."""
 
 
-def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Skip]:
+def folder_records(folder: Path, settings: DataSettings) -> Iterator[Record | Skip]:
     """Pictures below ``folder`` of the split ``data.split``, in the order of their paths.
 
     Where a metadata file lies, those that it lists, with its captions. Else the captions lie beside the
@@ -62,17 +62,17 @@ def folder_entries(folder: Path, settings: DataSettings) -> Iterator[Entry | Ski
         )
     repeats = _repeats(folder, chosen) if settings.folder_repeats else {}
 
-    def entry(path: Path) -> Entry:
+    def record(path: Path) -> Record:
         if by_text:
             captions = _captions_of(beside.get(path.with_suffix(""), {}), settings, path.stem)
         else:
             captions = _folder_name(path.parent, folder, settings, repeated=bool(repeats))
         place = path.relative_to(folder)
         times = repeats.get(place.parts[0], 1)
-        return Entry(key=place.as_posix(), place=str(path), captions=captions, repeats=times)
+        return Record(key=place.as_posix(), place=str(path), captions=captions, repeats=times)
 
     for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in chosen):
-        yield made_or_skip(name, partial(entry, path))
+        yield made_or_skip(name, partial(record, path))
 
 
 def _listed(
@@ -81,7 +81,7 @@ def _listed(
     settings: DataSettings,
     chosen: Sequence[Path],
     left_out: set[Path],
-) -> Iterator[Entry | Skip]:
+) -> Iterator[Record | Skip]:
     """What metadata files list, but for pictures of other splits."""
     kinds = {path.suffix.lower(): printable(str(path.relative_to(folder))) for path in lists}
     if len(kinds) > 1:
@@ -92,8 +92,8 @@ def _listed(
     apart = {os.path.realpath(path) for path in left_out}
     missing = len(chosen)
     for path in lists:
-        for item in manifest_entries(path, settings, root=folder):
-            if not (isinstance(item, Entry) and apart and os.path.realpath(item.place) in apart):
+        for item in manifest_records(path, settings, root=folder):
+            if not (isinstance(item, Record) and apart and os.path.realpath(item.place) in apart):
                 missing -= 1
                 yield item
     if missing > 0:

@@ -10,20 +10,20 @@ from training.config.settings import DataSettings
 from training.data.catalog import Catalog, Opener, encoded_picture
 from training.data.errors import DataError, Skip
 from training.data.files import files_below, is_picture, own_files
-from training.data.folders import folder_entries
+from training.data.folders import folder_records
 from training.data.huggingface import Table, is_saved_dataset, table_files
 from training.data.manifests import (
     INFINITY_NAME,
     METADATA,
     infinity_files,
     is_coco,
-    manifest_entries,
+    manifest_records,
     read_json,
 )
-from training.data.records import Entry
+from training.data.records import Record
 from training.data.remote import file_tag, is_url
 from training.data.shards import is_prepared
-from training.data.webdataset import shard_entries, shard_names
+from training.data.webdataset import shard_names, shard_records
 from training.data.world import is_world
 
 KOHYA_LISTS = (
@@ -160,20 +160,20 @@ def open_catalog(source: str, format: str, settings: DataSettings) -> Catalog:
     """
     opener: Opener = encoded_picture
     path, manifest = Path(source), False
-    entries: Iterable[Entry | Skip]
+    records: Iterable[Record | Skip]
     if format == "folder":
-        entries, fingerprint = folder_entries(path, settings), _folder_tag(path)
+        records, fingerprint = folder_records(path, settings), _folder_tag(path)
     elif format == "webdataset":
         shards = shard_names(source, settings.split)
-        entries = chain.from_iterable(shard_entries(shard, settings) for shard in shards)
+        records = chain.from_iterable(shard_records(shard, settings) for shard in shards)
         fingerprint = "\n".join(map(file_tag, shards))
     elif format == "huggingface":
         table = Table(source, settings)
-        entries, opener, fingerprint = table.entries(), table.picture, table.fingerprint
+        records, opener, fingerprint = table.records(), table.picture, table.fingerprint
     else:
         files = _manifests_of(source, format, settings.split)
         root = path if path.is_dir() and format != "coco" else None
-        entries = chain.from_iterable(manifest_entries(file, settings, root) for file in files)
+        records = chain.from_iterable(manifest_records(file, settings, root) for file in files)
         fingerprint, manifest = "\n".join(file_tag(str(file)) for file in files), True
     chosen = (
         format, source, settings.image_field, settings.caption_field,
@@ -181,7 +181,7 @@ def open_catalog(source: str, format: str, settings: DataSettings) -> Catalog:
         settings.split, settings.folder_repeats,
     )  # fmt: skip
     tag = f"{chosen}\n{fingerprint}"
-    return Catalog(source, entries, tag, opener, pictures_apart=manifest)
+    return Catalog(source, records, tag, opener, pictures_apart=manifest)
 
 
 def _folder_tag(folder: Path) -> str:

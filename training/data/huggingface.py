@@ -9,7 +9,7 @@ from training.config.settings import DataSettings
 from training.data.errors import DataError, Skip, made_or_skip
 from training.data.fields import find_fields
 from training.data.files import PictureFolders, files_below, of_split
-from training.data.records import Entry
+from training.data.records import Record
 
 _SAVED = ("dataset_info.json", "dataset_dict.json")
 
@@ -50,29 +50,31 @@ class Table:
         self._rows, self.fingerprint = rows, str(rows._fingerprint)
         self._folders = PictureFolders(Path(source) / "rows", settings.picture_folders)
 
-    def entries(self) -> Iterator[Entry | Skip]:
+    def records(self) -> Iterator[Record | Skip]:
         """Rows in their order, not measured yet."""
         for number, row in enumerate(self._rows.remove_columns(self._fields.picture)):
-            yield made_or_skip(f"row {number}", partial(self._entry, number, row))
+            yield made_or_skip(f"row {number}", partial(self._record, number, row))
 
-    def _entry(self, number: int, row: dict[str, Any]) -> Entry:
+    def _record(self, number: int, row: dict[str, Any]) -> Record:
         captions = self._fields.captions(row, f"{self.source}, row {number}")
-        return Entry(key=f"row {number}", place=str(number), captions=captions)
+        return Record(key=f"row {number}", place=str(number), captions=captions)
 
-    def picture(self, entry: Entry) -> bytes | Path:
-        """The picture of an entry's row, encoded, or the file it lies in.
+    def picture(self, record: Record) -> bytes | Path:
+        """The picture of a record's row, encoded, or the file it lies in.
 
         Raises:
             DataError: the row has none, or one outside of the data's folders.
         """
-        value: Any = self._rows[int(entry.place)][self._fields.picture]
+        value: Any = self._rows[int(record.place)][self._fields.picture]
         if isinstance(value, dict):
             value = value.get("bytes") or value.get("path")
         if isinstance(value, bytes):
             return value
         if isinstance(value, str) and value:
-            return self._folders.find(value, entry.key)
-        raise DataError(f"{self.source}, {entry.key} holds no picture in {self._fields.picture!r}.")
+            return self._folders.find(value, record.key)
+        raise DataError(
+            f"{self.source}, {record.key} holds no picture in {self._fields.picture!r}."
+        )
 
 
 def _load(source: str, split: str) -> Any:

@@ -17,7 +17,7 @@ from training.config.settings import DataSettings
 from training.data.errors import DataError, RecordError, Skip, made_or_skip, skip_of
 from training.data.fields import Fields, encoding_of, find_fields
 from training.data.files import PICTURE_SUFFIXES, PictureFolders, is_picture
-from training.data.records import Entry
+from training.data.records import Record
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """Files that list the pictures below their folder (Hugging Face's picture folders)."""
@@ -28,9 +28,9 @@ _TALLEST = 1e8  # height over width that a picture can have
 _SHOWN = 60  # characters of a wrong line in a message
 
 
-def manifest_entries(
+def manifest_records(
     path: Path, settings: DataSettings, root: Path | None = None
-) -> Iterator[Entry | Skip]:
+) -> Iterator[Record | Skip]:
     """Records of one JSON, JSONL, CSV, TSV or Parquet file, in the file's order.
 
     Args:
@@ -47,30 +47,30 @@ def manifest_entries(
     others = (*settings.picture_folders, *((root,) if root is not None else ()))
     folders = PictureFolders(path, others, inside)
     fields: Fields | None = None
-    for where, record in _records(path, content):
-        if not isinstance(record, dict):
-            detail = f"not an object: {str(record)[:_SHOWN]}"
+    for where, row in _rows(path, content):
+        if not isinstance(row, dict):
+            detail = f"not an object: {str(row)[:_SHOWN]}"
             yield skip_of(where, RecordError("broken record", detail))
             continue
-        if fields is None or not _has(record, fields):
-            names = [name for name in record if isinstance(name, str)]
+        if fields is None or not _has(row, fields):
+            names = [name for name in row if isinstance(name, str)]
             fields = find_fields(names, settings, f"{path.name}, {where}")
-        name = record.get(fields.picture)
+        name = row.get(fields.picture)
         key = name if isinstance(name, str) and name else where
-        yield made_or_skip(key, partial(_entry, record, fields, folders, where))
+        yield made_or_skip(key, partial(_record, row, fields, folders, where))
 
 
-def _has(record: Mapping[str, Any], fields: Fields) -> bool:
-    captioned = fields.long in record or fields.short in record or not fields.needed
-    return fields.picture in record and captioned
+def _has(row: Mapping[str, Any], fields: Fields) -> bool:
+    captioned = fields.long in row or fields.short in row or not fields.needed
+    return fields.picture in row and captioned
 
 
-def _entry(record: Mapping[str, Any], fields: Fields, folders: PictureFolders, where: str) -> Entry:
+def _record(row: Mapping[str, Any], fields: Fields, folders: PictureFolders, where: str) -> Record:
     manifest = folders.manifest.name
-    name = record.get(fields.picture)
+    name = row.get(fields.picture)
     if not isinstance(name, str) or not name:
         raise RecordError("broken record", f"no {fields.picture}")
-    captions = fields.captions(record, f"{manifest}, {where}")
+    captions = fields.captions(row, f"{manifest}, {where}")
     place = folders.find(name, where)
     if not place.is_file() and not is_picture(place):  # kohya's lists may leave out the suffix
         places = (Path(f"{place}{suffix}") for suffix in PICTURE_SUFFIXES)
@@ -78,13 +78,13 @@ def _entry(record: Mapping[str, Any], fields: Fields, folders: PictureFolders, w
     if not place.is_file():
         raise RecordError("missing file", f"{manifest}, {where}: no {place}")
     if not INFINITY_NAME.fullmatch(manifest):
-        return Entry(key=name, place=str(place), captions=captions)
-    ratio = record.get("h_div_w")
+        return Record(key=name, place=str(place), captions=captions)
+    ratio = row.get("h_div_w")
     if not isinstance(ratio, int | float) or not 0 < ratio < _TALLEST:
         ratio = 0.0  # it is measured
     long, short = _without_flags(captions.long), _without_flags(captions.short)
     captions = replace(captions, long=long, short=short)
-    return Entry(key=name, place=str(place), captions=captions, ratio=float(ratio))
+    return Record(key=name, place=str(place), captions=captions, ratio=float(ratio))
 
 
 def _without_flags(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -124,23 +124,23 @@ def is_coco(content: Any) -> bool:
     )
 
 
-def _records(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
+def _rows(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
     """(where it stands, record) of any of the formats; ``content`` is that of a JSON file."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".json":
-            yield from _coco_records(content) if is_coco(content) else _json_records(path, content)
+            yield from _coco_rows(content) if is_coco(content) else _json_rows(path, content)
         elif suffix == ".parquet":
             with pq.ParquetFile(path) as table:
                 rows = (row for batch in table.iter_batches() for row in batch.to_pylist())
                 yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
         else:
-            yield from _text_records(path, suffix)
+            yield from _text_rows(path, suffix)
     except (OSError, UnicodeError, csv.Error, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as text ({error}); save it as UTF-8.") from error
 
 
-def _coco_records(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _coco_rows(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Pictures in the order of the file; the captions of one are alternatives."""
     captions: dict[Any, list[Any]] = {}
     for annotation in content["annotations"]:
@@ -154,7 +154,7 @@ def _coco_records(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield f"image {number}", image
 
 
-def _json_records(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
+def _json_rows(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
     """A list of objects, or an object of picture -> caption or picture -> object."""
     if isinstance(content, list):
         yield from ((f"entry {number}", record) for number, record in enumerate(content, 1))
@@ -171,7 +171,7 @@ def _json_records(path: Path, content: Any) -> Iterator[tuple[str, Any]]:
         )
 
 
-def _text_records(path: Path, suffix: str) -> Iterator[tuple[str, Any]]:
+def _text_rows(path: Path, suffix: str) -> Iterator[tuple[str, Any]]:
     with path.open(encoding=_encoding(path), errors="surrogateescape", newline="") as file:
         if suffix != ".jsonl":
             rows = csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ",")

@@ -8,7 +8,6 @@ alone, and every record comes up exactly once a pass of its bucket.
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from itertools import accumulate
 
 import numpy as np
 
@@ -32,8 +31,7 @@ class BatchPlan:
             raise ValueError("a plan needs at least one record")
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self._ratios = tuple(self.sizes)
-        self._orders: dict[tuple[int, int], np.ndarray] = {}
-        self._turns: tuple[int, np.ndarray] = (-1, np.empty(0, np.int16))
+        self._last: dict[tuple[int, ...], tuple[int, np.ndarray]] = {}
 
     def cycle(self, step: int) -> int:
         """The pass over the data that a step belongs to."""
@@ -47,14 +45,17 @@ class BatchPlan:
         cycle = self.cycle(step)
         number = step - self._steps_before(cycle)
         first = [self._batches_before(cycle, ratio) for ratio in self._ratios]
+        last = [self._batches_before(cycle + 1, ratio) for ratio in self._ratios]
+        counts = np.subtract(last, first)
         if self.shuffle:
-            turns = self._turns_of_cycle(cycle)
+            turns = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
+            turns = self._permuted((_CYCLE,), cycle, turns)
             bucket = int(turns[number])
             batch = first[bucket] + int(np.count_nonzero(turns[:number] == bucket))
         else:
-            counts = self._batches_of_cycle(cycle)
-            bucket = bisect_right(list(accumulate(counts)), number)
-            batch = first[bucket] + number - sum(counts[:bucket])
+            ends = counts.cumsum()
+            bucket = int(np.searchsorted(ends, number, side="right"))
+            batch = last[bucket] + number - int(ends[bucket])
         return self._ratios[bucket], self._places(bucket, batch)
 
     def replacement(self, ratio: str, step: int, position: int, attempt: int) -> int:
@@ -72,23 +73,6 @@ class BatchPlan:
     def _steps_before(self, cycle: int) -> int:
         return sum(self._batches_before(cycle, ratio) for ratio in self._ratios)
 
-    def _batches_of_cycle(self, cycle: int) -> list[int]:
-        return [
-            self._batches_before(cycle + 1, ratio) - self._batches_before(cycle, ratio)
-            for ratio in self._ratios
-        ]
-
-    def _turns_of_cycle(self, cycle: int) -> np.ndarray:
-        """Whose turn it is at each step of a cycle; the last cycle's is kept."""
-        if self._turns[0] != cycle:
-            counts = self._batches_of_cycle(cycle)
-            turns = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
-            self._turns = (
-                cycle,
-                np.random.default_rng((self.seed, _CYCLE, cycle)).permutation(turns),
-            )
-        return self._turns[1]
-
     def _places(self, bucket: int, batch: int) -> np.ndarray:
         size = self.sizes[self._ratios[bucket]]
         numbers = np.arange(self.batch_size, dtype=np.int64) + batch * self.batch_size
@@ -96,19 +80,17 @@ class BatchPlan:
         if not self.shuffle:
             return places
         return np.concatenate(
-            [self._order(bucket, int(each))[places[passes == each]] for each in np.unique(passes)]
+            [
+                self._permuted((_ORDER, bucket), int(each), size)[places[passes == each]]
+                for each in np.unique(passes)
+            ]
         )
 
-    def _order(self, bucket: int, number: int) -> np.ndarray:
-        """A bucket's records in the order of one pass; the last two passes' are kept."""
-        key = bucket, number
-        if key not in self._orders:
-            self._orders = {
-                kept: order
-                for kept, order in self._orders.items()
-                if kept[0] != bucket or kept[1] == number - 1
-            }
-            size = self.sizes[self._ratios[bucket]]
-            random = np.random.default_rng((self.seed, _ORDER, bucket, number))
-            self._orders[key] = random.permutation(size)
-        return self._orders[key]
+    def _permuted(
+        self, purpose: tuple[int, ...], number: int, items: int | np.ndarray
+    ) -> np.ndarray:
+        """``items``, or so many numbers, in the random order of a cycle or pass; the last one is kept."""
+        if purpose not in self._last or self._last[purpose][0] != number:
+            random = np.random.default_rng((self.seed, *purpose, number))
+            self._last[purpose] = number, random.permutation(items)
+        return self._last[purpose][1]

@@ -19,40 +19,18 @@ from training.data.errors import Skip, printable
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A line of a catalog: where a picture lies and what it shows.
+class Record:
+    """One sample of a source: a picture, or what was computed of one before.
 
     Attributes:
         key: names it in reports, in characters that can be written anywhere.
         place: path or URL of the file that holds the picture, or the row of a table.
         offset, length: of the picture's bytes in that file; -1: the whole file.
-        height, width: in pixels, standing upright; 0: not known yet.
+        height, width: of the picture in pixels, standing upright; 0: not known.
         ratio: height over width; 0: not known yet.
         repeats: times it comes up in a pass.
-    """
-
-    key: str
-    place: str
-    captions: Captions
-    offset: int = -1
-    length: int = -1
-    height: int = 0
-    width: int = 0
-    ratio: float = 0.0
-    repeats: int = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", printable(self.key))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One sample of a source: a picture, or what was computed of one before.
-
-    Attributes:
         load: reads the picture in full; raises RequestError or DataError where it is missing or
-            broken. None of a prepared sample.
-        height, width: in pixels, upright; None where the source does not know.
+            broken. None of a prepared sample, and of one that is only listed.
         bits: of all scales, (L, D) bool; None of a picture.
         latent_dyx: the tokenizer's continuous features, float32, or None where they were left out.
         texts: features of each caption, long ones first, (T, W) float32; None where left out.
@@ -60,12 +38,20 @@ class Record:
 
     key: str
     captions: Captions
+    place: str = ""
+    offset: int = -1
+    length: int = -1
+    height: int = 0
+    width: int = 0
+    ratio: float = 0.0
+    repeats: int = 1
     load: Callable[[], Image.Image] | None = None
-    height: int | None = None
-    width: int | None = None
     bits: Tensor | None = None
     latent_dyx: Tensor | None = None
     texts: tuple[Tensor, ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", printable(self.key))
 
 
 @dataclass(frozen=True, kw_only=True)

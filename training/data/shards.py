@@ -199,26 +199,18 @@ class PreparedSource:
                     f"{self.folder} is prepared, and what is prepared is not cut or mirrored anew; turn "
                     f"data.{name} off, or train from the pictures."
                 )
-        recipe = self.index.recipe
-        tokenizer = json.loads(json.dumps(config.tokenizer.model.to_dict()))
-        if recipe["tokenizer"] != tokenizer:
+        recipe, schedules, model = self.index.recipe, self.index.schedules, config.model
+        wanted = {**schedules, **config.schedules}
+        others = [f"other scales of {r}" for r, each in schedules.items() if wanted[r] != each]
+        if recipe["tokenizer"] != json.loads(json.dumps(config.tokenizer.model.to_dict())):
+            others.append("another tokenizer")
+        text = None if config.text_encoder.train else recipe["text"]
+        if text is not None and model is not None and text["width"] != model.text_width:
+            others.append(f"text of width {text['width']}, not {model.text_width}")
+        if others:
             raise DataError(
-                f"{self.folder} was prepared with another tokenizer; prepare it again with this one."
+                f"{self.folder} was prepared for {', '.join(others)}; prepare it again for this run."
             )
-        for ratio, schedule in self.index.schedules.items():
-            if config.schedules.get(ratio, schedule) != schedule:
-                raise DataError(
-                    f"{self.folder} was prepared for other scales of {ratio}; prepare it again for "
-                    "this resolution."
-                )
-        text = recipe["text"]
-        if text is not None and config.model is not None:
-            width = config.model.text_width
-            if text["width"] != width and not config.text_encoder.train:
-                raise DataError(
-                    f"{self.folder} holds text features of width {text['width']}, but the model "
-                    f"reads {width}; prepare it again with the model's text encoder."
-                )
 
     def record(self, index: int) -> Record:
         number = int(np.searchsorted(self._ends, index, side="right"))

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from infinity.images import rgb
+from infinity.t5 import TextTokenizer
+from training.config import TrainingConfig
 from training.data.errors import UNREADABLE, Skip, SkipReport, made_or_skip
 from training.data.records import Record
 from training.data.source import Source
@@ -34,9 +36,9 @@ class Statistics:
     Attributes:
         formats: of the sources.
         report: what was skipped, while listing and while decoding.
-        unit: of the captions' lengths, "words" or "tokens".
-        limit: most tokens that are read of a caption, or None.
         buckets: records an aspect ratio.
+        unit, count: of the captions' lengths, "words" or "tokens", and how they are counted.
+        limit: most tokens that are read of a caption, or None.
         heights, widths: pixels of each picture whose size is known, upright.
         lengths: of each caption, in ``unit``.
         captions: the different ones, as digests.
@@ -46,9 +48,10 @@ class Statistics:
 
     formats: tuple[str, ...]
     report: SkipReport
-    unit: str
-    limit: int | None
     buckets: Counter[str]
+    unit: str = "words"
+    limit: int | None = None
+    count: Callable[[str], int] = lambda text: len(text.split())
     heights: list[int] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
@@ -60,15 +63,17 @@ class Statistics:
     def records(self) -> int:
         return self.buckets.total()
 
-    def add(self, ratio: str, record: Record, size: tuple[int, int] | None) -> None:
-        """Count one usable record, to be trained at ``size`` (height, width) where that is known."""
-        height, width = record.height or 0, record.width or 0
+    def add(self, ratio: str, record: Record, size: tuple[int, int]) -> None:
+        """Count one usable record, to be trained at ``size`` (height, width), zeros where it is not known."""
         self.buckets[ratio] += 1
-        if height:
-            self.heights.append(height)
-            self.widths.append(width)
-            self.enlarged += size is not None and (height < size[0] or width < size[1])
+        if record.height:
+            self.heights.append(record.height)
+            self.widths.append(record.width)
+            self.enlarged += record.height < size[0] or record.width < size[1]
         self.short += bool(record.captions.short and record.captions.long)
+        texts = record.captions.all
+        self.lengths += map(self.count, texts)
+        self.captions.update(hashlib.md5(text.encode()).digest() for text in texts)
 
     def lines(self) -> list[str]:
         """In plain words."""
@@ -131,33 +136,31 @@ class Statistics:
 
 
 def examine(
-    source: Source,
-    sizes: Mapping[str, tuple[int, int]] | None = None,
-    *,
-    decode: bool = True,
-    count_tokens: Callable[[str], int] | None = None,
-    limit: int | None = None,
+    source: Source, config: TrainingConfig | None = None, *, decode: bool = True
 ) -> Statistics:
     """Reads every record, and decodes its picture in full.
 
     Args:
-        sizes: (height, width) in pixels that each aspect ratio is trained at.
+        config: of the run that the data is for. Captions are counted in tokens where its text
+            tokenizer is at hand, else in words.
         decode: False believes the heads of the picture files.
-        count_tokens: a caption -> its tokens; None counts words.
-        limit: most tokens that are read of a caption.
     """
-    report = copy.deepcopy(source.report)
-    total = len(source)
-    if source.endless:
-        total = report.seen = WORLD_SAMPLES
     found = Statistics(
         formats=source.formats,
-        report=report,
-        unit="words" if count_tokens is None else "tokens",
-        limit=limit,
+        report=copy.deepcopy(source.report),
         buckets=Counter(dict.fromkeys(source.buckets, 0)),
     )
-    count = count_tokens or (lambda text: len(text.split()))
+    total = len(source)
+    if source.endless:
+        total = found.report.seen = WORLD_SAMPLES
+    sizes: dict[str, tuple[int, int]] = {}
+    if config is not None:
+        sizes = {ratio: config.image_size(ratio) for ratio in config.schedules}
+        found.limit = config.text_encoder.max_length
+        folder = config.text_encoder.source
+        if folder is not None and Path(folder).is_dir():
+            tokenizer = TextTokenizer(Path(folder))
+            found.unit, found.count = "tokens", lambda text: len(tokenizer(text)[0])
     numbers = ((ratio, int(each)) for ratio, members in source.buckets.items() for each in members)
     numbers = islice(numbers, total)
     with (
@@ -167,13 +170,10 @@ def examine(
         while chunk := [(ratio, source.record(i)) for ratio, i in islice(numbers, _CHUNK)]:
             skips = pool.map(lambda item: _skip(item[1]) if decode else None, chunk)
             for (ratio, record), skip in zip(chunk, skips, strict=True):
-                if skip is not None:
-                    report.add(0, [skip])
-                    continue
-                found.add(ratio, record, None if sizes is None else sizes[ratio])
-                texts = record.captions.all
-                found.lengths += map(count, texts)
-                found.captions.update(hashlib.md5(text.encode()).digest() for text in texts)
+                if skip is None:
+                    found.add(ratio, record, sizes.get(ratio, (0, 0)))
+                else:
+                    found.report.add(0, [skip])
             bar.update(len(chunk))
     return found
 

@@ -20,7 +20,7 @@ from training.config.settings import DataSettings
 from training.data.errors import UNREADABLE, DataError, RecordError, Skip, made_or_skip
 from training.data.fields import BESIDE, LONGEST_TEXT, captions_beside
 from training.data.files import PICTURE_SUFFIXES, of_split, own_files
-from training.data.records import Entry
+from training.data.records import Record
 from training.data.remote import is_url, opened
 
 _LARGEST_PICTURE = 1 << 29  # bytes
@@ -66,7 +66,7 @@ def _files(name: str, split: str) -> list[str]:
     return sorted(map(str, Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
 
 
-def shard_entries(shard: str, settings: DataSettings) -> Iterator[Entry | Skip]:
+def shard_records(shard: str, settings: DataSettings) -> Iterator[Record | Skip]:
     """Samples of one shard, in its order, measured.
 
     Raises:
@@ -76,7 +76,7 @@ def shard_entries(shard: str, settings: DataSettings) -> Iterator[Entry | Skip]:
     try:
         with opened(shard) as file, tarfile.open(fileobj=file, mode="r|") as tar:  # type: ignore[call-overload]
             for key, members in groupby(filter(_counts, tar), _key):
-                make = partial(_entry, key, members, tar, shard, settings)
+                make = partial(_record, key, members, tar, shard, settings)
                 yield made_or_skip(key, make, where=f"in {shard}: ")
     except FileNotFoundError as error:
         raise DataError(f"There is no shard at {shard}; check the path.") from error
@@ -97,13 +97,13 @@ def _key(member: tarfile.TarInfo) -> str:
     return str(path.parent / path.name.partition(".")[0])
 
 
-def _entry(
+def _record(
     key: str,
     members: Iterable[tarfile.TarInfo],
     tar: tarfile.TarFile,
     shard: str,
     settings: DataSettings,
-) -> Entry:
+) -> Record:
     picture: tarfile.TarInfo | None = None
     size: tuple[int, int] | Skip = (0, 0)
     texts: dict[str, bytes] = {}
@@ -119,7 +119,7 @@ def _entry(
     if isinstance(size, Skip):
         raise RecordError("broken picture", size.text)
     height, width = size
-    return Entry(
+    return Record(
         key=key,
         place=shard,
         captions=captions_beside(texts, settings, key),
