@@ -3,16 +3,14 @@
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 from starlette.middleware import Middleware
 
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
 from infinity.shipped import shipped
 from infinity.ui.api.build import build_api
-from infinity.ui.generate.prompt_help import build_prompt_help
-from infinity.ui.generate.tab import build_generate_tab
-from infinity.ui.grid.tab import build_grid_tab
+from infinity.ui.generate.tab import GenerateTab
+from infinity.ui.grid.tab import GridTab
 from infinity.ui.history.tab import build_history_tab, build_keeper
 from infinity.ui.models.events import load_session
 from infinity.ui.models.tab import build_models_tab
@@ -70,31 +68,24 @@ def build_app(
             build_login(hosting)
         note = gr.HTML("", elem_id="note")
         back = build_back()
-        helped: dict[str, Component] = {}
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate"):
-                controls, picture = build_generate_tab(
-                    context,
-                    back,
-                    below_prompt=lambda prompt: helped.update(
-                        build_prompt_help(prompt, runs.allowance)
-                    ),
-                )
+                generate = GenerateTab(context, back)
             with gr.Tab("Grid", id="grid"):
-                axes, grid = build_grid_tab(context, controls, back)
-            replay = Replay(context, controls, axes, tabs, note)
+                grid = GridTab(context, generate.controls, back)
+            replay = Replay(context, generate.controls, grid.axes, tabs, note)
             if hosting.history:
                 with gr.Tab("History", id="history"):
                     build_history_tab(replay)
             with gr.Tab("Models", id="models-tab") as models_tab:
-                build_models_tab(context, models_tab, controls)
+                build_models_tab(context, models_tab, generate.controls)
             with gr.Tab("API", id="api-tab"):
                 gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
         if hosting.history:
-            build_keeper(picture, grid)
+            build_keeper(generate.drawing.finished, grid.drawing.finished)
         wire_replay(app, replay, opened)
         wire_addresses(tabs)
-        wire_kept(app, runs.pages, replay, controls.by_name() | axes.by_name() | helped)
+        wire_kept(app, runs.pages, replay, generate.kept | grid.axes)
 
         def leave(request: gr.Request) -> None:
             runs.pages.leave(request.session_hash or "")

@@ -20,10 +20,10 @@ from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, PreviewPolicy, SamplingParams
 from infinity.schedule import ScaleSchedule
 from infinity.spec import ModelSpec
-from infinity.ui.controls import build_controls
-from infinity.ui.generate.events import GenerateEvents
+from infinity.ui.generate.tab import GenerateTab
+from infinity.ui.grid.tab import GridTab
+from infinity.ui.opening.kept import build_back
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.drawing import Drawing
 from infinity.ui.shared.runs import Runs
 
 SCALES = (1, 2, 3, 4, 6, 9, 12)
@@ -290,8 +290,9 @@ def make_context(manager: Any, *models: str) -> Context:
     return Context(manager, Runs(), specs, Written())
 
 
-def generate_events(context: Context) -> GenerateEvents:
-    """The handlers of a Generate tab that is not laid out."""
-    controls = build_controls(context.models, context.first_model)
-    drawing = Drawing(gr.HTML(), gr.Button(), gr.Button(), gr.State())
-    return GenerateEvents(context, drawing, controls, gr.HTML(), gr.Timer())
+def tabs_of(context: Context) -> tuple[GenerateTab, GridTab]:
+    """The tabs that draw, laid out on a page of their own."""
+    with gr.Blocks():
+        back = build_back()
+        generate = GenerateTab(context, back)
+        return generate, GridTab(context, generate.controls, back)

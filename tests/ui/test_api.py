@@ -25,7 +25,7 @@ from infinity.images import open_image
 from infinity.metadata import attach, read_record, save_png
 from infinity.presets import PRESET_NAMES, ramp
 from infinity.request import GenerationRequest
-from infinity.ui.controls.styles import GENERAL_STYLES
+from infinity.ui.controls.choices import GENERAL_STYLES
 from infinity.ui.opening.links import read_link
 from infinity.ui.shared.runs import Runs
 from tests.tiny import SPEC, tiny_pipeline

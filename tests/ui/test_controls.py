@@ -11,10 +11,10 @@ from infinity.errors import RequestError
 from infinity.presets import ramp
 from infinity.request import MAX_SEED, GenerationRequest
 from infinity.ui.app import build_app
-from infinity.ui.controls import KEEP, NEXT, ROLL, RequestControls, request_from
 from infinity.ui.controls import request as module
-from infinity.ui.controls.aspect import aspect_choices, shapes_html
-from tests.ui.fakes import SCALES, FakeManager, make_spec
+from infinity.ui.controls.choices import aspect_choices, shapes_html
+from infinity.ui.controls.request import KEEP, NEXT, ROLL, request_from
+from tests.ui.fakes import SCALES, FakeManager, make_context, make_spec, tabs_of
 
 SPEC_OF = FakeManager().spec
 
@@ -83,7 +83,8 @@ def ask(**changes: Any) -> tuple[str, GenerationRequest]:
 
 
 def test_table_covers_every_control():
-    assert set(CHANGES) | {"model"} == set(RequestControls.names()) == set(VALUES)
+    controls = tabs_of(make_context(FakeManager()))[0].controls
+    assert set(CHANGES) | {"model"} == set(controls) == set(VALUES)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -182,7 +183,7 @@ def test_page_hands_every_control_to_the_run(app, trigger):
     (start,) = [fn for fn in app.fns.values() if (block._id, event) in fn.targets]
     assert start.inputs_as_dict
     handed = {component.elem_id.replace("-", "_") for component in start.inputs}
-    assert handed == set(RequestControls.names())
+    assert handed == set(VALUES)
     assert not start.queue
 
 
@@ -190,7 +191,7 @@ def test_examples_run_with_every_control_too(app):
     dataset = by_id(app, "examples")
     (start,) = [fn for fn in app.fns.values() if (dataset._id, "click") in fn.targets]
     handed = {component.elem_id.replace("-", "_") for component in start.inputs}
-    assert handed == {"examples", *RequestControls.names()}
+    assert handed == {"examples", *VALUES}
 
 
 def test_sampling_controls_are_the_last_ones_and_follow_each_other(app):
@@ -205,7 +206,7 @@ def test_sampling_controls_are_the_last_ones_and_follow_each_other(app):
     assert changing == {component._id for component in follow.inputs}
 
 
-@pytest.mark.parametrize("name", RequestControls.names())
+@pytest.mark.parametrize("name", VALUES)
 def test_control_has_a_label_and_help(app, name):
     component = by_id(app, name.replace("_", "-"))
     assert component.label
@@ -220,7 +221,7 @@ def test_handlers_that_run_a_model_wait_for_their_turn_and_not_in_gradios_line(a
 
 def test_events_among_the_controls_are_no_endpoints(app):
     ours = {component._id for component in by_id(app, "settings").children}
-    ours |= {by_id(app, name.replace("_", "-"))._id for name in RequestControls.names()}
+    ours |= {by_id(app, name.replace("_", "-"))._id for name in VALUES}
     for fn in app.fns.values():
         if ours & {target for target, _ in fn.targets}:
             assert fn.api_visibility == "private"

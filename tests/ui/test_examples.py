@@ -12,9 +12,8 @@ from PIL import Image
 from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER
 from infinity.request import GenerationRequest
 from infinity.spec import read_spec
-from infinity.ui.generate import world
-from infinity.ui.generate.examples import Example, read_examples
-from infinity.ui.generate.world import world_html
+from infinity.ui.generate import help as module
+from infinity.ui.generate.help import Example, read_examples, world_html
 from tests.tiny import tiny_pipeline
 from tests.ui.fakes import make_spec
 from tests.ui.test_follow import WORLD
@@ -72,7 +71,7 @@ def test_default_models_words_have_their_tiles(tmp_path, monkeypatch):
         json.dumps({"columns": 2, "words": ["dog", "b", "c", "cartoon"]})
     )
     (tmp_path / "thumbnails.webp").write_bytes(b"\0")
-    monkeypatch.setattr(world, "read_tiles", partial(world.read_tiles, tmp_path))
+    monkeypatch.setattr(module, "read_tiles", partial(module.read_tiles, tmp_path))
     html = world_html(replace(make_spec(DEFAULT_MODEL, "X"), vocabulary=WORLD))
     assert "--tiles:url(data:image/webp;base64,AA==) 0 0 / 72px auto" in html
     assert 'background-position:-0px -0px"></span>dog</li>' in html

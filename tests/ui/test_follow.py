@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from infinity.presets import PRESET_NAMES, presets, ramp
 from infinity.request import GenerationRequest, SamplingParams
-from infinity.ui.controls import KEEP, RequestControls, control_updates, request_from
 from infinity.ui.controls import follow as module
+from infinity.ui.controls.choices import GENERAL_STYLES, style_choices
+from infinity.ui.controls.follow import control_updates
 from infinity.ui.controls.plot import plot_html
-from infinity.ui.controls.request import SAMPLING, sampling_values
-from infinity.ui.controls.styles import GENERAL_STYLES, style_choices
+from infinity.ui.controls.request import KEEP, SAMPLING, request_from, sampling_values
 from infinity.vocabulary import Vocabulary
 from tests.ui.fakes import SCALES, make_spec
 from tests.ui.test_controls import VALUES
@@ -65,7 +65,7 @@ def values_for(sampling: SamplingParams) -> dict[str, Any]:
 )
 def test_controls_set_to_a_request_ask_for_exactly_it(request_):
     values = shown(control_updates("default", request_, SPEC))
-    assert tuple(sorted(values)) == tuple(sorted(RequestControls.names()))
+    assert tuple(sorted(values)) == tuple(sorted(VALUES))
     assert values["seed_mode"] == KEEP
     assert request_from(values, lambda _: SPEC) == ("default", request_)
 
@@ -76,7 +76,7 @@ def test_preset_sets_the_controls_and_is_recognised(name):
     values = module.preset_updates(name, SPEC, "1:1")
     values = VALUES | values | {"aspect_ratio": "1:1"}
     assert request_from(values, lambda _: SPEC)[1].sampling(SPEC.sampling) == wanted
-    assert module.preset_of(values, SPEC) == name
+    assert module.preset_of(values, SPEC) == (name, presets(SPEC, "1:1")[name].info)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_preset_sets_the_controls_and_is_recognised(name):
 )
 def test_any_other_setting_is_custom(change):
     values = values_for(SPEC.sampling)
-    assert module.preset_of(values, SPEC) == "balanced"
+    assert module.preset_of(values, SPEC)[0] == "balanced"
     assert module.preset_of(values | change, SPEC) == module.CUSTOM_PRESET
 
 
@@ -121,7 +121,8 @@ def test_only_what_the_mode_needs_is_shown():
     assert module.preset_of(values, SPEC) == module.CUSTOM_PRESET
     visible = module.shown_updates(values).values()
     assert [update["visible"] for update in visible] == [True, False, False, True]
-    assert not any(module.is_shown(name, VALUES) for name in module.FOLLOWED)
+    visible = module.shown_updates(VALUES).values()
+    assert not any(update["visible"] for update in visible)
 
 
 def test_plot_shows_every_scale_and_says_its_values():
@@ -163,10 +164,10 @@ def test_styles_are_the_models_own_or_general():
 
 def test_another_model_brings_its_defaults_and_keeps_what_it_knows():
     spec = replace(make_spec("x", "X", ratios=("1:1", "1:2")), vocabulary=WORLD)
-    updates = module.model_updates(spec, "1:2", "cartoon style")
+    updates = module.model_updates("x", spec, "1:2", "cartoon style")
     assert updates["aspect_ratio"]["value"] == "1:2"
     assert updates["style"]["value"] == "cartoon style"
     sampling = {name: updates[name] for name in SAMPLING}
     assert sampling == sampling_values(SPEC.sampling, len(SCALES))
-    updates = module.model_updates(spec, "2:1", "oil painting")
+    updates = module.model_updates("x", spec, "2:1", "oil painting")
     assert (updates["aspect_ratio"]["value"], updates["style"]["value"]) == ("1:1", "")

@@ -15,12 +15,12 @@ import pytest
 from infinity.errors import CheckpointError, ResourceError
 from infinity.metadata import read_record
 from infinity.request import GenerationRequest
-from infinity.ui.controls import KEEP, ROLL
+from infinity.ui.controls.request import KEEP, ROLL
 from infinity.ui.shared.files import FinishedRun
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import UNEXPECTED
 from infinity.ui.shared.turns import Loading, load
-from tests.ui.fakes import FakeManager, generate_events, make_context
+from tests.ui.fakes import FakeManager, make_context, tabs_of
 from tests.ui.test_controls import VALUES
 
 VIEWER, STATUS, GENERATE, STOP, FINISHED, CLOCK, SEED = OUTPUTS = (
@@ -37,11 +37,11 @@ class Page:
         self.pipeline = self.manager.pipelines["default"]
         self.context = make_context(self.manager)
         self.runs, self.written = self.context.runs, self.context.written
-        self.events = generate_events(self.context)
+        self.events, _ = tabs_of(self.context)
         drawing = self.events.drawing
         self.components = (
             self.events.viewer, drawing.status, drawing.begin, drawing.stop, drawing.finished,
-            self.events.clock, self.events.controls.seed,
+            self.events.clock, self.events.controls["seed"],
         )  # fmt: skip
         self.tick: Any = self.events.tick
 

@@ -13,11 +13,9 @@ from PIL import Image
 from infinity.errors import ResourceError
 from infinity.grid.plan import read_plan
 from infinity.metadata import read_record
-from infinity.ui.controls import ROLL, build_controls
-from infinity.ui.grid.axes import Axes, axis_settings
-from infinity.ui.grid.events import GridEvents
-from infinity.ui.shared.drawing import Drawing
-from tests.ui.fakes import FakeManager, make_context
+from infinity.ui.controls.request import ROLL
+from infinity.ui.grid.tab import axis_settings
+from tests.ui.fakes import FakeManager, make_context, tabs_of
 from tests.ui.test_controls import VALUES
 
 ALICE: Any = SimpleNamespace(session_hash="alice")
@@ -35,13 +33,11 @@ class Page:
         self.manager: Any = FakeManager()
         context = make_context(self.manager)
         self.runs, self.written = context.runs, context.written
-        controls = build_controls(context.models, "default")
-        self.axes = Axes(gr.Dropdown(), gr.Textbox(), gr.Dropdown(), gr.Textbox())
-        drawing = Drawing(gr.HTML(), gr.Button(), gr.Button(), gr.State())
-        plot = gr.HTML()
-        self.events = GridEvents(context, drawing, controls, self.axes, plot)
+        _, self.events = tabs_of(context)
+        self.axes, drawing = self.events.axes, self.events.drawing
         self.components = (
-            plot, drawing.status, drawing.begin, drawing.stop, drawing.finished, controls.seed,
+            self.events.plot, drawing.status, drawing.begin, drawing.stop, drawing.finished,
+            self.events.controls["seed"],
         )  # fmt: skip
 
     def named(self, updates: dict[Any, Any]) -> dict[str, Any]:
@@ -51,7 +47,7 @@ class Page:
         return dict(zip(OUTPUTS, filled, strict=True))
 
     def start(self, *axes: str, **changes: Any) -> dict[str, Any]:
-        typed = zip(self.axes.inputs(), axes or ("seed", "1-2", "guidance", "1, 3, 5"), strict=True)
+        typed = zip(self.axes.values(), axes or ("seed", "1-2", "guidance", "1, 3, 5"), strict=True)
         values = self.events.controls.updates(VALUES | changes) | dict(typed)
         return self.named(self.events.start(ALICE, values))
 

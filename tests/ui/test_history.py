@@ -24,8 +24,7 @@ from infinity.grid.sheet import sheet
 from infinity.metadata import KEY, PictureRecord, attach, save_png
 from infinity.request import GenerationRequest
 from infinity.ui.app import build_app
-from infinity.ui.controls import MAX_PICTURES, build_controls, request_from
-from infinity.ui.grid.axes import Axes
+from infinity.ui.controls.request import MAX_PICTURES, request_from
 from infinity.ui.history import events as history_events
 from infinity.ui.history.entries import Entry, details_html, entries_of, find, zip_pictures
 from infinity.ui.opening.links import MOST_CHARACTERS, link_query, read_link
@@ -33,7 +32,7 @@ from infinity.ui.opening.replay import Replay, note_html, read_drop
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import FinishedRun, save_pictures
 from infinity.ui.shared.runs import Runs
-from tests.ui.fakes import FakeManager, make_spec
+from tests.ui.fakes import FakeManager, make_spec, tabs_of
 
 REQUEST = GenerationRequest(
     prompt="a {red|blue} <b>apple</b>", seed=2**32 - 1, num_images=2, guidance=3.0, temperature=0.9,
@@ -165,7 +164,7 @@ def test_link_reproduces_the_request(request_):
 def test_controls_put_back_ask_for_exactly_the_request(request_):
     replay = make_replay()
     resolved = request_.resolved(SPECS["default"].sampling)
-    shown = replay.controls.values(replay.show("default", request_, "said"))
+    shown = replay.controls.read(replay.show("default", request_, "said"))
     values = {
         name: update["value"] if isinstance(update, dict) else update
         for name, update in shown.items()
@@ -212,9 +211,9 @@ def test_prompt_too_long_for_a_link_gets_a_sentence():
 @cache
 def make_replay(weights: str = "") -> Replay:
     manager: Any = SimpleNamespace(fingerprint=lambda model: weights)
-    axes = Axes(gr.Dropdown(), gr.Textbox(), gr.Dropdown(), gr.Textbox())
-    controls = build_controls(SPECS, "default")
-    return Replay(Context(manager, Runs(), SPECS), controls, axes, gr.Tabs(), gr.HTML())
+    context = Context(manager, Runs(), SPECS)
+    generate, grid = tabs_of(context)
+    return Replay(context, generate.controls, grid.axes, gr.Tabs(), gr.HTML())
 
 
 def opened(replay: Replay, query: str) -> dict[Any, Any]:
@@ -227,7 +226,7 @@ def test_link_fills_in_the_controls_and_a_bad_one_leaves_them():
     replay = make_replay()
     updates = opened(replay, "prompt=a+cat&seed=7&model=other")
     assert "came with the link" in updates[replay.note]
-    assert updates[replay.controls.prompt] == "a cat"
+    assert updates[replay.controls["prompt"]] == "a cat"
     for query in ("prompt=a&model=nobody", "prompt=a&aspect_ratio=7:1", "prompt=a&num_images=30"):
         updates = opened(replay, query)
         assert 'role="alert"' in updates[replay.note]
@@ -249,7 +248,7 @@ def test_picture_and_grid_are_told_apart(run, tmp_path):
     replay = make_replay()
     updates = replay.open_file(str(path))
     assert updates[replay.tabs]["selected"] == "grid"
-    assert list(replay.axes.values(updates).values()) == ["seed", "1, 2", "", ""]
+    assert list(replay.axes.read(updates).values()) == ["seed", "1, 2", "", ""]
 
 
 def damaged_files() -> dict[str, bytes]:

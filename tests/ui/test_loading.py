@@ -17,16 +17,13 @@ from infinity.ui.api.build import plain_errors
 from infinity.ui.api.callers import RecentRuns
 from infinity.ui.api.draw import DrawEndpoints, takes_settings
 from infinity.ui.api.models import ModelEndpoints
-from infinity.ui.grid.axes import Axes
-from infinity.ui.grid.events import GridEvents, GridRun, make_plan
+from infinity.ui.grid.tab import GridRun, make_plan
 from infinity.ui.models.events import ModelEvents
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.drawing import Drawing
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run, Runs
 from tests.tiny import SPEC, tiny_pipeline
-from tests.ui.fakes import generate_events
-from tests.ui.test_controls import VALUES
+from tests.ui.fakes import tabs_of
 
 WHO: Any = SimpleNamespace(session_hash="one")
 
@@ -45,16 +42,11 @@ class Page:
         self.grid = plain_errors(takes_settings(draw.grid, "tiny", without="num_images"))
         self.load = plain_errors(ModelEndpoints(self.context).load)
         self.stop = draw.stop
-        self.events = generate_events(self.context)
+        self.events, self.grid_events = tabs_of(self.context)
 
     def model_events(self) -> ModelEvents:
         parts = (gr.HTML(), gr.Radio(), gr.HTML(), gr.HTML(), gr.Button())
         return ModelEvents(self.context, self.events.controls, *parts)
-
-    def grid_events(self) -> GridEvents:
-        axes = Axes(gr.Dropdown(), gr.Textbox(), gr.Dropdown(), gr.Textbox())
-        drawing = Drawing(gr.HTML(), gr.Button(), gr.Button(), gr.State())
-        return GridEvents(self.context, drawing, self.events.controls, axes, gr.HTML())
 
     def _load(self, name: str, device: Any, dtype: Any, progress: Any, **_: Any) -> Any:
         self.begun.set()
@@ -124,14 +116,14 @@ def test_stop_of_the_page_ends_a_load_and_so_does_leaving(page, leaves):
 
 
 def test_stop_of_a_grid_ends_a_load(page):
-    axes = {"x": "seed", "x_values": "1-2", "y": "", "y_values": ""}
-    plan = make_plan(page.context, axes, VALUES | {"model": "tiny"})
+    request = GenerationRequest(prompt="x")
+    plan = make_plan(page.context, "tiny", request, "seed", "1-2", "", "")
     run = GridRun("tiny", plan.request, plan=plan)
     with page.runs.running("one", run):
-        views = page.grid_events().views(run)
-        assert "Reading" in next(views).message
+        views = page.grid_events.views(run)
+        assert "Reading" in next(views).status.message
         page.runs.stop("one")
-        assert [view.phase for view in views][-1] == "stopped"
+        assert [view.status.phase for view in views][-1] == "stopped"
     assert page.ended.wait(60)
     assert page.manager.loaded() == ()
 

@@ -10,10 +10,9 @@ import gradio as gr
 import pytest
 
 from infinity.errors import ResourceError
-from infinity.ui.controls import build_controls
 from infinity.ui.models.events import ModelEvents
 from infinity.ui.models.view import loaded_html, plan_html, size
-from tests.ui.fakes import FakeManager, make_context
+from tests.ui.fakes import FakeManager, make_context, tabs_of
 
 ALICE: Any = SimpleNamespace(session_hash="alice")
 
@@ -25,7 +24,7 @@ class Tab:
         self.manager: Any = FakeManager()
         context = make_context(self.manager)
         self.models = context.models
-        controls = build_controls(self.models, "default")
+        controls = tabs_of(context)[0].controls
         parts = {
             "table": gr.HTML(),
             "memory_mode": gr.Radio(),
@@ -35,7 +34,7 @@ class Tab:
         parts["load"] = gr.Button()
         self.events = ModelEvents(context, controls, **parts)
         self.unload = self.events.unload
-        named = controls.by_name() | parts
+        named = controls | parts
         self.names = {component: name for name, component in named.items()}
 
     def named(self, updates: dict[Any, Any]) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
 from infinity.registry import MODEL_SPECS
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.generate.events import GenerateEvents
-from infinity.ui.grid.events import GridEvents
+from infinity.ui.generate.tab import GenerateTab
+from infinity.ui.grid.tab import GridTab
 from infinity.ui.serve import SPACE_SETTINGS
 from infinity.ui.shared.context import offered_models
 from infinity.ui.shared.runs import Runs
@@ -101,9 +101,9 @@ def test_other_models_are_refused_by_the_page(page):
     values = VALUES | {"model": "infinity-2b"}
     seeds = {"x": "seed", "x_values": "1-2", "y": "", "y_values": ""}
     models = {"x": "model", "x_values": "tiny, infinity-2b", "y": "", "y_values": ""}
-    assert "Unknown model" in page.start(GenerateEvents, who, values)
-    assert "Unknown model" in page.start(GridEvents, who, values | seeds)
-    assert "Unknown model" in page.start(GridEvents, who, values | models | {"model": "tiny"})
+    assert "Unknown model" in page.start(GenerateTab, who, values)
+    assert "Unknown model" in page.start(GridTab, who, values | seeds)
+    assert "Unknown model" in page.start(GridTab, who, values | models | {"model": "tiny"})
     linked = SimpleNamespace(
         **vars(who),
         query_params=SimpleNamespace(

@@ -10,7 +10,7 @@ import pytest
 
 from infinity.hosting import Allowance, Hosting
 from infinity.rewriter import RewriterSettings
-from infinity.ui.generate.prompt_help import build_prompt_help, make_suggest
+from infinity.ui.generate.help import build_prompt_help, make_suggest
 from tests.stub_chat import StubChat, stub_chat
 
 ALICE: Any = SimpleNamespace(session_hash="alice")

@@ -14,7 +14,7 @@ from infinity.events import Cancelled, Done, Preview, Refined
 from infinity.request import GenerationRequest
 from infinity.ui.generate import view as module
 from infinity.ui.shared.files import FinishedRun
-from infinity.ui.shared.status import Status, duration, status_html
+from infinity.ui.shared.status import Status, duration, loading, status_html
 from tests.ui.fakes import SCALES, make_spec
 
 SPEC = make_spec("default", "Default")
@@ -77,33 +77,33 @@ def test_preview_fills_its_frame_with_every_picture(opened):
     ] * 4
     assert len(view.frames[2].pictures) == 2
     assert not view.frames[2].is_exact
-    assert view.message == "Scale 3 of 7 · 3 × 3 tokens"
+    assert view.status.message == "Scale 3 of 7 · 3 × 3 tokens"
     assert view.status.is_busy
 
 
 def test_progress_counts_tokens(opened):
-    assert module.after(opened, preview(2)).fraction == pytest.approx((1 + 4 + 9) / 291)
-    assert module.after(opened, preview(6)).fraction == 1
+    assert module.after(opened, preview(2)).status.fraction == pytest.approx((1 + 4 + 9) / 291)
+    assert module.after(opened, preview(6)).status.fraction == 1
 
 
 def test_time_left_is_told_when_it_is_worth_reading(opened):
     slow = replace(preview(3), seconds=3.0)
-    assert module.after(opened, slow).message.endswith(" · about 26 s left")
-    assert "left" not in module.after(opened, preview(3)).message
-    assert "left" not in module.after(opened, replace(preview(6), seconds=90.0)).message
+    assert module.after(opened, slow).status.message.endswith(" · about 26 s left")
+    assert "left" not in module.after(opened, preview(3)).status.message
+    assert "left" not in module.after(opened, replace(preview(6), seconds=90.0)).status.message
 
 
 def test_place_in_the_line_is_told():
-    assert module.waiting(("x",), 2).message == "Waiting for a turn · 2 before you …"
-    assert module.waiting(("x",)).message == "Waiting for a turn …"
+    assert module.waiting(("x",), 2).status.message == "Waiting for a turn · 2 before you …"
+    assert module.waiting(("x",)).status.message == "Waiting for a turn …"
 
 
 def test_done_has_the_files_the_time_and_the_notes(opened):
     view = module.after(opened, done(("The prompt was cut.",)), saved(2))
     assert view.finished == saved(2)
-    assert (view.phase, view.fraction, view.status.is_busy) == ("done", 1.0, False)
-    assert view.message == "2 pictures finished in 1.2 s"
-    assert [(p.source, p.download, p.seed) for p in view.pictures] == [
+    assert (view.status.phase, view.status.fraction, view.status.is_busy) == ("done", 1.0, False)
+    assert view.status.message == "2 pictures finished in 1.2 s"
+    assert [tuple(picture.values()) for picture in module.viewer_value(view)["pictures"]] == [
         ("gradio_api/file=/pictures/a.png", "a.png", 7),
         ("gradio_api/file=/pictures/b.png", "b.png", 8),
     ]
@@ -115,21 +115,21 @@ def test_refined_scale_replaces_its_rough_pictures_alone(opened):
     view = module.after(rough, Refined(index=1, images=(Image.new("RGB", (48, 48), "red"),)))
     assert view.frames[1].is_exact
     assert view.frames[1].pictures != rough.frames[1].pictures
-    assert (view.frames[2], view.phase) == (rough.frames[2], rough.phase)
+    assert (view.frames[2], view.status) == (rough.frames[2], rough.status)
     assert view.frames[1].seconds == rough.frames[1].seconds
 
 
 def test_cancelled_says_after_which_scale_and_keeps_the_timeline(opened):
     drawn = module.after(opened, preview(2))
     view = module.after(drawn, Cancelled(completed_scales=3))
-    assert view.message == "Stopped after scale 3 of 7."
+    assert view.status.message == "Stopped after scale 3 of 7."
     assert view.frames == drawn.frames
     assert not view.status.is_busy
 
 
 def test_failure_is_an_alert_and_keeps_the_timeline(opened):
     drawn = module.after(opened, preview(2))
-    view = replace(drawn, phase="failed", message="Out of memory; choose fewer pictures.")
+    view = replace(drawn, status=Status("failed", "Out of memory; choose fewer pictures."))
     assert view.frames == drawn.frames
     html = status_html(view.status)
     assert 'role="alert"' in html
@@ -137,10 +137,10 @@ def test_failure_is_an_alert_and_keeps_the_timeline(opened):
 
 
 def test_loading_shows_what_and_how_far():
-    view = module.loading(module.waiting(("x",)), "Reading the transformer", 0.43)
-    assert view.message == "Reading the transformer · 43%"
-    assert 'aria-valuenow="43"' in status_html(view.status)
-    assert module.loading(view, "Downloading").message == "Downloading"
+    said = loading("Reading the transformer", 0.43)
+    assert said.message == "Reading the transformer · 43%"
+    assert 'aria-valuenow="43"' in status_html(said)
+    assert loading("Downloading").message == "Downloading"
 
 
 def test_every_text_of_a_user_is_escaped():

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from infinity.ui.generate import view as module
-from infinity.ui.generate.viewer import MOST_ALT_CHARACTERS, build_viewer, viewer_value
+from infinity.ui.generate.view import MOST_ALT_CHARACTERS, build_viewer, viewer_value
 from tests.ui.test_view import SCALES, SPEC, done, preview, saved
 
 

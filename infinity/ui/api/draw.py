@@ -12,14 +12,14 @@ from PIL import Image
 
 from infinity.errors import RequestError, StoppedError, quoted
 from infinity.events import Cancelled, Done
-from infinity.grid.axes import STYLE, Axis
-from infinity.grid.plan import GridPlan, draw_plan
+from infinity.grid.axes import STYLE
+from infinity.grid.plan import draw_plan
 from infinity.presets import PRESET_NAMES, presets
 from infinity.request import GenerationRequest, chosen_seed
 from infinity.ui.api.callers import RecentRuns, own_session
-from infinity.ui.controls.styles import style_phrase
-from infinity.ui.generate.prompt_help import suggestion_of
-from infinity.ui.grid.events import save_sheet
+from infinity.ui.controls.choices import style_phrase
+from infinity.ui.generate.help import suggestion_of
+from infinity.ui.grid.tab import make_plan, save_sheet
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import FinishedRun, file_data
 from infinity.ui.shared.runs import Run, caller_of, visitor_of
@@ -156,13 +156,7 @@ class DrawEndpoints:
         wanted = self._request(prompt, **settings)
         if settings["style"] and STYLE in (x, y):
             raise RequestError("An axis varies the style already; leave style empty.")
-        plan = GridPlan(
-            model=settings["model"],
-            request=wanted,
-            x=Axis.parse(x, x_values),
-            y=Axis.parse(y, y_values) if y else None,
-        )
-        plan.check(self.context.spec)
+        plan = make_plan(self.context, settings["model"], wanted, x, x_values, y, y_values)
         rows, columns = plan.shape
         counted = replace(plan.request, num_images=rows * columns)
         run = Run(plan.model, counted, visitor_of(request))

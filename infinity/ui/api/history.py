@@ -15,7 +15,7 @@ from infinity.grid.plan import GridPlan
 from infinity.metadata import weights_note
 from infinity.request import GenerationRequest
 from infinity.ui.api.callers import RecentRuns, own_session
-from infinity.ui.grid.axes import axis_settings
+from infinity.ui.grid.tab import axis_settings
 from infinity.ui.history.entries import MOST_IN_A_ZIP, zip_pictures
 from infinity.ui.opening.links import link_query
 from infinity.ui.opening.replay import read_drop

@@ -9,7 +9,7 @@ import gradio as gr
 from infinity.errors import RequestError
 from infinity.presets import presets
 from infinity.ui.api.callers import own_session
-from infinity.ui.controls.styles import NO_STYLE, style_choices
+from infinity.ui.controls.choices import NO_STYLE, style_choices
 from infinity.ui.shared.context import Context
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from infinity.schedule import Scale
-from infinity.ui.controls.per_scale import number_text
+from infinity.ui.controls.request import number_text
 
 WIDTH, HEIGHT = 300, 74
 LEFT, RIGHT, TOP, BOTTOM = 10, 10, 20, 18

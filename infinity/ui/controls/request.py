@@ -1,89 +1,37 @@
-"""What the request controls mean: from their values to a request, and from a request back to them."""
+"""What the request controls mean: from their values to a request, and from a request back to them.
+
+Values go by the controls' names. A setting that may differ from scale to scale has three more beside
+its slider: its mode, the last value of a pyramid, and the list, one value a scale.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 
-import gradio as gr
-from gradio.components import Component
-
-from infinity.errors import RequestError
-from infinity.request import MAX_SEED, GenerationRequest, SamplingParams, chosen_seed, random_seed
+from infinity.errors import RequestError, quoted
+from infinity.presets import ramp
+from infinity.request import (
+    MAX_SEED,
+    GenerationRequest,
+    SamplingParams,
+    chosen_seed,
+    parse_per_scale,
+    random_seed,
+)
 from infinity.spec import ModelSpec
-from infinity.ui.controls.per_scale import PerScale, per_scale
-from infinity.ui.controls.styles import NO_STYLE
+from infinity.ui.controls.choices import NO_STYLE
 from infinity.vocabulary import styled
 
+MAX_PICTURES = 9
 ROLL, KEEP, NEXT = "Roll", "Keep", "+1"
-PAGE_GUIDANCE = (1.0, 10.0)
-PAGE_TEMPERATURE = (0.0, 2.0)
-
-
-@dataclass(frozen=True)
-class RequestControls:
-    """One component a setting, and three for one that may differ from scale to scale (its value,
-    its mode, and the last value or the list the mode needs).
-
-    ``seed_mode`` decides whether ``seed`` is kept, rolled anew or counted up; ``style`` is a phrase
-    that ends the prompt.
-    """
-
-    prompt: gr.Textbox
-    negative_prompt: gr.Textbox
-    model: gr.Dropdown
-    aspect_ratio: gr.Radio
-    style: gr.Dropdown
-    seed: gr.Number
-    seed_mode: gr.Radio
-    num_images: gr.Slider
-    guidance: gr.Slider
-    guidance_mode: gr.Radio
-    guidance_last: gr.Slider
-    guidance_list: gr.Textbox
-    temperature: gr.Slider
-    temperature_mode: gr.Radio
-    temperature_last: gr.Slider
-    temperature_list: gr.Textbox
-    top_k: gr.Number
-    top_p: gr.Slider
-    guidance_layers: gr.Textbox
-    guided_scales: gr.Textbox
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        return tuple(field.name for field in fields(cls))
-
-    def inputs(self) -> list[Component]:
-        """The components in the order of :meth:`names`."""
-        return list(self.by_name().values())
-
-    def by_name(self) -> dict[str, Component]:
-        """The components by their names, in the same order."""
-        return {name: getattr(self, name) for name in self.names()}
-
-    def named(self, *names: str) -> list[Component]:
-        """Some of the components."""
-        return [getattr(self, name) for name in names]
-
-    def values(self, given: Mapping[Component, Any]) -> dict[str, Any]:
-        """A handler's inputs by the names of the controls; other components are left out."""
-        by_name = self.by_name().items()
-        return {name: given[component] for name, component in by_name if component in given}
-
-    def updates(self, by_name: Mapping[str, Any]) -> dict[Component, Any]:
-        """Values or updates by name, as a handler returns them."""
-        return {getattr(self, name): update for name, update in by_name.items()}
-
-
-_FIRST, _LAST = RequestControls.names().index("guidance"), len(RequestControls.names())
-SAMPLING = RequestControls.names()[_FIRST:_LAST]
-"""The controls that say how bits are drawn."""
+CONSTANT, PYRAMID, CUSTOM = "constant", "pyramid", "custom"
+PER_SCALE = {"guidance": (1.0, 10.0), "temperature": (0.0, 2.0)}
+"""The settings that may differ from scale to scale, and what their sliders show."""
 
 
 def request_from(
     values: Mapping[str, Any], spec_of: Callable[[str], ModelSpec]
 ) -> tuple[str, GenerationRequest]:
-    """(model, request) from the controls' values, by control name; the seed as its mode says.
+    """(model, request) from the controls' values, the seed as its mode says.
 
     Args:
         spec_of: what a model is, by its name; a pyramid needs to know how many scales it has.
@@ -107,35 +55,49 @@ def sampling_settings(values: Mapping[str, Any], scales: int) -> dict[str, Any]:
     """The request's sampling settings from the controls' values.
 
     Raises:
-        RequestError: a list that cannot be read.
+        RequestError: a text that cannot be read.
     """
     return {
-        **{
-            name: PerScale(
-                values[f"{name}_mode"],
-                values[name],
-                values[f"{name}_last"],
-                values[f"{name}_list"],
-            ).values(name, scales)
-            for name in ("guidance", "temperature")
-        },
+        **{name: _per_scale(name, values, scales) for name in PER_SCALE},
         "top_k": values["top_k"],
         "top_p": values["top_p"],
-        "guidance_layers": _layers(values["guidance_layers"]),
-        "guided_scales": _count(values["guided_scales"]),
+        "guidance_layers": _typed(
+            lambda text: tuple(int(part) for part in text.split(",")),
+            values["guidance_layers"],
+            "Guidance layers must be whole numbers with commas between, such as 0 or 0, -4",
+        ),
+        "guided_scales": _typed(
+            lambda text: int(text) if text else None,
+            values["guided_scales"],
+            "Guided scales must be a whole number, or empty for all scales",
+        ),
     }
 
 
+def number_text(value: float) -> str:
+    """``4.0`` -> "4", and always a text that reads back as the same number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
+
+
 def sampling_values(sampling: SamplingParams, scales: int) -> dict[str, Any]:
-    """What the controls of :data:`SAMPLING` show for these settings; nothing is rounded away."""
+    """What the controls of :data:`SAMPLING` show for these settings, nothing rounded away, and with
+    something to begin with for the other modes of a setting."""
     values: dict[str, Any] = {}
-    for name, limits in (("guidance", PAGE_GUIDANCE), ("temperature", PAGE_TEMPERATURE)):
-        shown = per_scale(getattr(sampling, name), scales, limits)
+    for name, (low, high) in PER_SCALE.items():
+        setting = getattr(sampling, name)
+        listed = setting if isinstance(setting, tuple) else (setting,)
+        first, last = (min(max(value, low), high) for value in (listed[0], listed[-1]))
+        mode = CUSTOM
+        if not isinstance(setting, tuple) and first == setting:
+            mode, last = CONSTANT, (low + high) / 2
+        elif isinstance(setting, tuple) and scales > 1 and ramp(first, last, scales) == setting:
+            mode = PYRAMID
         values |= {
-            name: shown.first,
-            f"{name}_mode": shown.mode,
-            f"{name}_last": shown.last,
-            f"{name}_list": shown.text,
+            name: first,
+            f"{name}_mode": mode,
+            f"{name}_last": last,
+            f"{name}_list": ", ".join(map(number_text, listed)),
         }
     return values | {
         "top_k": sampling.top_k,
@@ -145,27 +107,21 @@ def sampling_values(sampling: SamplingParams, scales: int) -> dict[str, Any]:
     }
 
 
-def control_values(model: str, request: GenerationRequest, spec: ModelSpec) -> dict[str, Any]:
-    """What every control shows for a request, its seed kept: :func:`request_from` gives it back.
+SAMPLING = tuple(sampling_values(SamplingParams(), 1))
+"""The controls that say how bits are drawn."""
 
-    Args:
-        spec: of ``model``.
 
-    Raises:
-        RequestError: an aspect ratio the model does not have.
-    """
-    scales = len(spec.schedule(request.aspect_ratio))
-    return {
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
-        "model": model,
-        "aspect_ratio": request.aspect_ratio,
-        "style": NO_STYLE,
-        "seed": request.seed,
-        "seed_mode": KEEP,
-        "num_images": request.num_images,
-        **sampling_values(request.sampling(spec.sampling), scales),
-    }
+def _per_scale(name: str, values: Mapping[str, Any], scales: int) -> float | tuple[float, ...]:
+    mode = values[f"{name}_mode"]
+    if mode == CONSTANT:
+        return values[name]
+    if mode == PYRAMID:
+        return ramp(values[name], values[f"{name}_last"], scales)
+    return _typed(
+        lambda text: parse_per_scale(text.rstrip(",")),
+        values[f"{name}_list"],
+        f"The custom list of {name} must be numbers with commas between, such as 1, 2, 3",
+    )
 
 
 def _seed(shown: Any, mode: str) -> Any:
@@ -176,22 +132,9 @@ def _seed(shown: Any, mode: str) -> Any:
     return chosen_seed(shown)
 
 
-def _count(text: str | None) -> int | None:
-    if not (text or "").strip():
-        return None
+def _typed(read: Callable[[str], Any], text: str | None, rule: str) -> Any:
+    """What was typed into a field, read. Raises RequestError with its ``rule``."""
     try:
-        return int(text or "")
-    except ValueError as error:
-        raise RequestError(
-            f"Guided scales must be a whole number, or empty for all scales; not “{text}”."
-        ) from error
-
-
-def _layers(text: str | None) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in (text or "").split(","))
-    except ValueError as error:
-        raise RequestError(
-            "Guidance layers must be whole numbers with commas between, such as 0 or 0, -4; "
-            f"not “{text or ''}”."
-        ) from error
+        return read((text or "").strip())
+    except (ValueError, RequestError) as error:
+        raise RequestError(f"{rule}; not {quoted(text or '')}.") from error

@@ -1,4 +1,4 @@
-"""The settings beside the picture: where each request control stands, and what follows from it."""
+"""The settings beside the picture: every request control but the prompt, and what follows from each."""
 
 from html import escape
 from pathlib import Path
@@ -10,68 +10,191 @@ from gradio.components import Component
 from infinity.errors import InfinityError
 from infinity.presets import presets
 from infinity.spec import ModelSpec
-from infinity.ui.controls import KEEP, RequestControls
-from infinity.ui.controls.aspect import shapes_html
+from infinity.ui.controls.choices import NO_STYLE, model_choices, shapes_html
 from infinity.ui.controls.follow import (
     CUSTOM_PRESET,
-    FOLLOWED,
+    SHOWN_IN,
     model_updates,
     plots_of,
     preset_of,
     preset_updates,
     shown_updates,
 )
-from infinity.ui.controls.request import SAMPLING, sampling_values
-from infinity.ui.generate.world import world_html
+from infinity.ui.controls.request import (
+    CONSTANT,
+    CUSTOM,
+    KEEP,
+    MAX_PICTURES,
+    NEXT,
+    PER_SCALE,
+    PYRAMID,
+    ROLL,
+    SAMPLING,
+    sampling_values,
+)
+from infinity.ui.generate.help import world_html
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.wiring import QUICK, Updates
+from infinity.ui.shared.wiring import QUICK, Components, Updates
 
-RADIO_KEYS = Path(__file__).parents[1] / "controls" / "radio_keys.js"
-CUSTOM_INFO = "Settings of your own, which are none of the presets."
+RADIO_KEYS = Path(__file__).with_name("radio_keys.js")
+STEPS = {"guidance": 0.1, "temperature": 0.05}
 
 
-def build_settings(context: Context, controls: RequestControls) -> None:
-    """Place every control but the prompt in the current column, and wire what follows from each."""
-    spec = context.models[context.first_model]
+def build_settings(context: Context, controls: Components) -> None:
+    """Lay out the controls in the current column, add them to ``controls``, and wire their events."""
+    first = context.first_model
+    spec = context.models[first]
     ratio = spec.aspect_ratios[0]
-    values = sampling_values(spec.sampling, len(spec.schedule(ratio))) | {"aspect_ratio": ratio}
+    choices = model_choices(first, spec, ratio, NO_STYLE)
+    values = sampling_values(spec.sampling, len(spec.schedule(ratio)))
     gr.HTML(
         shapes_html(context.models.values()),
         js_on_load=RADIO_KEYS.read_text(encoding="utf-8"),
         elem_id="aspect-shapes",
         padding=False,
     )
-    _render(controls, "model", "aspect_ratio", "style")
+    controls["model"] = gr.Dropdown(
+        [(offered.title, name) for name, offered in context.models.items()],
+        label="Model",
+        filterable=False,
+        **choices["model"],
+    )
+    controls["aspect_ratio"] = gr.Radio(
+        label="Aspect ratio",
+        info="Only what this model was trained on, in its real pixels.",
+        **choices["aspect_ratio"],
+    )
+    controls["style"] = gr.Dropdown(label="Style", filterable=False, **choices["style"])
     with gr.Row(elem_id="seed-row", equal_height=False):
-        _render(controls, "seed", "seed_mode")
-    controls.num_images.render()
-    first = next(iter(presets(spec, ratio)))
+        controls["seed"] = gr.Number(
+            value=0, label="Seed", info="Same seed, same picture; -1 for a random one."
+        )
+        controls["seed_mode"] = gr.Radio(
+            [("🎲 Roll", ROLL), ("📌 Keep", KEEP), ("+1", NEXT)],
+            value=ROLL,
+            label="Next run",
+            info="Roll a new one, keep it, or add 1.",
+        )
+    controls["num_images"] = gr.Slider(
+        1,
+        MAX_PICTURES,
+        value=1,
+        step=1,
+        label="Pictures",
+        info="The next ones use the next seeds; each looks as it would alone.",
+    )
+    known = presets(spec, ratio)
     preset = gr.Radio(
-        preset_choices(spec, ratio),
-        value=first,
+        [(kind.title, name) for name, kind in known.items()] + [("Custom", CUSTOM_PRESET[0])],
+        value="balanced",
         label="Preset",
-        info=preset_info(first, spec, ratio),
+        info=known["balanced"].info,
         elem_id="preset",
     )
-    _render(controls, "guidance", "temperature")
+    controls["guidance"] = gr.Slider(
+        *PER_SCALE["guidance"],
+        value=values["guidance"],
+        step=STEPS["guidance"],
+        label="Guidance",
+        info="How strongly the prompt steers. 1 adds no steering and is about twice as fast; "
+        "too much looks harsh.",
+    )
+    controls["temperature"] = gr.Slider(
+        *PER_SCALE["temperature"],
+        value=values["temperature"],
+        step=STEPS["temperature"],
+        label="Temperature",
+        info="How freely bits are drawn: lower is plainer, higher more varied; "
+        "0 always takes the likelier value.",
+    )
     with gr.Accordion("Values by scale", open=False, elem_id="scale-settings"):
-        plots = gr.HTML(plots_of(values, spec), elem_id="plots", padding=False)
-        for name in ("guidance", "temperature"):
-            _render(controls, f"{name}_mode", f"{name}_last", f"{name}_list")
+        plots = gr.HTML(
+            plots_of({**values, "aspect_ratio": ratio}, spec), elem_id="plots", padding=False
+        )
+        for name in PER_SCALE:
+            _build_by_scale(name, values, controls)
     with gr.Accordion("More settings", open=False, elem_id="more-settings"):
-        _render(controls, "negative_prompt", "top_p", "top_k", "guidance_layers", "guided_scales")
+        _build_more(values, controls)
     with gr.Accordion("What this model knows", open=False, elem_id="known"):
         world = gr.HTML(world_html(spec), elem_id="world", padding=False)
+    for name, component in controls.items():
+        component.elem_id = name.replace("_", "-")
     _wire(context, controls, preset, plots, world)
 
 
-def _render(controls: RequestControls, *names: str) -> None:
-    for component in controls.named(*names):
-        component.render()
+def _build_by_scale(name: str, values: dict[str, Any], controls: Components) -> None:
+    """What lets a setting differ from scale to scale."""
+    title, mode = name.capitalize(), values[f"{name}_mode"]
+    controls[f"{name}_mode"] = gr.Radio(
+        [("Same", CONSTANT), ("Pyramid", PYRAMID), ("Custom", CUSTOM)],
+        value=mode,
+        label=f"{title} over the scales",
+        info="The same at every scale; a pyramid in equal steps from the slider's value to "
+        "another; or a list of your own.",
+    )
+    controls[f"{name}_last"] = gr.Slider(
+        *PER_SCALE[name],
+        value=values[f"{name}_last"],
+        step=STEPS[name],
+        label=f"{title} at the last scale",
+        info="Where the pyramid ends.",
+        visible=mode == PYRAMID,
+    )
+    controls[f"{name}_list"] = gr.Textbox(
+        value=values[f"{name}_list"],
+        label=f"{title}, one value a scale",
+        info="Coarse to fine, with commas between. The last one holds for the scales that follow.",
+        placeholder="1, 2, 3",
+        max_lines=1,
+        visible=mode == CUSTOM,
+    )
+
+
+def _build_more(values: dict[str, Any], controls: Components) -> None:
+    controls["negative_prompt"] = gr.Textbox(
+        label="Negative prompt",
+        info="What the picture is steered away from. Works through guidance, so not at guidance 1.",
+        placeholder="nothing",
+        lines=1,
+        max_lines=4,
+    )
+    controls["top_p"] = gr.Slider(
+        0.01,
+        1.0,
+        value=values["top_p"],
+        step=0.01,
+        label="Top-p",
+        info="Only settles bits that are nearly certain: those whose other value is at most "
+        "1 − top-p likely. 1 is off; from 0.5 down every bit takes its likelier value.",
+    )
+    controls["top_k"] = gr.Number(
+        value=values["top_k"],
+        label="Top-k",
+        info="A bit has only two values: 1 always takes the likelier one, "
+        "any other number changes nothing.",
+        minimum=0,
+        step=1,
+    )
+    controls["guidance_layers"] = gr.Textbox(
+        value=values["guidance_layers"],
+        label="Guidance layers",
+        info="Where guidance acts: 0 is the final scores of the bits; -1 the features after the "
+        "last block, -2 after the one before. Several with commas, such as 0, -4.",
+        max_lines=1,
+    )
+    # Text, since an empty number is taken for 0 as the page opens.
+    controls["guided_scales"] = gr.Textbox(
+        value=values["guided_scales"],
+        label="Guided scales",
+        info="Guide only this many scales, from the first; the rest run nearly twice as fast. "
+        "Empty guides all.",
+        placeholder="all",
+        max_lines=1,
+    )
 
 
 def _wire(
-    context: Context, controls: RequestControls, preset: gr.Radio, plots: gr.HTML, world: gr.HTML
+    context: Context, controls: Components, preset: gr.Radio, plots: gr.HTML, world: gr.HTML
 ) -> None:
     def spec_of(model: str) -> ModelSpec:
         try:
@@ -80,47 +203,36 @@ def _wire(
             raise gr.Error(escape(str(error)), print_exception=False) from error
 
     def choose_model(name: str, ratio: str | None, style: str) -> Updates:
-        return controls.updates(model_updates(spec_of(name), ratio, style))
+        return controls.updates(model_updates(name, spec_of(name), ratio, style))
 
-    def choose_preset(name: str, model: str, ratio: str) -> Updates:
-        return controls.updates(preset_updates(name, spec_of(model), ratio))
+    def choose_preset(event: gr.SelectData, model: str, ratio: str) -> Updates:
+        """By what was clicked: the radio itself may show an earlier choice again by now."""
+        return controls.updates(preset_updates(event.value, spec_of(model), ratio))
 
     def follow(given: dict[Component, Any]) -> Updates:
-        values = controls.values(given)
+        values = controls.read(given)
         spec = spec_of(values["model"])
-        chosen = preset_of(values, spec)
-        info = preset_info(chosen, spec, values["aspect_ratio"])
+        chosen, info = preset_of(values, spec)
         return {
             preset: gr.update(value=chosen, info=info),
             plots: plots_of(values, spec),
             **controls.updates(shown_updates(values)),
         }
 
-    of_model = controls.named("model", "aspect_ratio", "style")
+    model, aspect_ratio, _ = of_model = controls.named("model", "aspect_ratio", "style")
     sampling = controls.named(*SAMPLING)
-    controls.model.input(choose_model, of_model, [*of_model, *sampling], **QUICK)
-    controls.model.change(lambda name: world_html(spec_of(name)), controls.model, world, **QUICK)
-    preset.input(choose_preset, [preset, controls.model, controls.aspect_ratio], sampling, **QUICK)
-    causes: list[Any] = [controls.model, controls.aspect_ratio, *sampling]
+    model.input(choose_model, of_model, [*of_model, *sampling], **QUICK)
+    model.change(lambda name: world_html(spec_of(name)), model, world, **QUICK)
+    preset.select(choose_preset, [model, aspect_ratio], sampling, trigger_mode="multiple", **QUICK)
+    causes = [model, aspect_ratio, *sampling]
     # On every change, whoever made it: a person, a preset, or another tab's "use these settings".
     gr.on(
         [component.change for component in causes],
         follow,
         set(causes),
-        [preset, plots, *controls.named(*FOLLOWED)],
+        [preset, plots, *controls.named(*SHOWN_IN)],
         trigger_mode="always_last",
         **QUICK,
     )
     # In the browser, so that a seed typed just before Enter is kept for that very run.
-    controls.seed.input(None, None, controls.seed_mode, js=f"() => {KEEP!r}", **QUICK)
-
-
-def preset_choices(spec: ModelSpec, aspect_ratio: str) -> list[tuple[str, str]]:
-    """(title, name) of every preset, and what is none of them."""
-    known = presets(spec, aspect_ratio)
-    return [(preset.title, name) for name, preset in known.items()] + [("Custom", CUSTOM_PRESET)]
-
-
-def preset_info(name: str, spec: ModelSpec, aspect_ratio: str) -> str:
-    """What a preset does, in a sentence."""
-    return CUSTOM_INFO if name == CUSTOM_PRESET else presets(spec, aspect_ratio)[name].info
+    controls["seed"].input(None, None, controls["seed_mode"], js=f"() => {KEEP!r}", **QUICK)

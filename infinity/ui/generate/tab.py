@@ -1,64 +1,149 @@
-"""The Generate tab: prompt and picture first, the settings beside them, and their events."""
+"""The Generate tab: prompt and picture first, the settings beside them, and what happens when somebody
+generates."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
-from infinity.ui.controls import RequestControls, build_controls
-from infinity.ui.generate.events import GenerateEvents
-from infinity.ui.generate.examples import read_examples
+from infinity.events import Done
+from infinity.ui.controls.request import KEEP, request_from
+from infinity.ui.generate.help import build_prompt_help, read_examples
 from infinity.ui.generate.settings import build_settings
-from infinity.ui.generate.view import idle
-from infinity.ui.generate.viewer import build_viewer
+from infinity.ui.generate.view import (
+    View,
+    after,
+    build_viewer,
+    idle,
+    opened,
+    stopped,
+    viewer_value,
+    waiting,
+)
+from infinity.ui.shared import status
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.drawing import Drawing
+from infinity.ui.shared.drawing import Drawing, RunEvents
+from infinity.ui.shared.pages import GENERATE
+from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import status_html
-from infinity.ui.shared.wiring import QUICK, shown
+from infinity.ui.shared.turns import Loading, load
+from infinity.ui.shared.wiring import QUICK, Components, Updates, shown
+
+PLACEHOLDER = "a red apple on a sandy beach"
 
 
-def build_generate_tab(
-    context: Context, back: gr.HTML, below_prompt: Callable[[gr.Textbox], None]
-) -> tuple[RequestControls, gr.State]:
-    """Lay out the tab inside the current Blocks and wire its events.
+class GenerateTab(RunEvents[View]):
+    """Laid out inside the current Blocks, its handlers wired.
 
     Args:
         back: of :func:`~infinity.ui.opening.kept.build_back`.
-        below_prompt: lays out more below the prompt, which it is given.
 
-    Returns:
-        The controls, and a state whose value is the session's newest
-        :class:`~infinity.ui.shared.files.FinishedRun` (None before the first).
+    Attributes:
+        controls: all that a request is made of.
+        kept: the settings that a page may keep: the controls, and those of the prompt help.
     """
-    controls = build_controls(context.models, context.first_model)
-    view = idle(context.models[context.first_model])
-    with gr.Row(elem_id="ask", equal_height=False):
-        with gr.Column(scale=1, min_width=240, elem_id="ask-prompt"):
-            controls.prompt.render()
-        with gr.Column(scale=0, min_width=140, elem_id="ask-buttons"):
-            generate = gr.Button("Generate", variant="primary", elem_id="generate")
-            stop = gr.Button("Stop", variant="secondary", visible=shown(False), elem_id="stop")
-    below_prompt(controls.prompt)
-    examples = read_examples()
-    dataset = gr.Dataset(
-        components=[gr.HTML(render=False)],
-        samples=[[example.html] for example in examples],
-        type="index",
-        samples_per_page=len(examples) or 1,
-        label="Try one",
-        visible=bool(examples),
-        elem_id="examples",
-    )
-    status = gr.HTML(status_html(view.status), elem_id="status")
-    with gr.Row(elem_id="work", equal_height=False):
-        with gr.Column(scale=1, min_width=320, elem_id="result"):
-            viewer = build_viewer(view)
-        with gr.Column(scale=0, min_width=300, elem_id="settings"):
-            build_settings(context, controls)
-    clock = gr.Timer(1.0, active=False)
-    drawing = Drawing(status, generate, stop, gr.State(None))
-    events = GenerateEvents(context, drawing, controls, viewer, clock)
-    begin = [controls.prompt.submit, generate.click]
-    events.wire(begin, controls.inputs(), [controls.seed], back)
-    events.wire_examples(dataset, examples)
-    clock.tick(events.tick, None, status, **QUICK)
-    return controls, drawing.finished
+
+    kind = GENERATE
+
+    def __init__(self, context: Context, back: gr.HTML) -> None:
+        self.controls = Components()
+        view = idle(context.models[context.first_model])
+        with gr.Row(elem_id="ask", equal_height=False):
+            with gr.Column(scale=1, min_width=240, elem_id="ask-prompt"):
+                self.controls["prompt"] = gr.Textbox(
+                    label="Prompt", placeholder=PLACEHOLDER, lines=1, max_lines=6, autofocus=True
+                )
+            with gr.Column(scale=0, min_width=140, elem_id="ask-buttons"):
+                generate = gr.Button("Generate", variant="primary", elem_id="generate")
+                stop = gr.Button("Stop", variant="secondary", visible=shown(False), elem_id="stop")
+        helped = build_prompt_help(self.controls["prompt"], context.runs.allowance)
+        self.examples = read_examples()
+        self.dataset = gr.Dataset(
+            components=[gr.HTML(render=False)],
+            samples=[[example.html] for example in self.examples],
+            type="index",
+            samples_per_page=len(self.examples) or 1,
+            label="Try one",
+            visible=bool(self.examples),
+            elem_id="examples",
+        )
+        line = gr.HTML(status_html(view.status), elem_id="status")
+        with gr.Row(elem_id="work", equal_height=False):
+            with gr.Column(scale=1, min_width=320, elem_id="result"):
+                self.viewer = build_viewer(view)
+            with gr.Column(scale=0, min_width=300, elem_id="settings"):
+                build_settings(context, self.controls)
+        self.kept = self.controls | helped
+        self.clock = gr.Timer(1.0, active=False)
+        drawing = Drawing(line, generate, stop, gr.State(None))
+        super().__init__(context, drawing, [self.viewer, self.clock])
+        prompt, seed = self.controls.named("prompt", "seed")
+        inputs = [*self.controls.values()]
+        self.wire([prompt.submit, generate.click], inputs, [seed], back)
+        self.wire_start(
+            [self.dataset.click], self.start_example, [self.dataset, *inputs], [prompt, seed]
+        )
+        self.clock.tick(self.tick, None, line, **QUICK)
+
+    def checked(self, values: dict[Component, Any], visitor: str) -> tuple[Run, Updates]:
+        model, wanted = request_from(self.controls.read(values), self.context.spec)
+        return Run(model, wanted, visitor), {self.controls["seed"]: wanted.seed}
+
+    def start_example(self, request: gr.Request, values: dict[Component, Any]) -> Updates:
+        """Its own seed for this run, so that its picture comes; the next run rolls as before."""
+        example = self.examples[values[self.dataset]]
+        asked = {"prompt": example.prompt, "seed": example.seed, "seed_mode": KEEP}
+        started = self.start(request, values | self.controls.updates(asked))
+        return {self.controls["prompt"]: example.prompt, **started}
+
+    def tick(self, request: gr.Request) -> Any:
+        """The place in the line of a page that waits."""
+        before = self.runs.before(self.name_of(request))
+        return gr.skip() if before is None else status_html(status.waiting(before))
+
+    def first_view(self, run: Run, before: int = 0) -> View:
+        return waiting(run.request.prompts, before, run.name)
+
+    def views(self, run: Run) -> Iterator[View]:
+        """After the finished pictures, their timeline as it is completed."""
+        view = self.first_view(run)
+        pipeline = None
+        for report in load(self.context.manager, run.model, run.cancel):
+            if isinstance(report, Loading):
+                view = replace(view, status=status.loading(report.what, report.fraction))
+                yield view
+            else:
+                pipeline = report
+        if pipeline is None:
+            yield stopped(view, 0)
+            return
+        with self.runs.turns.place(run.cancel) as line:
+            for before in line:
+                yield (view := self.first_view(run, before))
+            if run.cancel.is_set():
+                yield stopped(view, 0)
+                return
+            yield (view := opened(view, self.context.models[run.model], run.request.aspect_ratio))
+            for event in pipeline.stream(run.request, cancel=run.cancel, refine=True):
+                saved = self.context.finish(event, run.model) if isinstance(event, Done) else None
+                yield (view := after(view, event, saved))
+
+    def show(self, view: View, before: View | None) -> Updates:
+        if before is not None and before.status.phase == "done":
+            # The page may have gone on to the next run.
+            return {self.viewer: viewer_value(view)}
+        if view.finished is not None and not all(path.exists() for path in view.finished.files):
+            view = replace(view, finished=None)  # the timeline is all that is left of them
+        return {
+            self.viewer: viewer_value(view) if view.frames else gr.skip(),
+            self.drawing.status: status_html(view.status),
+        }
+
+    def handed_on(self, view: View) -> Any:
+        return view.finished
+
+    def standing(self, name: str) -> Updates:
+        is_waiting = self.runs.before(name) is not None
+        return {**super().standing(name), self.clock: gr.Timer(active=is_waiting)}

@@ -1,13 +1,13 @@
 """What the Grid tab shows: pure functions from a plan and its finished cells to HTML."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
 from infinity.grid.plan import Cell, GridPlan
 from infinity.ui.shared.files import FinishedRun, address
-from infinity.ui.shared.status import Phase, Status, duration
+from infinity.ui.shared.status import Status, duration
 
 EMPTY = (
     '<p class="plot-empty">Every pair of values becomes one picture here, one after another. '
@@ -22,34 +22,25 @@ class GridView:
     Attributes:
         drawn: the finished cells, by (row, column).
         sheet: the whole plot as a file, once it is written.
-        scale: of the cell being drawn, how much is done, in [0, 1].
     """
 
     plan: GridPlan
-    phase: Phase = "waiting"
-    message: str = "Waiting for a turn …"
+    status: Status
     drawn: Mapping[tuple[int, int], FinishedRun] = field(default_factory=dict)
     sheet: Path | None = None
-    scale: float = 0.0
-
-    @property
-    def status(self) -> Status:
-        rows, columns = self.plan.shape
-        fraction = min(1.0, (len(self.drawn) + self.scale) / (rows * columns))
-        return Status(self.phase, self.message, fraction)
 
 
-def progress(view: GridView, cell: Cell) -> str:
-    """``Picture 3 of 9 · red · Guidance 3 · about 12 s left``."""
+def painting(view: GridView, cell: Cell, done: float) -> GridView:
+    """A cell is being drawn, ``done`` of it, in [0, 1]:
+    ``Picture 3 of 9 · red · Guidance 3 · about 12 s left``."""
     rows, columns = view.plan.shape
-    parts = [f"Picture {len(view.drawn) + 1} of {rows * columns}", view.plan.x.label(cell.column)]
-    if view.plan.y is not None:
-        parts.append(view.plan.y.label(cell.row))
-    if view.drawn:
-        each = sum(run.seconds for run in view.drawn.values()) / len(view.drawn)
-        left = rows * columns - len(view.drawn) - view.scale
-        parts.append(f"about {duration(each * left)} left")
-    return " · ".join(part[:60] for part in parts)
+    drawn, count = len(view.drawn), rows * columns
+    parts = [f"Picture {drawn + 1} of {count}", *_labels(view.plan, cell.row, cell.column)]
+    if drawn:
+        each = sum(run.seconds for run in view.drawn.values()) / drawn
+        parts.append(f"about {duration(each * (count - drawn - done))} left")
+    said = " · ".join(part[:60] for part in parts)
+    return replace(view, status=Status("painting", said, (drawn + done) / count))
 
 
 def grid_html(view: GridView) -> str:
@@ -82,11 +73,12 @@ def _cell_html(view: GridView, row: int, column: int) -> str:
     if run is None:
         return '<td><div class="gap"></div></td>'
     source = escape(address(run.files[0]), quote=True)
-    labels = [view.plan.x.label(column)]
-    if view.plan.y is not None:
-        labels.append(view.plan.y.label(row))
-    alt = escape(", ".join(labels), quote=True)
+    alt = escape(", ".join(_labels(view.plan, row, column)), quote=True)
     return (
         f'<td><a href="{source}" download="{escape(run.files[0].name, quote=True)}" '
         f'title="Download this picture"><img src="{source}" alt="{alt}"></a></td>'
     )
+
+
+def _labels(plan: GridPlan, row: int, column: int) -> list[str]:
+    return [plan.x.label(column)] + ([plan.y.label(row)] if plan.y is not None else [])

@@ -9,13 +9,12 @@ import gradio as gr
 
 from infinity.errors import InfinityError
 from infinity.memory_modes import MEMORY_MODES
-from infinity.ui.controls import RequestControls
 from infinity.ui.controls.follow import model_updates
 from infinity.ui.models.view import GB, loaded_html, plan_html
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.status import UNEXPECTED, Phase, Status, loading, problem_html, status_html
 from infinity.ui.shared.turns import Loading, load
-from infinity.ui.shared.wiring import Updates
+from infinity.ui.shared.wiring import Components, Updates
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ class ModelEvents:
     """The handlers of the tab, and the components they update; ``controls`` are the Generate tab's."""
 
     context: Context
-    controls: RequestControls
+    controls: Components
     table: gr.HTML
     memory_mode: gr.Radio
     plan: gr.HTML
@@ -66,8 +65,7 @@ class ModelEvents:
                 if cancel.is_set():
                     yield self._said("stopped", "Stopped.")
                     return
-            updates = model_updates(spec, ratio, style)
-            updates["model"] |= {"value": name}
+            updates = model_updates(name, spec, ratio, style)
             said = self._said("done", f"{spec.title} is loaded and chosen.")
             yield {**said, **self.controls.updates(updates)}
         except InfinityError as error:

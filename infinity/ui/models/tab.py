@@ -6,15 +6,14 @@ from typing import Any
 import gradio as gr
 
 from infinity.memory_modes import MEMORY_MODES
-from infinity.ui.controls import RequestControls
 from infinity.ui.controls.request import SAMPLING
 from infinity.ui.models.events import ModelEvents
 from infinity.ui.models.view import GB, loaded_html
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.wiring import PRIVATE, QUICK
+from infinity.ui.shared.wiring import PRIVATE, QUICK, Components
 
 
-def build_models_tab(context: Context, tab: gr.Tab, controls: RequestControls) -> None:
+def build_models_tab(context: Context, tab: gr.Tab, controls: Components) -> None:
     """Lay out the tab inside the current Blocks and wire its events. On a public page visitors only
     look: nothing can be loaded, unloaded or budgeted.
 
@@ -69,7 +68,7 @@ def build_models_tab(context: Context, tab: gr.Tab, controls: RequestControls) -
     acts = [
         load.click(
             events.load_model,
-            [choice, memory_mode, controls.aspect_ratio, controls.style],
+            [choice, memory_mode, *controls.named("aspect_ratio", "style")],
             [status, load, *chosen],
             concurrency_limit=None,
             **PRIVATE,

@@ -99,8 +99,7 @@ def _kept_model(replay: Replay, kept: object) -> Updates:
     if spec is None:
         return {}
     ratio, style = str(values.get("aspect_ratio")), str(values.get("style"))
-    updates = model_updates(spec, ratio, style)
-    updates["model"] |= {"value": values["model"]}
+    updates = model_updates(values["model"], spec, ratio, style)
     return replay.controls.updates({name: updates[name] for name in MODEL_CONTROLS})
 
 

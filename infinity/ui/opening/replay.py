@@ -15,12 +15,13 @@ from infinity.grid.plan import GridPlan, read_plan
 from infinity.images import image_notes
 from infinity.metadata import PictureRecord, read_record, weights_note
 from infinity.request import GenerationRequest
-from infinity.ui.controls import MAX_PICTURES, RequestControls, control_updates
-from infinity.ui.grid.axes import Axes
+from infinity.ui.controls.follow import control_updates
+from infinity.ui.controls.request import MAX_PICTURES
+from infinity.ui.grid.tab import axis_settings
 from infinity.ui.opening.links import read_link
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.status import problem_html
-from infinity.ui.shared.wiring import QUICK, Updates
+from infinity.ui.shared.wiring import QUICK, Components, Updates
 
 DROP_SCRIPT = Path(__file__).with_name("drop.js")
 FOCUS_PROMPT = """() => setTimeout(() => {
@@ -41,14 +42,14 @@ class Replay:
     """
 
     context: Context
-    controls: RequestControls
-    axes: Axes
+    controls: Components
+    axes: Components
     tabs: gr.Tabs
     note: gr.HTML
 
     def outputs(self) -> list[Any]:
         """What a request that is put back may change."""
-        return [self.note, self.tabs, *self.controls.inputs()]
+        return [self.note, self.tabs, *self.controls.values()]
 
     def fingerprint(self, model: str) -> str:
         """Of the weights that a model has here; "" where it is not known."""
@@ -100,7 +101,7 @@ class Replay:
             if isinstance(found, GridPlan):
                 said = "These are the settings of that grid; draw it again, or change a list."
                 shown = self.show(found.model, found.request, said, tab="grid")
-                return {**shown, **self.axes.updates(found)}
+                return {**shown, **self.axes.updates(axis_settings(found))}
             said = "These are the settings of that picture; press Enter to draw it again."
             return self.show(found.model, found.request, said, weights=found.weights)
         except RequestError as error:
@@ -122,7 +123,7 @@ class Replay:
 def wire_replay(app: gr.Blocks, replay: Replay, opened: gr.UploadButton) -> None:
     """Files from ``opened`` and from anywhere on the page."""
     app.load(None, None, None, js=DROP_SCRIPT.read_text(encoding="utf-8"), **QUICK)
-    opened.upload(replay.open_file, opened, [*replay.outputs(), *replay.axes.inputs()], **QUICK)
+    opened.upload(replay.open_file, opened, [*replay.outputs(), *replay.axes.values()], **QUICK)
 
 
 def read_drop(path: str | Path) -> PictureRecord | GridPlan:

@@ -13,7 +13,7 @@ from infinity.errors import InfinityError
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.pages import Relay
 from infinity.ui.shared.runs import Run, visitor_of
-from infinity.ui.shared.status import UNEXPECTED, Phase, Status, for_visitors, status_html
+from infinity.ui.shared.status import UNEXPECTED, Status, for_visitors, status_html
 from infinity.ui.shared.wiring import DRAWING, QUICK, Updates, shown
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,6 @@ REFINE_SECONDS = 3.0
 class View(Protocol):
     """What a tab shows of a run: a frozen dataclass with these among its fields."""
 
-    @property
-    def phase(self) -> Phase: ...
     @property
     def status(self) -> Status: ...
 
@@ -199,7 +197,7 @@ class RunEvents(Generic[AnyView]):
                 logger.exception("A run failed")
                 message = UNEXPECTED
             run.is_drawn = True
-            yield replace(view, phase="failed", message=message)  # pyright: ignore[reportArgumentType]
+            yield replace(view, status=Status("failed", message))  # pyright: ignore[reportArgumentType]
 
     def _follow(self, request: gr.Request, *, is_back: bool) -> Iterator[Updates]:
         session = request.session_hash or ""

@@ -1,9 +1,28 @@
 """How events are wired, the same for every tab: which of them wait for each other, and who sees them."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
+
+from gradio.components import Component
 
 Updates = dict[Any, Any]
 """What a handler returns: updates by component; those that it does not name stay as they are."""
+
+
+class Components(dict[str, Any]):
+    """Components by name, as a tab lays them out."""
+
+    def named(self, *names: str) -> list[Any]:
+        return [self[name] for name in names]
+
+    def read(self, given: Mapping[Component, Any]) -> dict[str, Any]:
+        """A handler's inputs by name; other components are left out."""
+        return {name: given[component] for name, component in self.items() if component in given}
+
+    def updates(self, by_name: Mapping[str, Any]) -> Updates:
+        """Values or updates by name, as a handler returns them."""
+        return {self[name]: update for name, update in by_name.items()}
+
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For the page's own handlers: no endpoint, no overlay."""
