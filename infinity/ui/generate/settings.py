@@ -89,6 +89,7 @@ def build_settings(context: Context, controls: Components) -> None:
         value="balanced",
         label="Preset",
         info=known["balanced"].info,
+        interactive=True,
         elem_id="preset",
     )
     controls["guidance"] = gr.Slider(
