@@ -212,6 +212,10 @@ class ModelManager:
         """Bytes of all kept models' weights."""
         return self._kept.nbytes
 
+    @property
+    def memory_budget(self) -> int | None:
+        return self._kept.budget
+
     def set_budget(self, nbytes: int | None) -> None:
         """Set the memory budget and evict the least recently used models beyond it."""
         self._kept.set_budget(nbytes)

@@ -11,9 +11,8 @@ from infinity.shipped import shipped
 from infinity.ui.api.build import build_api
 from infinity.ui.generate.tab import GenerateTab
 from infinity.ui.grid.tab import GridTab
-from infinity.ui.history.tab import build_history_tab, build_keeper
-from infinity.ui.models.events import load_session
-from infinity.ui.models.tab import build_models_tab
+from infinity.ui.history.tab import HistoryTab, build_keeper
+from infinity.ui.models.tab import ModelsTab, load_session
 from infinity.ui.opening.addresses import wire_addresses
 from infinity.ui.opening.kept import build_back, wire_kept
 from infinity.ui.opening.replay import Replay, wire_replay
@@ -76,9 +75,9 @@ def build_app(
             replay = Replay(context, generate.controls, grid.axes, tabs, note)
             if hosting.history:
                 with gr.Tab("History", id="history"):
-                    build_history_tab(replay)
+                    HistoryTab(replay)
             with gr.Tab("Models", id="models-tab") as models_tab:
-                build_models_tab(context, models_tab, generate.controls)
+                ModelsTab(context, models_tab, generate.controls)
             with gr.Tab("API", id="api-tab"):
                 gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
         if hosting.history:

@@ -22,9 +22,11 @@ from infinity.schedule import ScaleSchedule
 from infinity.spec import ModelSpec
 from infinity.ui.generate.tab import GenerateTab
 from infinity.ui.grid.tab import GridTab
+from infinity.ui.models.tab import ModelsTab
 from infinity.ui.opening.kept import build_back
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.runs import Runs
+from infinity.ui.shared.wiring import Components
 
 SCALES = (1, 2, 3, 4, 6, 9, 12)
 
@@ -237,6 +239,8 @@ class FakeManager:
 class GatedManager:
     """One real pipeline, called "default", whose scales wait at a gate."""
 
+    memory_budget: int | None = None
+
     def __init__(self, pipeline: InfinityPipeline, gate: Gate) -> None:
         self.pipeline = pipeline
         self.gate = gate
@@ -288,6 +292,12 @@ def make_context(manager: Any, *models: str) -> Context:
     """What a page over a manager works with; all its models by default."""
     specs = {name: manager.spec(name) for name in models or manager.names()}
     return Context(manager, Runs(), specs, Written())
+
+
+def models_tab(context: Context, controls: Components) -> ModelsTab:
+    """The Models tab on a page of its own; ``controls`` are of :func:`tabs_of`."""
+    with gr.Blocks(), gr.Tab() as tab:
+        return ModelsTab(context, tab, controls)
 
 
 def tabs_of(context: Context) -> tuple[GenerateTab, GridTab]:

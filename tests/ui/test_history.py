@@ -25,8 +25,8 @@ from infinity.metadata import KEY, PictureRecord, attach, save_png
 from infinity.request import GenerationRequest
 from infinity.ui.app import build_app
 from infinity.ui.controls.request import MAX_PICTURES, request_from
-from infinity.ui.history import events as history_events
 from infinity.ui.history.entries import Entry, details_html, entries_of, find, zip_pictures
+from infinity.ui.history.tab import pack_files
 from infinity.ui.opening.links import MOST_CHARACTERS, link_query, read_link
 from infinity.ui.opening.replay import Replay, note_html, read_drop
 from infinity.ui.shared.context import Context
@@ -53,7 +53,7 @@ def test_every_picture_of_a_run_becomes_an_entry_of_its_own(run, tmp_path):
     second, first = entries_of(run)
     assert [first.request, second.request] == list(REQUEST.pictures())
     assert first.words in ("a red <b>apple</b>", "a blue <b>apple</b>")
-    assert find(second.file, tmp_path) == run.files[1]
+    assert find(second.file) == run.files[1]
     assert len(json.dumps(first.to_dict())) < 5000
 
 
@@ -96,9 +96,9 @@ def test_find_leads_nowhere_but_to_pictures_of_the_page(run, tmp_path):
     folder.mkdir()
     (folder / "infinity-link.png").symlink_to(secret)
     for file in (f"{'a' * 32}/infinity-link.png", "../secret.png", str(secret), "", "infinity.png"):
-        assert find(file, tmp_path) is None
+        assert find(file) is None
     run.files[0].unlink()
-    assert find(entries_file(run.files[0]), tmp_path) is None
+    assert find(entries_file(run.files[0])) is None
 
 
 def entries_file(path: Path) -> str:
@@ -127,8 +127,8 @@ def test_zip_holds_all_pictures_byte_for_byte(run, tmp_path):
 def test_zip_of_strangers_files_is_refused(run):
     for files in (None, "x", [], ["/etc/passwd"], [5], ["../" * 9 + "etc/passwd"]):
         with pytest.raises(RequestError, match="None of these pictures"):
-            history_events._pack(files)
-    path, said = history_events._pack([entries_file(run.files[0]), f"{'b' * 32}/infinity-gone.png"])
+            pack_files(files)
+    path, said = pack_files([entries_file(run.files[0]), f"{'b' * 32}/infinity-gone.png"])
     assert path.is_file()
     assert said == "1 picture is in the zip; no longer on the server: 1."
 

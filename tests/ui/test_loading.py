@@ -18,12 +18,11 @@ from infinity.ui.api.callers import RecentRuns
 from infinity.ui.api.draw import DrawEndpoints, takes_settings
 from infinity.ui.api.models import ModelEndpoints
 from infinity.ui.grid.tab import GridRun, make_plan
-from infinity.ui.models.events import ModelEvents
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run, Runs
 from tests.tiny import SPEC, tiny_pipeline
-from tests.ui.fakes import tabs_of
+from tests.ui.fakes import models_tab, tabs_of
 
 WHO: Any = SimpleNamespace(session_hash="one")
 
@@ -43,10 +42,6 @@ class Page:
         self.load = plain_errors(ModelEndpoints(self.context).load)
         self.stop = draw.stop
         self.events, self.grid_events = tabs_of(self.context)
-
-    def model_events(self) -> ModelEvents:
-        parts = (gr.HTML(), gr.Radio(), gr.HTML(), gr.HTML(), gr.Button())
-        return ModelEvents(self.context, self.events.controls, *parts)
 
     def _load(self, name: str, device: Any, dtype: Any, progress: Any, **_: Any) -> Any:
         self.begun.set()
@@ -130,7 +125,7 @@ def test_stop_of_a_grid_ends_a_load(page):
 
 @pytest.mark.parametrize("leaves", [False, True])
 def test_stop_of_the_models_tab_ends_a_load(page, leaves):
-    events = page.model_events()
+    events = models_tab(page.context, page.events.controls)
     loading: Any = events.load_model(WHO, "tiny", "none", "1:1", "")
     next(loading)
     assert "Reading" in next(loading)[events.status]

@@ -10,9 +10,9 @@ import gradio as gr
 import pytest
 
 from infinity.errors import ResourceError
-from infinity.ui.models.events import ModelEvents
+from infinity.ui.models.tab import ModelsTab
 from infinity.ui.models.view import loaded_html, plan_html, size
-from tests.ui.fakes import FakeManager, make_context, tabs_of
+from tests.ui.fakes import FakeManager, make_context, models_tab, tabs_of
 
 ALICE: Any = SimpleNamespace(session_hash="alice")
 
@@ -25,14 +25,9 @@ class Tab:
         context = make_context(self.manager)
         self.models = context.models
         controls = tabs_of(context)[0].controls
-        parts = {
-            "table": gr.HTML(),
-            "memory_mode": gr.Radio(),
-            "plan": gr.HTML(),
-            "status": gr.HTML(),
-        }
-        parts["load"] = gr.Button()
-        self.events = ModelEvents(context, controls, **parts)
+        self.events = models_tab(context, controls)
+        names = ("table", "memory_mode", "plan", "status", "load")
+        parts = {name: getattr(self.events, name) for name in names}
         self.unload = self.events.unload
         named = controls | parts
         self.names = {component: name for name, component in named.items()}
@@ -155,3 +150,11 @@ def test_host_memory_shows_where_it_is_another(tab):
 )
 def test_sizes_are_short(nbytes, text):
     assert size(nbytes) == text
+
+
+def test_budget_the_host_set_is_shown(tab):
+    tab.manager.memory_budget = 5_300_000_000
+    with gr.Blocks() as page, gr.Tab() as own:
+        ModelsTab(tab.events.context, own, tab.events.controls)
+    (field,) = (block for block in page.blocks.values() if isinstance(block, gr.Number))
+    assert field.value == 5.3

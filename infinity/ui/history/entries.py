@@ -1,6 +1,6 @@
 """The history: what is kept of every finished picture, by the browser that asked for it.
 
-The list lives in that browser alone (``history.js``); the server has only the PNG files, under
+The list lives in that browser alone (``keeper.js``); the server has only the PNG files, under
 addresses nobody can guess, for a day. So an entry carries all that is needed once the file is gone:
 the request and a small picture. Entries come back from the browser and are not trusted.
 """
@@ -9,19 +9,20 @@ import io
 import re
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from gradio.utils import get_upload_folder
 from PIL import Image
 from pydantic import Field
 
 from infinity.checks import Checked, text
 from infinity.errors import RequestError
 from infinity.files import disk_errors
-from infinity.grid.axes import show
+from infinity.grid.axes import PARAMETERS, show
 from infinity.images import open_image
 from infinity.metadata import KEY, read_record, weights_note
 from infinity.request import GenerationRequest
@@ -95,11 +96,11 @@ def entries_of(run: FinishedRun) -> list[Entry]:
     return found[::-1]
 
 
-def find(file: str, folder: Path) -> Path | None:
-    """The file of an entry below ``folder``; None when it is gone, or is none of ours."""
+def find(file: str) -> Path | None:
+    """The file of an entry, below the page's folder; None when it is gone, or is none of ours."""
     if not re.fullmatch(_FILE, file):
         return None
-    path = folder / file
+    path = Path(get_upload_folder()) / file
     return path if path.is_file() and not path.is_symlink() else None
 
 
@@ -146,22 +147,11 @@ def zip_pictures(paths: Sequence[Path]) -> Path:
 
 
 def _facts(entry: Entry, title: str, here: str) -> list[tuple[str, str]]:
-    request = entry.request.to_dict()
-    named: Mapping[str, str] = {
-        "negative_prompt": "Negative prompt",
-        "aspect_ratio": "Aspect ratio",
-        "seed": "Seed",
-        "guidance": "Guidance",
-        "temperature": "Temperature",
-        "top_p": "Top-p",
-        "top_k": "Top-k",
-        "guided_scales": "Guided scales",
-    }
     facts = [("Model", title)]
-    for name, label in named.items():
-        value = request.get(name)
-        if value is not None and value != "":
-            facts.append((label, show(tuple(value) if isinstance(value, list) else value)))
+    for name, parameter in PARAMETERS.items():
+        value = getattr(entry.request, name, None)
+        if name != "prompt" and value not in (None, ""):
+            facts.append((parameter.title, show(value)))
     if entry.weights:
         facts.append(("Weights", f"{entry.weights} {weights_note(entry.weights, here)}".rstrip()))
     drawn = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(entry.when))

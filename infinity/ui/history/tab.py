@@ -1,16 +1,20 @@
-"""The History tab: this browser's finished pictures, and what can be done with each."""
+"""The History tab: this browser's finished pictures, and what happens when one of them is chosen,
+compared, shared, put back or removed."""
 
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from infinity.errors import InfinityError, RequestError
 from infinity.ui.history import entries
-from infinity.ui.history.events import NOTHING_CHOSEN, HistoryEvents
+from infinity.ui.history.entries import Entry
+from infinity.ui.opening.links import link_query
 from infinity.ui.opening.replay import FOCUS_PROMPT, Replay
-from infinity.ui.shared.files import FinishedRun
-from infinity.ui.shared.wiring import PRIVATE, QUICK
+from infinity.ui.shared.files import FinishedRun, address
+from infinity.ui.shared.wiring import PRIVATE, QUICK, Updates
 
 KEEPER_SCRIPT = Path(__file__).with_name("keeper.js")
 LIST_SCRIPT = Path(__file__).with_name("list.js")
@@ -35,6 +39,8 @@ COPY_LINK = """query => {
   navigator.clipboard?.writeText(link).catch(() => {});
   return link;
 }"""
+NOTHING_CHOSEN = '<p class="nothing-chosen">Choose a picture to see its settings.</p>'
+HIDDEN = gr.update(visible=False)
 
 
 def build_keeper(*finished: gr.State) -> None:
@@ -60,63 +66,186 @@ def build_keeper(*finished: gr.State) -> None:
         state.change(add, state, keeper, trigger_mode="multiple", **QUICK)
 
 
-def build_history_tab(replay: Replay) -> None:
-    """Lay out the tab inside the current Blocks and wire its events."""
-    chosen, compared = gr.State(None), gr.State(None)
-    gr.HTML(f"<p class='about'>{ABOUT}</p>")
-    message = gr.HTML("", elem_id="history-message")
-    slider = gr.ImageSlider(
-        label="Left and right",
-        format="png",
-        type="filepath",
-        interactive=False,
-        visible=False,
-        elem_id="compare-slider",
-    )
-    with gr.Row(elem_id="history-panel", equal_height=False):
-        with gr.Column(scale=3, min_width=300):
-            listing = gr.HTML(
-                None,
-                html_template=LIST,
-                js_on_load=LIST_SCRIPT.read_text(encoding="utf-8"),
-                elem_id="history-list",
-            )
-        with gr.Column(scale=2, min_width=300, elem_id="chosen"):
-            details = gr.HTML(NOTHING_CHOSEN, elem_id="chosen-picture")
-            with gr.Column(visible=False, elem_id="chosen-actions") as actions:
-                use = gr.Button(
-                    "Use these settings", variant="primary", size="md", elem_id="use-settings"
-                )
-                reword = gr.Button("Same seed, other prompt", size="md", elem_id="other-prompt")
-                compare = gr.Button("Compare with another", size="md", elem_id="compare")
-                share = gr.Button("Share as a link", size="md", elem_id="share")
-                remove = gr.Button("Remove from the history", size="md", elem_id="remove")
-            link = gr.Textbox(
-                label="Link",
-                info="Copied. Opening it fills in these settings and draws nothing.",
-                interactive=False,
-                visible=False,
-                buttons=["copy"],
-                max_lines=3,
-                elem_id="share-link",
-            )
+class HistoryTab:
+    """Laid out inside the current Blocks, its handlers wired. They are given the :class:`Entry` that is
+    chosen, and the one that is ``compared`` with it, on the left of the slider; or None."""
 
-    events = HistoryEvents(
-        replay, chosen, compared, message, slider, listing, details, actions, compare, link
-    )
-    comparing = [compared, compare, slider, message]
-    emptied = [chosen, details, actions, link, *comparing]
-    listing.select(
-        events.choose, compared, [chosen, details, actions, link, slider, message], **QUICK
-    )
-    listing.pack(events.pack, None, [listing, message], **QUICK)
-    listing.clear(events.nothing_chosen, None, emptied, **QUICK)
-    use.click(events.use_settings, chosen, replay.outputs(), **QUICK)
-    reword.click(events.other_prompt, chosen, replay.outputs(), **QUICK).then(
-        None, None, None, js=FOCUS_PROMPT, **PRIVATE
-    )
-    compare.click(events.start_comparing, [chosen, compared], comparing, **QUICK)
-    share.click(events.make_link, chosen, [link, message], **QUICK).success(
-        None, link, link, js=COPY_LINK, **PRIVATE
-    )
-    remove.click(events.forget, chosen, [listing, *emptied], **QUICK)
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
+        self.chosen, self.compared = chosen, compared = gr.State(None), gr.State(None)
+        gr.HTML(f"<p class='about'>{ABOUT}</p>")
+        self.message = gr.HTML("", elem_id="history-message")
+        self.slider = gr.ImageSlider(
+            label="Left and right",
+            format="png",
+            type="filepath",
+            interactive=False,
+            visible=False,
+            elem_id="compare-slider",
+        )
+        with gr.Row(elem_id="history-panel", equal_height=False):
+            with gr.Column(scale=3, min_width=300):
+                self.listing = gr.HTML(
+                    None,
+                    html_template=LIST,
+                    js_on_load=LIST_SCRIPT.read_text(encoding="utf-8"),
+                    elem_id="history-list",
+                )
+            with gr.Column(scale=2, min_width=300, elem_id="chosen"):
+                self.details = gr.HTML(NOTHING_CHOSEN, elem_id="chosen-picture")
+                with gr.Column(visible=False, elem_id="chosen-actions") as self.actions:
+                    use = gr.Button(
+                        "Use these settings", variant="primary", size="md", elem_id="use-settings"
+                    )
+                    reword = gr.Button("Same seed, other prompt", size="md", elem_id="other-prompt")
+                    self.compare = gr.Button("Compare with another", size="md", elem_id="compare")
+                    share = gr.Button("Share as a link", size="md", elem_id="share")
+                    remove = gr.Button("Remove from the history", size="md", elem_id="remove")
+                self.link = gr.Textbox(
+                    label="Link",
+                    info="Copied. Opening it fills in these settings and draws nothing.",
+                    interactive=False,
+                    visible=False,
+                    buttons=["copy"],
+                    max_lines=3,
+                    elem_id="share-link",
+                )
+        listing, message, link = self.listing, self.message, self.link
+        shown = [chosen, self.details, self.actions, link, self.slider, message]
+        comparing = [compared, self.compare, self.slider, message]
+        emptied = [*shown, compared, self.compare]
+        listing.select(self.choose, compared, shown, **QUICK)
+        listing.pack(self.pack, None, [listing, message], **QUICK)
+        listing.clear(self.nothing_chosen, None, emptied, **QUICK)
+        use.click(self.use_settings, chosen, replay.outputs(), **QUICK)
+        reword.click(self.other_prompt, chosen, replay.outputs(), **QUICK).then(
+            None, None, None, js=FOCUS_PROMPT, **PRIVATE
+        )
+        self.compare.click(self.start_comparing, [chosen, compared], comparing, **QUICK)
+        share.click(self.make_link, chosen, [link, message], **QUICK).success(
+            None, link, link, js=COPY_LINK, **PRIVATE
+        )
+        remove.click(self.forget, chosen, [listing, *emptied], **QUICK)
+
+    def choose(self, event: gr.EventData, left: Entry | None) -> Updates:
+        """Show a picture of the list, beside the one it is compared with, if any."""
+        try:
+            entry = Entry.from_dict((event._data or {}).get("entry"))
+            compared = self._pair(left, entry) if left is not None else {self.message: ""}
+        except RequestError as error:
+            return {self.message: _said(str(error))}
+        return {
+            self.chosen: entry,
+            self.details: self._details(entry),
+            self.actions: gr.update(visible=True),
+            self.link: HIDDEN,
+            **compared,
+        }
+
+    def use_settings(self, entry: Entry | None) -> Updates:
+        """Put a picture's request back."""
+        return self._put_back(entry, "All settings are as they were; press Enter to draw again.")
+
+    def other_prompt(self, entry: Entry | None) -> Updates:
+        """The same, for another prompt."""
+        said = "Same seed and settings: type another prompt and press Enter."
+        return self._put_back(entry, said)
+
+    def start_comparing(self, entry: Entry | None, left: Entry | None) -> Updates:
+        """Keep the chosen picture for the left side, or end comparing."""
+        if left is not None or entry is None:
+            return self.not_comparing()
+        said = _said("Now choose the picture to compare it with.")
+        return {self.compared: entry, self.compare: "Stop comparing", self.message: said}
+
+    def not_comparing(self) -> Updates:
+        """No comparison."""
+        return {
+            self.compared: None,
+            self.compare: "Compare with another",
+            self.slider: HIDDEN,
+            self.message: "",
+        }
+
+    def make_link(self, entry: Entry | None) -> Updates:
+        """The chosen picture's request as a link."""
+        try:
+            query = link_query(entry.model, entry.request) if entry is not None else ""
+        except RequestError as error:
+            return {self.link: HIDDEN, self.message: _said(str(error))}
+        return {self.link: gr.update(value=query, visible=bool(query)), self.message: ""}
+
+    def forget(self, entry: Entry | None) -> Updates:
+        """Remove the chosen picture from the list."""
+        command = gr.skip() if entry is None else {"remove": entry.file}
+        return {self.listing: command, **self.nothing_chosen()}
+
+    def nothing_chosen(self) -> Updates:
+        """The tab as it opens."""
+        return {
+            self.chosen: None,
+            self.details: NOTHING_CHOSEN,
+            self.actions: HIDDEN,
+            self.link: HIDDEN,
+            **self.not_comparing(),
+        }
+
+    def pack(self, event: gr.EventData) -> Updates:
+        """The listed pictures in one file."""
+        try:
+            path, said = pack_files((event._data or {}).get("files"))
+        except InfinityError as error:
+            return {self.message: _said(str(error))}
+        self.replay.context.keep(path)
+        fetched = {"fetch": address(path), "name": entries.ZIP_NAME}
+        return {self.listing: fetched, self.message: _said(said)}
+
+    def _details(self, entry: Entry) -> str:
+        spec = self.replay.context.models.get(entry.model)
+        title = spec.title if spec is not None else entry.model
+        here = self.replay.fingerprint(entry.model) if entry.weights and spec is not None else ""
+        return entries.details_html(entry, entries.find(entry.file), title, here)
+
+    def _pair(self, left: Entry, right: Entry) -> Updates:
+        """Both pictures behind one slider.
+
+        Raises:
+            RequestError: one of the files is gone.
+        """
+        paths = [entries.find(entry.file) for entry in (left, right)]
+        if None in paths:
+            raise RequestError(
+                "One of the two pictures is no longer on the server; draw it again to compare."
+            )
+        names = (f"“{entry.words[:80]}”, seed {entry.request.seed}" for entry in (left, right))
+        return {
+            self.slider: gr.update(value=tuple(map(str, paths)), visible=True),
+            self.message: _said("Left: {}. Right: {}.".format(*names)),
+        }
+
+    def _put_back(self, entry: Entry | None, said: str) -> Updates:
+        if entry is None:
+            return self.replay.problem("Choose a picture first.")
+        try:
+            return self.replay.show(entry.model, entry.request, said, weights=entry.weights)
+        except RequestError as error:
+            return self.replay.problem(error)
+
+
+def pack_files(files: object) -> tuple[Path, str]:
+    """(archive, what to say). Raises RequestError when nothing is left to pack."""
+    names = [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
+    names = names[: entries.MOST_IN_A_ZIP]
+    paths = [path for name in names if (path := entries.find(name)) is not None]
+    if not paths:
+        raise RequestError(
+            "None of these pictures is on the server any more; choose one and draw it again."
+        )
+    gone = len(names) - len(paths)
+    missing = f"; no longer on the server: {gone}" if gone else ""
+    count = f"{len(paths)} pictures are" if len(paths) > 1 else "1 picture is"
+    return entries.zip_pictures(paths), f"{count} in the zip{missing}."
+
+
+def _said(sentence: str) -> str:
+    return f'<p role="status">{escape(sentence)}</p>'

@@ -1,81 +1,156 @@
 """The Models tab: what is in memory and where, what another model would need, load, unload, switch."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
+from infinity.errors import InfinityError
 from infinity.memory_modes import MEMORY_MODES
+from infinity.ui.controls.follow import model_updates
 from infinity.ui.controls.request import SAMPLING
-from infinity.ui.models.events import ModelEvents
-from infinity.ui.models.view import GB, loaded_html
+from infinity.ui.models.view import GB, loaded_html, plan_html
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.wiring import PRIVATE, QUICK, Components
+from infinity.ui.shared.status import UNEXPECTED, Status, loading, problem_html, status_html
+from infinity.ui.shared.turns import Loading, load
+from infinity.ui.shared.wiring import PRIVATE, QUICK, Components, Updates
+
+logger = logging.getLogger(__name__)
 
 
-def build_models_tab(context: Context, tab: gr.Tab, controls: Components) -> None:
-    """Lay out the tab inside the current Blocks and wire its events. On a public page visitors only
-    look: nothing can be loaded, unloaded or budgeted.
+class ModelsTab:
+    """Laid out inside the current Blocks, its handlers wired. On a public page visitors only look:
+    nothing can be loaded, unloaded or budgeted.
 
     Args:
         tab: the tab itself, whose opening refreshes what is shown.
         controls: of the Generate tab, switched to a model that was loaded here.
     """
-    is_public = context.hosting.public
-    budget_bytes = getattr(context.manager, "memory_budget", None) or 0
-    with gr.Row(elem_id="models-panel", equal_height=False):
-        with gr.Column(scale=3, min_width=300):
-            table = gr.HTML(loaded_html((), context.models), elem_id="models-table")
-            budget = gr.Number(
-                value=round(budget_bytes / GB, 1),
-                label="Memory for all models together, GB",
-                info="Models used longest ago are let go to keep to it; 0 is no limit.",
-                minimum=0,
-                step=1,
-                visible=not is_public,
-                elem_id="models-budget",
-            )
-        with gr.Column(scale=2, min_width=300):
-            choice = gr.Dropdown(
-                [(spec.title, name) for name, spec in context.models.items()],
-                value=context.first_model,
-                label="Model to look at",
-                filterable=False,
-                elem_id="models-choice",
-            )
-            memory_mode = gr.Radio(
-                [(kind.title, name) for name, kind in MEMORY_MODES.items()],
-                value="none",
-                label="Memory",
-                info=MEMORY_MODES["none"].info,
-                elem_id="models-memory-mode",
-            )
-            plan = gr.HTML("", elem_id="models-plan")
-            status = gr.HTML("", elem_id="models-status")
-            with gr.Row(visible=not is_public, elem_id="models-buttons"):
-                load = gr.Button("Load and use", variant="primary", elem_id="models-load")
-                stop = gr.Button("Stop", elem_id="models-stop")
-                unload = gr.Button("Unload", elem_id="models-unload")
-    events = ModelEvents(context, controls, table, memory_mode, plan, status, load)
-    shown = [table, memory_mode, plan, load]
-    opening: list[Callable[..., Any]] = [tab.select, choice.input]
-    gr.on(opening, events.look, choice, shown, **QUICK)
-    memory_mode.input(events.look, [choice, memory_mode], shown, **QUICK)
-    if is_public:
-        return
-    # A loaded model is the one to draw with: the Generate tab takes its settings.
-    chosen = controls.named("model", "aspect_ratio", "style", *SAMPLING)
-    acts = [
-        load.click(
-            events.load_model,
-            [choice, memory_mode, *controls.named("aspect_ratio", "style")],
-            [status, load, *chosen],
-            concurrency_limit=None,
-            **PRIVATE,
-        ),
-        unload.click(events.unload, choice, status, **QUICK),
-        budget.change(events.set_budget, budget, None, **QUICK),
-    ]
-    for act in acts:
-        act.then(events.look, [choice, memory_mode], shown, **QUICK)
-    stop.click(events.stop_load, None, status, **QUICK)
+
+    def __init__(self, context: Context, tab: gr.Tab, controls: Components) -> None:
+        self.context = context
+        self.controls = controls
+        is_public = context.hosting.public
+        with gr.Row(elem_id="models-panel", equal_height=False):
+            with gr.Column(scale=3, min_width=300):
+                self.table = gr.HTML(loaded_html((), context.models), elem_id="models-table")
+                budget = gr.Number(
+                    value=round((context.manager.memory_budget or 0) / GB, 1),
+                    label="Memory for all models together, GB",
+                    info="Models used longest ago are let go to keep to it; 0 is no limit.",
+                    minimum=0,
+                    step=1,
+                    visible=not is_public,
+                    elem_id="models-budget",
+                )
+            with gr.Column(scale=2, min_width=300):
+                choice = gr.Dropdown(
+                    [(spec.title, name) for name, spec in context.models.items()],
+                    value=context.first_model,
+                    label="Model to look at",
+                    filterable=False,
+                    elem_id="models-choice",
+                )
+                self.memory_mode = gr.Radio(
+                    [(kind.title, name) for name, kind in MEMORY_MODES.items()],
+                    value="none",
+                    label="Memory",
+                    info=MEMORY_MODES["none"].info,
+                    elem_id="models-memory-mode",
+                )
+                self.plan = gr.HTML("", elem_id="models-plan")
+                self.status = gr.HTML("", elem_id="models-status")
+                with gr.Row(visible=not is_public, elem_id="models-buttons"):
+                    self.load = gr.Button("Load and use", variant="primary", elem_id="models-load")
+                    stop = gr.Button("Stop", elem_id="models-stop")
+                    unload = gr.Button("Unload", elem_id="models-unload")
+        shown = [self.table, self.memory_mode, self.plan, self.load]
+        asked = [choice, self.memory_mode]
+        gr.on([tab.select, choice.input], self.look, choice, shown, **QUICK)
+        self.memory_mode.input(self.look, asked, shown, **QUICK)
+        if is_public:
+            return
+        # A loaded model is the one to draw with: the Generate tab takes its settings.
+        chosen = controls.named("model", "aspect_ratio", "style", *SAMPLING)
+        acts = [
+            self.load.click(
+                self.load_model,
+                [*asked, *controls.named("aspect_ratio", "style")],
+                [self.status, self.load, *chosen],
+                concurrency_limit=None,
+                **PRIVATE,
+            ),
+            unload.click(self.unload, choice, self.status, **QUICK),
+            budget.change(self.set_budget, budget, None, **QUICK),
+        ]
+        for act in acts:
+            act.then(self.look, asked, shown, **QUICK)
+        stop.click(self.stop_load, None, self.status, **QUICK)
+
+    def look(self, name: str, memory_mode: str | None = None) -> Updates:
+        """Show what is loaded and what a model would need."""
+        manager = self.context.manager
+        memory_mode = memory_mode or manager.memory_mode_of(name)
+        try:
+            plan = manager.plan(name, memory_mode)
+            shown, is_possible = plan_html(plan), not plan.obstacle
+        except InfinityError as error:
+            shown, is_possible = problem_html(str(error)), False
+        return {
+            self.table: loaded_html(manager.loaded(), self.context.models),
+            self.memory_mode: gr.update(value=memory_mode, info=MEMORY_MODES[memory_mode].info),
+            self.plan: shown,
+            self.load: gr.update(interactive=is_possible),
+        }
+
+    def load_model(
+        self, request: gr.Request, name: str, memory_mode: str, ratio: str, style: str
+    ) -> Iterator[Updates]:
+        """Load a model, with its progress, and give it to the Generate tab."""
+        manager, spec = self.context.manager, self.context.models[name]
+        try:
+            plan = manager.plan(name, memory_mode)
+            if plan.obstacle:
+                yield self._said(Status("failed", plan.obstacle), can_load=False)
+                return
+            yield self._said(loading(f"Loading {spec.title} …"), can_load=False)
+            with self.context.runs.loading(load_session(request.session_hash)) as cancel:
+                for report in load(manager, name, cancel, memory_mode):
+                    if isinstance(report, Loading):
+                        yield self._said(loading(report.what, report.fraction), can_load=False)
+                if cancel.is_set():
+                    yield self._said(Status("stopped", "Stopped."))
+                    return
+            said = self._said(Status("done", f"{spec.title} is loaded and chosen."))
+            updates = model_updates(name, spec, ratio, style)
+            yield {**said, **self.controls.updates(updates)}
+        except InfinityError as error:
+            yield self._said(Status("failed", str(error)))
+        except Exception:
+            logger.exception("A model could not be loaded")
+            yield self._said(Status("failed", UNEXPECTED))
+
+    def stop_load(self, request: gr.Request) -> Any:
+        """End what :meth:`load_model` began."""
+        if self.context.runs.stop(load_session(request.session_hash)):
+            return gr.skip()
+        return status_html(Status("done", "Nothing is being loaded here."))
+
+    def unload(self, name: str) -> str:
+        """Let go of a model."""
+        was_loaded = self.context.manager.unload(name)
+        said = "is unloaded" if was_loaded else "was not loaded"
+        return status_html(Status("done", f"{self.context.models[name].title} {said}."))
+
+    def set_budget(self, gigabytes: float | None) -> None:
+        """Of all models together; 0 and an empty field are no limit."""
+        self.context.manager.set_budget(round((gigabytes or 0) * GB) or None)
+
+    def _said(self, status: Status, *, can_load: bool = True) -> Updates:
+        return {self.status: status_html(status), self.load: gr.update(interactive=can_load)}
+
+
+def load_session(session: str | None) -> str:
+    """Under which name a session's load is kept, beside its runs."""
+    return f"{session or ''}/load"

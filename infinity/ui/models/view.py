@@ -18,8 +18,9 @@ def loaded_html(loaded: tuple[Loaded, ...], models: Mapping[str, ModelSpec]) -> 
         f'<th scope="col">{head}</th>'
         for head in ("In memory", "Size", "Precision", "Where", "Text encoder")
     )
+    titles = {name: spec.title for name, spec in models.items()}
     rows = "".join(
-        f'<tr><th scope="row">{escape(_title(model.name, models))}</th>'
+        f'<tr><th scope="row">{escape(titles.get(model.name, model.name))}</th>'
         f"<td>{size(model.nbytes)}</td><td>{model.dtype}</td><td>{escape(model.device)}</td>"
         f"<td>{escape(model.text_place) or 'not loaded'}</td></tr>"
         for model in reversed(loaded)
@@ -61,7 +62,3 @@ def size(nbytes: int) -> str:
     if nbytes >= 0.9995 * GB:
         return f"{nbytes / GB:.1f} GB"
     return f"{max(nbytes / 1e6, 0.1):.0f} MB" if nbytes >= 1e6 else f"{nbytes / 1e3:.0f} kB"
-
-
-def _title(name: str, models: Mapping[str, ModelSpec]) -> str:
-    return models[name].title if name in models else name
