@@ -89,7 +89,6 @@ LAZY = {
     "infinity.t5: transformers": _SLOW,
     "training.data.huggingface: datasets": _OPTIONAL,
     "training.data.huggingface: datasets.exceptions": _OPTIONAL,
-    "training.data.world: training.world.world": "only who trains on the world reads its pictures",
     "training.engine.clock: resource": _UNIX,
     "training.world.sprites: resvg_py": _OPTIONAL,
 }

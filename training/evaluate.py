@@ -18,7 +18,6 @@ from training.evaluation.exam import examine, sample
 from training.evaluation.judge import WEIGHTS, load_judge
 from training.evaluation.prompts import EXAM, read_prompts
 from training.evaluation.report import write_outcome
-from training.world.fetch import FetchError
 from training.world.sprites import STYLES, ensure_sprites
 from training.world.world import World
 
@@ -48,7 +47,7 @@ def main() -> None:
         outcome, found = examine(
             arguments.model, sample(prompts, arguments.limit), arguments.seeds, judge, world
         )
-    except (InfinityError, FileNotFoundError, FetchError) as error:
+    except (InfinityError, FileNotFoundError) as error:
         parser.exit(1, f"{error}\n")
     outcome |= {"prompts": arguments.prompts.name, "limit": arguments.limit, "not_asked": unknown}
     write_outcome(arguments.output, outcome, found)

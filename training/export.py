@@ -42,9 +42,9 @@ from training.engine.state import require_base
 from training.finetune.lora import base_checksum, frozen_dtype, save_adapter
 from training.steps.build import starting_model, tokenizer_of
 from training.steps.captions import load_captions
+from training.world.captions import world_vocabulary
 from training.world.concepts import CONCEPTS
 from training.world.sprites import STYLES
-from training.world.vocabulary import world_vocabulary
 
 logger = logging.getLogger(__name__)
 

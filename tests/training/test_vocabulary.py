@@ -5,10 +5,10 @@ import pytest
 
 from infinity.vocabulary import Vocabulary
 from training.world import captions
+from training.world.captions import world_vocabulary
 from training.world.concepts import CONCEPTS
-from training.world.sampling import sample_scene
+from training.world.scene import sample_scene
 from training.world.sprites import STYLES
-from training.world.vocabulary import world_vocabulary
 
 
 @pytest.fixture(scope="module")

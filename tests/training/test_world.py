@@ -8,23 +8,21 @@ import numpy as np
 import pytest
 
 from tests.training.plain_world import write_plain_world
-from training.world import captions
-from training.world import fetch as fetching
-from training.world import sprites as drawn
-from training.world.captions import article_for, caption, misspelt
+from training.world import captions, sprites
+from training.world.captions import article_for, caption, misspelt, with_filler
 from training.world.color import HUES, oklab_to_rgb, recolor, rgb_to_oklab
-from training.world.concepts import CONCEPTS, FLOATING, HOMES, plural_of
-from training.world.filler import with_filler
+from training.world.concepts import CONCEPTS, plural_of
 from training.world.layout import CELLS
-from training.world.sampling import allowed_colors, backdrop
+from training.world.places import PLACES
 from training.world.scene import (
     Background,
     Scene,
     SceneObject,
+    allowed_colors,
+    backdrop,
     is_held_out_color,
     is_held_out_pair,
 )
-from training.world.scenes import PLACES
 from training.world.sprites import SPRITE_FILE, crop, ensure_sprites
 from training.world.world import World
 
@@ -255,7 +253,7 @@ def test_every_place_is_painted_at_any_size(world, place):
     background = Background(kind="place", names=(place,))
     scene = Scene(objects=(SceneObject(concept="dog"),), background=background)
     for size in (16, 50, 96):
-        image = world.render(scene, size, np.random.default_rng(1))
+        image = np.asarray(world.draw(scene, size, np.random.default_rng(1))[0])
         assert image.shape == (size, size, 3)
         assert image.std() > 5
 
@@ -281,8 +279,8 @@ def test_plural_is_english(noun, plural):
 
 def test_concepts_are_consistent():
     assert len({concept.emoji for concept in CONCEPTS.values()}) == len(CONCEPTS) >= 100
-    assert set(CONCEPTS) >= FLOATING | set(HOMES)
-    assert set(HOMES.values()) <= set(PLACES)
+    assert {concept.home for concept in CONCEPTS.values()} <= {None, *PLACES}
+    assert CONCEPTS["sun"].floats and not CONCEPTS["car"].floats
     every = [noun for c in CONCEPTS.values() for noun in (c.name, *c.synonyms)]
     assert len(every) == len(set(every)), "a word names two concepts"
 
@@ -322,32 +320,32 @@ def test_load_reads_built_sprites_and_names_what_is_missing(tmp_path):
 
 
 def test_fetch_says_what_to_do_without_npm(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching.shutil, "which", lambda name: None)
-    with pytest.raises(fetching.FetchError, match=r"install Node\.js"):
-        fetching.fetch(fetching.NOTO, tmp_path)
+    monkeypatch.setattr(sprites.shutil, "which", lambda name: None)
+    with pytest.raises(sprites.FetchError, match=r"install Node\.js"):
+        sprites.fetch(sprites.NOTO, tmp_path)
 
 
 def test_fetch_refuses_a_changed_tarball_and_resumes_from_a_good_one(tmp_path, monkeypatch):
     (tmp_path / "file.txt").write_text("art")
-    package = fetching.Package(name="@a/b", version="1.0.0", sha256="0" * 64)
+    package = sprites.Package(name="@a/b", version="1.0.0", sha256="0" * 64)
     tarball = tmp_path / package.tarball
 
     def pack(_package, _cache):
         with tarfile.open(tarball, "w:gz") as archive:
             archive.add(tmp_path / "file.txt", "package/file.txt")
 
-    monkeypatch.setattr(fetching, "_npm_pack", pack)
-    with pytest.raises(fetching.FetchError, match="expected 0000"):
-        fetching.fetch(package, tmp_path)
+    monkeypatch.setattr(sprites, "_npm_pack", pack)
+    with pytest.raises(sprites.FetchError, match="expected 0000"):
+        sprites.fetch(package, tmp_path)
     assert not tarball.exists()
 
     pack(package, tmp_path)
-    digest = fetching._sha256(tarball)
-    good = fetching.Package(name="@a/b", version="1.0.0", sha256=digest)
-    monkeypatch.setattr(fetching, "_npm_pack", lambda *_: pytest.fail("downloaded again"))
-    folder = fetching.fetch(good, tmp_path)
+    digest = sprites._sha256(tarball)
+    good = sprites.Package(name="@a/b", version="1.0.0", sha256=digest)
+    monkeypatch.setattr(sprites, "_npm_pack", lambda *_: pytest.fail("downloaded again"))
+    folder = sprites.fetch(good, tmp_path)
     assert (folder / "file.txt").read_text() == "art"
-    assert fetching.fetch(good, tmp_path) == folder
+    assert sprites.fetch(good, tmp_path) == folder
 
 
 def test_filler_keeps_the_caption_and_shuns_the_wordings_of_the_exam():
@@ -374,7 +372,7 @@ def test_sprites_are_built_once(tmp_path, monkeypatch):
         (folder / SPRITE_FILE).touch()
         built.append((folder, packages))
 
-    monkeypatch.setattr(drawn, "build_sprites", build)
+    monkeypatch.setattr(sprites, "build_sprites", build)
     for _ in range(2):
         ensure_sprites(tmp_path / "world")
     assert built == [(tmp_path / "world", tmp_path / "packages")]

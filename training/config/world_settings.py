@@ -3,7 +3,7 @@
 from pydantic import NonNegativeInt, PositiveInt
 
 from training.config.kinds import Place, Settings, Share
-from training.world.sampling import Stage
+from training.world.scene import Stage
 
 
 class WorldSettings(Settings):

@@ -1,11 +1,9 @@
 """The emoji world as a source: pictures that are drawn when they are asked for, each by its number."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast, get_args
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -17,34 +15,25 @@ from training.data.captions import Captions
 from training.data.errors import DataError
 from training.data.records import Record
 from training.data.shards import PreparedSource
-from training.world.captions import caption
-from training.world.filler import with_filler
-from training.world.sampling import STAGES, Stage, pick_by_share, sample_scene
-from training.world.scene import Scene, Split
+from training.world.captions import caption, with_filler
+from training.world.scene import STAGES, Scene, Split, Stage, pick_by_share
 from training.world.sprites import SPRITE_FILE, STYLES
-
-if TYPE_CHECKING:
-    from training.world.world import World
+from training.world.world import World
 
 ENDLESS = 2**60
-_CHOICES = {"stage": STAGES, "split": ("train", "heldout"), "styles": STYLES}
+_CHOICES = {"stage": STAGES, "split": get_args(Split), "styles": STYLES}
 _NUMBERS = ("seed", "pictures")
 
 ORDER_SEED, FRESH_SEED = 1, 6
 AGAIN_SEEDS: dict[Stage, int] = {"single": 3, "full": 4, "composed": 5}
 """Seeds of the pictures that come up again. All differ, so that no two purposes share a picture."""
 
+_world = cache(World.load)
+
 
 def is_world(source: str) -> bool:
     """Whether a source names a folder that ``python -m training.world build`` wrote."""
     return (Path(source.partition("?")[0]) / SPRITE_FILE).is_file()
-
-
-@cache
-def _world(folder: str, styles: tuple[str, ...]) -> World:
-    from training.world.world import World
-
-    return World.load(folder, styles=styles)
 
 
 class WorldSource:
@@ -63,14 +52,14 @@ class WorldSource:
         folder, _, query = source.partition("?")
         options = {name: values[-1].split(",") for name, values in parse_qs(query).items()}
         for name, values in options.items():
-            wrong = set(values) - set(_CHOICES.get(name, ()))
-            if name in _NUMBERS:
-                wrong = {value for value in values if not value.isdecimal()}
-            if name not in (*_CHOICES, *_NUMBERS) or wrong:
-                known = [f"{key} ({', '.join(_CHOICES[key])})" for key in _CHOICES]
+            known = (
+                set(filter(str.isdecimal, values)) if name in _NUMBERS else _CHOICES.get(name, ())
+            )
+            if not set(values) <= set(known):
+                choices = [f"{key} ({', '.join(words)})" for key, words in _CHOICES.items()]
                 raise DataError(
                     f"{source}: the world has no option {name}={','.join(values)}; it has "
-                    f"{', '.join(known)}, seed and pictures (numbers)."
+                    f"{', '.join(choices)}, seed and pictures (numbers)."
                 )
         try:
             self._world = _world(folder, tuple(options.get("styles", STYLES)))
@@ -88,23 +77,19 @@ class WorldSource:
     def fingerprint(self) -> str:
         return f"world {self._stage} {self._split} {self._world.styles} {self._seed}"
 
-    def scene(self, index: int) -> tuple[Scene, np.random.Generator]:
-        """What a picture shows, and the source that its caption is drawn from."""
-        random = np.random.default_rng((self._seed, index))  # as World.example begins
-        scene = sample_scene(
-            random,
-            concepts=self._world.concepts,
-            styles=self._world.styles,
-            stage=self._stage,
-            split=self._split,
-        )
-        return scene, random
+    def sample(self, index: int) -> tuple[Scene, str, np.random.Generator]:
+        """See :meth:`World.sample`."""
+        return self._world.sample(self._seed, index, stage=self._stage, split=self._split)
 
     def record(self, index: int) -> Record:
         """Its caption is read off the scene; nothing is drawn before ``load`` asks for it."""
+        return self.captioned(index, self.sample(index)[1])
+
+    def captioned(self, index: int, text: str) -> Record:
+        """As ``record``, with another caption."""
         return Record(
             key=f"world {index}",
-            captions=Captions(long=(caption(*self.scene(index)),)),
+            captions=Captions(long=(text,)),
             load=lambda: self._draw(index),
             height=self._size,
             width=self._size,
@@ -114,10 +99,8 @@ class WorldSource:
         """Fits every run."""
 
     def _draw(self, index: int) -> Image.Image:
-        example = self._world.example(
-            self._seed, index, size=self._size, stage=self._stage, split=self._split
-        )
-        return Image.fromarray(example.image)
+        scene, _, rng = self.sample(index)
+        return self._world.draw(scene, self._size, rng)[0]
 
 
 class StagedWorld:
@@ -135,26 +118,25 @@ class StagedWorld:
     def __init__(self, source: str, settings: WorldSettings, size: int, seed: int) -> None:
         self.settings = settings
         self._order_seed = ORDER_SEED + 8 * seed
-        fresh_seed = FRESH_SEED + 8 * seed
         folder = source.partition("?")[0]
         stages: set[Stage] = {stage for _, shares in settings.curriculum for stage in shares}
         self._fresh: dict[Stage, WorldSource] = {
-            s: WorldSource(f"{folder}?stage={s}", size, fresh_seed) for s in stages
+            s: WorldSource(f"{folder}?stage={s}", size, FRESH_SEED + 8 * seed) for s in stages
         }
-        self._again: dict[Stage, WorldSource] = {
-            stage: WorldSource(source_again(folder, stage, count), size, 0)
-            for stage, count in settings.pictures.items()
-        }
+        self._again: dict[Stage, WorldSource] = {}
         self._prepared: dict[Stage, PreparedSource] = {}
-        if settings.features is not None:
-            for stage, pictures in self._again.items():
-                prepared = PreparedSource(Path(settings.features) / stage)
-                if len(prepared) != len(pictures):
-                    raise DataError(
-                        f"{prepared.folder} has {len(prepared)} pictures and data.world.pictures "
-                        f"{len(pictures)}; prepare {source_again(folder, stage, len(pictures))}."
-                    )
-                self._prepared[stage] = prepared
+        for stage, count in settings.pictures.items():
+            again = source_again(folder, stage, count)
+            self._again[stage] = WorldSource(again, size, 0)
+            if settings.features is None:
+                continue
+            prepared = PreparedSource(Path(settings.features) / stage)
+            if len(prepared) != count:
+                raise DataError(
+                    f"{prepared.folder} has {len(prepared)} pictures and data.world.pictures "
+                    f"{count}; prepare {again}."
+                )
+            self._prepared[stage] = prepared
 
     def __len__(self) -> int:
         return ENDLESS
@@ -174,19 +156,16 @@ class StagedWorld:
         shares = [shares for start, shares in self.settings.curriculum if start <= index][-1]
         stage = pick_by_share(random, shares)
         if index >= self.settings.fresh_from:
-            fresh = self._fresh[stage].record(index)
-            return _worded(fresh, with_filler(fresh.captions.long[0], random))
+            text = self._fresh[stage].sample(index)[1]
+            return self._fresh[stage].captioned(index, with_filler(text, random))
         pictures = self._again[stage]
         number = int(random.integers(len(pictures)))
-        scene, _ = pictures.scene(number)
-        text = with_filler(caption(scene, random), random)
-        return _worded((self._prepared or self._again)[stage].record(number), text)
+        text = with_filler(caption(pictures.sample(number)[0], random), random)
+        if not self._prepared:
+            return pictures.captioned(number, text)
+        return replace(self._prepared[stage].record(number), captions=Captions(long=(text,)))
 
 
 def source_again(folder: str, stage: Stage, pictures: int) -> str:
     """The source of the pictures of a stage that come up again, to prepare their features from."""
     return f"{folder}?stage={stage}&seed={AGAIN_SEEDS[stage]}&pictures={pictures}"
-
-
-def _worded(record: Record, text: str) -> Record:
-    return replace(record, captions=Captions(long=(text,)))

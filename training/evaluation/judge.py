@@ -24,7 +24,7 @@ from training.evaluation.grade import Detection, Seen
 from training.evaluation.prompts import COLORS
 from training.world.color import BACKGROUNDS
 from training.world.concepts import CONCEPTS
-from training.world.scenes import PLACES
+from training.world.places import PLACES
 from training.world.sprites import STYLES
 
 SIZE = 192

@@ -20,8 +20,7 @@ from training.evaluation.prompts import COLORS
 from training.schedules import trapezoid
 from training.world.concepts import CONCEPTS
 from training.world.layout import Box
-from training.world.sampling import Stage, sample_scene
-from training.world.scene import Scene
+from training.world.scene import Scene, Stage, sample_scene
 from training.world.sprites import STYLES
 from training.world.world import World
 
@@ -57,8 +56,7 @@ def judge_example(world: World, seed: int, index: int) -> JudgeExample:
         rng, concepts=world.concepts, styles=world.styles, stage=stage, split=split
     )
     side = int(rng.integers(SIZE, LARGEST + 1))
-    pixels, boxes = world.draw(scene, side, rng)
-    image = Image.fromarray(pixels)
+    image, boxes = world.draw(scene, side, rng)
     whole = []
     for box in boxes:
         if rng.random() < SPOILED_SHARE:

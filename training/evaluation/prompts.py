@@ -23,7 +23,7 @@ from infinity.errors import RequestError, nearest
 from training.world.captions import STYLE_ENDINGS, STYLE_OPENINGS
 from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, plural_of
-from training.world.scenes import PLACES
+from training.world.places import PLACES
 from training.world.sprites import STYLES
 
 EXAM = Path(__file__).parent.parent / "prompts" / "exam.jsonl"

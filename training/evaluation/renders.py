@@ -13,8 +13,7 @@ from training.evaluation.judge_training import spoil
 from training.evaluation.prompts import ExamPrompt
 from training.world.color import BACKGROUNDS
 from training.world.concepts import CONCEPTS
-from training.world.sampling import backdrop
-from training.world.scene import Background, Relation, Scene, SceneObject
+from training.world.scene import Background, Relation, Scene, SceneObject, backdrop
 from training.world.world import World
 
 SIZE = 192
@@ -69,8 +68,8 @@ def renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Image.Ima
         ValueError: as :func:`scene_of`.
     """
     scene, rng = scene_of(prompt, world), np.random.default_rng((SEED, index))
-    pixels, boxes = world.draw(scene, SIZE, rng)
-    blurred = Image.fromarray(pixels)
+    true, boxes = world.draw(scene, SIZE, rng)
+    blurred = true.copy()
     first, *rest = scene.objects
     for box in boxes:
         if box.item == first:
@@ -79,8 +78,7 @@ def renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Image.Ima
         concept=look_alike(first, scene.style, world), count=first.count, relation=first.relation
     )
     swap = Scene(objects=(other, *rest), background=scene.background, style=scene.style)
-    again = world.render(swap, SIZE, np.random.default_rng((SEED, index)))
-    true, swapped = Image.fromarray(pixels), Image.fromarray(again)
+    swapped, _ = world.draw(swap, SIZE, np.random.default_rng((SEED, index)))
     return {"true": true, "blurred": blurred, "swapped": swapped}
 
 

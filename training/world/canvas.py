@@ -14,13 +14,17 @@ Curve = Callable[[np.ndarray], np.ndarray]
 
 OVERSAMPLING = 2
 GRADIENT_SIDE = 96  # a slanted gradient is computed this large and enlarged
+SPOTS_KEPT = 512
+
+_RAMP = np.linspace(-1.0, 1.0, 128)
+_FALLOFF = (1.0 - np.minimum(np.hypot(_RAMP[None, :], _RAMP[:, None]), 1.0) ** 2) ** 2
+_SPOT = Image.fromarray((255 * _FALLOFF).round().astype(np.uint8))
 
 
 class Canvas:
     """A square RGB picture under construction."""
 
     def __init__(self, size: int) -> None:
-        self.size = size
         self.side = size * OVERSAMPLING
         self.image = Image.new("RGB", (self.side, self.side))
         self._draw = ImageDraw.Draw(self.image)
@@ -41,20 +45,19 @@ class Canvas:
 
     def band(self, top: float, bottom: float, *stops: Color) -> None:
         """A horizontal band with a vertical gradient."""
-        y0, y1 = self._px(top), self._px(bottom)
-        self.image.paste(_column(y1 - y0, stops).resize((self.side, y1 - y0)), (0, y0))
+        y0, y1 = round(top * self.side), round(bottom * self.side)
+        self.image.paste(self._gradient(y1 - y0, stops), (0, y0))
 
     def ground(self, curve: Curve, *stops: Color) -> None:
         """Everything below a curve y(x), with a vertical gradient from its highest point down."""
         xs = np.linspace(0.0, 1.0, 49)
         ys = curve(xs)
-        y0 = max(self._px(float(ys.min())), 0)
+        y0 = max(round(float(ys.min()) * self.side), 0)
         height = self.side - y0
         mask = Image.new("L", (self.side, height), 0)
-        points = [(x * self.side, y * self.side - y0) for x, y in zip(xs, ys, strict=True)]
-        points += [(self.side, height), (0, height)]
-        ImageDraw.Draw(mask).polygon(points, fill=255)
-        self.image.paste(_column(height, stops).resize((self.side, height)), (0, y0), mask)
+        outline = np.stack([xs * self.side, ys * self.side - y0], -1).ravel().tolist()
+        ImageDraw.Draw(mask).polygon([*outline, self.side, height, 0, height], fill=255)
+        self.image.paste(self._gradient(height, stops), (0, y0), mask)
 
     def polygon(
         self, points: Sequence[tuple[float, float]], color: Color, opacity: float = 1.0
@@ -66,7 +69,7 @@ class Canvas:
             return
         mask = Image.new("L", self.image.size, 0)
         ImageDraw.Draw(mask).polygon(scaled, fill=round(255 * opacity))
-        self.image.paste(color, (0, 0, self.side, self.side), mask)
+        self.image.paste(Image.new("RGB", self.image.size, color), (0, 0), mask)
 
     def rectangle(self, x0: float, y0: float, x1: float, y1: float, color: Color) -> None:
         """A filled upright rectangle."""
@@ -88,38 +91,32 @@ class Canvas:
 
     def glow(self, x: float, y: float, rx: float, ry: float, color: Color, strength: float) -> None:
         """A soft spot of light (or shadow) fading to nothing at the radii."""
-        glow(self.image, x * self.side, y * self.side, rx * self.side, ry * self.side, color,
-             strength)  # fmt: skip
+        x, y, rx, ry = (value * self.side for value in (x, y, rx, ry))
+        glow(self.image, x, y, rx, ry, color, strength)
 
-    def _px(self, unit: float) -> int:
-        return round(unit * self.side)
+    def _gradient(self, height: int, stops: Sequence[Color]) -> Image.Image:
+        """As wide as the canvas, from top to bottom through evenly spaced stops."""
+        column = _ramp(np.linspace(0.0, 1.0, max(height, 1))[:, None], stops)
+        return column.resize((self.side, height), Image.Resampling.NEAREST)
 
 
 def glow(
     image: Image.Image, x: float, y: float, rx: float, ry: float, color: Color, strength: float
 ) -> None:
     """Blend a soft elliptical spot into `image`; centre and radii in pixels, strength in [0, 1]."""
-    width, height = max(1, round(2 * rx)), max(1, round(2 * ry))
-    mask = _spot().resize((width, height), Image.Resampling.BILINEAR).point(lambda v: v * strength)
-    image.paste(color, (round(x - rx), round(y - ry), round(x - rx) + width,
-                         round(y - ry) + height), mask)  # fmt: skip
+    spot = _spot(max(1, round(2 * rx)), max(1, round(2 * ry)), strength)
+    image.paste(Image.new("RGB", spot.size, color), (round(x - rx), round(y - ry)), spot)
 
 
-@lru_cache(maxsize=1)
-def _spot() -> Image.Image:
-    """A 128 px radial falloff: 255 in the middle, 0 at the rim, smooth at both."""
-    ramp = np.linspace(-1.0, 1.0, 128)
-    radius = np.minimum(np.hypot(ramp[None, :], ramp[:, None]), 1.0)
-    return Image.fromarray((255 * (1.0 - radius**2) ** 2).round().astype(np.uint8))
-
-
-def _column(height: int, stops: Sequence[Color]) -> Image.Image:
-    """A 1 px wide vertical gradient through evenly spaced stops."""
-    return _ramp(np.linspace(0.0, 1.0, max(height, 1))[:, None], stops)
+@lru_cache(SPOTS_KEPT)
+def _spot(width: int, height: int, strength: float) -> Image.Image:
+    """A falloff: 255 * strength in the middle, 0 at the rim, smooth at both."""
+    spot = _SPOT.resize((width, height), Image.Resampling.BILINEAR)
+    return spot.point([round(level * strength) for level in range(256)])
 
 
 def _ramp(t: np.ndarray, stops: Sequence[Color]) -> Image.Image:
     """Colours at positions t in [0, 1], shape (height, width), along evenly spaced stops."""
     positions = np.linspace(0.0, 1.0, len(stops))
-    channels = [np.interp(t, positions, [stop[c] for stop in stops]) for c in range(3)]
+    channels = [np.interp(t, positions, channel) for channel in zip(*stops, strict=True)]
     return Image.fromarray(np.stack(channels, -1).round().astype(np.uint8))

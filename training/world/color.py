@@ -77,14 +77,14 @@ def recolor(sprite: np.ndarray, color: str) -> np.ndarray:
         color: a key of `HUES`.
 
     Returns:
-        A new uint8 array of the same shape; alpha is unchanged.
+        A new uint8 array of the same shape; alpha is unchanged, and so is what cannot be seen.
     """
     lightness_t, chroma_t, hue_t = HUES[color]
-    lab = rgb_to_oklab(sprite[..., :3].astype(np.float32) / 255.0)
-    lightness = lab[..., 0]
-    chroma = np.hypot(lab[..., 1], lab[..., 2])
-    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
-    coverage = sprite[..., 3] / 255.0
+    seen = sprite[..., 3] > 0
+    lab = rgb_to_oklab(sprite[seen, :3].astype(np.float32) / 255.0)
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
+    coverage = sprite[seen, 3] / 255.0
 
     dominant = _dominant_hue(hue, chroma * coverage)
     offset = (hue - dominant + 180.0) % 360.0 - 180.0
@@ -92,7 +92,9 @@ def recolor(sprite: np.ndarray, color: str) -> np.ndarray:
     vivid = float((near * coverage * chroma**2).sum() / max((near * coverage * chroma).sum(), 1e-6))
     # Tinted blacks and greys are not the body.
     mask = near * _smoothstep(0.2 * vivid, 0.4 * vivid, chroma)
-    weight = mask * coverage
+    body = mask > 0
+    lab, chroma, offset, mask, coverage = (x[body] for x in (lab, chroma, offset, mask, coverage))
+    lightness, weight = lab[:, 0], mask * coverage
     total = max(float(weight.sum()), 1e-6)
     lightness_0 = float((weight * lightness).sum()) / total
     chroma_0 = max(float((weight * chroma).sum()) / total, 0.02)
@@ -107,9 +109,10 @@ def recolor(sprite: np.ndarray, color: str) -> np.ndarray:
     painted = np.stack(
         [new_lightness, new_chroma * np.cos(new_hue), new_chroma * np.sin(new_hue)], axis=-1
     )
-    mixed = lab + mask[..., None] * (painted - lab)
+    mixed = lab + mask[:, None] * (painted - lab)
     result = sprite.copy()
-    result[..., :3] = np.round(oklab_to_rgb(mixed) * 255.0)
+    seen[seen] = body
+    result[seen, :3] = np.round(oklab_to_rgb(mixed) * 255.0)
     return result
 
 

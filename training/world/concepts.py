@@ -1,23 +1,28 @@
-"""What the world contains: just over a hundred things people type, easy to tell from each other.
-
-`colorable` marks things a caption may paint ("a blue car"); `natural` is the colour word that
-already fits the untouched art ("a yellow banana").
-"""
+"""What the world contains: just over a hundred things people type, easy to tell from each other."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Concept:
-    """One drawable thing and the words for it."""
+    """One drawable thing and the words for it.
+
+    Attributes:
+        natural: the colour word that already fits the untouched art ("a yellow banana").
+        colorable: whether a caption may paint it ("a blue car").
+        home: the place it is most often wanted in; the two are shown together more often than
+            chance would.
+        floats: whether it hangs in the air instead of standing on the ground.
+    """
 
     name: str
     emoji: str
     category: str
-    plural: str
-    synonyms: tuple[str, ...] = ()
-    natural: str | None = None
-    colorable: bool = False
+    synonyms: tuple[str, ...]
+    natural: str | None
+    colorable: bool
+    home: str | None
+    floats: bool
 
     @property
     def codepoint(self) -> str:
@@ -55,41 +60,41 @@ def plural_of(noun: str) -> str:
     return noun + "s"
 
 
-# emoji | name | natural colour, "+" if it may be recoloured | synonyms
+# emoji | name | natural colour, "+" if it may be recoloured | synonyms | home, "^" if it floats
 TABLE = {
     "animal": """
         🐶 | dog | brown | puppy
         🐱 | cat | + yellow | kitten, kitty
         🐰 | rabbit | white | bunny
-        🦊 | fox | orange |
-        🐻 | bear | brown | brown bear
+        🦊 | fox | orange | | forest
+        🐻 | bear | brown | brown bear | forest
         🐼 | panda | | panda bear
         🐯 | tiger | |
         🦁 | lion | |
-        🐮 | cow | |
+        🐮 | cow | | | meadow
         🐷 | pig | + pink | piglet
         🐸 | frog | + green | toad
-        🐵 | monkey | brown |
+        🐵 | monkey | brown | | forest
         🐔 | chicken | white | hen
-        🐧 | penguin | |
+        🐧 | penguin | | | snow
         🦆 | duck | | mallard
-        🦉 | owl | brown |
-        🐎 | horse | + brown | pony
+        🦉 | owl | brown | | night
+        🐎 | horse | + brown | pony | meadow
         🦄 | unicorn | |
-        🐝 | bee | | honeybee, bumblebee
-        🦋 | butterfly | + |
+        🐝 | bee | | honeybee, bumblebee | ^ meadow
+        🦋 | butterfly | + | | ^ sky
         🐌 | snail | |
         🐞 | ladybug | + red | ladybird
-        🐢 | turtle | + green | tortoise
+        🐢 | turtle | + green | tortoise | underwater
         🦖 | dinosaur | + green | t-rex
-        🐙 | octopus | + |
-        🦀 | crab | + |
-        🐠 | fish | + blue | tropical fish
-        🐳 | whale | blue |
-        🦈 | shark | |
+        🐙 | octopus | + | | underwater
+        🦀 | crab | + | | beach
+        🐠 | fish | + blue | tropical fish | underwater
+        🐳 | whale | blue | | underwater
+        🦈 | shark | | | underwater
         🐘 | elephant | |
         🦒 | giraffe | |
-        🐑 | sheep | white | lamb
+        🐑 | sheep | white | lamb | meadow
         🦩 | flamingo | pink |
     """,
     "food": """
@@ -100,34 +105,34 @@ TABLE = {
         🍓 | strawberry | red |
         🍍 | pineapple | |
         🥕 | carrot | orange |
-        🍄 | mushroom | + red | toadstool
+        🍄 | mushroom | + red | toadstool | forest
         🍔 | hamburger | | burger, cheeseburger
         🍟 | french fries | | fries
         🍕 | pizza | | slice of pizza
         🌭 | hot dog | |
         🍩 | donut | | doughnut
-        🎂 | birthday cake | | cake
-        🧁 | cupcake | |
-        🍦 | ice cream | | ice cream cone
+        🎂 | birthday cake | | cake | party
+        🧁 | cupcake | | | party
+        🍦 | ice cream | | ice cream cone | beach
         ☕ | cup of coffee | |
     """,
     "vehicle": """
-        🚗 | car | + red | automobile
-        🚌 | bus | | coach
-        🚚 | truck | + | lorry
-        🚒 | fire truck | | fire engine
-        🚜 | tractor | + green |
-        🚲 | bicycle | + | bike
+        🚗 | car | + red | automobile | city
+        🚌 | bus | | coach | city
+        🚚 | truck | + | lorry | city
+        🚒 | fire truck | | fire engine | city
+        🚜 | tractor | + green | | meadow
+        🚲 | bicycle | + | bike | city
         🚂 | train | | steam train, locomotive
-        ✈ | airplane | | plane
-        🚁 | helicopter | + orange |
-        🚀 | rocket | | spaceship
-        🛸 | flying saucer | | UFO
-        ⛵ | sailboat | | sailing boat, boat
+        ✈ | airplane | | plane | ^ sky
+        🚁 | helicopter | + orange | | ^ sky
+        🚀 | rocket | | spaceship | ^ space
+        🛸 | flying saucer | | UFO | ^ space
+        ⛵ | sailboat | | sailing boat, boat | beach
     """,
     "object": """
-        🎈 | balloon | + red |
-        🎁 | gift | + yellow | present
+        🎈 | balloon | + red | | ^ sky
+        🎁 | gift | + yellow | present | party
         👑 | crown | yellow | golden crown
         💎 | diamond | + blue | gem
         🔑 | key | yellow | golden key
@@ -142,51 +147,52 @@ TABLE = {
         🧸 | teddy bear | + | teddy
         👗 | dress | + blue |
         🎩 | top hat | black |
-        ❤ | heart | + red | love heart
-        🏠 | house | | home
-        🏰 | castle | | fairytale castle
+        ❤ | heart | + red | love heart | ^
+        🏠 | house | | home | meadow
+        🏰 | castle | | fairytale castle | mountains
     """,
     "nature": """
-        🌳 | tree | green |
-        🌴 | palm tree | | palm
-        🌵 | cactus | green |
+        🌳 | tree | green | | autumn
+        🌴 | palm tree | | palm | beach
+        🌵 | cactus | green | | desert
         🌹 | rose | + red |
         🌻 | sunflower | |
-        🌼 | flower | white | daisy
-        🎃 | pumpkin | orange | jack-o'-lantern
-        🌈 | rainbow | |
-        ☀ | sun | yellow |
-        🌙 | moon | yellow | crescent moon
-        ⭐ | star | + yellow |
-        🔥 | fire | | flame
-        🌍 | planet earth | | earth, globe
-        ⛄ | snowman | |
+        🌼 | flower | white | daisy | meadow
+        🎃 | pumpkin | orange | jack-o'-lantern | autumn
+        🌈 | rainbow | | | ^ sky
+        ☀ | sun | yellow | | ^
+        🌙 | moon | yellow | crescent moon | ^ night
+        ⭐ | star | + yellow | | ^ night
+        🔥 | fire | | flame | night
+        🌍 | planet earth | | earth, globe | ^ space
+        ⛄ | snowman | | | snow
     """,
     "character": """
-        🤖 | robot | |
-        👽 | alien | |
-        👻 | ghost | white |
-        🐉 | dragon | + green |
+        🤖 | robot | | | space
+        👽 | alien | | | space
+        👻 | ghost | white | | night
+        🐉 | dragon | + green | | mountains
         🧙 | wizard | | magician
         😀 | smiley | yellow | smiley face, happy face
         😍 | face with heart eyes | | smiley with heart eyes
         😎 | cool face | | face with sunglasses, cool smiley
         😡 | angry face | red | angry smiley
-        🤡 | clown | | clown face
+        🤡 | clown | | clown face | party
     """,
 }
 
 
 def _parse(category: str, line: str) -> Concept:
-    emoji, name, color, synonyms = (part.strip() for part in line.split("|"))
+    emoji, name, color, synonyms, home, *_ = map(str.strip, f"{line} |".split("|"))
     return Concept(
         name=name,
         emoji=emoji,
         category=category,
-        plural=plural_of(name),
-        synonyms=tuple(word.strip() for word in synonyms.split(",") if word.strip()),
+        synonyms=tuple(word.strip() for word in synonyms.split(",") if word),
         natural=color.removeprefix("+").strip() or None,
         colorable=color.startswith("+"),
+        home=home.removeprefix("^").strip() or None,
+        floats=home.startswith("^"),
     )
 
 
@@ -194,29 +200,4 @@ CONCEPTS: dict[str, Concept] = {
     concept.name: concept
     for category, rows in TABLE.items()
     for concept in (_parse(category, line) for line in rows.strip().splitlines())
-}
-
-# Things that hang in the air instead of standing on the ground.
-FLOATING = frozenset(
-    {
-        *("bee", "butterfly", "airplane", "helicopter", "rocket", "flying saucer", "balloon"),
-        *("rainbow", "sun", "moon", "star", "planet earth", "heart"),
-    }
-)
-
-# Where a thing is most often wanted; these meetings are shown more often than chance.
-HOMES = {
-    **dict.fromkeys(("fish", "whale", "shark", "octopus", "turtle"), "underwater"),
-    **dict.fromkeys(("rocket", "flying saucer", "alien", "planet earth", "robot"), "space"),
-    **dict.fromkeys(("penguin", "snowman"), "snow"),
-    **dict.fromkeys(("airplane", "helicopter", "balloon", "butterfly", "rainbow"), "sky"),
-    **dict.fromkeys(("moon", "star", "owl", "ghost", "fire"), "night"),
-    **dict.fromkeys(("cow", "horse", "sheep", "flower", "house", "bee", "tractor"), "meadow"),
-    **dict.fromkeys(("bear", "fox", "monkey", "mushroom"), "forest"),
-    **dict.fromkeys(("car", "bus", "fire truck", "bicycle", "truck"), "city"),
-    "cactus": "desert",
-    **dict.fromkeys(("crab", "palm tree", "sailboat", "ice cream"), "beach"),
-    **dict.fromkeys(("birthday cake", "gift", "cupcake", "clown"), "party"),
-    **dict.fromkeys(("castle", "dragon"), "mountains"),
-    **dict.fromkeys(("pumpkin", "tree"), "autumn"),
 }

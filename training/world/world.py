@@ -3,21 +3,24 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image
 
-from training.world.canvas import glow
+from training.world import painters
+from training.world.canvas import Canvas, glow
 from training.world.captions import caption
 from training.world.color import recolor
-from training.world.concepts import CONCEPTS, FLOATING
-from training.world.layout import Box, place, slots
-from training.world.sampling import Stage, sample_scene
-from training.world.scene import Scene, SceneObject, Split
-from training.world.scenes import PLACES, paint_gradient, paint_place, paint_plain
+from training.world.concepts import CONCEPTS
+from training.world.layout import Box, boxes_of
+from training.world.places import PLACES
+from training.world.scene import Scene, SceneObject, Split, Stage, sample_scene
 from training.world.sprites import load_sprites
 
 LOWEST_HORIZON = 0.66  # an object standing above this would throw its shadow into the sky
+ART_KEPT = 256 * 2**20
+"""Bytes of repainted and scaled art that a process keeps; what was not drawn for longest goes first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,26 +45,23 @@ class World:
     ) -> None:
         self.styles = styles
         self._sprites = sprites
-        self._painted: dict[tuple[str, str, str | None], Image.Image] = {}
+        self._scaled: dict[tuple[str, str, str | None, tuple[int, int]], Image.Image] = {}
+        self._free = ART_KEPT
 
     @classmethod
-    def load(cls, folder: str | Path, styles: tuple[str, ...] = ("3d",)) -> "World":
+    def load(cls, folder: str | Path, styles: tuple[str, ...] = ("3d",)) -> Self:
         """Read what `python -m training.world build --output folder` wrote.
 
         Raises:
             ValueError: a concept is not in the folder in one of the styles.
             FileNotFoundError: nothing was built there.
         """
-        world = cls(load_sprites(Path(folder), styles), styles)
-        missing = sorted(
-            f"{style}/{name}"
-            for style in styles
-            for name in CONCEPTS
-            if (style, name) not in world._sprites
-        )
+        sprites = load_sprites(Path(folder), styles)
+        wanted = [(style, name) for style in styles for name in CONCEPTS]
+        missing = sorted("/".join(key) for key in wanted if key not in sprites)
         if missing:
             raise ValueError(f"not in {folder}: {', '.join(missing)}; build it again")
-        return world
+        return cls(sprites, styles)
 
     @cached_property
     def concepts(self) -> tuple[str, ...]:
@@ -71,6 +71,16 @@ class World:
             for name in CONCEPTS
             if all((style, name) in self._sprites for style in self.styles)
         )
+
+    def sample(
+        self, seed: int, index: int, *, stage: Stage = "full", split: Split = "train"
+    ) -> tuple[Scene, str, np.random.Generator]:
+        """What the picture with this seed and index shows, its caption, and the source of the rest."""
+        rng = np.random.default_rng((seed, index))
+        scene = sample_scene(
+            rng, concepts=self.concepts, styles=self.styles, stage=stage, split=split
+        )
+        return scene, caption(scene, rng), rng
 
     def example(
         self,
@@ -82,61 +92,48 @@ class World:
         split: Split = "train",
     ) -> Example:
         """The picture with this seed and index; the same on every call, in any order."""
-        rng = np.random.default_rng((seed, index))
-        scene = sample_scene(
-            rng, concepts=self.concepts, styles=self.styles, stage=stage, split=split
-        )
-        text = caption(scene, rng)
-        return Example(image=self.render(scene, size, rng), caption=text, scene=scene)
-
-    def render(self, scene: Scene, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw a scene: uint8 (size, size, 3) RGB. `rng` settles the background's details."""
-        return self.draw(scene, size, rng)[0]
+        scene, text, rng = self.sample(seed, index, stage=stage, split=split)
+        image, _ = self.draw(scene, size, rng)
+        return Example(image=np.asarray(image), caption=text, scene=scene)
 
     def draw(
         self, scene: Scene, size: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, list[Box]]:
-        """As :meth:`render`, with the place of each object, back to front."""
-        image = self._background(scene, size, rng)
+    ) -> tuple[Image.Image, list[Box]]:
+        """A scene, (size, size) RGB, and the place of each object, back to front.
+
+        `rng` settles the background's details.
+        """
+        canvas = Canvas(size)
+        names = scene.background.names
+        if scene.background.kind == "place":
+            PLACES[names[0]].paint(canvas, rng)
+        elif scene.background.kind == "gradient":
+            painters.gradient(canvas, rng, *names)
+        else:
+            painters.plain(canvas, rng, names[0])
+        image = canvas.finish()
         boxes = self.boxes(scene, size)
         for box in boxes:
             self._shadow(image, box, scene)
         for box in boxes:
-            sprite = self._sprite(scene.style, box.item)
-            sprite = sprite.resize(
-                (box.width, box.height), Image.Resampling.LANCZOS, reducing_gap=3.0
-            )
+            sprite = self._sprite(scene.style, box)
             image.paste(sprite, (box.x0, box.y0), sprite)
-        return np.asarray(image), boxes
+        return image, boxes
 
     def boxes(self, scene: Scene, size: int) -> list[Box]:
         """Where each object of a scene is drawn, back to front."""
-        floor = None
-        if scene.background.kind == "place":
-            floor = PLACES[scene.background.names[0]].floor
-        return [
-            place(
-                slot,
-                self._sprite(scene.style, slot.item).size,
-                size,
-                floor=floor,
-                floats=slot.item.concept in FLOATING,
-            )
-            for slot in slots(scene)
-        ]
+        place = PLACES.get(scene.background.names[0])
+        return boxes_of(
+            scene,
+            size,
+            None if place is None else place.floor,
+            lambda item: self._sprites[scene.style, item.concept].shape[1::-1],
+        )
 
     def mean_color(self, style: str, item: SceneObject) -> np.ndarray:
         """Mean RGB (3,) in [0, 255] of an object's art where it is opaque."""
-        pixels = np.asarray(self._sprite(style, item)).reshape(-1, 4).astype(np.float64)
+        pixels = self._painted(style, item).reshape(-1, 4).astype(np.float64)
         return (pixels[:, :3] * pixels[:, 3:]).sum(0) / pixels[:, 3].sum()
-
-    def _background(self, scene: Scene, size: int, rng: np.random.Generator) -> Image.Image:
-        names = scene.background.names
-        if scene.background.kind in ("plain", "backdrop"):
-            return paint_plain(size, names[0], rng)
-        if scene.background.kind == "gradient":
-            return paint_gradient(size, names[0], names[1], rng)
-        return paint_place(size, names[0], rng)
 
     def _shadow(self, image: Image.Image, box: Box, scene: Scene) -> None:
         """A soft contact shadow under what stands on the ground."""
@@ -144,17 +141,27 @@ class World:
         if not box.grounded or bottom < LOWEST_HORIZON * image.height:
             return
         color = PLACES[scene.background.names[0]].shadow
-        x, _ = box.center
-        glow(image, x, bottom - 0.005 * image.height, 0.62 * box.width, 0.12 * box.width, color,
-             0.62)  # fmt: skip
+        y = bottom - 0.005 * image.height
+        glow(image, box.center[0], y, 0.62 * box.width, 0.12 * box.width, color, 0.62)
 
-    def _sprite(self, style: str, item: SceneObject) -> Image.Image:
-        """The art at full size, repainted if the scene says so; kept for the next time."""
-        color = item.color if CONCEPTS[item.concept].colorable else None
-        key = (style, item.concept, color)
-        if key not in self._painted:
-            pixels = self._sprites[style, item.concept]
-            if color is not None:
-                pixels = recolor(pixels, color)
-            self._painted[key] = Image.fromarray(pixels)
-        return self._painted[key]
+    def _painted(self, style: str, item: SceneObject) -> np.ndarray:
+        """The art at full size, uint8 (height, width, 4), repainted if the scene says so."""
+        sprite = self._sprites[style, item.concept]
+        if item.color is None or not CONCEPTS[item.concept].colorable:
+            return sprite
+        return recolor(sprite, item.color)
+
+    def _sprite(self, style: str, box: Box) -> Image.Image:
+        """The art at the size of its box; kept for the next time."""
+        item, size = box.item, (box.width, box.height)
+        key = (style, item.concept, item.color, size)
+        sprite = self._scaled.pop(key, None)
+        if sprite is None:
+            art = Image.fromarray(self._painted(style, item))
+            sprite = art.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+            self._free -= 4 * box.width * box.height
+            while self._free < 0 and self._scaled:
+                oldest = self._scaled.pop(next(iter(self._scaled)))
+                self._free += 4 * oldest.width * oldest.height
+        self._scaled[key] = sprite
+        return sprite
