@@ -44,14 +44,9 @@ def to_upstream(state: Mapping[str, Tensor], kind: Kind, chunks: int = 1) -> dic
 def _named(name: str, tensor: Tensor, kind: Kind) -> tuple[str, Tensor]:
     for upstream, line in (TRANSFORMER if kind == "transformer" else TOKENIZER).items():
         ours, *shapes = line.split(" | ")
-        pattern = re.sub(r"\\\{[nm]\\\}", r"(\\d+)", re.escape(ours)).replace(
-            r"\*", "(weight|bias)"
-        )
+        pattern = re.escape(ours).replace(r"\{n\}", r"(\d+)").replace(r"\*", "(weight|bias)")
         if match := re.fullmatch(pattern, name):
-            parts = [
-                str(int(g) + ("{m}" in upstream)) if g.isdigit() else g for g in match.groups()
-            ]
-            named = re.sub(r"\{[nm]\}|\*", "{}", upstream).format(*parts)
+            named = upstream.replace("{n}", "{}").replace("*", "{}").format(*match.groups())
             back = " -> ".join(reversed(shapes[0].split(" -> "))) if shapes else ""
             return named, rearrange(tensor, back) if back else tensor
     raise KeyError(name)

@@ -60,8 +60,10 @@ TOKENIZER = {
         f"{upstream}.{theirs}": f"{own}.{part}"
         for upstream, own in {
             "encoder.down.{n}.block.{n}": "encoder.levels.{n}.blocks.{n}",
-            "encoder.mid.block_{m}": "encoder.middle.{m}",
-            "decoder.mid.block_{m}": "decoder.middle.{m}",
+            "encoder.mid.block_1": "encoder.middle.0",
+            "encoder.mid.block_2": "encoder.middle.1",
+            "decoder.mid.block_1": "decoder.middle.0",
+            "decoder.mid.block_2": "decoder.middle.1",
             "decoder.up.{n}.block.{n}": "decoder.levels.{n}.blocks.{n}",
         }.items()
         for theirs, part in _RESIDUAL_BLOCK.items()
@@ -74,7 +76,6 @@ TOKENIZER = {
     "encoder.down.{n}.downsample.conv.conv.*": "encoder.levels.{n}.resample.conv.*",
     "decoder.up.{n}.upsample.conv.conv.*": "decoder.levels.{n}.resample.conv.*",
 }
-"""``{m}`` counts from 1 upstream and from 0 here."""
 
 _WRAPPERS = re.compile(
     r"^((module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+"
@@ -98,14 +99,6 @@ class _Rule:
     pattern: re.Pattern[str]
     template: str
     shapes: tuple[str, ...]
-    shift: int
-
-    def apply(self, name: str) -> str | None:
-        match = self.pattern.fullmatch(name)
-        if match is None:
-            return None
-        parts = (str(int(g) + self.shift) if g.isdigit() else g for g in match.groups())
-        return self.template.format(*parts)
 
     def reshaped(self, tensor: Tensor) -> Tensor:
         """Raises EinopsError where no shape of the line is the tensor's."""
@@ -119,11 +112,10 @@ class _Rule:
 def _rule(upstream: str, line: str) -> _Rule:
     """The extra ``.conv`` or ``.norm`` level of upstream's names is optional."""
     ours, *shapes = line.split(" | ")
-    pattern = re.escape(upstream).replace(r"\{n\}", r"(\d+)").replace(r"\{m\}", r"(\d+)")
-    pattern = pattern.replace(r"\*", "(weight|bias)")
+    pattern = re.escape(upstream).replace(r"\{n\}", r"(\d+)").replace(r"\*", "(weight|bias)")
     pattern = re.sub(r"\\\.(conv|norm)\\\.\(weight", r"(?:\\.\1)?\\.(weight", pattern)
-    template = ours.replace("{n}", "{}").replace("{m}", "{}").replace("*", "{}")
-    return _Rule(re.compile(pattern), template, tuple(shapes), -1 if "{m}" in upstream else 0)
+    template = ours.replace("{n}", "{}").replace("*", "{}")
+    return _Rule(re.compile(pattern), template, tuple(shapes))
 
 
 _RULES: dict[Kind, tuple[_Rule, ...]] = {
@@ -146,21 +138,22 @@ def from_upstream(state: Mapping[str, Tensor], kind: Kind) -> dict[str, Tensor]:
     Raises:
         CheckpointError: names or shapes that the format does not have, a key bias that is not zero.
     """
-    per_chunk = _layers_per_chunk(state)
+    per_chunk = len(_chunks(state).get(0, ()))
     converted: dict[str, Tensor] = {}
     unexpected: list[str] = []
     mis_shaped: list[str] = []
     for name, tensor in state.items():
-        plain = _CHUNK.sub(
-            lambda match: f"blocks.{int(match[1]) * per_chunk + int(match[2])}.",
-            _WRAPPERS.sub("", name),
-        )
+        plain = _WRAPPERS.sub("", name)
+        if match := _CHUNK.match(plain):
+            number = int(match[1]) * per_chunk + int(match[2])
+            plain = f"blocks.{number}.{plain[match.end() :]}"
         if _DROPPED[kind].fullmatch(plain):
             if plain.endswith("zero_k_bias") and not tensor.is_meta and tensor.count_nonzero():
                 mis_shaped.append(f"{name}: found values, expected zeros")
             continue
-        matches = ((rule.apply(plain), rule) for rule in _RULES[kind])
-        ours, rule = next(((ours, rule) for ours, rule in matches if ours), ("", None))
+        matches = ((rule, rule.pattern.fullmatch(plain)) for rule in _RULES[kind])
+        rule, match = next(((rule, match) for rule, match in matches if match), (None, None))
+        ours = rule.template.format(*match.groups()) if rule and match else ""
         if rule is None or ours in converted:
             unexpected.append(name)
             continue
@@ -201,9 +194,9 @@ def flags_from_args(args: Mapping[str, Any], depth: int, chunks: int) -> dict[st
 
 
 def count_chunks(names: Iterable[str]) -> int:
-    """Upstream's block chunks, 1 where the blocks are not grouped."""
-    matches = (_CHUNK.match(_WRAPPERS.sub("", name)) for name in names)
-    return max((int(match[1]) for match in matches if match), default=0) + 1
+    """Upstream's block chunks, 1 where the blocks are not grouped. Raises CheckpointError where they
+    differ in size."""
+    return len(_chunks(names)) or 1
 
 
 def count_blocks(names: Iterable[str]) -> int:
@@ -212,15 +205,14 @@ def count_blocks(names: Iterable[str]) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _layers_per_chunk(names: Iterable[str]) -> int:
-    """Raises CheckpointError where chunks differ in size, so that numbering them would be a guess."""
+def _chunks(names: Iterable[str]) -> dict[int, set[int]]:
+    """Chunk -> its blocks. Raises CheckpointError where numbering the blocks would be a guess."""
     members: dict[int, set[int]] = {}
     for name in names:
         if match := _CHUNK.match(_WRAPPERS.sub("", name)):
             members.setdefault(int(match[1]), set()).add(int(match[2]))
-    sizes = {len(layers) for layers in members.values()}
-    if len(sizes) > 1 or set(members) != set(range(len(members))):
+    if len(set(map(len, members.values()))) > 1 or set(members) != set(range(len(members))):
         raise CheckpointError(
             "The checkpoint's chunks of blocks differ in size; it is incomplete, fetch it again."
         )
-    return sizes.pop() if sizes else 0
+    return members

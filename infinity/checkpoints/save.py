@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import split_state_dict_into_shards_factory
@@ -57,8 +58,6 @@ def save_model(
         CheckpointError: the folder holds something else, or the text encoder is missing.
         ResourceError: full disk or no permission. The folder is as it was before.
     """
-    folder = Path(folder).absolute()
-    _check_target(folder)
     spec = replace(spec, hub=None)
     if text_encoder is not None:
         if not Path(text_encoder).is_dir():
@@ -71,17 +70,13 @@ def save_model(
         raise CheckpointError(
             f"{spec.name}: the text encoder is a folder of the model, so give it to save it along."
         )
-    with _replacing(folder) as draft:
+    with _replacing(folder, spec.to_dict()) as draft:
         _write_part(draft, "transformer", _state(transformer), dtype, shard_bytes)
         _write_part(draft, "tokenizer", _state(tokenizer, int8), None, shard_bytes)
         if text_encoder is not None:
             shutil.copytree(text_encoder, draft / TEXT_ENCODER_FOLDER)
-        _keep_other_files(folder, draft)
         if spec.vocabulary is not None:
             write_vocabulary(spec.vocabulary, draft)
-        (draft / CONFIG_FILE).write_text(
-            json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
 
 
 def save_tokenizer(
@@ -99,13 +94,9 @@ def save_tokenizer(
     Raises:
         CheckpointError, ResourceError: as ``save_model``.
     """
-    folder = Path(folder).absolute()
-    _check_target(folder)
-    with _replacing(folder) as draft:
+    content = {"format": FORMAT_VERSION, "tokenizer": config.to_dict()}
+    with _replacing(folder, content) as draft:
         _write_part(draft, "tokenizer", _state(tokenizer, int8), None, SHARD_BYTES)
-        _keep_other_files(folder, draft)
-        content = {"format": FORMAT_VERSION, "tokenizer": config.to_dict()}
-        (draft / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _state(part: nn.Module | Mapping[str, Tensor], int8: bool = False) -> Mapping[str, Tensor]:
@@ -128,10 +119,8 @@ def _write_part(
         max_shard_size=shard_bytes,
     )
     for file, names in split.filename_to_tensors.items():
-        tensors = {
-            name: state[name].detach().to("cpu", dtype or state[name].dtype).contiguous()
-            for name in names
-        }
+        chosen = {name: state[name].detach() for name in names}
+        tensors = {n: t.to("cpu", dtype or t.dtype).contiguous() for n, t in chosen.items()}
         try:
             save_file(tensors, folder / file, metadata={"format": "pt"})
         except SafetensorError as error:  # the system's error, as text
@@ -144,40 +133,35 @@ def _write_part(
         )
 
 
-def _check_target(folder: Path) -> None:
-    """Raises CheckpointError where saving would lose something that is not a model of ours."""
+@contextmanager
+def _replacing(target: str | Path, config: Mapping[str, Any]) -> Iterator[Path]:
+    """A draft folder beside ``target`` that takes its place when all went well, else vanishes.
+
+    Raises:
+        CheckpointError: saving would lose something that is not a model of ours.
+    """
+    folder = Path(target).absolute()
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file; give the name of a folder.")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    others = [
-        path for path in folder.iterdir() if path.is_dir() and path.name != TEXT_ENCODER_FOLDER
-    ]
-    if others or not is_spec_folder(folder):
+    before = list(folder.iterdir()) if folder.is_dir() else []
+    has_folders = any(path.is_dir() and path.name != TEXT_ENCODER_FOLDER for path in before)
+    if before and (has_folders or not is_spec_folder(folder)):
         raise CheckpointError(
             f"{folder} holds something else than a model; give an empty or new folder, so that "
             "nothing is lost."
         )
-
-
-def _keep_other_files(folder: Path, draft: Path) -> None:
-    """Licences, notes and the like go from the old folder into the new one."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        ours = path.name in (CONFIG_FILE, VOCABULARY_FILE) or path.name.startswith(
-            ("transformer", "tokenizer")
-        )
-        if path.is_file() and not ours:
-            shutil.copy2(path, draft / path.name)
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A draft folder beside ``folder`` that takes its place when all went well, else vanishes."""
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.saving-", dir=folder.parent))
         try:
             yield draft
+            for path in before:  # licences, notes and the like are kept
+                is_config = path.name in (CONFIG_FILE, VOCABULARY_FILE)
+                is_ours = is_config or path.name.startswith(("transformer", "tokenizer"))
+                if path.is_file() and not is_ours:
+                    shutil.copy2(path, draft / path.name)
+            text = json.dumps(config, indent=2, ensure_ascii=False)
+            (draft / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
             draft.chmod(0o755)
             _swap(draft, folder)
         finally:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from infinity.checkpoints.convert import (
     Kind,
+    count_blocks,
     count_chunks,
     flags_from_args,
     from_upstream,
@@ -20,10 +21,15 @@ from infinity.checkpoints.fit import infer_tokenizer, infer_transformer
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError, quoted
 from infinity.files import is_there, special
-from infinity.registry import MODEL_SPECS, released_schedules
+from infinity.registry import (
+    MODEL_SPECS,
+    TEXT_ENCODER_REPOSITORY,
+    TEXT_ENCODER_REVISION,
+    released_schedules,
+)
 from infinity.request import SamplingParams
 from infinity.schedule import PIXEL_BUDGETS
-from infinity.spec import ModelSpec
+from infinity.spec import CONFIG_FILE, ModelSpec
 from infinity.weights import (
     INDEX_SUFFIX,
     WEIGHT_SUFFIXES,
@@ -38,10 +44,7 @@ logger = logging.getLogger(__name__)
 TEXT_ENCODERS = {
     768: ("google/flan-t5-base", "main"),
     1024: ("google/flan-t5-large", "main"),
-    2048: (
-        MODEL_SPECS["infinity-2b"].text_encoder.source,
-        MODEL_SPECS["infinity-2b"].text_encoder.revision,
-    ),
+    2048: (TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION),
     4096: ("google/flan-t5-xxl", "main"),
 }
 """Text width -> repository of the encoder upstream uses for it."""
@@ -75,40 +78,37 @@ def read_upstream(path: Path, tokenizer: Path | None = None, *, ema: bool = Fals
     """
     path = _transformer_path(path)
     weights = read_part(path, "transformer", ema=ema)
-    args = weights.extra.get("args")
-    flags = flags_from_args(
-        args if isinstance(args, Mapping) else {},
-        depth=weights.extra["depth"],
-        chunks=weights.extra["chunks"],
-    )
+    args, depth = weights.extra["args"], count_blocks(weights.tensors)
+    flags = flags_from_args(args, depth, weights.extra["chunks"])
     config = infer_transformer(weights.tensors, **flags)
     tokenizer_weights, tokenizer_config = _tokenizer_for(config, path, weights, tokenizer)
-    spec = _spec_for(path, config, tokenizer_config, args if isinstance(args, Mapping) else {})
+    spec = _spec_for(path, config, tokenizer_config, args)
     return FoundModel(spec, weights, tokenizer_weights, _text_encoder_beside(path))
 
 
 def read_part(path: Path, kind: Kind, *, ema: bool = False) -> Weights:
     """One module's weights, under our names, from a file or a folder of shards.
 
-    ``extra`` has the checkpoint's ``args`` and ``vae_local``, and the transformer's block layout.
+    ``extra`` has a training checkpoint's ``args`` and ``vae_local``, and the number of ``chunks``
+    that the transformer's blocks were grouped in.
 
     Raises:
         CheckpointError: missing, damaged, or another module's.
     """
     if path.is_dir():
-        weights, extra = read_shards(path), {}
+        weights = read_shards(path)
     else:
         content, mapped = read_file(path)
-        tensors, extra = _unwrapped(content, path, ema)
-        weights = Weights(tensors, path, mapped)
+        tensors, beside = _unwrapped(content, path, ema)
+        weights = Weights(tensors, path, mapped, beside)
     found = kind_of(weights.tensors)
     if found != kind:
         described = f"a {found}" if found else "neither a transformer nor a tokenizer"
         raise CheckpointError(f"{path} should be a {kind} but is {described}; give another file.")
-    chunks = count_chunks(weights.tensors)
+    args = weights.extra.get("args")
+    weights.extra["args"] = args if isinstance(args, Mapping) else {}
+    weights.extra["chunks"] = count_chunks(weights.tensors)
     weights.tensors = from_upstream(weights.tensors, kind)
-    blocks = {name.split(".")[1] for name in weights.tensors if name.startswith("blocks.")}
-    weights.extra = {**extra, "chunks": chunks, "depth": len(blocks)}
     return weights
 
 
@@ -154,21 +154,24 @@ def _tokenizer_for(
     config: TransformerConfig, path: Path, transformer: Weights, given: Path | None
 ) -> tuple[Weights, TokenizerConfig]:
     """The tokenizer given, else the checkpoint's own, else the one beside it that fits."""
+
+    def configured(weights: Weights) -> tuple[Weights, TokenizerConfig]:
+        made = infer_tokenizer(weights.tensors)
+        return weights, replace(made, patchify=config.bits_per_token == 4 * made.bits)
+
     if given is not None:
-        weights = read_part(given, "tokenizer")
-        return weights, _with_patchify(infer_tokenizer(weights.tensors), config)
+        return configured(read_part(given, "tokenizer"))
     own = transformer.extra.get("vae_local")
     if isinstance(own, Mapping) and kind_of(own) == "tokenizer":
         tensors = from_upstream(flat_tensors(own, path), "tokenizer")
-        weights = Weights(tensors, path, transformer.mapped)
-        return weights, _with_patchify(infer_tokenizer(tensors), config)
-    fitting: dict[str, tuple[Weights, TokenizerConfig]] = {}
+        return configured(Weights(tensors, path, transformer.mapped))
     candidates = [file for file in _weight_files(path.parent) if _is_tokenizer_name(file)]
-    for file in candidates:
-        weights = read_part(file, "tokenizer")
-        made = _with_patchify(infer_tokenizer(weights.tensors), config)
-        if made.bits_per_token == config.bits_per_token:
-            fitting[file.name] = weights, made
+    fitting = {
+        file.name: (weights, made)
+        for file in candidates
+        for weights, made in [configured(read_part(file, "tokenizer"))]
+        if made.bits_per_token == config.bits_per_token
+    }
     if not fitting:
         seen = ", ".join(file.name for file in candidates) or "none"
         raise CheckpointError(
@@ -176,7 +179,7 @@ def _tokenizer_for(
             f"{seen}); put the tokenizer it was trained with there, or name it."
         )
     for spec in MODEL_SPECS.values():
-        if spec.hub is not None and replace(spec.transformer) == config:
+        if spec.hub is not None and spec.transformer == config:
             for name in spec.hub.tokenizer:
                 if name in fitting:
                     return fitting[name]
@@ -188,10 +191,6 @@ def _tokenizer_for(
     return next(iter(fitting.values()))
 
 
-def _with_patchify(tokenizer: TokenizerConfig, config: TransformerConfig) -> TokenizerConfig:
-    return replace(tokenizer, patchify=config.bits_per_token == 4 * tokenizer.bits)
-
-
 def _spec_for(
     path: Path,
     transformer: TransformerConfig,
@@ -200,11 +199,8 @@ def _spec_for(
 ) -> ModelSpec:
     """The registered model's spec under the file's name, or one with upstream's usual settings."""
     name = re.sub(r"[^\w.-]+", "-", path.stem if path.is_file() else path.name) or "upstream"
-    known = [
-        spec
-        for spec in MODEL_SPECS.values()
-        if spec.transformer == transformer and spec.tokenizer == tokenizer
-    ]
+    parts = (transformer, tokenizer)
+    known = [spec for spec in MODEL_SPECS.values() if (spec.transformer, spec.tokenizer) == parts]
     if len(known) > 1:
         known = [spec for spec in known if ("512" in spec.name) == ("512" in name)] or known
     budget = args.get("pn")
@@ -238,11 +234,8 @@ def _schedules(budget: Any) -> dict[str, Any]:
 
 
 def _text_encoder_beside(path: Path) -> Path | None:
-    for name in TEXT_ENCODER_NAMES:
-        folder = path.parent / name
-        if (folder / "config.json").is_file():
-            return folder
-    return None
+    folders = (path.parent / name for name in TEXT_ENCODER_NAMES)
+    return next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
 
 
 def _weight_files(folder: Path) -> list[Path]:
