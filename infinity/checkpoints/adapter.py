@@ -16,13 +16,7 @@ from torch import Tensor, nn
 from infinity.checkpoints.peft import LoraRule, lora_rule
 from infinity.errors import CheckpointError, listed
 from infinity.files import is_there, parse_json, read_object
-from infinity.weights import (
-    PICKLE_SUFFIXES,
-    WEIGHT_SUFFIXES,
-    flat_tensors,
-    read_file,
-    read_notes,
-)
+from infinity.weights import PICKLE_SUFFIXES, WEIGHT_SUFFIXES, flat_tensors, read_file, read_notes
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -33,18 +27,20 @@ NOTED = "lora_adapter_metadata"
 """Where diffusers keeps the configuration, inside the file of weights."""
 
 _ADVICE = "give the folder of an adapter, as export writes it"
-_PREFIXES = re.compile(r"((base_model|transformer|diffusion_model|module|model|_orig_mod)\.)+")
-_KOHYA = re.compile(r"lora_(unet|transformer)_")
+_PREFIXES = r"(?:(?:base_model|transformer|diffusion_model|module|model|_orig_mod)\.)*"
+_DOTTED = re.compile(
+    _PREFIXES + r"(?P<layer>.+?)\.(?P<part>lora_A|lora_B|lora_B\.bias|lora_magnitude_vector|alpha)"
+)
+_FLAT = re.compile(r"lora_(?:unet|transformer)_(?P<layer>.+?)\.(?P<part>lora_down|lora_up|alpha)")
+"""A tensor's name as peft and diffusers have it, and as kohya has it."""
 _PARTS = {
-    ".lora_A": ("down", 2),
-    ".lora_B": ("up", 2),
-    ".lora_B.bias": ("bias", 1),
-    ".lora_magnitude_vector": ("magnitude", 1),
-    ".lora_down": ("down", 2),
-    ".lora_up": ("up", 2),
-    ".alpha": ("alpha", 0),
+    **dict.fromkeys(("lora_A", "lora_down"), ("down", 2)),
+    **dict.fromkeys(("lora_B", "lora_up"), ("up", 2)),
+    "lora_B.bias": ("bias", 1),
+    "lora_magnitude_vector": ("magnitude", 1),
+    "alpha": ("alpha", 0),
 }
-"""The end of a tensor's name -> what it is, and its dimensions."""
+"""The last part of a name -> what it is, and its dimensions."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,7 @@ def _settings(weights: Path, tensors: Mapping[str, Tensor]) -> tuple[str, LoraRu
     noted = read_notes(weights).get(NOTED)
     if noted is not None:
         try:
-            config = {_PREFIXES.sub("", k, count=1): v for k, v in parse_json(noted).items()}
+            config = {re.sub(_PREFIXES, "", k, count=1): v for k, v in parse_json(noted).items()}
         except (ValueError, AttributeError) as error:
             raise CheckpointError(f"The settings in {weights} are damaged: {error}.") from error
         config = {"peft_type": "LORA", **config}
@@ -196,23 +192,19 @@ def _by_layer(
 ) -> tuple[dict[str, dict[str, Tensor]], bool]:
     """Layer -> its tensors by what they are; and whether layers are named with underscores."""
     layers: dict[str, dict[str, Tensor]] = {}
-    unexpected, flat = [], 0
+    unexpected = []
+    is_flat = any(_FLAT.match(name) for name in tensors)
     for name, tensor in tensors.items():
-        is_kohya = _KOHYA.match(name) is not None
-        plain = (_KOHYA if is_kohya else _PREFIXES).sub("", name, count=1)
-        plain = plain.replace(".default", "").removesuffix(".weight")
-        ending = next((ending for ending in _PARTS if plain.endswith(ending)), "")
-        (part, dimensions), layer = _PARTS.get(ending, ("", None)), plain.removesuffix(ending)
-        is_named = bool(layer) and is_kohya >= ending.startswith((".lora_down", ".lora_up"))
-        if not is_named or tensor.dim() != dimensions or not tensor.is_floating_point():
+        plain = name.replace(".default", "").removesuffix(".weight")
+        match = (_FLAT if is_flat else _DOTTED).fullmatch(plain)
+        part, dimensions = _PARTS[match["part"]] if match else ("", None)
+        if match is None or tensor.dim() != dimensions or not tensor.is_floating_point():
             unexpected.append(name)
-            continue
-        flat += is_kohya
-        layers.setdefault(layer, {})[part] = tensor
+        else:
+            layers.setdefault(match["layer"], {})[part] = tensor
     alone = [name for name, parts in layers.items() if not {"down", "up"} <= parts.keys()]
     unequal = [n for n, parts in layers.items() if n not in alone and not _agree(**parts)]
-    is_mixed = flat not in (0, len(tensors))
-    if unexpected or alone or unequal or is_mixed or not layers:
+    if unexpected or alone or unequal or not layers:
         first = listed([*unexpected, *alone, *unequal])
         raise CheckpointError(
             f"{path} is not a low-rank adapter of a transformer ({first or 'it is empty'}); only "
@@ -227,7 +219,7 @@ def _by_layer(
                 f"{path} holds infinite values or none (first: {name}); its training failed or the "
                 "file is damaged: take an earlier checkpoint, or fetch it again."
             )
-    return layers, flat > 0
+    return layers, is_flat
 
 
 def _agree(down: Tensor, up: Tensor, **others: Tensor) -> bool:

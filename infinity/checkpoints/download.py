@@ -18,12 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
-from huggingface_hub import (
-    HfApi,
-    get_cached_repo_tree,
-    snapshot_download,
-    try_to_load_from_cache,
-)
+from huggingface_hub import HfApi, get_cached_repo_tree, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     EntryNotFoundError,

@@ -20,12 +20,7 @@ from infinity.checkpoints.adapter import (
 )
 from infinity.checkpoints.download import fetch_model, fetch_text_encoder, fetch_tokenizer
 from infinity.checkpoints.fingerprint import fingerprint
-from infinity.checkpoints.fit import (
-    empty_tokenizer,
-    empty_transformer,
-    fill,
-    infer_tokenizer,
-)
+from infinity.checkpoints.fit import empty_tokenizer, empty_transformer, fill, infer_tokenizer
 from infinity.checkpoints.save import SHARD_BYTES, save_model
 from infinity.checkpoints.upstream import FoundModel, read_part, read_upstream
 from infinity.errors import CheckpointError

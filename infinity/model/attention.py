@@ -18,6 +18,7 @@ Shapes: B batch, H heads, L tokens, S keys, d head width, p channel pairs of a h
 import importlib.util
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
+from itertools import product
 from typing import Any
 
 import torch
@@ -40,12 +41,7 @@ ROTATED_AT_ONCE = 2**22
 
 
 def attend(
-    q_BHLd: Tensor,
-    k_BHSd: Tensor,
-    v_BHSd: Tensor,
-    *,
-    scale: float = 1.0,
-    mask: Tensor | None = None,
+    q_BHLd: Tensor, k_BHSd: Tensor, v_BHSd: Tensor, *, scale: float = 1, mask: Tensor | None = None
 ) -> Tensor:
     """softmax(scale q k') v, (B, H, L, d). ``mask`` is bool, True where a key may be seen."""
     if _needs_plain_products(q_BHLd):
@@ -122,8 +118,8 @@ def unit_rotated(
         _UnitRotated.apply(qkv, lengths_2H1, table)
         for qkv, table in zip(qkv_BL3Hd.split(tokens, dim=1), table_Lp.split(tokens), strict=True)
     ]
-    q, k = (torch.cat([part[which] for part in parts], dim=2) for which in (0, 1))
-    return q, k, qkv_BL3Hd[:, :, 2].transpose(1, 2)
+    queries, keys, _ = zip(*parts, strict=True)
+    return torch.cat(queries, 2), torch.cat(keys, 2), qkv_BL3Hd[:, :, 2].transpose(1, 2)
 
 
 def _chunked_products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
@@ -135,16 +131,13 @@ def _chunked_products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tenso
         return _products(q, k, v, scale, mask)
     queries = min(length, QUERIES_AT_ONCE)
     heads_at_once = max(1, SCORES_AT_ONCE // (queries * num_keys))
+    starts = product(range(batch), range(0, heads, heads_at_once), range(0, length, queries))
     output = torch.empty_like(q)
-    for row in range(batch):
+    for row, head, query in starts:
+        seen = (row, slice(head, head + heads_at_once))
+        part = (*seen, slice(query, query + queries))
         row_mask = None if mask is None else mask[row]
-        for head in range(0, heads, heads_at_once):
-            some = slice(head, head + heads_at_once)
-            for start in range(0, length, queries):
-                part = slice(start, start + queries)
-                output[row, some, part] = _products(
-                    q[row, some, part], k[row, some], v[row, some], scale, row_mask
-                )
+        output[part] = _products(q[part], k[seen], v[seen], scale, row_mask)
     return output
 
 

@@ -43,12 +43,8 @@ class BlockCondition(NamedTuple):
 
     def select(self, rows: slice) -> BlockCondition:
         """The condition of some of the rows."""
-        return BlockCondition(
-            self.modulation[:, rows],
-            self.keys[rows],
-            self.values[rows],
-            None if self.mask is None else self.mask[rows],
-        )
+        mask = None if self.mask is None else self.mask[rows]
+        return BlockCondition(self.modulation[:, rows], self.keys[rows], self.values[rows], mask)
 
 
 class SharedText(NamedTuple):
@@ -104,6 +100,12 @@ def linear_float32(layer: nn.Linear, x: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         bias = None if layer.bias is None else layer.bias.float()
         return F.linear(x.float(), layer.weight.float(), bias)
+
+
+def modulations(layer: nn.Linear, text_BC: Tensor, added: list[int]) -> Tensor:
+    """``layer``'s output in float32 as (n, B, 1, C), with ``added`` to its n parts."""
+    parts = rearrange(linear_float32(layer, text_BC), "B (n C) -> n B 1 C", n=len(added))
+    return parts + torch.tensor(added, device=parts.device).view(-1, 1, 1, 1)
 
 
 def added(x: Tensor, branch: Tensor, gamma: Tensor | None = None) -> Tensor:
@@ -235,7 +237,10 @@ class Block(nn.Module):
         dtype = self.attention.qkv.weight.dtype
         normed = modulated_norm(x_BLC, factor1, shift1, dtype)
         x = added(x_BLC, self.attention(normed, rope_Lp, self_attend), gamma1)
-        x = added(x, self.cross_attention(self._cross_normed(x), condition))
+        norm = self.cross_norm
+        weight, bias = norm.weight.float(), norm.bias.float()
+        normed = F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
+        x = added(x, self.cross_attention(normed, condition))
         normed = modulated_norm(x, factor2, shift2, dtype)
         return added(x, self.feed_forward(normed), gamma2)
 
@@ -251,11 +256,6 @@ class Block(nn.Module):
             nn.init.zeros_(bias)
         for layer in (attention.output, cross_attention.output, self.feed_forward.down):
             layer.weight.div_(math.sqrt(2 * depth))
-
-    def _cross_normed(self, x: Tensor) -> Tensor:
-        norm = self.cross_norm
-        weight, bias = norm.weight.float(), norm.bias.float()
-        return F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
 
 
 class TextPooling(nn.Module):
@@ -277,7 +277,6 @@ class TextPooling(nn.Module):
         k, v = rearrange(kv, "B T (n P d) -> n B P T d", n=2, P=len(self.query)).unbind()
         q = self.query.to(k.dtype).expand(len(k), -1, -1).unsqueeze(2)
         q, k, v = (bf16_rounded(part, self.rounds_to_bf16) for part in (q, k, v))
-        out = bf16_rounded(
-            attend(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask_B11T), self.rounds_to_bf16
-        )
+        out = attend(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask_B11T)
+        out = bf16_rounded(out, self.rounds_to_bf16)
         return self.output(rearrange(out, "B P 1 d -> B (P d)")).float()

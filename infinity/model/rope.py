@@ -59,21 +59,14 @@ def rotate_(x: Tensor, table: Tensor) -> Tensor:
 
 
 def _scale_table(scale: Scale, grid: Scale, head_width: int, mode: Rope) -> Tensor:
-    sides = (scale.height, scale.width)
-    if mode == "bilinear":
-        longer = max(grid.height, grid.width)
-        axes = [
-            _resized_rotations(side, int(BILINEAR_GRID_SIDE / longer * grid_side), head_width)
-            for side, grid_side in zip(sides, (grid.height, grid.width), strict=True)
-        ]
-    else:
-        spread = (1.0, 1.0)
-        if mode == "nearest":
-            spread = (grid.height / scale.height, grid.width / scale.width)
-        axes = [
-            _rotations((_positions(side) * ratio).round(), head_width)
-            for side, ratio in zip(sides, spread, strict=True)
-        ]
+    axes = []
+    for side, grid_side in ((scale.height, grid.height), (scale.width, grid.width)):
+        if mode == "bilinear":
+            finest = int(BILINEAR_GRID_SIDE / max(grid.height, grid.width) * grid_side)
+            axes.append(_resized_rotations(side, finest, head_width))
+        else:
+            ratio = grid_side / side if mode == "nearest" else 1.0
+            axes.append(_rotations((_positions(side) * ratio).round(), head_width))
     rows = repeat(axes[0], "h f -> h w f", w=scale.width)
     columns = repeat(axes[1], "w f -> h w f", h=scale.height)
     return rearrange(torch.cat((rows, columns), dim=-1), "h w p -> (h w) p")

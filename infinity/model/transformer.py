@@ -35,6 +35,7 @@ from infinity.model.layers import (
     added,
     linear_float32,
     modulated_norm,
+    modulations,
     token_chunks,
 )
 from infinity.model.rope import rope_table
@@ -63,11 +64,8 @@ class TextCondition:
     def select(self, rows: slice) -> TextCondition:
         """The condition of some of the rows; not of a shared text."""
         blocks = cast("tuple[BlockCondition, ...]", self.blocks)
-        return TextCondition(
-            self.pooled_BC[rows],
-            self.head_modulation[:, rows],
-            tuple(block.select(rows) for block in blocks),
-        )
+        selected = tuple(block.select(rows) for block in blocks)
+        return TextCondition(self.pooled_BC[rows], self.head_modulation[:, rows], selected)
 
 
 class InfinityTransformer(nn.Module):
@@ -129,26 +127,16 @@ class InfinityTransformer(nn.Module):
         if min(lengths) != max(lengths):
             positions = torch.arange(max(lengths), device=self.device)
             mask = positions < torch.tensor(lengths, device=self.device)[:, None, None, None]
-        normed = F.rms_norm(
-            padded.float(),
-            self.text_norm.normalized_shape,
-            self.text_norm.weight.float(),
-            NORM_EPS,
-        )
+        norm = self.text_norm
+        normed = F.rms_norm(padded.float(), norm.normalized_shape, norm.weight.float(), NORM_EPS)
         pooled = self.text_pooling(normed, mask)
         activated = F.silu(pooled)
-        modulation = rearrange(
-            linear_float32(self.modulation, activated), "B (n C) -> n B 1 C", n=6
-        )
-        ones = torch.tensor([0, 0, 1, 1, 0, 0], device=self.device).view(6, 1, 1, 1)
-        head = rearrange(linear_float32(self.head_modulation, activated), "B (n C) -> n B 1 C", n=2)
-        shared = SharedText(modulation + ones, self.text_projection(normed), mask)
+        modulation = modulations(self.modulation, activated, [0, 0, 1, 1, 0, 0])
+        head = modulations(self.head_modulation, activated, [1, 0])
+        shared = SharedText(modulation, self.text_projection(normed), mask)
         factors = [None] * len(self.blocks) if branch_factors is None else branch_factors.unbind()
-        return TextCondition(
-            pooled_BC=pooled,
-            head_modulation=head + ones[2:4] * ones.new_tensor([1, 0]).view(2, 1, 1, 1),
-            blocks=tuple(shared._replace(branch_factors=factor) for factor in factors),
-        )
+        blocks = tuple(shared._replace(branch_factors=factor) for factor in factors)
+        return TextCondition(pooled, head, blocks)
 
     def unconditional_text(self, length: int) -> Tensor:
         """The learned text of "no prompt", (length, W).
@@ -161,10 +149,7 @@ class InfinityTransformer(nn.Module):
         return self.unconditional[:length]
 
     def forward(
-        self,
-        inputs_BLD: Tensor,
-        condition: TextCondition,
-        schedule: ScaleSchedule,
+        self, inputs_BLD: Tensor, condition: TextCondition, schedule: ScaleSchedule
     ) -> Tensor:
         """All scales at once; each token sees its own and earlier scales.
 
