@@ -12,7 +12,7 @@ import torch
 
 from infinity.checkpoints.fit import stays_float32
 from infinity.config import REFINE_PATCH, TokenizerConfig, TransformerConfig
-from infinity.generation.guidance import guided_length
+from infinity.generation.sampling import guided_length
 from infinity.memory_modes import MemoryMode
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import GenerationRequest

@@ -29,8 +29,8 @@ from infinity.devices import (
 from infinity.errors import RequestError
 from infinity.events import Done, Event
 from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn, PictureInputs
-from infinity.generation.guidance import check_layers, guided_length
 from infinity.generation.notes import read_prompt, setting_notes
+from infinity.generation.sampling import check_layers, guided_length
 from infinity.metadata import PictureRecord, attach
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
@@ -162,7 +162,7 @@ class InfinityPipeline:
 
     def prepare_previews(self) -> None:
         """Do now what the first request with live previews would wait for."""
-        self._drawing.prepare_previews(self.spec.schedule(self.spec.aspect_ratios[0]))
+        self._drawing.preview_decoder.prepare(self.spec.schedule(self.spec.aspect_ratios[0]))
 
     def generate(self, request: GenerationRequest) -> Done:
         """Draw a request's pictures without previews. Raises as ``stream``."""

@@ -15,9 +15,8 @@ from torch import Tensor
 from infinity.devices import memory_errors
 from infinity.events import Cancelled, Preview, Refined
 from infinity.generation.generate import ScaleStep, generate, text_condition
-from infinity.generation.guidance import guided_length
 from infinity.generation.previews import PreviewDecoder, exact_scales
-from infinity.generation.sampling import seeded_generator
+from infinity.generation.sampling import guided_length, seeded_generator
 from infinity.images import images_from_tensor
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import PreviewPolicy, SamplingParams
@@ -63,12 +62,8 @@ class Drawing:
     def __init__(self, transformer: InfinityTransformer, tokenizer: Tokenizer) -> None:
         self.transformer = transformer
         self.tokenizer = tokenizer
-        self._preview_decoder = PreviewDecoder(tokenizer)
+        self.preview_decoder = PreviewDecoder(tokenizer)
         self._late_exact: dict[tuple[ScaleSchedule, int, int, bool], int] = {}
-
-    def prepare_previews(self, schedule: ScaleSchedule) -> None:
-        """Do now what the first request with live previews would do at its beginning."""
-        self._preview_decoder.prepare(schedule)
 
     @torch.inference_mode()
     def draw(
@@ -91,9 +86,10 @@ class Drawing:
             ResourceError: out of memory.
         """
         if previews == "live":
-            self._preview_decoder.prepare(schedule)
+            self.preview_decoder.prepare(schedule)
         key = (schedule, guided_length(sampling, len(schedule)), len(pictures), together)
-        first_exact = len(schedule) - 1 - self._late_exact.get(key, 0)
+        late_exact = {"off": 0, "live": self._late_exact.get(key, 0), "full": len(schedule)}
+        first_exact = len(schedule) - 1 - late_exact[previews]
         groups = [list(pictures)] if together else [[picture] for picture in pictures]
         runs = [self._run(group, schedule, sampling) for group in groups]
         model_seconds = rough_seconds = preview_seconds = 0.0
@@ -114,15 +110,12 @@ class Drawing:
                 return
             started_s = time.perf_counter()
             latent_Bdyx = torch.cat([step.canvas.latent_Bdyx for step in steps])
-            is_exact = (
-                is_last or previews == "full" or (previews == "live" and index >= first_exact)
-            )
-            images = None
+            is_exact, images = index >= first_exact, None
             with memory_errors("decoding", LESS_MEMORY):
                 if is_exact:
                     images = images_from_tensor(self._decode(latent_Bdyx))
                 elif previews == "live":
-                    images = images_from_tensor(self._preview_decoder.decode(latent_Bdyx))
+                    images = images_from_tensor(self.preview_decoder.decode(latent_Bdyx))
                     rough[index] = latent_Bdyx
             spent_seconds = time.perf_counter() - started_s
             if not is_last:
@@ -141,9 +134,8 @@ class Drawing:
             )
             if is_last and images is not None:
                 if previews == "live":
-                    self._late_exact[key] = exact_scales(
-                        model_seconds, spent_seconds, rough_seconds, len(schedule)
-                    )
+                    times = model_seconds, spent_seconds, rough_seconds
+                    self._late_exact[key] = exact_scales(*times, len(schedule))
                 yield Drawn(images, model_seconds, spent_seconds, preview_seconds, rough)
 
     @torch.inference_mode()
@@ -155,17 +147,15 @@ class Drawing:
                 return
             with memory_errors("decoding", LESS_MEMORY):
                 decoded_B3HW = self._decode(latent_Bdyx)
-                self._preview_decoder.learn(latent_Bdyx, decoded_B3HW)
+                self.preview_decoder.learn(latent_Bdyx, decoded_B3HW)
             yield Refined(index=index, images=images_from_tensor(decoded_B3HW))
 
     def _run(
         self, group: Sequence[PictureInputs], schedule: ScaleSchedule, sampling: SamplingParams
     ) -> Iterator[ScaleStep]:
-        prompts, negatives = [p.prompt for p in group], [p.negative for p in group]
+        texts = [p.prompt for p in group], [p.negative for p in group]
         with memory_errors("reading the prompt", LESS_MEMORY):
-            condition = text_condition(
-                self.transformer, prompts, negatives, sampling, len(schedule)
-            )
+            condition = text_condition(self.transformer, *texts, sampling, len(schedule))
         generators = [seeded_generator(picture.seed) for picture in group]
         config = self.tokenizer.config
         return generate(self.transformer, config, condition, schedule, sampling, generators)

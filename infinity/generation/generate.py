@@ -16,14 +16,14 @@ from torch import Tensor
 
 from infinity.config import TokenizerConfig
 from infinity.errors import ResourceError
-from infinity.generation.guidance import (
+from infinity.generation.sampling import (
     NO_GUIDANCE,
     block_guidance,
     check_layers,
     guide,
     guided_length,
+    sample_bits,
 )
-from infinity.generation.sampling import sample_bits
 from infinity.model.cache import KVCache
 from infinity.model.transformer import InfinityTransformer, TextCondition
 from infinity.request import SamplingParams

@@ -1,6 +1,6 @@
 """Notes for the user about a request: what was cut, unknown or without effect."""
 
-from infinity.generation.guidance import guided_length
+from infinity.generation.sampling import guided_length
 from infinity.request import SamplingParams
 from infinity.text import EncodedPrompt, TextEncoder
 from infinity.vocabulary import Vocabulary

@@ -17,7 +17,7 @@ from PIL import Image
 
 from infinity.errors import RequestError
 from infinity.events import Event
-from infinity.generation.guidance import check_layers
+from infinity.generation.sampling import check_layers
 from infinity.grid.axes import MAX_CELLS, MODEL, STYLE, WORDS, Axis
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, read_recipe

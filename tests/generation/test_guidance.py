@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from infinity.errors import RequestError
-from infinity.generation.guidance import (
+from infinity.generation.sampling import (
     block_guidance,
     check_layers,
     guide,
