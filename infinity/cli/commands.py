@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -44,14 +44,14 @@ def _say(text: str) -> None:
 
 def generate(options: argparse.Namespace) -> None:
     request = _request(options, options.num_images)
-    output = _output(options)
+    _check_output(options)
     pipeline = _load(options, options.model)
     done = _draw(pipeline, _preset(options, pipeline, request), options.scales_dir)
-    _save(done, output)
+    _save(options, done)
 
 
 def grid(options: argparse.Namespace) -> None:
-    output = _output(options)
+    _check_output(options)
     plan = GridPlan(
         model=options.model,
         request=_request(options),
@@ -71,11 +71,11 @@ def grid(options: argparse.Namespace) -> None:
                 pictures[cell.row, cell.column] = event.images[0]
                 bar.update()
     said = f"seed {plan.request.seed}, {columns} x {rows} pictures"
-    _write(sheet(plan, pictures), output, said)
+    _write(options, sheet(plan, pictures), said)
 
 
 def replay(options: argparse.Namespace) -> None:
-    output = _output(options)
+    _check_output(options)
     original, record = open_image(options.picture), read_record(options.picture)
     options.dtype = options.dtype or record.dtype or None
     here = os.cpu_count() or 1
@@ -94,7 +94,7 @@ def replay(options: argparse.Namespace) -> None:
     if note := weights_note(record.weights, pipeline.fingerprint):
         _say(note)
     done = _draw(pipeline, record.request, None)
-    _save(done, output)
+    _save(options, done)
     (image,) = done.images
     if image.size != original.size:
         _say("The replayed picture has another size: this is not the model it was made with.")
@@ -111,13 +111,13 @@ def replay(options: argparse.Namespace) -> None:
 
 
 def reconstruct(options: argparse.Namespace) -> None:
-    output = _output(options)
+    _check_output(options)
     image = open_image(options.picture)
     pipeline = _load(options, options.model)
     result = pipeline.reconstruct(image, options.aspect_ratio)
     bits = sum(scale.size for scale in result.bits)
     said = f"{len(result.bits)} scales, {bits:,} bits, {result.psnr:.1f} dB"
-    _write(result.image, output, f"aspect ratio {result.aspect_ratio}, {said}")
+    _write(options, result.image, f"aspect ratio {result.aspect_ratio}, {said}")
 
 
 def convert(options: argparse.Namespace) -> None:
@@ -221,34 +221,31 @@ def _draw(pipeline: InfinityPipeline, request: GenerationRequest, folder: Path |
     return done
 
 
-@dataclass(frozen=True)
-class Output:
-    """Where pictures go: a name of the user's, or the command's own, which is numbered and replaces
-    nothing."""
-
-    path: Path
-    is_chosen: bool
-
-
-def _save(done: Done, output: Output) -> None:
-    seeds, path = done.request.seeds, output.path
+def _save(options: argparse.Namespace, done: Done) -> None:
+    seeds = done.request.seeds
     for seed, image in zip(seeds, done.images, strict=True):
-        named = path.with_stem(f"{path.stem}-{seed}") if len(seeds) > 1 else path
-        _write(image, replace(output, path=named), f"seed {seed}, {done.seconds:.2f} s")
+        suffix = f"-{seed}" if len(seeds) > 1 else ""
+        _write(options, image, f"seed {seed}, {done.seconds:.2f} s", suffix)
 
 
-def _write(image: Image.Image, output: Output, said: str) -> None:
-    path, number = output.path, 2
-    while not output.is_chosen and path.exists():
-        path, number = output.path.with_stem(f"{output.path.stem}-{number}"), number + 1
+def _write(options: argparse.Namespace, image: Image.Image, said: str, suffix: str = "") -> None:
+    """Save where the user said; the command's own name is numbered and replaces nothing."""
+    path, number = _path(options, suffix), 2
+    while options.output is None and path.exists():
+        path, number = _path(options, f"{suffix}-{number}"), number + 1
     replaced = ", replacing the file of that name" if path.exists() else ""
     save_png(image, path)
     _say(f"{path}: {image.width}x{image.height}, {said}{replaced}")
 
 
-def _output(options: argparse.Namespace) -> Output:
-    """Checked before anything is loaded."""
+def _path(options: argparse.Namespace, suffix: str = "") -> Path:
     path: Path = options.output or Path(options.default_output)
+    return path.with_stem(path.stem + suffix) if suffix else path
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Before anything is loaded."""
+    path = _path(options)
     if path.suffix.lower() != ".png":
         raise RequestError(f"{path} must end in .png: the record that replays it needs a PNG.")
     try:
@@ -265,4 +262,3 @@ def _output(options: argparse.Namespace) -> Output:
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if not os.access(above, os.W_OK):
         raise RequestError(f"{above} may not be written; choose another place.")
-    return Output(path, is_chosen=options.output is not None)
