@@ -130,7 +130,7 @@ def tiny_pipeline(spec: ModelSpec = SPEC, seed: int = 0) -> InfinityPipeline:
 
 def tiny_folder(folder: Path, spec: ModelSpec = SPEC, seed: int = 0) -> Path:
     """Write the tiny model with a real tiny T5 as a folder of the own format; returns ``folder``."""
-    from infinity.checkpoints.load import save_model
+    from infinity.checkpoints.save import save_model
     from tests.t5_folder import write_t5_folder
 
     encoder = write_t5_folder(folder.parent / f"{folder.name}-t5", spec.text_encoder.width, seed)

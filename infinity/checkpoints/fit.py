@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,15 +24,10 @@ Module = TypeVar("Module", InfinityTransformer, Tokenizer)
 
 _ENCODER_BLOCK = re.compile(r"encoder\.levels\.(\d+)\.blocks\.(\d+)\.conv2\.weight")
 _REFINING_BLOCK = re.compile(r"decoder\.refinement\.blocks\.\d+\.conv2\.weight")
-_FLOAT32_PARAMETERS = (
-    "unconditional",
-    "start",
-    "scale_embedding.",
-    "modulation.",
-    "head_modulation.",
-    "head.",
+_FLOAT32 = re.compile(
+    r"(unconditional|start|(encoder|scale_embedding|modulation|head_modulation|head)\.).*"
+    r"|blocks\..*(modulation|log_scale|cross_norm\.(weight|bias))"
 )
-_FLOAT32_OF_BLOCKS = ("modulation", "log_scale", "cross_norm.weight", "cross_norm.bias")
 
 
 def infer_transformer(state: Mapping[str, Tensor], **flags: Any) -> TransformerConfig:
@@ -43,26 +39,19 @@ def infer_transformer(state: Mapping[str, Tensor], **flags: Any) -> TransformerC
     Raises:
         CheckpointError: tensors that sizes are read off are missing, or the sizes are impossible.
     """
-    names = (
-        "token_embedding.weight",
-        "unconditional",
-        "scale_embedding.weight",
-        "blocks.0.attention.log_scale",
-        "blocks.0.feed_forward.up.weight",
-    )
-    _require(state, names, "transformer")
-    width, bits = state["token_embedding.weight"].shape
-    hidden = len(state["blocks.0.feed_forward.up.weight"])
-    text_max_length, text_width = state["unconditional"].shape
-    sizes: dict[str, Any] = {
-        "depth": count_blocks(state),
-        "width": width,
-        "num_heads": len(state["blocks.0.attention.log_scale"]),
-        "bits_per_token": bits,
-        "text_width": text_width,
-        "text_max_length": text_max_length,
-        "max_scales": len(state["scale_embedding.weight"]),
-    }
+    with _read_as("transformer"):
+        width, bits = state["token_embedding.weight"].shape
+        text_max_length, text_width = state["unconditional"].shape
+        hidden = len(state["blocks.0.feed_forward.up.weight"])
+        sizes: dict[str, Any] = {
+            "depth": count_blocks(state),
+            "width": width,
+            "num_heads": len(state["blocks.0.attention.log_scale"]),
+            "bits_per_token": bits,
+            "text_width": text_width,
+            "text_max_length": text_max_length,
+            "max_scales": len(state["scale_embedding.weight"]),
+        }
     usual = TransformerConfig(**{**sizes, **flags})
     if usual.feed_forward_width == hidden:
         return usual
@@ -75,8 +64,9 @@ def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> Toke
     Raises:
         CheckpointError: tensors that sizes are read off are missing, or the sizes are impossible.
     """
-    _require(state, ("encoder.conv_in.weight", "encoder.conv_out.weight"), "tokenizer")
-    base, image_channels = state["encoder.conv_in.weight"].shape[:2]
+    with _read_as("tokenizer"):
+        base, image_channels, *_ = state["encoder.conv_in.weight"].shape
+        bits = len(state["encoder.conv_out.weight"])
     channels: dict[int, int] = {}
     blocks: set[int] = set()
     refining: list[int] = []
@@ -89,7 +79,7 @@ def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> Toke
     if sorted(channels) != list(range(len(channels))) or any(c % base for c in channels.values()):
         raise CheckpointError("The tokenizer's levels are incomplete; fetch the file again.")
     return TokenizerConfig(
-        bits=len(state["encoder.conv_out.weight"]),
+        bits=bits,
         base_channels=base,
         channel_multipliers=tuple(channels[i] // base for i in range(len(channels))),
         num_res_blocks=len(blocks),
@@ -178,16 +168,15 @@ def fill(
 
 def stays_float32(name: str) -> bool:
     """Whether a parameter (our names) keeps float32 when a model runs in a lower precision."""
-    if name.startswith(("encoder.", *_FLOAT32_PARAMETERS)):
-        return True
-    return name.startswith("blocks.") and name.endswith(_FLOAT32_OF_BLOCKS)
+    return _FLOAT32.fullmatch(name) is not None
 
 
-def _require(state: Mapping[str, Tensor], names: tuple[str, ...], what: str) -> None:
-    missing = tuple(name for name in names if name not in state)
-    if missing:
+@contextmanager
+def _read_as(what: str) -> Iterator[None]:
+    """Raises CheckpointError where a tensor that sizes are read off is missing or of another shape."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"These are not the weights of a {what}: {', '.join(missing)} missing; "
-            "fetch the file again.",
-            missing=missing,
-        )
+            f"These are not the weights of a {what} ({error}); fetch the file again."
+        ) from error

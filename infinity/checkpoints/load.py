@@ -33,8 +33,6 @@ from infinity.text import TextEncoder
 from infinity.tokenizer.tokenizer import Tokenizer
 from infinity.weights import WEIGHT_SUFFIXES, read_own_part, require_finite
 
-__all__ = ["LoadedModel", "convert", "load_model", "load_tokenizer", "save_model"]
-
 
 @dataclass
 class LoadedModel:
@@ -143,11 +141,7 @@ def load_tokenizer(
     dtype: torch.dtype | None = None,
 ) -> Tokenizer:
     """A tokenizer alone: of a model by name, of an own-format folder, or upstream's file.
-
-    Raises:
-        RequestError: a name that is neither a model nor a path.
-        CheckpointError: missing, damaged or unfitting files.
-        ResourceError: released weights cannot be downloaded.
+    Raises as ``load_model``.
     """
     folder, path = own_folder(name_or_path), Path(name_or_path)
     if folder is not None:

@@ -88,11 +88,7 @@ def save_tokenizer(
 ) -> None:
     """Writes a tokenizer alone, for training transformers; ``load_tokenizer`` reads it.
 
-    Args:
-        int8: as in ``save_model``.
-
-    Raises:
-        CheckpointError, ResourceError: as ``save_model``.
+    ``int8`` and errors as in ``save_model``.
     """
     content = {"format": FORMAT_VERSION, "tokenizer": config.to_dict()}
     with _replacing(folder, content) as draft:

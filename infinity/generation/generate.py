@@ -98,7 +98,7 @@ def generate(
     forced_bits: Sequence[Tensor] = (),
     keep_logits: bool = False,
 ) -> Iterator[ScaleStep]:
-    """Draw B pictures scale by scale.
+    """Draw B pictures, a step a scale.
 
     Args:
         condition: from :func:`text_condition`: 2B rows if any scale is guided, else B.
@@ -107,9 +107,6 @@ def generate(
             model still runs on them, and random numbers are still drawn, so that the scales that
             follow are those of the same seed.
         keep_logits: hand out logits and inputs with each step.
-
-    Yields:
-        One step a scale.
 
     Raises:
         RequestError: a guidance layer the model does not have.

@@ -158,11 +158,7 @@ class GridPlan:
 def draw_cells(
     pipeline: InfinityPipeline, cells: Iterable[Cell], cancel: threading.Event
 ) -> Iterator[tuple[Cell, Event]]:
-    """Draw cells of one model one after another, until ``cancel`` is set.
-
-    Raises:
-        RequestError, ResourceError: as ``InfinityPipeline.stream``.
-    """
+    """Draw cells of one model one after another, until ``cancel`` is set. Raises as ``stream``."""
     for cell in cells:
         if cancel.is_set():
             return

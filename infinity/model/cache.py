@@ -15,11 +15,8 @@ class KVCache:
     """Keys and values of every block for all tokens of a schedule, allocated once.
 
     Args:
-        config: the transformer's.
         schedule: what is to be generated; its rotary table is kept here too.
         batch: rows, with both halves of a guided batch counted.
-        dtype: the transformer's compute dtype.
-        device: where the transformer is.
     """
 
     def __init__(
