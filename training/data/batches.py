@@ -37,13 +37,10 @@ def batches(
     start_step: int = 0,
     rank: int = 0,
     world_size: int = 1,
-    report: SkipReport | None = None,
 ) -> Iterator[Batch]:
     """This rank's slices of the global batches of steps ``start_step`` to the last.
 
-    Args:
-        report: filled with what this rank skips while loading (``Source.report`` has what listing
-            skipped); logged after every pass and at the end.
+    What listing skipped is logged first, what loading skips after every pass and at the end.
 
     Raises:
         DataError: see :func:`open_source`; too many records turn out to be unusable.
@@ -72,14 +69,13 @@ def batches(
         prefetch_factor=_PREFETCHED if config.data.workers else None,
         pin_memory=resolve_device().type == "cuda",
     )
-    report = SkipReport() if report is None else report
-    return _checked(loader, plan, report, config.data.skip_tolerance)
+    return _checked(loader, plan, config.data.skip_tolerance)
 
 
 def _checked(
-    loader: DataLoader[Batch | InfinityError], plan: BatchPlan, report: SkipReport, tolerance: float
+    loader: DataLoader[Batch | InfinityError], plan: BatchPlan, tolerance: float
 ) -> Iterator[Batch]:
-    now = None
+    report, now = SkipReport(), None
     try:
         for batch in loader:
             if isinstance(batch, InfinityError):
@@ -227,19 +223,20 @@ class HeldOut:
         Raises:
             DataError: hardly any of the pictures can be used.
         """
-        position = 0
+        before = 0
         for ratio, size in self._builder.source.sizes.items():
             for start in range(0, size, self._size):
-                count = min(self._size, size - start)
-                first, last = ((self._rank + one) * count // self._world_size for one in range(2))
-                counts = first < last
-                places = range(start + first, start + last) if counts else range(start, start + 1)
-                order = Order(0, ratio, places, position + (first if counts else 0))
-                batch = self._builder[order]
+                places = range(start, min(start + self._size, size))
+                shares = [
+                    each * len(places) // self._world_size for each in range(1 + self._world_size)
+                ]
+                mine = places[shares[self._rank] : shares[self._rank + 1]]
+                read = mine or places[:1]
+                batch = self._builder[Order(0, ratio, read, before + read.start)]
                 if isinstance(batch, InfinityError):
                     raise batch
                 if self._report is not None:
                     self._report.add(len(batch) + len(batch.skipped), batch.skipped)
-                yield batch, counts
-                position += count
+                yield batch, bool(mine)
+            before += size
         self._report = None  # broken pictures are reported once

@@ -22,7 +22,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
-from PIL import Image
 from tqdm import tqdm
 
 from infinity.images import image_size, open_image
@@ -118,12 +117,9 @@ class Catalog:
         long, short = tuple(row.pop("long")), tuple(row.pop("short"))
         captions = Captions(long=long, short=short, by_sentences=row.pop("by_sentences"))
         record = Record(captions=captions, place=os.fsdecode(row.pop("place")), **row)
-        load = partial(_load, record, self._opener)
-        return dataclasses.replace(record, load=load)
-
-
-def _load(record: Record, opener: Opener) -> Image.Image:
-    return open_image(_file(record, opener), record.key)
+        return dataclasses.replace(
+            record, load=lambda: open_image(_file(record, self._opener), record.key)
+        )
 
 
 @contextmanager

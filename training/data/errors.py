@@ -59,7 +59,7 @@ def skip_of(key: str, error: InfinityError, where: str = "") -> Skip:
 def made_or_skip(
     key: str,
     make: Callable[[], _Made],
-    errors: type[InfinityError] | tuple[type[InfinityError], ...] = RecordError,
+    errors: tuple[type[InfinityError], ...] = (RecordError, RequestError),
     where: str = "",
 ) -> _Made | Skip:
     """What ``make`` gives, or the skip of the record whose ``errors`` it raises, ``where`` before them."""
@@ -132,13 +132,10 @@ class SkipReport:
         """
         skipped = self.counts.total()
         if skipped > tolerance * self.seen and (complete or self.seen >= _ENOUGH):
+            counts = ", ".join(f"{count} {reason}" for reason, count in self.counts.items())
+            first = next(iter(self.examples.values()))[0].rstrip(".")
             raise DataError(
-                f"{skipped} of {self.seen} records cannot be used ({self.counted()}), more than the "
-                f"{tolerance:.0%} of data.skip_tolerance; look at them with python -m "
+                f"{skipped} of {self.seen} records cannot be used ({counts}; first: {first}), more "
+                f"than the {tolerance:.0%} of data.skip_tolerance; look at them with python -m "
                 "training.prepare, or raise the tolerance."
             )
-
-    def counted(self) -> str:
-        """How many of each kind, and the first; there must be one."""
-        counts = ", ".join(f"{count} {reason}" for reason, count in self.counts.items())
-        return f"{counts}; first: {next(iter(self.examples.values()))[0].rstrip('.')}"

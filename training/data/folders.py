@@ -9,16 +9,17 @@ from functools import partial
 from pathlib import Path
 
 from training.config.settings import DataSettings
-from training.data.captions import NO_CAPTION, Captions
-from training.data.errors import DataError, RecordError, Skip, made_or_skip, printable
-from training.data.fields import (
+from training.data.captions import (
     BESIDE,
     LONGEST_TEXT,
+    NO_CAPTION,
     RECORD_SUFFIX,
+    Captions,
     captions_beside,
     captions_or_none,
     texts_of,
 )
+from training.data.errors import DataError, RecordError, Skip, made_or_skip, printable
 from training.data.files import files_below, is_picture, of_split
 from training.data.manifests import METADATA, manifest_records
 from training.data.records import Record
@@ -43,9 +44,6 @@ def folder_records(folder: Path, settings: DataSettings) -> Iterator[Record | Sk
     pictures = [path for path in files if is_picture(path)]
     if not pictures:
         raise DataError(f"{folder} holds no pictures; check the path.")
-    for path in files:
-        if path.suffix.lower() == ".zip":
-            logger.warning("%s is not unpacked; what it holds is left out", printable(str(path)))
     lists = [path for path in files if path.name.lower() in METADATA]
     beside = {} if lists else _beside(files)
     by_text = _captioned(

@@ -1,13 +1,11 @@
 """What kind of source a folder, file, pattern, URL or name is, and the list of its records."""
 
-import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from training.config.settings import DataSettings
-from training.data.catalog import Catalog, Opener, encoded_picture
+from training.data.catalog import Catalog
 from training.data.errors import DataError, Skip
 from training.data.files import files_below, is_picture, own_files
 from training.data.folders import folder_records
@@ -45,13 +43,15 @@ _BY_SUFFIX = {
 }
 
 
-def detect(source: str) -> str:
-    """The format of a source.
+def detect(source: str, named: str = "auto") -> str:
+    """The format of a source, unless it is ``named`` already.
 
     Raises:
         DataError: it does not exist, or looks like nothing that is known.
     """
     path = Path(source)
+    if named != "auto":
+        return named
     if path.is_file():
         return _of_file(path)
     if is_world(source):
@@ -131,11 +131,7 @@ def _coco_files(path: Path) -> list[Path]:
 
 def _manifests_of(source: str, format: str, split: str) -> list[Path]:
     """The manifest files that a source of a manifest format stands for, COCO's those of a split where
-    there are any of it.
-
-    Raises:
-        DataError: none are there.
-    """
+    there are any of it."""
     path = Path(source)
     if path.is_file():
         return [path]
@@ -158,39 +154,25 @@ def open_catalog(source: str, format: str, settings: DataSettings) -> Catalog:
         DataError: it cannot be read as this format.
         ResourceError: shards that cannot be fetched.
     """
-    opener: Opener = encoded_picture
-    path, manifest = Path(source), False
-    records: Iterable[Record | Skip]
-    if format == "folder":
-        records, fingerprint = folder_records(path, settings), _folder_tag(path)
-    elif format == "webdataset":
-        shards = shard_names(source, settings.split)
-        records = chain.from_iterable(shard_records(shard, settings) for shard in shards)
-        fingerprint = "\n".join(map(file_tag, shards))
-    elif format == "huggingface":
-        table = Table(source, settings)
-        records, opener, fingerprint = table.records(), table.picture, table.fingerprint
-    else:
-        files = _manifests_of(source, format, settings.split)
-        root = path if path.is_dir() and format != "coco" else None
-        records = chain.from_iterable(manifest_records(file, settings, root) for file in files)
-        fingerprint, manifest = "\n".join(file_tag(str(file)) for file in files), True
     chosen = (
         format, source, settings.image_field, settings.caption_field,
         settings.short_caption_field, settings.captions, settings.picture_folders, str(Path.cwd()),
         settings.split, settings.folder_repeats,
     )  # fmt: skip
-    tag = f"{chosen}\n{fingerprint}"
-    return Catalog(source, records, tag, opener, pictures_apart=manifest)
-
-
-def _folder_tag(folder: Path) -> str:
-    """Names, sizes and times of all files."""
-    digest = hashlib.sha256(os.fsencode(folder.resolve()))
-    for path in files_below(folder):
-        try:
-            state = path.stat()
-        except OSError:
-            continue  # reported when it is read
-        digest.update(os.fsencode(path) + f" {state.st_size} {state.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+    path = Path(source)
+    files: Iterable[str | Path]
+    records: Iterable[Record | Skip]
+    if format == "huggingface":
+        table = Table(source, settings)
+        return Catalog(source, table.records(), f"{chosen}\n{table.fingerprint}", table.picture)
+    if format == "folder":
+        files, records = files_below(path), folder_records(path, settings)
+    elif format == "webdataset":
+        files = shards = shard_names(source, settings.split)
+        records = chain.from_iterable(shard_records(shard, settings) for shard in shards)
+    else:
+        files = lists = _manifests_of(source, format, settings.split)
+        root = path if path.is_dir() and format != "coco" else None
+        records = chain.from_iterable(manifest_records(each, settings, root) for each in lists)
+    tag = "\n".join([str(chosen), *(file_tag(str(file)) for file in files)])
+    return Catalog(source, records, tag, pictures_apart=format not in ("folder", "webdataset"))

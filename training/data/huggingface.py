@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from training.config.settings import DataSettings
+from training.data.captions import find_fields
 from training.data.errors import DataError, Skip, made_or_skip
-from training.data.fields import find_fields
 from training.data.files import PictureFolders, files_below, of_split
 from training.data.records import Record
 

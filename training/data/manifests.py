@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from training.config.settings import DataSettings
+from training.data.captions import Fields, encoding_of, find_fields
 from training.data.errors import DataError, RecordError, Skip, made_or_skip, skip_of
-from training.data.fields import Fields, encoding_of, find_fields
 from training.data.files import PICTURE_SUFFIXES, PictureFolders, is_picture
 from training.data.records import Record
 

@@ -8,7 +8,6 @@ Legend: B samples, H W pixels, T W a text.
 
 import hashlib
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -116,8 +115,7 @@ def prepare(source: Source, recipe: Recipe, folder: Path) -> SkipReport:
                 if shard.file not in done:
                     done[shard.file], skips = _write_shard(source, recipe, folder, shard)
                     report.add(shard.stop - shard.first, skips)
-                    skipped = Counter(index.skipped) + Counter(skip.reason for skip in skips)
-                    index = replace(index, shards=tuple(done.values()), skipped=dict(skipped))
+                    index = replace(index, shards=tuple(done.values()))
                     index.write(folder)
                 bar.update(shard.stop - shard.first)
         filled = (done[shard.file] for shard in _shards(source, recipe))

@@ -90,7 +90,7 @@ def file_tag(name: str) -> str:
     if not path.is_file():
         return ""
     state = path.stat()
-    return f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+    return f"{path.absolute()} {state.st_size} {state.st_mtime_ns}"
 
 
 def _sent(url: str, part: str) -> bytes | None:

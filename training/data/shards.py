@@ -8,7 +8,7 @@ Legend: N samples of a shard, L tokens of all scales, D bits a token, d y x the 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,6 @@ class Index:
     recipe: dict[str, Any]
     shards: tuple[Shard, ...] = ()
     complete: bool = False
-    skipped: dict[str, int] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         draft = folder / f"{INDEX_FILE}.writing"

@@ -144,10 +144,7 @@ def open_source(
         raise DataError("The size of the pictures is missing; set data.resolution.")
     if not settings.sources:
         raise DataError("There is no data to train from; name it with data.sources.")
-    formats = tuple(
-        detect(source) if settings.format == "auto" else settings.format
-        for source in settings.sources
-    )
+    formats = tuple(detect(source, settings.format) for source in settings.sources)
     if "world" in formats:
         if len(formats) > 1:
             raise DataError("The emoji world is endless; it cannot be mixed with other sources.")
@@ -167,12 +164,9 @@ def open_source(
     for part in parts:
         report.merge(part.report)
     report.require(settings.skip_tolerance, complete=True)
-    if not any(len(part) for part in parts):
-        counts = f": {report.counted()}" if report.counts else ""
-        raise DataError(
-            f"{', '.join(settings.sources)} lists {report.seen} pictures, none of which can be used"
-            f"{counts}."
-        )
+    if not any(map(len, parts)):
+        told = "; ".join(map(str.strip, report.lines()))
+        raise DataError(f"{', '.join(settings.sources)} has nothing that can be used: {told}.")
     targets = heights_over_widths(schedules)
     names = np.concatenate([part.aspect_ratios(targets) for part in parts])
     buckets = {ratio: np.flatnonzero(names == ratio) for ratio in schedules}

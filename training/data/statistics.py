@@ -42,7 +42,6 @@ class Statistics:
         heights, widths: pixels of each picture whose size is known, upright.
         lengths: of each caption, in ``unit``.
         captions: the different ones, as digests.
-        short: records with a short caption beside the long one.
         enlarged: pictures smaller than the size they are trained at.
     """
 
@@ -56,7 +55,6 @@ class Statistics:
     widths: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     captions: set[bytes] = field(default_factory=set)
-    short: int = 0
     enlarged: int = 0
 
     @property
@@ -70,7 +68,6 @@ class Statistics:
             self.heights.append(record.height)
             self.widths.append(record.width)
             self.enlarged += record.height < size[0] or record.width < size[1]
-        self.short += bool(record.captions.short and record.captions.long)
         texts = record.captions.all
         self.lengths += map(self.count, texts)
         self.captions.update(hashlib.md5(text.encode()).digest() for text in texts)
@@ -87,7 +84,6 @@ class Statistics:
             f"{self.enlarged} pictures are smaller than the size they are trained at": self.enlarged,
             f"aspect ratios: {filled}": True,
             f"captions: {different}, {_spread(self.lengths)} {self.unit}": self.lengths,
-            f"{self.short} records have a short caption beside the long one": self.short,
             f"{cut} captions are longer than the {self.limit} tokens that are read": cut,
         }
         told = [line for line, worth_telling in lines.items() if worth_telling]
@@ -106,7 +102,6 @@ class Statistics:
             "captions": len(self.lengths),
             "different_captions": len(self.captions),
             f"caption_{self.unit}": _figures(self.lengths),
-            "with_short_caption": self.short,
         }
 
     def plot(self, path: Path) -> None:

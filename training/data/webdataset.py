@@ -17,8 +17,8 @@ from braceexpand import braceexpand
 
 from infinity.images import image_size
 from training.config.settings import DataSettings
-from training.data.errors import UNREADABLE, DataError, RecordError, Skip, made_or_skip
-from training.data.fields import BESIDE, LONGEST_TEXT, captions_beside
+from training.data.captions import BESIDE, LONGEST_TEXT, captions_beside
+from training.data.errors import DataError, RecordError, Skip, made_or_skip
 from training.data.files import PICTURE_SUFFIXES, of_split, own_files
 from training.data.records import Record
 from training.data.remote import is_url, opened
@@ -105,20 +105,19 @@ def _record(
     settings: DataSettings,
 ) -> Record:
     picture: tarfile.TarInfo | None = None
-    size: tuple[int, int] | Skip = (0, 0)
-    texts: dict[str, bytes] = {}
+    encoded, texts = b"", {}
     for each in members:
         extension = f".{PurePosixPath(each.name).name.partition('.')[2].lower()}"
         if extension in PICTURE_SUFFIXES and picture is None:
-            picture = each
-            size = made_or_skip(each.name, partial(_size, tar, each), UNREADABLE)
+            picture, encoded = each, _content(tar, each, _LARGEST_PICTURE)
         elif extension in BESIDE:
             texts[extension] = _content(tar, each, LONGEST_TEXT + 1)
     if picture is None:
         raise RecordError("missing file", "no picture")
-    if isinstance(size, Skip):
-        raise RecordError("broken picture", size.text)
-    height, width = size
+    if picture.size > _LARGEST_PICTURE:
+        detail = f"{picture.name} has {picture.size} bytes; scale it down."
+        raise RecordError("broken picture", detail)
+    height, width = image_size(io.BytesIO(encoded), picture.name)
     return Record(
         key=key,
         place=shard,
@@ -129,13 +128,6 @@ def _record(
         width=width,
         ratio=height / width,
     )
-
-
-def _size(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[int, int]:
-    """(height, width) of a picture; a cut tar file raises."""
-    if member.size > _LARGEST_PICTURE:
-        raise DataError(f"{member.name} has {member.size} bytes; scale it down.")
-    return image_size(io.BytesIO(_content(tar, member, member.size)), member.name)
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:

@@ -123,7 +123,7 @@ def needs_captions(config: TrainingConfig) -> bool:
 
 
 def _has_text(source: str, format: str) -> bool:
-    if (detect(source) if format == "auto" else format) != "prepared":
+    if detect(source, format) != "prepared":
         return False
     return PreparedSource(Path(source)).index.recipe["text"] is not None
 

@@ -232,13 +232,6 @@ def test_shards_and_tables_and_annotations_of_other_splits_are_left_out(tmp_path
     assert set(captions) == {"picture number 0000 to train", "picture number 0001 to train"}
 
 
-def test_archives_are_said_to_be_left_out(tmp_path, caplog):
-    picture(tmp_path / "cat" / "a.png")
-    (tmp_path / "more.ZIP").write_bytes(b"")
-    opened(tmp_path)
-    assert "more.ZIP is not unpacked" in caplog.text
-
-
 # What other tools write
 
 

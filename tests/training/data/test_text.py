@@ -66,9 +66,10 @@ def test_caption_files_in_no_known_encoding_are_skipped_and_named(folder, data):
 
 
 def test_long_caption_is_cut_between_characters(folder, monkeypatch):
-    from training.data import fields, folders
+    from training.data import captions as reading
+    from training.data import folders
 
-    for module in (fields, folders):
+    for module in (reading, folders):
         monkeypatch.setattr(module, "LONGEST_TEXT", 10)
     (folder / "0001.txt").write_text("猫" * 9, encoding="utf-8")
     assert captions(opened(folder)) == [("plain",), ("猫猫猫",)]
