@@ -118,10 +118,11 @@ class TransformerConfig(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width % (4 * self.num_heads):
+        if self.width % (step := 4 * self.num_heads):
             raise CheckpointError(
                 f"TransformerConfig: width {self.width} must be a multiple of 4 x num_heads "
-                f"({self.num_heads}), for 2D rotary positions."
+                f"({self.num_heads}), for 2D rotary positions; the nearest is "
+                f"{max(step, round(self.width / step) * step)}."
             )
         if self.width % self.pool_heads:
             raise CheckpointError(

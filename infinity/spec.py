@@ -152,7 +152,7 @@ class ModelSpec(Checked):
         if len(schedule) > self.transformer.max_scales:
             raise CheckpointError(
                 f"{self.name}: the {label} schedule has {len(schedule)} scales but the transformer "
-                f"knows {self.transformer.max_scales}; shorten the schedule."
+                f"knows {self.transformer.max_scales}; shorten it, or raise max_scales."
             )
         height, width = schedule.image_size(self.tokenizer.token_pixels)
         if not 0.75 < width / height / _aspect(label) < 1.34:

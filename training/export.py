@@ -33,7 +33,7 @@ from infinity.weights import check_fit
 from training.config.checks import model_spec
 from training.config.load import load_config
 from training.config.settings import TrainingConfig
-from training.config.starting_model import settings_of
+from training.config.sources import settings_of
 from training.engine.checkpoints import read_facts, read_state
 from training.engine.journal import CURVES, read_metrics
 from training.engine.model_card import model_card

@@ -23,7 +23,7 @@ from infinity.manager import ModelManager
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from tests.tiny import SPEC, tiny_folder, tiny_transformer
-from training.config.run_settings import LoraSettings
+from training.config.sections import LoraSettings
 from training.finetune.lora import add_lora, base_checksum, save_adapter
 
 SETTINGS = LoraSettings(rank=3, alpha=6)

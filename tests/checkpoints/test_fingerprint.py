@@ -20,7 +20,7 @@ from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from tests.checkpoints.upstream_files import write_upstream
 from tests.tiny import SPEC, tiny_folder, tiny_transformer
-from training.config.run_settings import LoraSettings
+from training.config.sections import LoraSettings
 from training.finetune.lora import add_lora, save_adapter
 
 

@@ -11,21 +11,20 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
+from infinity.checks import Checked
 from training.config.errors import SettingsError, unknown
-from training.config.presets import preset_names
 from training.config.settings import TrainingConfig
+from training.config.sources import PRESETS
 
 PROGRAM = "python -m training.train"
-_EXTRA = {
-    "preset": f"settings to begin with: {', '.join(preset_names())}.",
-    "config": "a .json or .yaml file of settings.",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +44,12 @@ class Setting:
         return self.is_list or any(get_origin(part) is tuple for part in get_args(self.kind))
 
 
+_EXTRA = {
+    "preset": Setting(str, None, f"settings to begin with: {', '.join(PRESETS)}."),
+    "config": Setting(str, None, "a .json or .yaml file of settings."),
+}
+
+
 @cache
 def setting_types() -> Mapping[str, Setting]:
     """Every setting by its dotted name; sections too."""
@@ -59,19 +64,19 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         SettingsError: an unknown option, or one without a value.
     """
+    known = {**_EXTRA, **setting_types()}
     given: dict[str, Any] = {}
     rest = list(arguments)
     while rest:
         option, _, attached = rest.pop(0).partition("=")
         if option in ("-h", "--help"):
-            sys.stdout.write(help_text())
+            sys.stdout.write(_help(known))
             raise SystemExit(0)
         if not option.startswith("--"):
             raise SettingsError(
                 f"{option!r} follows no setting; write --name value, and quote values with spaces."
             )
         name = option.removeprefix("--").replace("-", "_")
-        known = {**setting_types(), **dict.fromkeys(_EXTRA, Setting(str, None, ""))}
         if name not in known:
             raise SettingsError(unknown(name, known))
         values = [attached] if attached else []
@@ -96,44 +101,36 @@ def _value(name: str, setting: Setting, values: list[str]) -> Any:
         return True
     if not values:
         raise SettingsError(f"--{name} needs a value.")
-    if setting.may_be_list and len(values) > 1:
-        return values
-    if len(values) > 1:
+    if len(values) > 1 and not setting.may_be_list:
         raise SettingsError(
             f"--{name} takes one value, not {len(values)}; quote values with spaces."
         )
-    (value,) = values
-    if value == "null":
+    if values == ["null"]:
         return None
-    if setting.may_be_list and not value.startswith("["):
-        return values if setting.is_list else value
-    if setting.may_be_list or get_origin(setting.kind) is dict or _is_section(setting.kind):
+    if len(values) == 1 and values[0].startswith(("[", "{")) and setting.kind not in (str, Path):
         try:
-            return json.loads(value)
+            return json.loads(values[0])
         except ValueError as error:
-            raise SettingsError(f"--{name} must be JSON, not {value!r} ({error}).") from error
-    return value
+            raise SettingsError(f"--{name} must be JSON, not {values[0]!r} ({error}).") from error
+    return values if setting.is_list or len(values) > 1 else values[0]
 
 
-def help_text() -> str:
+def _help(settings: Mapping[str, Setting]) -> str:
     """Every setting with its kind, sentence and default, section after section."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         usage=f"{PROGRAM} [run.yaml] [--setting value ...]",
         description="Train a transformer or a tokenizer.",
-        argument_default=argparse.SUPPRESS,
     )
     group: argparse._ActionsContainer = parser
-    for name, sentence in _EXTRA.items():
-        parser.add_argument(f"--{name}", metavar="TEXT", help=sentence)
-    for name, setting in setting_types().items():
-        sentence = setting.sentence.replace("%", "%%")
+    for name, setting in settings.items():
+        text = setting.sentence.replace("%", "%%")
         if _is_section(setting.kind):
-            group = parser.add_argument_group(name, sentence)
+            group = parser.add_argument_group(name, text)
             continue
-        default = f" (default: {_written(setting.default)})"
+        text += "" if name in _EXTRA else f" (default: {_written(setting.default)})"
         section = group if "." in name else parser
-        section.add_argument(f"--{name}", metavar=_metavar(setting), help=sentence + default)
+        section.add_argument(f"--{name}", metavar=_metavar(setting), help=text)
     return parser.format_help()
 
 
@@ -157,35 +154,26 @@ def _metavar(setting: Setting) -> str:
 
 
 def _written(default: Any) -> str:
-    return "none" if default in (None, ()) else json.dumps(default, default=str).strip('"')
+    absent = (None, (), PydanticUndefined, dataclasses.MISSING)
+    return "none" if default in absent else json.dumps(default, default=str).strip('"')
 
 
-def _walk(section: type, prefix: str) -> typing.Iterator[tuple[str, Setting]]:
+def _walk(section: type, prefix: str) -> Iterator[tuple[str, Setting]]:
     hints, said = typing.get_type_hints(section), explanations(section)
-    if issubclass(section, BaseModel):
-        fields = {
-            name: None if field.is_required() else field.default
-            for name, field in section.model_fields.items()
-        }
-    else:
-        fields = {
-            field.name: None if field.default is dataclasses.MISSING else field.default
-            for field in dataclasses.fields(section)
-        }
-    for name, default in fields.items():
+    fields: Mapping[str, Any] = (
+        section.model_fields
+        if issubclass(section, BaseModel)
+        else {field.name: field for field in dataclasses.fields(section)}  # type: ignore[arg-type]
+    )
+    for name, field in fields.items():
         kind: Any = hints[name]
         if get_origin(kind) in (typing.Union, types.UnionType):
             kinds = [part for part in get_args(kind) if part is not types.NoneType]
             kind = kinds[0] if len(kinds) == 1 else typing.Union[tuple(kinds)]  # noqa: UP007
-        yield prefix + name, Setting(kind, default, said.get(name, ""))
+        yield prefix + name, Setting(kind, field.default, said.get(name, ""))
         if _is_section(kind):
             yield from _walk(kind, f"{prefix}{name}.")
 
 
 def _is_section(kind: Any) -> bool:
-    if not isinstance(kind, type):
-        return False
-    own = ("infinity.config", "infinity.request")
-    return issubclass(kind, BaseModel) or (
-        dataclasses.is_dataclass(kind) and kind.__module__ in own
-    )
+    return isinstance(kind, type) and issubclass(kind, (BaseModel, Checked))

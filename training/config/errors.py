@@ -1,13 +1,14 @@
 """What a wrong setting ends with: one sentence that names the setting and what to write instead."""
 
+import argparse
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
 
-from infinity.errors import InfinityError
-from infinity.errors import nearest as nearest_name
+from infinity.console import expand_home
+from infinity.errors import InfinityError, nearest, quoted
 
 _SAID_ELSEWHERE = {
     "start_from": "checkpoint rush_resume pretrained_model_name_or_path finetune_from",
@@ -78,33 +79,45 @@ class SettingsError(InfinityError):
     """An unknown, ill-typed or contradictory setting."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The name most likely meant, also where only its last part was given.
+def from_home(given: Any) -> Any:
+    """A name or path with ~ for the home folder: no shell puts it into files and lists.
 
-    Something like a name of a section that exists is looked for in that section alone.
+    Raises:
+        SettingsError: nobody is called that.
     """
-    known = tuple(known)
-    section, _, leaf = name.lower().rpartition(".")
-    if leaf in OTHER_NAMES:
-        return OTHER_NAMES[leaf]
-    leaves: dict[str, str] = {}
-    for path in known:
-        leaves.setdefault(path.rsplit(".", 1)[-1], path)
-    inside = {p.rpartition(".")[2]: p for p in known if section and p.rpartition(".")[0] == section}
-    if near := nearest_name(leaf, inside, 0.6):
-        return inside[near]
-    if leaf in leaves or inside:
-        return leaves.get(leaf)
-    for cutoff in (0.75, 0.6):
-        if near := nearest_name(name, known, cutoff) or nearest_name(leaf, leaves, cutoff):
-            return leaves.get(near, near)
-    return None
+    try:
+        return expand_home(given) if isinstance(given, str) else given
+    except argparse.ArgumentTypeError as error:
+        raise SettingsError(f"{error}.") from error
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
     """A sentence about a setting that does not exist."""
-    near = nearest(name, known)
+    near = _meant(name, known)
     return f"{name} is not a setting; " + (f"did you mean {near}?" if near else "see --help.")
+
+
+def _meant(name: str, known: Iterable[str]) -> str | None:
+    """The name most likely meant, also where only its last part was given.
+
+    Something like a name of a section that exists is looked for in that section alone.
+    """
+    section, _, leaf = name.lower().rpartition(".")
+    if leaf in OTHER_NAMES:
+        return OTHER_NAMES[leaf]
+    leaves: dict[str, str] = {}
+    inside: dict[str, str] = {}
+    for path in known:
+        where, _, last = path.rpartition(".")
+        leaves.setdefault(last, path)
+        if section and where == section:
+            inside[last] = path
+    if near := nearest(leaf, inside):
+        return inside[near]
+    if leaf in leaves or inside:
+        return leaves.get(leaf)
+    near = nearest(name, leaves.values()) or nearest(leaf, leaves)
+    return leaves.get(near, near) if near else None
 
 
 def sentence(error: ValidationError, known: Iterable[str]) -> str:
@@ -113,17 +126,17 @@ def sentence(error: ValidationError, known: Iterable[str]) -> str:
     A name that does not exist comes first: it may be the one that is said to be missing.
     """
     details = sorted(error.errors(), key=lambda detail: detail["type"] not in _UNKNOWN)
-    complaints = [_complaint(detail, known) for detail in details]
-    more = len(complaints) - 1
-    return complaints[0] + (f" (And {more} more.)" if more else "")
+    more = f" (And {len(details) - 1} more.)" if len(details) > 1 else ""
+    return _complaint(details[0], known) + more
 
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def _complaint(detail: Any, known: Iterable[str]) -> str:
-    path = ".".join(str(part) for part in detail["loc"])
-    kind, value = detail["type"], detail["input"]
+    # Where a value may be of several kinds, pydantic names the kind too: no setting has a bracket.
+    path = ".".join(part for part in map(str, detail["loc"]) if "[" not in part)
+    kind, value = detail["type"], quoted(detail["input"])
     if kind in _UNKNOWN:
         return unknown(path, known)
     if kind in ("missing", "missing_keyword_only_argument", "missing_argument"):
@@ -132,12 +145,8 @@ def _complaint(detail: Any, known: Iterable[str]) -> str:
         return f"{path} names nothing; name one or leave the setting out."
     if kind in ("model_type", "dataclass_type"):
         inner = next((name for name in known if name.startswith(f"{path}.")), path)
-        return f"{path} is a section, not {value!r}; write settings in it, such as {inner}."
-    if kind == "literal_error":
-        expected = detail["ctx"]["expected"]
-        choices = re.findall(r"'([^']*)'", expected)
-        near = nearest_name(str(value), choices, 0.5)
-        hint = f"; did you mean {near}?" if near else "."
-        return f"{path} must be {expected}, not {value!r}{hint}"
+        return f"{path} is a section, not {value}; write settings in it, such as {inner}."
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{path} must be {message}, not {value!r}."
+    choices = re.findall(r"'([^']*)'", message) if kind == "literal_error" else []
+    near = nearest(str(detail["input"]), choices, 0.5)
+    return f"{path} must be {message}, not {value}" + (f"; did you mean {near}?" if near else ".")

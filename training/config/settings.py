@@ -17,57 +17,32 @@ from pydantic import (
     model_validator,
 )
 
-from infinity.config import TokenizerConfig, TransformerConfig
-from infinity.registry import TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION
+from infinity.config import TransformerConfig
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
-from training.config.checks import check
-from training.config.kinds import Below1, Folder, Place, Places, Schedule, Settings, Share, Texts
-from training.config.run_settings import LoggingSettings, LoraSettings, ParallelSettings
-from training.config.world_settings import WorldSettings
+from training.config.checks import complaints
+from training.config.errors import SettingsError
+from training.config.sections import (
+    Below1,
+    Folder,
+    LoggingSettings,
+    LoraSettings,
+    ParallelSettings,
+    Place,
+    Places,
+    Schedule,
+    SelfCorrectionSettings,
+    Settings,
+    Share,
+    TextEncoderSettings,
+    Texts,
+    TokenizerLossSettings,
+    TokenizerSettings,
+    WorldSettings,
+)
 
 RESOLUTIONS = {"256": "0.06M", "512": "0.25M", "768": "0.60M", "1024": "1M"}
 """Side in pixels of the square picture -> pixel budget of the released models' schedules."""
-
-
-class TokenizerSettings(Settings):
-    """The picture tokenizer.
-
-    Attributes:
-        model: its shape.
-        weights: a model's name, its folder, or upstream's file; None: the tokenizer of
-            ``start_from``. A transformer needs one, a tokenizer's run continues from it.
-    """
-
-    model: TokenizerConfig
-    weights: Place | None = None
-
-
-class TextEncoderSettings(Settings):
-    """The T5 text encoder.
-
-    Attributes:
-        source: a folder in transformers' format or a repository of the hub; None: the one of
-            ``start_from``, or, with ``train``, a small one from scratch.
-        revision: commit of the hub repository.
-        max_length: most tokens of a caption, the end token included.
-        train: train it along with the transformer.
-        learning_rate_share: of the run's learning rate, when trained; its queries, which carry the
-            attention's scale in T5, learn at 1 / sqrt(head width) of that.
-        weight_decay: of its matrices, when trained; without it and at the full rate its gated
-            layers outgrow the attention, and a caption is read as a bag of words.
-        layers, heads, vocabulary: sizes of one from scratch; its width is ``model.text_width``.
-    """
-
-    source: Place | None = TEXT_ENCODER_REPOSITORY
-    revision: str = TEXT_ENCODER_REVISION
-    max_length: Annotated[int, Field(ge=2)] = 512
-    train: bool = False
-    learning_rate_share: Annotated[float, Field(gt=0, le=1)] = 0.25
-    weight_decay: NonNegativeFloat = 0.1
-    layers: PositiveInt = 3
-    heads: PositiveInt = 4
-    vocabulary: PositiveInt = 2048
 
 
 class DataSettings(Settings):
@@ -113,7 +88,7 @@ class DataSettings(Settings):
         BeforeValidator(lambda side: str(side) if isinstance(side, int) else side),
     ] = None
     aspect_ratios: Texts = ()
-    schedules: dict[str, Schedule] | None = None
+    schedules: Annotated[dict[str, Schedule], Field(min_length=1)] | None = None
     short_caption_probability: Share = 0.2
     captions: bool = True
     horizontal_flips: Share = 0.0
@@ -128,10 +103,8 @@ class DataSettings(Settings):
 
     def schedules_to_train(self) -> dict[str, ScaleSchedule]:
         """Aspect ratio -> schedule; the first is the model's default."""
-        if self.schedules is not None:
-            return dict(self.schedules)
         if self.resolution is None:
-            return {}
+            return dict(self.schedules or {})
         budget = RESOLUTIONS[self.resolution]
         return {ratio: schedule_for(ratio, budget) for ratio in self.aspect_ratios or ASPECT_RATIOS}
 
@@ -194,60 +167,6 @@ class OptimizationSettings(Settings):
     drop_path: Below1 = 0.0
 
 
-class SelfCorrectionSettings(Settings):
-    """Random flips the transformer learns to repair (paper section 3.4).
-
-    Attributes:
-        strength: highest share of flipped bits; 0 turns it off.
-        scales: how many scales, from the coarsest, are corrupted.
-        requantize: whether the flipped bits, not the right ones, make the next scale's input.
-    """
-
-    strength: Share = 0.3
-    scales: NonNegativeInt = 13
-    requantize: bool = True
-
-
-class TokenizerLossSettings(Settings):
-    """Weights of the tokenizer's losses; 0 turns one off.
-
-    Attributes:
-        l1, l2: mean absolute and squared difference of the pixels.
-        gradient: mean absolute difference of neighboring pixels' differences.
-        averages: mean absolute difference of the means of 4x4 pixels.
-        perceptual: distance of a feature network's activations.
-        adversarial: how well the discriminator is misled.
-        entropy: a code's own entropy less that of the mean code.
-        commitment: mean squared distance of features to their codes, by ``passed``.
-        passed: how gradients pass the quantizer: "scales" (the release's: every scale's residual,
-            on the unit sphere, to its own code) or "sum" (the features to the sum of all codes).
-            Codes are 1 / sqrt(bits) large, so with "sum" the commitment needs a larger weight.
-        adversarial_start: step at which the discriminator begins to count.
-        discriminator_learning_rate: None: that of the model.
-        entropy_diversity: weight of the mean code's entropy inside the entropy term.
-        scale_dropout: chance of each scale but the last to be left out of a sample's code.
-        scale_prefixes: chance of a sample's code to end at a scale before the last, as a preview's.
-        perceptual_weights: files of a trained feature network, torchvision's VGG-16 and LPIPS'
-            linear layers; empty: an untrained one, which sees edges and textures only.
-    """
-
-    l1: NonNegativeFloat = 1.0
-    l2: NonNegativeFloat = 0.5
-    gradient: NonNegativeFloat = 0.0
-    averages: NonNegativeFloat = 0.0
-    perceptual: NonNegativeFloat = 0.0
-    perceptual_weights: Places = ()
-    adversarial: NonNegativeFloat = 0.0
-    adversarial_start: NonNegativeInt = 0
-    discriminator_learning_rate: PositiveFloat | None = None
-    entropy: NonNegativeFloat = 0.1
-    entropy_diversity: NonNegativeFloat = 1.0
-    commitment: NonNegativeFloat = 0.25
-    passed: Literal["scales", "sum"] = "scales"
-    scale_dropout: Share = 0.0
-    scale_prefixes: Share = 0.0
-
-
 class TrainingConfig(Settings):
     """One training run.
 
@@ -293,7 +212,8 @@ class TrainingConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check(self)
+        for complaint in complaints(self):
+            raise SettingsError(complaint)
         return self
 
     @property

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 
 from infinity.schedule import ScaleSchedule, heights_over_widths
+from training.config.sections import WorldSettings
 from training.config.settings import DataSettings, TrainingConfig
-from training.config.world_settings import WorldSettings
 from training.data.catalog import Catalog
 from training.data.errors import DataError, SkipReport
 from training.data.formats import detect, open_catalog

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 import numpy as np
 from PIL import Image
 
+from training.config.sections import WorldSettings
 from training.config.settings import TrainingConfig
-from training.config.world_settings import WorldSettings
 from training.data.captions import Captions
 from training.data.errors import DataError
 from training.data.records import Record

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from training.config.load import load_config
-from training.config.presets import SIZES
 from training.config.settings import RESOLUTIONS, TrainingConfig
+from training.config.sources import SIZES
 from training.engine.memory import GB, needs
 
 GPUS_A_NODE = 8

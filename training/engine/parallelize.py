@@ -24,7 +24,7 @@ from transformers.models.t5.modeling_t5 import T5Block
 
 from infinity.errors import RequestError
 from infinity.model.layers import Block, BlockCondition, SharedText
-from training.config.run_settings import ParallelSettings
+from training.config.sections import ParallelSettings
 from training.config.settings import OptimizationSettings
 from training.engine.processes import Processes
 from training.steps.step import Step

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from infinity.checkpoints.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX
 from infinity.checkpoints.fit import stays_float32
 from infinity.files import disk_errors
-from training.config.run_settings import LoraSettings
+from training.config.sections import LoraSettings
 
 
 def add_lora(

@@ -20,8 +20,8 @@ from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError
 from infinity.t5 import load_encoder, read_sizes
 from training import text_encoder
+from training.config.sections import WorldSettings
 from training.config.settings import TrainingConfig
-from training.config.world_settings import WorldSettings
 from training.data.formats import detect
 from training.data.shards import PreparedSource
 from training.data.source import open_source

@@ -9,8 +9,8 @@ from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
 from tests.training.data.make import config_for, small_set, write_pictures
 from training.config.errors import SettingsError
+from training.config.sections import WorldSettings
 from training.config.settings import DataSettings
-from training.config.world_settings import WorldSettings
 from training.data.batches import HeldOut, batches
 from training.data.errors import DataError
 from training.data.formats import detect

@@ -21,7 +21,7 @@ from tests.training.engine.tiny_run import (
     train_alone,
 )
 from training.config import TrainingConfig, load_config
-from training.config.presets import preset_names
+from training.config.sources import PRESETS
 from training.engine import fit
 from training.engine.checkpoints import read_state
 from training.engine.fit import changed, fitted, with_micro_batch
@@ -209,7 +209,7 @@ def documented() -> list[tuple[str, tuple[int, str, float]]]:
 
 def test_every_preset_is_documented_with_a_card() -> None:
     named = {options.removeprefix("--preset ") for options, _ in documented()}
-    assert set(preset_names()) <= named
+    assert set(PRESETS) <= named
 
 
 @pytest.mark.parametrize(("options", "place"), documented(), ids=lambda each: str(each))

@@ -20,7 +20,7 @@ from tests.training.steps.helpers import (
     tiny_config,
     transformer_step,
 )
-from training.config.run_settings import LoraSettings
+from training.config.sections import LoraSettings
 from training.data.records import Batch
 from training.finetune.lora import add_lora, is_adapter
 from training.losses import bit_loss
