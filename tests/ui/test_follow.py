@@ -14,7 +14,7 @@ from infinity.request import GenerationRequest, SamplingParams
 from infinity.ui.controls import follow as module
 from infinity.ui.controls.choices import GENERAL_STYLES, style_choices
 from infinity.ui.controls.follow import control_updates
-from infinity.ui.controls.plot import plot_html
+from infinity.ui.controls.plot import plot_html, plots_of
 from infinity.ui.controls.request import KEEP, SAMPLING, request_from, sampling_values
 from infinity.vocabulary import Vocabulary
 from tests.ui.fakes import SCALES, make_spec
@@ -127,7 +127,7 @@ def test_only_what_the_mode_needs_is_shown():
 
 def test_plot_shows_every_scale_and_says_its_values():
     values = VALUES | {"guidance_mode": "pyramid", "guidance": 1.0, "guidance_last": 7.0}
-    html = module.plots_of(values, SPEC)
+    html = plots_of(values, SPEC)
     assert html.count("<svg") == 2
     assert html.count("<rect") == 2 * len(SCALES)
     assert "Guidance from the first to the last scale: 1, 2, 3, 4, 5, 6, 7" in html
@@ -135,7 +135,7 @@ def test_plot_shows_every_scale_and_says_its_values():
 
 
 def test_plot_shows_where_guidance_ends():
-    html = module.plots_of(VALUES | {"guided_scales": "2"}, SPEC)
+    html = plots_of(VALUES | {"guided_scales": "2"}, SPEC)
     assert "first to the last scale: 3, 3, 1, 1, 1, 1, 1" in html
 
 
@@ -150,7 +150,7 @@ def test_plot_bars_grow_with_the_value_and_stay_inside():
 
 @pytest.mark.parametrize("text", ["", "a, b", "1, 200"])
 def test_list_that_cannot_be_used_is_said_in_place_of_the_plot(text):
-    html = module.plots_of(VALUES | {"guidance_mode": "custom", "guidance_list": text}, SPEC)
+    html = plots_of(VALUES | {"guidance_mode": "custom", "guidance_list": text}, SPEC)
     assert "guidance must be" in html.replace("list of guidance must be", "guidance must be")
     assert "<svg" not in html
 

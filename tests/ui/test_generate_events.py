@@ -18,13 +18,13 @@ from infinity.request import GenerationRequest
 from infinity.ui.controls.request import KEEP, ROLL
 from infinity.ui.shared.files import FinishedRun
 from infinity.ui.shared.runs import Run
-from infinity.ui.shared.status import UNEXPECTED
-from infinity.ui.shared.turns import Loading, load
+from infinity.ui.shared.status import UNEXPECTED, Status
+from infinity.ui.shared.turns import load
 from tests.ui.fakes import FakeManager, make_context, tabs_of
 from tests.ui.test_controls import VALUES
 
-VIEWER, STATUS, GENERATE, STOP, FINISHED, CLOCK, SEED = OUTPUTS = (
-    "viewer", "status", "generate", "stop", "finished", "clock", "seed",
+VIEWER, STATUS, GENERATE, STOP, FINISHED, SEED = OUTPUTS = (
+    "viewer", "status", "generate", "stop", "finished", "seed",
 )  # fmt: skip
 ALICE, BOB = SimpleNamespace(session_hash="alice"), SimpleNamespace(session_hash="bob")
 
@@ -41,9 +41,8 @@ class Page:
         drawing = self.events.drawing
         self.components = (
             self.events.viewer, drawing.status, drawing.begin, drawing.stop, drawing.finished,
-            self.events.clock, self.events.controls["seed"],
+            self.events.controls["seed"],
         )  # fmt: skip
-        self.tick: Any = self.events.tick
 
     def named(self, updates: dict[Any, Any]) -> dict[str, Any]:
         """What the browser gets, by name."""
@@ -84,11 +83,6 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
     return Page()
 
 
-def is_ticking(update: Any) -> bool:
-    """What Gradio makes of the clock handed out."""
-    return update.active
-
-
 def shows(update: Any, visible: bool) -> bool:
     return update.get("visible") == (True if visible else "hidden")
 
@@ -97,7 +91,6 @@ def test_start_shows_at_once_that_it_was_heard(page):
     update = page.start(seed=5)
     assert update[SEED] == 5
     assert "value" not in update[VIEWER]
-    assert is_ticking(update[CLOCK])
     assert "Waiting" in update[STATUS]
     assert shows(update[GENERATE], False)
     assert shows(update[STOP], True)
@@ -168,7 +161,6 @@ def test_every_view_says_how_the_buttons_stand(page):
     updates = list(page.paint(ALICE))
     for place in (GENERATE, STOP):
         assert len({frozenset(update[place]) for update in updates}) == 1
-    assert all(isinstance(is_ticking(update[CLOCK]), bool) for update in updates)
 
 
 def test_notes_reach_the_page(page):
@@ -345,7 +337,7 @@ def test_load_raises_the_managers_error_in_the_callers_thread(page):
 
 def test_load_gives_the_newest_progress_then_the_pipeline(page):
     *progress, last = load(page.manager, "default", threading.Event())
-    assert all(isinstance(report, Loading) for report in progress)
+    assert all(isinstance(report, Status) for report in progress)
     assert last is page.pipeline
 
 
@@ -395,18 +387,11 @@ def test_waiting_page_is_told_its_place(page):
     next(painting)
     assert "1 before you" in page.start(BOB)[STATUS]
     carol = SimpleNamespace(session_hash="carol")
-    page.start(carol)
-    assert "2 before you" in page.tick(carol)
+    assert "2 before you" in page.start(carol)[STATUS]
     list(painting)
-    assert "1 before you" in page.tick(carol)
-    assert "before" not in page.tick(BOB)
-    assert "Waiting" in page.tick(BOB)
-    assert not isinstance(page.tick(ALICE), str)
-
-
-def test_clock_stops_when_the_turn_has_come(page):
-    page.start()
-    assert not is_ticking(next(page.paint(ALICE))[CLOCK])
+    waiting = page.paint(BOB)
+    assert "before" not in next(waiting)[STATUS]
+    assert "1 before you" in next(page.paint(carol))[STATUS]
 
 
 def test_previews_are_prepared_with_the_model(page):

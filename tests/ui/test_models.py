@@ -10,8 +10,7 @@ import gradio as gr
 import pytest
 
 from infinity.errors import ResourceError
-from infinity.ui.models.tab import ModelsTab
-from infinity.ui.models.view import loaded_html, plan_html, size
+from infinity.ui.models.tab import ModelsTab, loaded_html, plan_html, size
 from tests.ui.fakes import FakeManager, make_context, models_tab, tabs_of
 
 ALICE: Any = SimpleNamespace(session_hash="alice")

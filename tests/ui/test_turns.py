@@ -16,7 +16,7 @@ from infinity.ui.api.draw import DrawEndpoints, takes_settings
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.turns import Turns
-from tests.ui.fakes import FakeManager, Gate, generate_events, make_context
+from tests.ui.fakes import FakeManager, Gate, make_context, tabs_of
 
 
 def test_turns_come_in_the_order_of_the_places():
@@ -74,7 +74,7 @@ class Page:
         self.runs, self.files = context.runs, context.written
         draw = DrawEndpoints(context, RecentRuns())
         self.generate = takes_settings(draw.generate, context.first_model)
-        self.events = generate_events(context)
+        self.events, _ = tabs_of(context)
 
     def paint(self, who: Any) -> Iterator[str | None]:
         """The status of every update."""

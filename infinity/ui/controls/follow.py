@@ -1,5 +1,5 @@
-"""What follows from a control: another model's defaults, a preset's settings, the plots, the preset
-that the settings amount to. Pure functions from values to updates, by the controls' names."""
+"""What follows from a control: another model's defaults, a preset's settings, the preset that
+the settings amount to. Pure functions from values to updates, by the controls' names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,6 @@ from infinity.presets import presets
 from infinity.request import GenerationRequest, SamplingParams
 from infinity.spec import ModelSpec
 from infinity.ui.controls.choices import NO_STYLE, model_choices, style_choices
-from infinity.ui.controls.plot import plot_html, plot_problem_html
 from infinity.ui.controls.request import (
     CUSTOM,
     KEEP,
@@ -99,20 +98,6 @@ def preset_of(values: Mapping[str, Any], spec: ModelSpec) -> tuple[str, str]:
         return CUSTOM_PRESET
     return next(
         ((name, preset.info) for name, preset in known if preset.sampling == wanted), CUSTOM_PRESET
-    )
-
-
-def plots_of(values: Mapping[str, Any], spec: ModelSpec) -> str:
-    """Guidance and temperature over the scales as two plots, or what is wrong with a list."""
-    try:
-        schedule = spec.schedule(values["aspect_ratio"])
-        sampling = SamplingParams(**sampling_settings(values, len(schedule)))
-    except RequestError as error:
-        return plot_problem_html(str(error))
-    settings = zip(*map(sampling.at_scale, range(len(schedule))), strict=True)
-    return "".join(
-        plot_html(name.capitalize(), setting, schedule.scales, most / 2)
-        for (name, (_, most)), setting in zip(PER_SCALE.items(), settings, strict=True)
     )
 
 

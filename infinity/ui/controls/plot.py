@@ -1,13 +1,31 @@
 """A small plot of what guidance and temperature are at every scale, as SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
+from infinity.errors import RequestError
+from infinity.request import SamplingParams
 from infinity.schedule import Scale
-from infinity.ui.controls.request import number_text
+from infinity.spec import ModelSpec
+from infinity.ui.controls.request import PER_SCALE, number_text, sampling_settings
 
 WIDTH, HEIGHT = 300, 74
 LEFT, RIGHT, TOP, BOTTOM = 10, 10, 20, 18
+
+
+def plots_of(values: Mapping[str, Any], spec: ModelSpec) -> str:
+    """Guidance and temperature over the scales as two plots, or what is wrong with a list."""
+    try:
+        schedule = spec.schedule(values["aspect_ratio"])
+        sampling = SamplingParams(**sampling_settings(values, len(schedule)))
+    except RequestError as error:
+        return f'<p class="per-scale-problem" role="status">{escape(str(error))}</p>'
+    settings = zip(*map(sampling.at_scale, range(len(schedule))), strict=True)
+    return "".join(
+        plot_html(name.capitalize(), setting, schedule.scales, most / 2)
+        for (name, (_, most)), setting in zip(PER_SCALE.items(), settings, strict=True)
+    )
 
 
 def plot_html(what: str, values: Sequence[float], scales: Sequence[Scale], most: float) -> str:
@@ -43,11 +61,6 @@ def plot_html(what: str, values: Sequence[float], scales: Sequence[Scale], most:
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(spoken, quote=True)}">'
         f"{bars}{numbers}{ends}</svg></figure>"
     )
-
-
-def plot_problem_html(message: str) -> str:
-    """What is said in place of the plots while a list cannot be read."""
-    return f'<p class="per-scale-problem" role="status">{escape(message)}</p>'
 
 
 def _grid(scale: Scale) -> str:

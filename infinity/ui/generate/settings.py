@@ -15,11 +15,11 @@ from infinity.ui.controls.follow import (
     CUSTOM_PRESET,
     SHOWN_IN,
     model_updates,
-    plots_of,
     preset_of,
     preset_updates,
     shown_updates,
 )
+from infinity.ui.controls.plot import plots_of
 from infinity.ui.controls.request import (
     CONSTANT,
     CUSTOM,

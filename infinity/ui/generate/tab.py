@@ -22,14 +22,13 @@ from infinity.ui.generate.view import (
     viewer_value,
     waiting,
 )
-from infinity.ui.shared import status
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.drawing import Drawing, RunEvents
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run
-from infinity.ui.shared.status import status_html
-from infinity.ui.shared.turns import Loading, load
-from infinity.ui.shared.wiring import QUICK, Components, Updates, shown
+from infinity.ui.shared.status import Status, status_html
+from infinity.ui.shared.turns import load
+from infinity.ui.shared.wiring import Components, Updates, shown
 
 PLACEHOLDER = "a red apple on a sandy beach"
 
@@ -76,16 +75,14 @@ class GenerateTab(RunEvents[View]):
             with gr.Column(scale=0, min_width=300, elem_id="settings"):
                 build_settings(context, self.controls)
         self.kept = self.controls | helped
-        self.clock = gr.Timer(1.0, active=False)
         drawing = Drawing(line, generate, stop, gr.State(None))
-        super().__init__(context, drawing, [self.viewer, self.clock])
+        super().__init__(context, drawing, [self.viewer])
         prompt, seed = self.controls.named("prompt", "seed")
         inputs = [*self.controls.values()]
         self.wire([prompt.submit, generate.click], inputs, [seed], back)
         self.wire_start(
             [self.dataset.click], self.start_example, [self.dataset, *inputs], [prompt, seed]
         )
-        self.clock.tick(self.tick, None, line, **QUICK)
 
     def checked(self, values: dict[Component, Any], visitor: str) -> tuple[Run, Updates]:
         model, wanted = request_from(self.controls.read(values), self.context.spec)
@@ -98,11 +95,6 @@ class GenerateTab(RunEvents[View]):
         started = self.start(request, values | self.controls.updates(asked))
         return {self.controls["prompt"]: example.prompt, **started}
 
-    def tick(self, request: gr.Request) -> Any:
-        """The place in the line of a page that waits."""
-        before = self.runs.before(self.name_of(request))
-        return gr.skip() if before is None else status_html(status.waiting(before))
-
     def first_view(self, run: Run, before: int = 0) -> View:
         return waiting(run.request.prompts, before, run.name)
 
@@ -111,9 +103,8 @@ class GenerateTab(RunEvents[View]):
         view = self.first_view(run)
         pipeline = None
         for report in load(self.context.manager, run.model, run.cancel):
-            if isinstance(report, Loading):
-                view = replace(view, status=status.loading(report.what, report.fraction))
-                yield view
+            if isinstance(report, Status):
+                yield (view := replace(view, status=report))
             else:
                 pipeline = report
         if pipeline is None:
@@ -143,7 +134,3 @@ class GenerateTab(RunEvents[View]):
 
     def handed_on(self, view: View) -> Any:
         return view.finished
-
-    def standing(self, name: str) -> Updates:
-        is_waiting = self.runs.before(name) is not None
-        return {**super().standing(name), self.clock: gr.Timer(active=is_waiting)}

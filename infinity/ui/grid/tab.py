@@ -26,7 +26,7 @@ from infinity.ui.shared.files import file_name, new_folder
 from infinity.ui.shared.pages import GRID
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import Status, duration, status_html
-from infinity.ui.shared.turns import Loading, load
+from infinity.ui.shared.turns import load
 from infinity.ui.shared.wiring import QUICK, Components, Updates, shown
 
 ABOUT = (
@@ -148,8 +148,8 @@ class GridTab(RunEvents[GridView]):
         for model, cells in by_model(view.plan):
             pipeline = None
             for report in load(self.context.manager, model, run.cancel):
-                if isinstance(report, Loading):
-                    yield replace(view, status=status.loading(report.what, report.fraction))
+                if isinstance(report, Status):
+                    yield replace(view, status=report)
                 else:
                     pipeline = report
             if pipeline is None:

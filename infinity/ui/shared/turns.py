@@ -7,27 +7,19 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from infinity.errors import StoppedError
 from infinity.manager import ModelManager
 from infinity.pipeline import InfinityPipeline
+from infinity.ui.shared.status import Status, loading
 
 POLL_SECONDS = 0.2
 """How soon a stop is noticed while a model loads or somebody waits."""
 
 
-@dataclass(frozen=True)
-class Loading:
-    """What is being done, and how far it is."""
-
-    what: str
-    fraction: float | None = None
-
-
 def load(
     manager: ModelManager, name: str, cancel: threading.Event, memory_mode: str | None = None
-) -> Iterator[Loading | InfinityPipeline]:
+) -> Iterator[Status | InfinityPipeline]:
     """Progress, at most every ``POLL_SECONDS``, then the pipeline, last.
 
     Cancelled or closed, it ends without a pipeline, and so does the load or download itself unless
@@ -39,14 +31,14 @@ def load(
     Raises:
         InfinityError: from the manager.
     """
-    reports: queue.Queue[Loading | InfinityPipeline | Exception] = queue.Queue()
+    reports: queue.Queue[Status | InfinityPipeline | Exception] = queue.Queue()
     left = threading.Event()
 
     def work() -> None:
         try:
             pipeline = manager.get(
                 name,
-                lambda what, fraction: reports.put(Loading(what, fraction)),
+                lambda what, fraction: reports.put(loading(what, fraction)),
                 left,
                 memory_mode=memory_mode,
             )
@@ -62,12 +54,12 @@ def load(
                 report = reports.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 continue
-            while isinstance(report, Loading) and not reports.empty():
+            while isinstance(report, Status) and not reports.empty():
                 report = reports.get()
             if isinstance(report, Exception):
                 raise report
             yield report
-            if not isinstance(report, Loading):
+            if not isinstance(report, Status):
                 return
     finally:
         left.set()
