@@ -15,6 +15,7 @@ import gradio as gr
 from PIL import Image
 
 from infinity.events import Cancelled, Done, Event, Preview, Refined
+from infinity.schedule import Scale
 from infinity.spec import ModelSpec
 from infinity.ui.shared import status
 from infinity.ui.shared.files import FinishedRun, address, data_uri
@@ -31,20 +32,14 @@ _SCRIPT = Path(__file__).with_name("viewer.js")
 
 
 @dataclass(frozen=True)
-class Frame:
-    """One scale in the timeline: its size in tokens, its bits, and once it is drawn its time and the
-    pictures so far, one each, as addresses; ``is_exact`` unless they are rough previews."""
+class Frame(Scale):
+    """One scale in the timeline: its bits, and once it is drawn its time and the pictures so far, one
+    each, as addresses; ``is_exact`` unless they are rough previews."""
 
-    height: int
-    width: int
     bits: int
     seconds: float | None = None
     pictures: tuple[str, ...] = ()
     is_exact: bool = False
-
-    @property
-    def tokens(self) -> int:
-        return self.height * self.width
 
 
 @dataclass(frozen=True)
