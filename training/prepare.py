@@ -32,9 +32,6 @@ from training.steps.captions import load_captions
 
 logger = logging.getLogger(__name__)
 
-WORLD_SIDE = 256
-"""Side of the emoji world's pictures where no model says it."""
-
 TEXT_DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -121,9 +118,8 @@ def _open(settings: DataSettings, config: TrainingConfig | None) -> Source:
             "ratios"
         )
         schedules = {ratio: schedule_for(ratio, RESOLUTIONS["256"]) for ratio in ASPECT_RATIOS}
-    sizes = [] if config is None else map(config.image_size, config.schedules)
-    side = max(map(max, sizes), default=WORLD_SIDE)
-    return open_source(settings, schedules, picture_side=side)
+    pixels = 16 if config is None else config.tokenizer.model.token_pixels
+    return open_source(settings, schedules, token_pixels=pixels)
 
 
 def _report(source: Source, config: TrainingConfig | None, arguments: argparse.Namespace) -> None:

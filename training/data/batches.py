@@ -6,7 +6,7 @@ Legend: B samples, H W pixels, l tokens of a scale, D bits a token.
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -100,14 +100,8 @@ class Order:
     first: int
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """A record, the caption that was drawn of it, its number among them, and (H, W, 3) pixels, if any."""
-
-    record: Record
-    number: int
-    caption: str
-    pixels_HWC: np.ndarray | None
+_Sample: TypeAlias = "tuple[Record, int, str, np.ndarray | None]"
+"""A record, the number of the caption that was drawn of it, the caption, and (H, W, 3) pixels, if any."""
 
 
 class BatchBuilder(Dataset["Batch | InfinityError"]):
@@ -128,8 +122,8 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
         return Batch(
             step=order.step,
             aspect_ratio=order.aspect_ratio,
-            captions=tuple(sample.caption for sample in samples),
-            keys=tuple(sample.record.key for sample in samples),
+            captions=tuple(caption for _, _, caption, _ in samples),
+            keys=tuple(record.key for record, *_ in samples),
             positions=tuple(range(order.first, order.first + len(samples))),
             skipped=tuple(skips),
             **self._tensors(samples, order.aspect_ratio),
@@ -145,10 +139,10 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
             random = self.plan.sample_random(order.step, position)
             drawn = draw_caption(record.captions, data.short_caption_probability, random)
             if record.load is None:
-                return _Sample(record, *drawn, None)
+                return record, *drawn, None
             try:
                 pixels = self._pixels(record.load(), order.aspect_ratio, drawn[1], random)
-                return _Sample(record, *drawn, pixels)
+                return record, *drawn, pixels
             except UNREADABLE as error:
                 skips.append(skip_of(record.key, error))
         raise DataError(
@@ -170,15 +164,15 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
 
     def _tensors(self, samples: list[_Sample], ratio: str) -> dict[str, Any]:
         """Those of a batch: pictures, or what was prepared of them; all samples have the same."""
-        pictures = [sample.pixels_HWC for sample in samples if sample.pixels_HWC is not None]
+        pictures = [pixels for *_, pixels in samples if pixels is not None]
         if pictures:
             pictures_u8 = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
             return {"pictures_u8": pictures_u8}
         schedule = self.config.schedules[ratio]
-        records = [sample.record for sample in samples]
+        records = [record for record, *_ in samples]
         bits_BLD = torch.stack([record.bits for record in records if record.bits is not None])
         latents = [record.latent_dyx for record in records if record.latent_dyx is not None]
-        texts = [s.record.texts[s.number] for s in samples if s.record.texts is not None]
+        texts = [each.texts[number] for each, number, *_ in samples if each.texts is not None]
         with_texts = len(texts) == len(samples) and not self.config.text_encoder.train
         return {
             "bits": tuple(bits_BLD[:, schedule.span(i)] for i in range(len(schedule))),
@@ -212,10 +206,6 @@ class HeldOut:
         share = max(1, settings.batch_size // world_size)
         self._size = world_size * min(settings.micro_batch_size or share, share)
         self._report: SkipReport | None = SkipReport()
-
-    def __len__(self) -> int:
-        """Samples over all processes."""
-        return sum(self._builder.source.sizes.values())
 
     def __iter__(self) -> Iterator[tuple[Batch, bool]]:
         """(slice, whether it counts) pairs.

@@ -11,13 +11,12 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from itertools import islice
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,22 +41,20 @@ _SCHEMA = pa.schema(
         ("key", pa.large_string()),
         ("place", pa.large_binary()),
         *((name, pa.int64()) for name in ("offset", "length")),
-        *((name, pa.int32()) for name in ("height", "width", "repeats")),
+        *((name, pa.int32()) for name in ("height", "width")),
         ("ratio", pa.float64()),
+        ("repeats", pa.int32()),
         *((name, pa.large_list(pa.large_string())) for name in ("long", "short")),
         ("by_sentences", pa.bool_()),
     ]
 )
 
-Opener: TypeAlias = "Callable[[Record], Path | bytes]"
-"""Where a record's encoded picture is."""
 
-
-def encoded_picture(record: Record) -> Path | bytes:
+def encoded_picture(record: Record) -> Path | io.BytesIO:
     """A picture that is a file or a part of one, not decoded."""
     if record.offset < 0:
         return Path(record.place)
-    return piece(record.place, record.offset, record.length)
+    return io.BytesIO(piece(record.place, record.offset, record.length))
 
 
 class Catalog:
@@ -78,16 +75,21 @@ class Catalog:
         name: str,
         records: Iterable[Record | Skip],
         fingerprint: str,
-        opener: Opener = encoded_picture,
+        opener: Callable[[Record], Path | io.BytesIO] = encoded_picture,
         *,
         pictures_apart: bool = False,
     ) -> None:
         self._opener = opener
         tag = hashlib.sha256(f"{_VERSION}\n{printable(fingerprint)}".encode()).hexdigest()
         path = cache_folder() / "catalogues" / f"{tag}.arrow"
-        with _alone(path):
+        with ExitStack() as stack:
+            try:  # one process at a time, where the disk lets them know of each other
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(path.with_suffix(".lock")))
+            except (OSError, NotImplementedError) as error:
+                logger.warning("lists are not kept in %s (%s)", path.parent, error)
             known = _read(path) if path.is_file() else None
-            self._table, self.report = known or _build(name, records, opener)
+            self._table, self.report = known or self._read_source(name, records)
             faulty = {"missing file", "broken picture"} & set(self.report.counts)
             kept = self.report.seen >= KEPT_FROM and not (pictures_apart and faulty)
             if kept and known is None:
@@ -118,57 +120,35 @@ class Catalog:
         captions = Captions(long=long, short=short, by_sentences=row.pop("by_sentences"))
         record = Record(captions=captions, place=os.fsdecode(row.pop("place")), **row)
         return dataclasses.replace(
-            record, load=lambda: open_image(_file(record, self._opener), record.key)
+            record, load=lambda: open_image(self._opener(record), record.key)
         )
 
+    def _read_source(
+        self, name: str, records: Iterable[Record | Skip]
+    ) -> tuple[pa.Table, SkipReport]:
+        report, tables = SkipReport(), [_SCHEMA.empty_table()]
+        remaining = iter(records)
+        with (
+            ThreadPool(_THREADS) as pool,
+            tqdm(desc=f"listing {printable(name)}", unit=" records", delay=2) as bar,
+        ):
+            while chunk := list(islice(remaining, _CHUNK)):
+                chunk = pool.map(self._measured, chunk, chunksize=_PART)
+                report.add(len(chunk), (item for item in chunk if isinstance(item, Skip)))
+                rows = [_row(item) for item in chunk if isinstance(item, Record)]
+                tables.append(pa.Table.from_pylist(rows, _SCHEMA))
+                bar.update(len(chunk))
+        return pa.concat_tables(tables).combine_chunks(), report
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time, where the disk lets them know of each other."""
-    lock = FileLock(path.with_suffix(".lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        logger.warning("lists are not kept in %s (%s)", path.parent, error)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _build(
-    name: str, records: Iterable[Record | Skip], opener: Opener
-) -> tuple[pa.Table, SkipReport]:
-    report, tables = SkipReport(), [_SCHEMA.empty_table()]
-    remaining = iter(records)
-    with (
-        ThreadPool(_THREADS) as pool,
-        tqdm(desc=f"listing {printable(name)}", unit=" records", delay=2) as bar,
-    ):
-        while chunk := list(islice(remaining, _CHUNK)):
-            chunk = pool.map(partial(_measured, opener=opener), chunk, chunksize=_PART)
-            report.add(len(chunk), (item for item in chunk if isinstance(item, Skip)))
-            rows = [_row(item) for item in chunk if isinstance(item, Record)]
-            tables.append(pa.Table.from_pylist(rows, _SCHEMA))
-            bar.update(len(chunk))
-    return pa.concat_tables(tables).combine_chunks(), report
-
-
-def _measured(item: Record | Skip, opener: Opener) -> Record | Skip:
-    """A record with its picture's size, read from the head of its file."""
-    if isinstance(item, Skip) or item.ratio:
-        return item
-    size = made_or_skip(item.key, lambda: image_size(_file(item, opener), item.key), UNREADABLE)
-    if isinstance(size, Skip):
-        return size
-    height, width = size
-    return dataclasses.replace(item, height=height, width=width, ratio=height / width)
-
-
-def _file(record: Record, opener: Opener) -> Path | io.BytesIO:
-    found = opener(record)
-    return io.BytesIO(found) if isinstance(found, bytes) else found
+    def _measured(self, item: Record | Skip) -> Record | Skip:
+        """A record with its picture's size, read from the head of its file."""
+        if isinstance(item, Skip) or item.ratio:
+            return item
+        size = made_or_skip(item.key, lambda: image_size(self._opener(item), item.key), UNREADABLE)
+        if isinstance(size, Skip):
+            return size
+        height, width = size
+        return dataclasses.replace(item, height=height, width=width, ratio=height / width)
 
 
 def _row(record: Record) -> dict[str, Any]:

@@ -45,14 +45,14 @@ class Skip(NamedTuple):
     text: str
 
 
-def skip_of(key: str, error: InfinityError, where: str = "") -> Skip:
+def skip_of(key: str, error: InfinityError) -> Skip:
     """The skip of a record; an error that is no RecordError is about its picture."""
     reason: SkipReason = "broken picture"
     if isinstance(error, RecordError):
         reason = error.reason
     elif isinstance(error.__cause__, FileNotFoundError):
         reason = "missing file"
-    key, detail = printable(key), printable(f"{where}{error}")
+    key, detail = printable(key), printable(str(error))
     return Skip(reason, detail if detail.startswith(key) else f"{key}: {detail}")
 
 
@@ -60,13 +60,12 @@ def made_or_skip(
     key: str,
     make: Callable[[], _Made],
     errors: tuple[type[InfinityError], ...] = (RecordError, RequestError),
-    where: str = "",
 ) -> _Made | Skip:
-    """What ``make`` gives, or the skip of the record whose ``errors`` it raises, ``where`` before them."""
+    """What ``make`` gives, or the skip of the record whose ``errors`` it raises."""
     try:
         return make()
     except errors as error:
-        return skip_of(key, error, where)
+        return skip_of(key, error)
 
 
 def printable(text: str) -> str:

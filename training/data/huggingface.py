@@ -1,5 +1,6 @@
 """Hugging Face datasets: saved on disk, parquet or arrow files, or a repository of the hub."""
 
+import io
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -59,7 +60,7 @@ class Table:
         captions = self._fields.captions(row, f"{self.source}, row {number}")
         return Record(key=f"row {number}", place=str(number), captions=captions)
 
-    def picture(self, record: Record) -> bytes | Path:
+    def picture(self, record: Record) -> io.BytesIO | Path:
         """The picture of a record's row, encoded, or the file it lies in.
 
         Raises:
@@ -69,7 +70,7 @@ class Table:
         if isinstance(value, dict):
             value = value.get("bytes") or value.get("path")
         if isinstance(value, bytes):
-            return value
+            return io.BytesIO(value)
         if isinstance(value, str) and value:
             return self._folders.find(value, record.key)
         raise DataError(

@@ -46,23 +46,16 @@ def manifest_records(
         inside = "", part, "images", f"images/{part}"
     others = (*settings.picture_folders, *((root,) if root is not None else ()))
     folders = PictureFolders(path, others, inside)
-    fields: Fields | None = None
     for where, row in _rows(path, content):
         if not isinstance(row, dict):
             detail = f"not an object: {str(row)[:_SHOWN]}"
             yield skip_of(where, RecordError("broken record", detail))
             continue
-        if fields is None or not _has(row, fields):
-            names = [name for name in row if isinstance(name, str)]
-            fields = find_fields(names, settings, f"{path.name}, {where}")
+        names = (name for name in row if isinstance(name, str))
+        fields = find_fields(names, settings, f"{path.name}, {where}")
         name = row.get(fields.picture)
         key = name if isinstance(name, str) and name else where
         yield made_or_skip(key, partial(_record, row, fields, folders, where))
-
-
-def _has(row: Mapping[str, Any], fields: Fields) -> bool:
-    captioned = fields.long in row or fields.short in row or not fields.needed
-    return fields.picture in row and captioned
 
 
 def _record(row: Mapping[str, Any], fields: Fields, folders: PictureFolders, where: str) -> Record:

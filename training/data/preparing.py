@@ -33,6 +33,7 @@ from training.data.shards import (
     INDEX_FILE,
     Index,
     Shard,
+    damage,
     file_sha256,
     packed_shard,
     read_index,
@@ -102,6 +103,8 @@ def prepare(source: Source, recipe: Recipe, folder: Path) -> SkipReport:
         raise DataError(
             "The emoji world is endless and drawn as fast as it is read; train from it."
         )
+    if "prepared" in source.formats:
+        raise DataError("The data is prepared already; train from it.")
     if source.repeats is not None:
         logger.warning(
             "prepared data holds every picture once; how often folders say that it comes up is not kept"
@@ -115,12 +118,11 @@ def prepare(source: Source, recipe: Recipe, folder: Path) -> SkipReport:
                 if shard.file not in done:
                     done[shard.file], skips = _write_shard(source, recipe, folder, shard)
                     report.add(shard.stop - shard.first, skips)
-                    index = replace(index, shards=tuple(done.values()))
+                    index = index.model_copy(update={"shards": tuple(done.values())})
                     index.write(folder)
                 bar.update(shard.stop - shard.first)
-        filled = (done[shard.file] for shard in _shards(source, recipe))
-        filled = tuple(shard for shard in filled if shard.samples)
-        replace(index, complete=True, shards=filled).write(folder)
+        filled = [done[s.file] for s in _shards(source, recipe) if done[s.file].samples]
+        index.model_copy(update={"shards": tuple(filled), "complete": True}).write(folder)
     except (OSError, SafetensorError) as error:
         raise ResourceError(
             f"{folder} cannot be written ({error}); free some space or choose another folder, and "
@@ -146,14 +148,10 @@ def _begin(source: Source, recipe: Recipe, folder: Path) -> Index:
             f"{folder} was prepared with other settings ({', '.join(differing)}); choose another "
             "folder, or delete it."
         )
-    whole = []
-    for shard in index.shards:
-        path = folder / shard.file
-        if path.is_file() and file_sha256(path) == shard.sha256:
-            whole.append(shard)
-        else:
-            logger.warning("%s is missing or damaged and is prepared again", path)
-    return replace(index, shards=tuple(whole), complete=False)
+    whole = tuple(shard for shard in index.shards if not damage(folder, shard, sums=True))
+    for shard in set(index.shards) - set(whole):
+        logger.warning("%s is missing or damaged and is prepared again", folder / shard.file)
+    return index.model_copy(update={"shards": whole, "complete": False})
 
 
 def _shards(source: Source, recipe: Recipe) -> Iterator[Shard]:
@@ -188,15 +186,21 @@ def _write_shard(
     save_file(packed_shard(samples), draft)
     draft.chmod(0o644)
     draft.replace(path)
-    nbytes = path.stat().st_size
-    return replace(shard, sha256=file_sha256(path), bytes=nbytes, samples=len(samples)), skips
+    about = {"sha256": file_sha256(path), "bytes": path.stat().st_size, "samples": len(samples)}
+    return shard.model_copy(update=about), skips
 
 
 def _encoded(records: list[Record], recipe: Recipe, schedule: ScaleSchedule) -> list[Record | Skip]:
     """The skips of some pictures, and what is made of the others."""
     size = schedule.image_size(recipe.tokenizer.config.token_pixels)
+
+    def pixels_of(record: Record) -> Tensor | Skip:
+        load = record.load
+        assert load is not None, "prepared data is refused before"
+        return made_or_skip(record.key, lambda: preprocess(load(), *size), UNREADABLE)
+
     with ThreadPoolExecutor() as pool:
-        loaded = list(pool.map(lambda record: _pixels(record, size), records))
+        loaded = list(pool.map(pixels_of, records))
     made: list[Record | Skip] = [item for item in loaded if isinstance(item, Skip)]
     pixels = [item for item in loaded if isinstance(item, Tensor)]
     if not pixels:
@@ -214,11 +218,3 @@ def _encoded(records: list[Record], recipe: Recipe, schedule: ScaleSchedule) -> 
             replace(record, captions=captions, bits=bits, latent_dyx=latent_dyx, texts=texts)
         )
     return made
-
-
-def _pixels(record: Record, size: tuple[int, int]) -> Tensor | Skip:
-    """(3, H, W) float32 in [-1, 1]."""
-    load = record.load
-    if load is None:
-        raise DataError("The data is prepared already; train from it.")
-    return made_or_skip(record.key, lambda: preprocess(load(), *size), UNREADABLE)

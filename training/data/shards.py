@@ -8,14 +8,13 @@ Legend: N samples of a shard, L tokens of all scales, D bits a token, d y x the 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -30,8 +29,7 @@ FORMAT = "infinity-prepared-1"
 _OPEN_SHARDS = 64
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shard:
+class Shard(BaseModel, frozen=True):
     """One file: ``samples`` of records ``first`` to ``stop`` of a bucket (skipped ones left out)."""
 
     file: str
@@ -43,8 +41,7 @@ class Shard:
     samples: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Index:
+class Index(BaseModel, frozen=True):
     """What a prepared folder holds.
 
     Attributes:
@@ -60,7 +57,7 @@ class Index:
 
     def write(self, folder: Path) -> None:
         draft = folder / f"{INDEX_FILE}.writing"
-        draft.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        draft.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
         draft.replace(folder / INDEX_FILE)
 
     @property
@@ -86,29 +83,36 @@ def read_index(folder: Path) -> Index:
     """
     path = folder / INDEX_FILE
     try:
-        index = TypeAdapter(Index).validate_json(path.read_bytes())
+        index = Index.model_validate_json(path.read_bytes())
+        names = [Path(shard.file).name for shard in index.shards]
+        if index.format == FORMAT and names == [shard.file for shard in index.shards]:
+            return index
+        cause = None
     except (OSError, ValidationError) as error:
-        raise DataError(
-            f"{path} is not an index of prepared data; prepare the data again."
-        ) from error
-    if index.format != FORMAT:
-        raise DataError(f"{path} is of another version; prepare the data again.")
-    if any(Path(shard.file).name != shard.file for shard in index.shards):
-        raise DataError(f"{path} names files outside of its folder; do not use it.")
-    return index
+        cause = error
+    raise DataError(
+        f"{path} is not an index of prepared data of this version, or names files outside of its folder; "
+        "prepare the data again."
+    ) from cause
+
+
+def damage(folder: Path, shard: Shard, *, sums: bool) -> str:
+    """How a shard is not as it was written, by its length (with ``sums`` its content); "" where it is."""
+    path = folder / shard.file
+    if not path.is_file():
+        return "is missing"
+    if (size := path.stat().st_size) != shard.bytes:
+        return f"is cut or damaged: it has {size} bytes instead of {shard.bytes}"
+    if sums and file_sha256(path) != shard.sha256:
+        return "is damaged: its checksum does not match"
+    return ""
 
 
 def check_shards(folder: Path, index: Index, *, sums: bool = False) -> None:
-    """Raises DataError where a shard is missing, or has another length (with ``sums``: another content)
-    than when it was written."""
+    """Raises DataError for the first shard with some :func:`damage`."""
     for shard in index.shards:
-        path = folder / shard.file
-        if not path.is_file():
-            raise _damaged(path, "is missing")
-        if (size := path.stat().st_size) != shard.bytes:
-            raise _damaged(path, f"is cut or damaged: it has {size} bytes instead of {shard.bytes}")
-        if sums and file_sha256(path) != shard.sha256:
-            raise _damaged(path, "is damaged: its checksum does not match")
+        if what := damage(folder, shard, sums=sums):
+            raise _damaged(folder / shard.file, what)
 
 
 def _damaged(path: Path, what: str) -> DataError:

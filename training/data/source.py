@@ -126,14 +126,15 @@ def open_source(
     settings: DataSettings,
     schedules: Mapping[str, ScaleSchedule] | None = None,
     *,
-    picture_side: int = 256,
+    token_pixels: int = 16,
     seed: int = 0,
 ) -> Source:
     """Lists what settings name, without decoding any picture.
 
     Args:
         schedules: aspect ratios to sort into; None: those of the settings.
-        picture_side, seed: of the emoji world, which draws what is asked for.
+        token_pixels: side of a token, for the emoji world, which draws what is asked for.
+        seed: of its new pictures.
 
     Raises:
         DataError: nothing to train from, unreadable sources, or too many unusable records.
@@ -148,10 +149,14 @@ def open_source(
     if "world" in formats:
         if len(formats) > 1:
             raise DataError("The emoji world is endless; it cannot be mixed with other sources.")
-        world: WorldSource | StagedWorld = WorldSource(settings.sources[0], picture_side, seed)
+        squarest = min(
+            schedules, key=lambda ratio: abs(np.subtract(*schedules[ratio].image_size(1)))
+        )
+        side = max(schedules[squarest].image_size(token_pixels))
+        world: WorldSource | StagedWorld = WorldSource(settings.sources[0], side, seed)
         if settings.world.curriculum:
-            world = StagedWorld(settings.sources[0], settings.world, picture_side, seed)
-        return Source((world,), {"1:1": range(len(world))}, SkipReport(), formats)
+            world = StagedWorld(settings.sources[0], settings.world, side, seed)
+        return Source((world,), {squarest: range(len(world))}, SkipReport(), formats)
     if "prepared" in formats and set(formats) != {"prepared"}:
         raise DataError("Prepared data cannot be mixed with pictures; prepare all of it.")
     parts = [
@@ -212,19 +217,13 @@ def open_held_out(config: TrainingConfig) -> Source:
 
 def _opened(config: TrainingConfig, settings: DataSettings) -> Source:
     """The sources of some settings, all checked against the run."""
-    schedules = config.schedules
-    squarest = min(
-        schedules, key=lambda ratio: abs(np.subtract(*config.image_size(ratio))), default=""
-    )
     if config.task == "tokenizer":
         settings = settings.model_copy(update={"captions": False})
-    side = max(config.image_size(squarest)) if squarest else 0
-    source = open_source(settings, schedules, picture_side=side, seed=config.seed)
+    pixels = config.tokenizer.model.token_pixels
+    source = open_source(settings, config.schedules, token_pixels=pixels, seed=config.seed)
     for part in source.parts:
         if not isinstance(part, Catalog):
             part.check(config)
-    if source.endless:
-        return replace(source, buckets={squarest: range(len(source))})
     missing = len(source) - sum(source.sizes.values())
     if missing:
         raise DataError(

@@ -77,7 +77,7 @@ def shard_records(shard: str, settings: DataSettings) -> Iterator[Record | Skip]
         with opened(shard) as file, tarfile.open(fileobj=file, mode="r|") as tar:  # type: ignore[call-overload]
             for key, members in groupby(filter(_counts, tar), _key):
                 make = partial(_record, key, members, tar, shard, settings)
-                yield made_or_skip(key, make, where=f"in {shard}: ")
+                yield made_or_skip(f"{shard}, {key}", make)
     except FileNotFoundError as error:
         raise DataError(f"There is no shard at {shard}; check the path.") from error
     except (tarfile.TarError, EOFError, OSError) as error:

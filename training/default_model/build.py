@@ -87,11 +87,11 @@ class Build:
             return
         tokenizer = tokenizer_of(config).eval().requires_grad_(False).to(resolve_device())
         recipe = Recipe(tokenizer=tokenizer, schedules=config.schedules)
-        side = max(config.image_size(next(iter(config.schedules))))
+        pixels = config.tokenizer.model.token_pixels
         for stage, count in config.data.world.pictures.items():
             source = source_again(str(self.world), stage, count)
             settings = DataSettings(sources=(source,), format="world")
-            pictures = open_source(settings, config.schedules, picture_side=side)
+            pictures = open_source(settings, config.schedules, token_pixels=pixels)
             prepare(pictures, recipe, self.features / stage)
 
     def train_transformer(self) -> None:

@@ -160,7 +160,7 @@ def test_prepared_features_are_those_of_the_pictures_with_the_same_captions(worl
     recipe = Recipe(tokenizer=tokenizer, schedules={"1:1": schedule})
     for stage in AGAIN_SEEDS:
         settings = DataSettings(sources=(source_again(world, stage, 5),), format="world")
-        source = open_source(settings, recipe.schedules, picture_side=16)
+        source = open_source(settings, recipe.schedules, token_pixels=8)
         prepare(source, recipe, tmp_path / stage)
     drawn, prepared = staged(world), staged(world, features=str(tmp_path))
     for index in (0, 1, 2, 120):
