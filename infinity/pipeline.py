@@ -36,8 +36,7 @@ from infinity.model.transformer import InfinityTransformer
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
 from infinity.spec import ModelSpec
 from infinity.text import TextEncoder
-from infinity.tokenizer.reconstruction import Reconstruction, reconstruct
-from infinity.tokenizer.tokenizer import Tokenizer
+from infinity.tokenizer.tokenizer import Reconstruction, Tokenizer, reconstruct
 from infinity.version import __version__
 from infinity.wildcards import expand
 

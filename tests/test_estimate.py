@@ -15,7 +15,7 @@ from infinity.config import TokenizerConfig
 from infinity.errors import RequestError
 from infinity.estimate import cache_bytes, decode_bytes, gpu_seconds, memory_need, weight_bytes
 from infinity.memory_modes import MEMORY_MODES, get_memory_mode
-from infinity.model.cache import KVCache
+from infinity.model.attention import KVCache
 from infinity.registry import TEXT_ENCODER_PARAMETERS, TEXT_ENCODER_REPOSITORY, get_spec
 from infinity.request import GenerationRequest
 from infinity.weights import Weights

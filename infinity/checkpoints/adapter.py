@@ -99,11 +99,8 @@ class Adapter:
 
 
 def read_adapter(path: str | Path) -> Adapter:
-    """An adapter's folder, or its file of weights.
-
-    Raises:
-        CheckpointError: missing, damaged, or of a kind that cannot be merged.
-    """
+    """An adapter's folder, or its file of weights. Raises CheckpointError where it is missing, damaged,
+    or of a kind that cannot be merged."""
     path = Path(path)
     if path.name == ADAPTER_CONFIG:
         path = path.parent
@@ -118,11 +115,8 @@ def read_adapter(path: str | Path) -> Adapter:
 
 
 def merge_adapter(transformer: nn.Module, adapter: Adapter) -> None:
-    """Add an adapter to a transformer's weights, in place.
-
-    Raises:
-        CheckpointError: it names layers that the transformer lacks, or of other shapes.
-    """
+    """Add an adapter to a transformer's weights, in place. Raises CheckpointError where it names layers
+    that the transformer lacks, or of other shapes."""
     layers = {
         name.replace(".", "_") if adapter.is_flat else name: module
         for name, module in transformer.named_modules()

@@ -59,11 +59,7 @@ def infer_transformer(state: Mapping[str, Tensor], **flags: Any) -> TransformerC
 
 
 def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> TokenizerConfig:
-    """The configuration that a tokenizer's weights (our names) belong to.
-
-    Raises:
-        CheckpointError: tensors that sizes are read off are missing, or the sizes are impossible.
-    """
+    """The configuration that a tokenizer's weights (our names) belong to. Raises likewise."""
     with _read_as("tokenizer"):
         base, image_channels, *_ = state["encoder.conv_in.weight"].shape
         bits = len(state["encoder.conv_out.weight"])
@@ -111,11 +107,8 @@ def parameters_in(text_encoder: Path) -> int:
 
 
 def empty_transformer(config: TransformerConfig, weights: Weights) -> InfinityTransformer:
-    """A transformer on the meta device that the weights (our names) fit.
-
-    Raises:
-        CheckpointError: tensors missing, unexpected or mis-shaped; it lists them.
-    """
+    """A transformer on the meta device that the weights (our names) fit. Raises CheckpointError, with
+    the tensors that are missing, unexpected or mis-shaped."""
     table = weights.tensors.get("unconditional")
     if table is not None and table.dim() == 2:
         if len(table) < config.text_max_length:

@@ -21,7 +21,7 @@ from infinity.checkpoints.adapter import (
 from infinity.checkpoints.download import fetch_model, fetch_text_encoder, fetch_tokenizer
 from infinity.checkpoints.fingerprint import fingerprint
 from infinity.checkpoints.fit import empty_tokenizer, empty_transformer, fill, infer_tokenizer
-from infinity.checkpoints.save import SHARD_BYTES, save_model
+from infinity.checkpoints.save import save_model
 from infinity.checkpoints.upstream import FoundModel, read_part, read_upstream
 from infinity.errors import CheckpointError
 from infinity.files import is_there
@@ -57,7 +57,6 @@ def load_model(
     *,
     tokenizer: str | Path | None = None,
     text_device: str | torch.device | None = None,
-    ema: bool = False,
     adapter: str | Path | None = None,
     make_room: Callable[[], None] | None = None,
 ) -> LoadedModel:
@@ -69,7 +68,6 @@ def load_model(
         progress: called with what is being done and the part done, 0 to 1.
         tokenizer: upstream's tokenizer file, where it is not beside the transformer.
         text_device: of the text encoder; None is as the rest.
-        ema: take a training checkpoint's averaged weights.
         adapter: folder or file of a low-rank adapter to merge into the transformer; the model's
             name then ends in "_" and the adapter's.
         make_room: called once all files are found to be there and to fit, before they are read into
@@ -84,10 +82,7 @@ def load_model(
     dtype = dtype or torch.float32
     change = None if adapter is None else read_adapter(adapter)
     folder = own_folder(name_or_path)
-    if folder is not None:
-        found = _read_own(folder)
-    else:
-        found = _find_upstream(name_or_path, tokenizer, progress, ema)
+    found = _read_own(folder) if folder else _find_upstream(name_or_path, tokenizer, progress)
     spec = found.spec
     encoder_folder = _text_encoder_folder(spec, found.text_encoder, progress)
     mark = _fingerprint(found, encoder_folder, change)
@@ -102,13 +97,8 @@ def load_model(
     fill(pictures, found.tokenizer, device, dtype, progress)
     require_finite(transformer, "transformer" if change is None else "transformer with its adapter")
     require_finite(pictures, "tokenizer")
-    return LoadedModel(
-        spec,
-        transformer,
-        pictures,
-        TextEncoder(encoder_folder, spec.text_encoder, text_device or device, dtype),
-        mark,
-    )
+    texts = TextEncoder(encoder_folder, spec.text_encoder, text_device or device, dtype)
+    return LoadedModel(spec, transformer, pictures, texts, mark)
 
 
 def fingerprint_of(name_or_path: str | Path, adapter: str | Path | None = None) -> str:
@@ -135,14 +125,9 @@ def adapted_name(model: str, adapter: str | Path) -> str:
     return f"{model}_{name}"
 
 
-def load_tokenizer(
-    name_or_path: str | Path,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype | None = None,
-) -> Tokenizer:
-    """A tokenizer alone: of a model by name, of an own-format folder, or upstream's file.
-    Raises as ``load_model``.
-    """
+def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
+    """A tokenizer alone, on the CPU: of a model by name, of an own-format folder, or upstream's file.
+    Raises as ``load_model``."""
     folder, path = own_folder(name_or_path), Path(name_or_path)
     if folder is not None:
         weights, config = read_own_part(folder, "tokenizer"), read_tokenizer_config(folder)
@@ -154,8 +139,7 @@ def load_tokenizer(
         if spec.hub is None:
             raise CheckpointError(f"{spec.name} is a configuration without a released tokenizer.")
         weights, config = read_part(fetch_tokenizer(spec.hub), "tokenizer"), spec.tokenizer
-    tokenizer = empty_tokenizer(config, weights)
-    return fill(tokenizer, weights, torch.device(device), dtype or torch.float32)
+    return fill(empty_tokenizer(config, weights), weights, torch.device("cpu"), torch.float32)
 
 
 def convert(
@@ -166,7 +150,6 @@ def convert(
     dtype: torch.dtype | None = None,
     ema: bool = False,
     progress: Progress | None = None,
-    shard_bytes: int = SHARD_BYTES,
 ) -> ModelSpec:
     """Upstream's checkpoint, or a released model by name, as a folder of the own format.
 
@@ -194,7 +177,6 @@ def convert(
         found.tokenizer.tensors,
         None if "/" in found.spec.text_encoder.source else found.text_encoder,
         dtype=dtype,
-        shard_bytes=shard_bytes,
     )
     if progress is not None:
         progress("Converted", 1.0)
@@ -243,7 +225,7 @@ def _find_upstream(
     name_or_path: str | Path,
     tokenizer: str | Path | None,
     progress: Progress | None,
-    ema: bool,
+    ema: bool = False,
 ) -> FoundModel:
     name, path = str(name_or_path), Path(name_or_path)
     given = None if tokenizer is None else Path(tokenizer)

@@ -61,11 +61,8 @@ class LoraRule(Checked):
     lora_bias: bool = False
 
     def scaling(self, layer: str, rank: int) -> float:
-        """What a layer's change of ``rank`` is multiplied by.
-
-        Raises:
-            CheckpointError: its tensors have another rank than the settings say.
-        """
+        """What a layer's change is multiplied by. Raises CheckpointError where its tensors' ``rank`` is
+        another than the settings say."""
         expected = _of_layer(self.rank_pattern, layer, self.r)
         if expected != rank:
             raise CheckpointError(

@@ -24,7 +24,7 @@ from infinity.generation.sampling import (
     guided_length,
     sample_bits,
 )
-from infinity.model.cache import KVCache
+from infinity.model.attention import KVCache
 from infinity.model.transformer import InfinityTransformer, TextCondition
 from infinity.request import SamplingParams
 from infinity.schedule import Scale, ScaleSchedule
@@ -138,7 +138,8 @@ def generate(
         if index < len(forced_bits):
             bits_BlD = forced_bits[index].to(device).expand_as(bits_BlD)
         read_BlD, input_BlD = input_BlD, canvas.add(bits_BlD)
-        synchronize(device)
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)  # so that the clock read next is true
         if index == len(schedule) - 1 and not is_finite:
             raise ResourceError(NOT_FINITE)
         kept = (logits_BlD2, read_BlD) if keep_logits else (None, None)
@@ -174,11 +175,3 @@ def _guided_logits(
     if temperature != 0:
         logits_RlD2 = logits_RlD2 * (1 / temperature)
     return guide(logits_RlD2, guidance) if mixes else logits_RlD2
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for queued work, so that a clock read afterwards is true."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

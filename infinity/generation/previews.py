@@ -75,11 +75,8 @@ class PreviewDecoder:
 
     @torch.inference_mode()
     def decode(self, latent_Bdyx: Tensor) -> Tensor:
-        """(B, d, y, x) -> a rough small picture (B, 3, s * y, s * x) in [-1, 1].
-
-        Raises:
-            ValueError: nothing was learnt yet.
-        """
+        """(B, d, y, x) -> a rough small picture (B, 3, s * y, s * x) in [-1, 1]. Raises ValueError where
+        nothing was learnt yet."""
         if self._map_CP is None:
             raise ValueError("prepare the preview decoder first")
         batch, _, height, width = latent_Bdyx.shape

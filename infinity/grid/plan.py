@@ -88,11 +88,8 @@ class GridPlan:
         return tuple(sorted(cells, key=lambda cell: models.index(cell.model)))
 
     def check(self, spec_of: Callable[[str], ModelSpec]) -> None:
-        """Whether every cell's model can draw it, before anything is loaded.
-
-        Raises:
-            RequestError: an unknown model, or one that lacks the aspect ratio or the layer.
-        """
+        """Before anything is loaded: raises RequestError where a cell's model is unknown, or lacks the
+        aspect ratio or the layer."""
         for cell in self.cells():
             spec = spec_of(cell.model)
             spec.schedule(cell.request.aspect_ratio)

@@ -1,4 +1,4 @@
-"""The one place that computes attention, by the kernel that is fastest for the case.
+"""The one place that computes attention, by the kernel that is fastest for the case; and its cache.
 
 The fused kernel (``scaled_dot_product_attention``) is used except on a CPU, and there:
 - with gradients, where its backward is slower than written-out products;
@@ -12,7 +12,8 @@ With gradients on a GPU, where Triton allows it, scale-causal attention is one f
 made of 128 x 128 blocks, so scores that no token may see are neither computed nor kept: half the work
 of a full product, and one kernel instead of one a scale.
 
-Shapes: B batch, H heads, L tokens, S keys, d head width, p channel pairs of a head.
+Shapes: B batch, H heads, L tokens, l tokens of one scale, S keys, d head width, p channel pairs of a
+head.
 """
 
 import importlib.util
@@ -27,7 +28,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from infinity.model.rope import rotate_
+from infinity.config import TransformerConfig
+from infinity.model.rope import rope_table, rotate_
+from infinity.schedule import ScaleSchedule
 
 SMALLEST_NORM = 1e-12
 SMALLEST_BLOCK_HEAD = 16
@@ -231,3 +234,55 @@ class _UnitRotated(torch.autograd.Function):
         grad_qkv[:, :, :2] = torch.addcmul(grad, units, radial, value=-1).mul_(lengths / norms)
         grad_qkv[:, :, 2] = grad_v
         return grad_qkv, radial.sum(dim=(0, 1)), None
+
+
+class KVCache:
+    """Keys and values of every block for all tokens of a schedule, allocated once.
+
+    An object of its request, never state of the model.
+
+    Args:
+        schedule: what is to be generated; its rotary table is kept here too.
+        batch: rows, with both halves of a guided batch counted.
+    """
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        schedule: ScaleSchedule,
+        batch: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.spans = [schedule.span(index) for index in range(len(schedule))]
+        table = rope_table(schedule, config.head_width, config.rope, torch.device(device))
+        self.ropes = [table[span] for span in self.spans]
+        shape = (batch, config.num_heads, schedule.total_tokens, config.head_width)
+        self._kept = torch.empty(config.depth, 2, *shape, dtype=dtype, device=device)
+
+    @property
+    def batch(self) -> int:
+        return self._kept.shape[2]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values of the rows in use."""
+        return self._kept.nbytes
+
+    def append(
+        self, layer: int, index: int, keys_BHld: Tensor, values_BHld: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Stores one block's keys and values of scale ``index``.
+
+        Returns:
+            Keys and values of all tokens up to and including that scale: views (B, H, <= L, d).
+        """
+        span = self.spans[index]
+        keys, values = self._kept[layer, 0], self._kept[layer, 1]
+        keys[:, :, span] = keys_BHld
+        values[:, :, span] = values_BHld
+        return keys[:, :, : span.stop], values[:, :, : span.stop]
+
+    def keep(self, batch: int) -> None:
+        """Keeps the first ``batch`` rows only: guidance has ended, its other half is not needed."""
+        self._kept = self._kept[:, :, :batch]

@@ -22,9 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from infinity.config import TransformerConfig
-from infinity.errors import RequestError
-from infinity.model.attention import attend, attend_scale_causally
-from infinity.model.cache import KVCache
+from infinity.model.attention import KVCache, attend, attend_scale_causally
 from infinity.model.layers import (
     NORM_EPS,
     Block,
@@ -118,7 +116,6 @@ class InfinityTransformer(nn.Module):
         """``encode_text`` without the blocks' own parts, which they add when they run.
 
         Args:
-            text: a (T_b, W) tensor a prompt, T_b at least 1.
             branch_factors: (depth, 2, B, 1, 1) float32, see SharedText.
         """
         lengths = [len(features) for features in text]
@@ -139,13 +136,7 @@ class InfinityTransformer(nn.Module):
         return TextCondition(pooled, head, blocks)
 
     def unconditional_text(self, length: int) -> Tensor:
-        """The learned text of "no prompt", (length, W).
-
-        Raises:
-            RequestError: ``length`` is not between 1 and ``text_max_length``.
-        """
-        if not 1 <= length <= len(self.unconditional):
-            raise RequestError(f"A text has 1 to {len(self.unconditional)} tokens, not {length}.")
+        """The learned text of "no prompt", (length, W), of at most ``text_max_length`` tokens."""
         return self.unconditional[:length]
 
     def forward(

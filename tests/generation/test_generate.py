@@ -8,7 +8,7 @@ import torch
 from infinity.errors import RequestError
 from infinity.generation.generate import ScaleStep, generate, text_condition
 from infinity.generation.sampling import guide, seeded_generator
-from infinity.model.cache import KVCache
+from infinity.model.attention import KVCache
 from infinity.request import SamplingParams
 from infinity.tokenizer.quantizer import ResidualCanvas
 from tests.tiny import PATCHIFY_SPEC, SPEC, WordsEncoder, tiny_transformer

@@ -1,6 +1,6 @@
 import torch
 
-from infinity.model.cache import KVCache
+from infinity.model.attention import KVCache
 from tests.model.helpers import CONFIG, SCHEDULE
 
 
