@@ -207,14 +207,11 @@ _SENTENCES: tuple[tuple[Any, type[CheckpointError | ResourceError], str], ...] =
 
 
 def bytes_to_download(spec: ModelSpec, folder: Path | None = None) -> int:
-    """What is missing of a model's files. Asks the hub only for what is not in the cache.
+    """What is missing of a model's files. Asks the hub only for what is not in the cache; raises as
+    ``fetch``.
 
     Args:
         folder: of a model in the own format; None for the default and released models.
-
-    Raises:
-        ResourceError: something is missing and the hub cannot be asked for it.
-        CheckpointError: the hub lacks it.
     """
     requests = [] if spec.hub is None else [_model_request(spec.hub)]
     beside = (folder or DEFAULT_MODEL_FOLDER) / spec.text_encoder.source / CONFIG_FILE

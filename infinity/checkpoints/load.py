@@ -82,7 +82,11 @@ def load_model(
     dtype = dtype or torch.float32
     change = None if adapter is None else read_adapter(adapter)
     folder = own_folder(name_or_path)
-    found = _read_own(folder) if folder else _find_upstream(name_or_path, tokenizer, progress)
+    found = (
+        _read_own(folder)
+        if folder
+        else _find_upstream(name_or_path, tokenizer, progress, ema=False)
+    )
     spec = found.spec
     encoder_folder = _text_encoder_folder(spec, found.text_encoder, progress)
     mark = _fingerprint(found, encoder_folder, change)
@@ -160,8 +164,7 @@ def convert(
     Returns:
         What was written; a text encoder of the hub stays there.
 
-    Raises:
-        RequestError, CheckpointError, ResourceError: as ``load_model`` and ``save_model``.
+    Raises as ``load_model`` and ``save_model``.
     """
     if own_folder(upstream) is not None:
         raise CheckpointError(f"{upstream} is in this package's format already.")
@@ -178,8 +181,6 @@ def convert(
         None if "/" in found.spec.text_encoder.source else found.text_encoder,
         dtype=dtype,
     )
-    if progress is not None:
-        progress("Converted", 1.0)
     return found.spec
 
 
@@ -222,10 +223,7 @@ def _text_encoder_folder(spec: ModelSpec, beside: Path | None, progress: Progres
 
 
 def _find_upstream(
-    name_or_path: str | Path,
-    tokenizer: str | Path | None,
-    progress: Progress | None,
-    ema: bool = False,
+    name_or_path: str | Path, tokenizer: str | Path | None, progress: Progress | None, ema: bool
 ) -> FoundModel:
     name, path = str(name_or_path), Path(name_or_path)
     given = None if tokenizer is None else Path(tokenizer)

@@ -33,6 +33,8 @@ Layer = Annotated[str, Field(pattern=r"^\^?(\w|\.|\\\.)+$")]
 """The end of a layer's name; peft takes any pattern, of which this one cannot run for ever."""
 Rank = Annotated[int, whole(1, 2**16)]
 Alpha = Annotated[float, Field(ge=-1e9, le=1e9, description="a number")]
+Ranks = Annotated[dict[Layer, Rank], Field(description="layers and their ranks")]
+Alphas = Annotated[dict[Layer, Alpha], Field(description="layers and their alphas")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +52,8 @@ class LoraRule(Checked):
 
     r: Rank
     lora_alpha: Alpha
-    rank_pattern: Annotated[dict[Layer, Rank], Field(description="layers and their ranks")] = field(
-        default_factory=dict
-    )
-    alpha_pattern: Annotated[dict[Layer, Alpha], Field(description="layers and their alphas")] = (
-        field(default_factory=dict)
-    )
+    rank_pattern: Ranks = field(default_factory=dict)
+    alpha_pattern: Alphas = field(default_factory=dict)
     use_rslora: bool = False
     use_dora: bool = False
     lora_bias: bool = False
@@ -73,11 +71,8 @@ class LoraRule(Checked):
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
 
-FOLLOWED = frozenset(part.name for part in fields(LoraRule)) | {
-    "peft_type",
-    "init_lora_weights",
-    "base_model_name_or_path",
-}
+RULES = frozenset(part.name for part in fields(LoraRule))
+FOLLOWED = RULES | {"peft_type", "init_lora_weights", "base_model_name_or_path"}
 
 
 def lora_rule(config: Mapping[str, Any], source: str) -> LoraRule:
@@ -101,9 +96,8 @@ def lora_rule(config: Mapping[str, Any], source: str) -> LoraRule:
             f"{source} has settings that change more than weights can be merged for ({shown}); "
             "merge it with peft, or train one without."
         )
-    names = {part.name for part in fields(LoraRule)}
-    given = {name: value for name, value in config.items() if name in names and value is not None}
-    return LoraRule.from_dict(given)
+    given = {name: value for name, value in config.items() if value is not None}
+    return LoraRule.from_dict({name: given[name] for name in RULES & given.keys()})
 
 
 def _changes(name: str, value: Any) -> bool:

@@ -83,7 +83,9 @@ def read_upstream(path: Path, tokenizer: Path | None = None, *, ema: bool = Fals
     config = infer_transformer(weights.tensors, **flags)
     tokenizer_weights, tokenizer_config = _tokenizer_for(config, path, weights, tokenizer)
     spec = _spec_for(path, config, tokenizer_config, args)
-    return FoundModel(spec, weights, tokenizer_weights, _text_encoder_beside(path))
+    beside = (path.parent / name for name in TEXT_ENCODER_NAMES)
+    text_encoder = next((folder for folder in beside if (folder / CONFIG_FILE).is_file()), None)
+    return FoundModel(spec, weights, tokenizer_weights, text_encoder)
 
 
 def read_part(path: Path, kind: Kind, *, ema: bool = False) -> Weights:
@@ -192,10 +194,7 @@ def _tokenizer_for(
 
 
 def _spec_for(
-    path: Path,
-    transformer: TransformerConfig,
-    tokenizer: TokenizerConfig,
-    args: Mapping[str, Any],
+    path: Path, transformer: TransformerConfig, tokenizer: TokenizerConfig, args: Mapping[str, Any]
 ) -> ModelSpec:
     """The registered model's spec under the file's name, or one with upstream's usual settings."""
     name = re.sub(r"[^\w.-]+", "-", path.stem if path.is_file() else path.name) or "upstream"
@@ -207,14 +206,14 @@ def _spec_for(
     if known:
         spec = replace(known[0], name=name, hub=None)
         return replace(spec, schedules=_schedules(budget)) if budget else spec
-    source, revision = TEXT_ENCODERS.get(transformer.text_width, ("", ""))
+    source, revision = TEXT_ENCODERS.get(transformer.text_width, (TEXT_ENCODER_NAMES[0], ""))
     return ModelSpec(
         name=name,
         title=f"{name} (upstream checkpoint)",
         transformer=transformer,
         tokenizer=tokenizer,
         text_encoder=TextEncoderConfig(
-            source=source or TEXT_ENCODER_NAMES[0],
+            source=source,
             revision=revision,
             width=transformer.text_width,
             max_length=transformer.text_max_length,
@@ -231,11 +230,6 @@ def _schedules(budget: Any) -> dict[str, Any]:
             f"{', '.join(PIXEL_BUDGETS)}."
         )
     return released_schedules(budget)
-
-
-def _text_encoder_beside(path: Path) -> Path | None:
-    folders = (path.parent / name for name in TEXT_ENCODER_NAMES)
-    return next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
 
 
 def _weight_files(folder: Path) -> list[Path]:

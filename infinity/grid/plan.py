@@ -109,13 +109,8 @@ class GridPlan:
     def from_json(cls, text: str) -> Self:
         """Raises RequestError, saying what is wrong with the recipe."""
         data, model, request = read_recipe(text, "The grid's recipe")
-        y = data.get("y")
-        return cls(
-            model=model,
-            request=request,
-            x=Axis.from_dict(data.get("x")),
-            y=None if y is None else Axis.from_dict(y),
-        )
+        x, y = Axis.from_dict(data.get("x")), data.get("y")
+        return cls(model=model, request=request, x=x, y=None if y is None else Axis.from_dict(y))
 
     def _cell(self, row: int, column: int) -> Cell:
         named: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -176,7 +177,7 @@ class CrossAttention(nn.Module):
         super().__init__()
         width = config.width
         self.num_heads = config.num_heads
-        self.rounds_to_bf16 = config.bf16_cross_attention
+        self.rounded = partial(bf16_rounded, rounds=config.bf16_cross_attention)
         self.query = nn.Linear(width, width)
         self.key_value = BiasedLinear(width, 2 * width)
         self.value_bias = nn.Parameter(torch.empty(width))
@@ -187,17 +188,14 @@ class CrossAttention(nn.Module):
         text_BTC = text_BTC.to(self.key_value.weight.dtype)
         kv = self.key_value(text_BTC, joined_bias(None, self.value_bias))
         keys, values = rearrange(kv, "B T (n H d) -> n B H T d", n=2, H=self.num_heads).unbind()
-        return self._rounded(keys), self._rounded(values)
+        return self.rounded(keys), self.rounded(values)
 
     def forward(self, x_BLC: Tensor, condition: BlockCondition) -> Tensor:
-        q = self._rounded(self.query(x_BLC.to(self.query.weight.dtype)))
+        q = self.rounded(self.query(x_BLC.to(self.query.weight.dtype)))
         q = rearrange(q, "B L (H d) -> B H L d", H=self.num_heads)
         scale = q.shape[-1] ** -0.5
         out = attend(q, condition.keys, condition.values, scale=scale, mask=condition.mask)
-        return self.output(rearrange(self._rounded(out), "B H L d -> B L (H d)"))
-
-    def _rounded(self, x: Tensor) -> Tensor:
-        return bf16_rounded(x, self.rounds_to_bf16)
+        return self.output(rearrange(self.rounded(out), "B H L d -> B L (H d)"))
 
 
 class Block(nn.Module):
@@ -264,7 +262,7 @@ class TextPooling(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width, heads = config.width, config.pool_heads
-        self.rounds_to_bf16 = config.bf16_cross_attention
+        self.rounded = partial(bf16_rounded, rounds=config.bf16_cross_attention)
         self.query = nn.Parameter(torch.empty(heads, width // heads))
         self.key_value = BiasedLinear(config.text_width, 2 * width)
         self.value_bias = nn.Parameter(torch.empty(width))
@@ -276,7 +274,6 @@ class TextPooling(nn.Module):
         kv = self.key_value(text_BTW, joined_bias(None, self.value_bias))
         k, v = rearrange(kv, "B T (n P d) -> n B P T d", n=2, P=len(self.query)).unbind()
         q = self.query.to(k.dtype).expand(len(k), -1, -1).unsqueeze(2)
-        q, k, v = (bf16_rounded(part, self.rounds_to_bf16) for part in (q, k, v))
-        out = attend(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask_B11T)
-        out = bf16_rounded(out, self.rounds_to_bf16)
+        q, k, v = map(self.rounded, (q, k, v))
+        out = self.rounded(attend(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask_B11T))
         return self.output(rearrange(out, "B P 1 d -> B (P d)")).float()
