@@ -10,7 +10,7 @@ import pytest
 from tests.training.plain_world import write_plain_world
 from training.world import captions, sprites
 from training.world.captions import article_for, caption, misspelt, with_filler
-from training.world.color import HUES, oklab_to_rgb, recolor, rgb_to_oklab
+from training.world.color import HUES, Body, oklab_to_rgb, rgb_to_oklab
 from training.world.concepts import CONCEPTS, plural_of
 from training.world.layout import CELLS
 from training.world.places import PLACES
@@ -295,7 +295,7 @@ def test_recolor_paints_the_body_and_leaves_the_rest():
     pixels[:, :, :3] = (220, 30, 40)
     pixels[:3, :, :3] = (90, 180, 60)
     pixels[3:5, :, :3] = (40, 40, 40)
-    painted = recolor(pixels, "blue")
+    painted = Body(pixels).painted("blue")
     red, green, blue = (int(v) for v in painted[10, 10, :3])
     assert blue > 180 > 120 > red
     assert blue > green

@@ -96,6 +96,8 @@ class Canvas:
 
     def _gradient(self, height: int, stops: Sequence[Color]) -> Image.Image:
         """As wide as the canvas, from top to bottom through evenly spaced stops."""
+        if len(stops) == 1:
+            return Image.new("RGB", (self.side, height), stops[0])
         column = _ramp(np.linspace(0.0, 1.0, max(height, 1))[:, None], stops)
         return column.resize((self.side, height), Image.Resampling.NEAREST)
 

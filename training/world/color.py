@@ -65,55 +65,59 @@ def rgb_to_oklab(rgb: np.ndarray) -> np.ndarray:
 
 def oklab_to_rgb(lab: np.ndarray) -> np.ndarray:
     """Oklab (..., 3) to sRGB (..., 3), clipped to [0, 1]."""
-    linear = np.clip((lab @ _LAB_TO_LMS.T) ** 3 @ _LMS_TO_RGB.T, 0.0, 1.0)
+    lms = lab @ _LAB_TO_LMS.T
+    linear = np.clip(lms * lms * lms @ _LMS_TO_RGB.T, 0.0, 1.0)
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def recolor(sprite: np.ndarray, color: str) -> np.ndarray:
-    """Repaint the dominant hue of a sprite.
+class Body:
+    """What of a sprite takes on another colour: its dominant hue.
 
     Args:
         sprite: uint8 (height, width, 4) RGBA, not premultiplied.
-        color: a key of `HUES`.
-
-    Returns:
-        A new uint8 array of the same shape; alpha is unchanged, and so is what cannot be seen.
     """
-    lightness_t, chroma_t, hue_t = HUES[color]
-    seen = sprite[..., 3] > 0
-    lab = rgb_to_oklab(sprite[seen, :3].astype(np.float32) / 255.0)
-    chroma = np.hypot(lab[:, 1], lab[:, 2])
-    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
-    coverage = sprite[seen, 3] / 255.0
 
-    dominant = _dominant_hue(hue, chroma * coverage)
-    offset = (hue - dominant + 180.0) % 360.0 - 180.0
-    near = (1.0 - _smoothstep(38.0, 62.0, np.abs(offset))) * _smoothstep(0.025, 0.06, chroma)
-    vivid = float((near * coverage * chroma**2).sum() / max((near * coverage * chroma).sum(), 1e-6))
-    # Tinted blacks and greys are not the body.
-    mask = near * _smoothstep(0.2 * vivid, 0.4 * vivid, chroma)
-    body = mask > 0
-    lab, chroma, offset, mask, coverage = (x[body] for x in (lab, chroma, offset, mask, coverage))
-    lightness, weight = lab[:, 0], mask * coverage
-    total = max(float(weight.sum()), 1e-6)
-    lightness_0 = float((weight * lightness).sum()) / total
-    chroma_0 = max(float((weight * chroma).sum()) / total, 0.02)
+    def __init__(self, sprite: np.ndarray) -> None:
+        self._sprite = sprite
+        self._where = sprite[..., 3] > 0
+        lab = rgb_to_oklab(sprite[self._where, :3].astype(np.float32) / 255.0)
+        coverage = sprite[self._where, 3] / 255.0
+        chroma = np.hypot(lab[:, 1], lab[:, 2])
+        hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
 
-    # Keep the shading: shadows and highlights move with the body, squeezed near black and white.
-    room = np.where(lightness > lightness_0, 1.0 - lightness_t, lightness_t)
-    room_0 = np.where(lightness > lightness_0, 1.0 - lightness_0, lightness_0)
-    contrast = np.clip(room / np.maximum(room_0, 0.05), 0.45, 1.25)
-    new_lightness = lightness_t + (lightness - lightness_0) * contrast
-    new_chroma = np.minimum(chroma * (chroma_t / chroma_0), chroma_t * 1.35)
-    new_hue = np.radians(hue_t + 0.35 * offset)
-    painted = np.stack(
-        [new_lightness, new_chroma * np.cos(new_hue), new_chroma * np.sin(new_hue)], axis=-1
-    )
-    mixed = lab + mask[:, None] * (painted - lab)
-    result = sprite.copy()
-    seen[seen] = body
-    result[seen, :3] = np.round(oklab_to_rgb(mixed) * 255.0)
-    return result
+        dominant = _dominant_hue(hue, chroma * coverage)
+        offset = (hue - dominant + 180.0) % 360.0 - 180.0
+        near = (1.0 - _smoothstep(38.0, 62.0, np.abs(offset))) * _smoothstep(0.025, 0.06, chroma)
+        colored = near * coverage * chroma
+        vivid = float((colored * chroma).sum() / max(colored.sum(), 1e-6))
+        # Tinted blacks and greys are not the body.
+        mask = near * _smoothstep(0.2 * vivid, 0.4 * vivid, chroma)
+        inside = mask > 0
+        self._where[self._where] = inside
+        self._lab, self._chroma, self._offset = lab[inside], chroma[inside], offset[inside]
+        self._mask = mask[inside, None]
+        weight = mask * coverage
+        total = max(float(weight.sum()), 1e-6)
+        self._mean_lightness = float((weight * lab[:, 0]).sum()) / total
+        self._mean_chroma = max(float((weight * chroma).sum()) / total, 0.02)
+
+    def painted(self, color: str) -> np.ndarray:
+        """A new sprite of the same shape; alpha is unchanged. `color` is a key of `HUES`."""
+        lightness_t, chroma_t, hue_t = HUES[color]
+        # Keep the shading: shadows and highlights move with the body, squeezed near black and white.
+        shade = self._lab[:, 0] - self._mean_lightness
+        room = np.where(shade > 0, 1.0 - lightness_t, lightness_t)
+        room_0 = np.where(shade > 0, 1.0 - self._mean_lightness, self._mean_lightness)
+        contrast = np.clip(room / np.maximum(room_0, 0.05), 0.45, 1.25)
+        chroma = np.minimum(self._chroma * (chroma_t / self._mean_chroma), chroma_t * 1.35)
+        hue = np.radians(hue_t + 0.35 * self._offset)
+        painted = np.stack(
+            [lightness_t + shade * contrast, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1
+        )
+        result = self._sprite.copy()
+        mixed = self._lab + self._mask * (painted - self._lab)
+        result[self._where, :3] = np.round(oklab_to_rgb(mixed) * 255.0)
+        return result
 
 
 def _dominant_hue(hue: np.ndarray, weight: np.ndarray) -> float:

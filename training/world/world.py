@@ -11,7 +11,7 @@ from PIL import Image
 from training.world import painters
 from training.world.canvas import Canvas, glow
 from training.world.captions import caption
-from training.world.color import recolor
+from training.world.color import Body
 from training.world.concepts import CONCEPTS
 from training.world.layout import Box, boxes_of
 from training.world.places import PLACES
@@ -47,6 +47,7 @@ class World:
         self._sprites = sprites
         self._scaled: dict[tuple[str, str, str | None, tuple[int, int]], Image.Image] = {}
         self._free = ART_KEPT
+        self._bodies: dict[tuple[str, str], Body] = {}
 
     @classmethod
     def load(cls, folder: str | Path, styles: tuple[str, ...] = ("3d",)) -> Self:
@@ -149,7 +150,10 @@ class World:
         sprite = self._sprites[style, item.concept]
         if item.color is None or not CONCEPTS[item.concept].colorable:
             return sprite
-        return recolor(sprite, item.color)
+        key = style, item.concept
+        if key not in self._bodies:
+            self._bodies[key] = Body(sprite)
+        return self._bodies[key].painted(item.color)
 
     def _sprite(self, style: str, box: Box) -> Image.Image:
         """The art at the size of its box; kept for the next time."""
