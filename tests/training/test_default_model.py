@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
 
+from infinity.errors import RequestError
 from infinity.pipeline import InfinityPipeline
 from infinity.registry import get_spec
 from infinity.request import GenerationRequest
@@ -194,11 +196,13 @@ def test_a_model_is_made_within_a_time_and_the_plan_is_kept(tmp_path, monkeypatc
     build = small_build(tmp_path)
     build.changes["transformer"]["optimization"]["steps"] = 40
     build.changes["transformer"]["optimization"]["scale_prefixes"] = [[0, 2], [20, 3]]
-    monkeypatch.setattr(budget, "samples_a_second", lambda config: 2.0)
-    budget.make_within(build, 50.0)  # 80% of what is left are 80 samples at most, 20 steps of 4
+    costs = dict.fromkeys(budget.SHARES, (0.5, 2.0)) | {"export": (1.5, 0.0)}
+    monkeypatch.setattr(budget, "measured", lambda build, steps: costs)
+    monkeypatch.setattr(budget, "FEWEST", 2)
+    budget.make_within(build, 50.0)  # 61% of 85% but for 3 seconds, 2 seconds a step
     plan = json.loads((build.runs / "plan.json").read_text())
     steps = plan["transformer"]["optimization"]["steps"]
-    assert 10 <= steps <= 20
+    assert 10 <= steps <= 12
     assert plan["transformer"]["optimization"]["scale_prefixes"] == [[0, 2], [steps // 2, 3]]
     assert read_facts(build.runs / "transformer")["step"] == steps
     assert InfinityPipeline.from_pretrained(build.exported).spec.name == "default"
@@ -206,7 +210,28 @@ def test_a_model_is_made_within_a_time_and_the_plan_is_kept(tmp_path, monkeypatc
     assert json.loads((build.runs / "plan.json").read_text()) == plan
 
 
-def test_speed_is_measured_on_a_few_steps(tmp_path, monkeypatch):
-    monkeypatch.setattr(budget, "MEASURED", 1)
-    assert budget.samples_a_second(small_build(tmp_path).settings("tokenizer")) > 0
+def test_a_time_too_short_is_refused_with_the_shortest_that_will_do():
+    costs = {
+        "tokenizer": (2.0, 0.5),
+        "decoder": (3.0, 0.5),
+        "transformer": (4.0, 4.0),
+        "export": (8.0, 0.0),
+    }
+    with pytest.raises(RequestError, match=r"60s are too short .*: 37s .* --budget (\d+)s") as told:
+        budget.planned(costs, 60.0, 20.0)
+    least = int(re.search(r"--budget (\d+)s", str(told.value))[1])
+    assert min(budget.planned(costs, least, 20.0).values()) == budget.FEWEST
+    with pytest.raises(RequestError):
+        budget.planned(costs, least - 2, 20.0)
+    longer = budget.planned(costs, 10 * least, 20.0)
+    planned = sum(longer[part] * costs[part][1] for part in longer) + 37.0
+    assert 0.8 * 10 * least < planned < budget.USED * 10 * least
+
+
+def test_a_few_steps_of_each_part_and_the_export_are_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.steps.captions.CAPTIONS_TO_LEARN", 300)
+    monkeypatch.setattr("training.default_model.build.read_prompts", lambda _: ["a red apple"])
+    costs = budget.measured(small_build(tmp_path), 1)
+    assert [*costs] == [*budget.SHARES, "export"]
+    assert sum(step > 0 for _, step in costs.values()) == 3
     assert not (tmp_path / "runs").exists()

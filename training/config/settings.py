@@ -5,6 +5,7 @@ Each class checks its own values; what has to fit between them is in ``checks.py
 docstring says of a setting is also its text in ``--help``.
 """
 
+import os
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -67,7 +68,8 @@ class DataSettings(Settings):
         held_out: share of the pictures that is never trained on, for validation.
         held_out_sources: pictures for validation from elsewhere, instead.
         world: what a source of format "world" draws when.
-        workers: loader processes a rank; 0 loads in the training process.
+        workers: loader processes a rank; 0 loads in the training process; None: 2, and on a card
+            this rank's share of the machine's cores, at most 16.
         shuffle: in a new order every pass; else as they are listed.
         skip_tolerance: share of unusable records beyond which the run stops.
     """
@@ -97,9 +99,16 @@ class DataSettings(Settings):
     held_out: Below1 = 0.0
     held_out_sources: Places = ()
     world: WorldSettings = WorldSettings()
-    workers: NonNegativeInt = 2
+    workers: NonNegativeInt | None = None
     shuffle: bool = True
     skip_tolerance: Share = 0.1
+
+    def workers_on(self, device: str) -> int:
+        """``workers``, or what it means on a "cuda" or "cpu" device where it is None."""
+        if self.workers is not None or device == "cpu":
+            return 2 if self.workers is None else self.workers
+        ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return min(16, max(2, (os.cpu_count() or 1) // ranks))
 
     def schedules_to_train(self) -> dict[str, ScaleSchedule]:
         """Aspect ratio -> schedule; the first is the model's default."""

@@ -55,6 +55,8 @@ def batches(
     if rank == 0:
         for line in source.report.lines():
             logger.info("data listed: %s", line)
+    device = resolve_device().type
+    workers = config.data.workers_on(device)
     share = size // world_size
     first = rank * share
     drawn = ((step, *plan.indices(step)) for step in range(start_step, config.optimization.steps))
@@ -65,9 +67,9 @@ def batches(
             for step, ratio, places in drawn
         ),
         batch_size=None,
-        num_workers=config.data.workers,
-        prefetch_factor=_PREFETCHED if config.data.workers else None,
-        pin_memory=resolve_device().type == "cuda",
+        num_workers=workers,
+        prefetch_factor=_PREFETCHED if workers else None,
+        pin_memory=device == "cuda",
     )
     return _checked(loader, plan, config.data.skip_tolerance)
 

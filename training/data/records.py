@@ -107,10 +107,6 @@ class Batch:
             features=None if self.features is None else self.features[part],
         )
 
-    def to(self, device: torch.device | str) -> Batch:
-        """The same batch with its tensors on ``device``."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory; called by torch's DataLoader."""
         return self._each(lambda tensor: tensor.pin_memory())

@@ -1,22 +1,32 @@
 """The default model in a given time: so many steps of every part as the device at hand makes in it."""
 
 import json
+import logging
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-from training.config.load import load_config, merged
+from infinity.errors import RequestError
+from training.config.load import merged
 from training.config.settings import TrainingConfig
 from training.default_model.build import STEPS, Build
 from training.engine.journal import read_metrics
-from training.engine.loop import train
 
-SHARES = {"tokenizer": 0.25, "decoder": 0.15, "transformer": 0.8}
-"""Part -> share of the time that is left when it begins; the rest is for starting and the export."""
-MEASURED, FEWEST = 4, 10
+logger = logging.getLogger(__name__)
+
+SHARES = {"tokenizer": 0.27, "decoder": 0.12, "transformer": 0.61}
+"""Part -> share of the time for steps."""
+USED = 0.85
+"""Share of the time that is planned; on the rest falls what a few steps do not show."""
+FEWEST = 10
+"""Steps of a part."""
+SHEET = 8
+"""Pictures on the contact sheet."""
+LONG_S = 900
 PLAN = "plan.json"
 
 
@@ -24,30 +34,79 @@ def make_within(build: Build, seconds: float) -> None:
     """The world, the three parts and the export. Run again, it keeps to the plan that it made.
 
     Raises:
+        RequestError: in this time nothing can be trained here; it names the shortest that will do.
         InfinityError: a part cannot be trained.
     """
-    ends = time.monotonic() + seconds
+    began = time.monotonic()
     build.runs.mkdir(parents=True, exist_ok=True)
-    path = build.runs / PLAN
-    plan: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    build = replace(build, sheet=SHEET)
     STEPS["world"](build)
-    for part, share in SHARES.items():
-        if part not in plan:
-            speed = samples_a_second(build.settings(part))
-            left = max(0.0, ends - time.monotonic())
-            plan[part] = shortened(build.settings(part), share * left * speed)
-            path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
-        changes = {**build.changes, part: merged(build.changes.get(part, {}), plan[part])}
+    path = build.runs / PLAN
+    if not path.is_file():
+        costs = measured(build, 4 if seconds >= LONG_S else 2)
+        steps = planned(costs, seconds, time.monotonic() - began)
+        plan = {part: shortened(build.settings(part), steps[part]) for part in SHARES}
+        path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    plan = json.loads(path.read_text("utf-8"))
+    changes = {part: merged(build.changes.get(part, {}), plan[part]) for part in SHARES}
+    for part in (*SHARES, "export"):
         STEPS[part](replace(build, changes=changes))
-    STEPS["export"](build)
 
 
-def shortened(config: TrainingConfig, samples: float) -> Mapping[str, Any]:
-    """What to change for a run of so many samples: its steps, and all that is counted in them."""
+def measured(build: Build, steps: int) -> dict[str, tuple[float, float]]:
+    """Part, or "export" -> seconds of all that is not a step, and of a step, on this device.
+
+    The whole model is made once, of ``2 * steps`` steps a part, of which the first half is not
+    counted as a step: it waits for the data and the device.
+    """
+    few = {
+        "optimization": {"steps": 2 * steps, "warmup": 0, "compile": False, "scale_prefixes": []},
+        "data": {"world": {"fresh_from": 0}},
+        "logging": {"log_every": steps, "save_every": 2 * steps, "tensorboard": False},
+    }
+    costs = {}
+    with tempfile.TemporaryDirectory() as place:
+        changes = {part: merged(build.changes.get(part, {}), few) for part in SHARES}
+        small = replace(build, runs=Path(place), changes=changes)
+        for part in (*SHARES, "export"):
+            began, step = time.monotonic(), 0.0
+            STEPS[part](small)
+            spent = time.monotonic() - began
+            if part != "export":
+                config = small.settings(part)
+                speeds = [line.get("samples_per_s") for line in read_metrics(config.output)]
+                step = config.optimization.batch_size / next(filter(None, reversed(speeds)))
+            costs[part] = max(0.0, spent - steps * step), step
+    return costs
+
+
+def planned(
+    costs: Mapping[str, tuple[float, float]], seconds: float, spent: float
+) -> dict[str, int]:
+    """Part -> its steps, when ``spent`` of the time went into measuring.
+
+    Raises:
+        RequestError: there is no time for ``FEWEST`` steps of each.
+    """
+    fixed = spent + sum(other for other, _ in costs.values())
+    left = USED * seconds - fixed
+    steps = {part: int(share * left / costs[part][1]) for part, share in SHARES.items()}
+    if min(steps.values()) < FEWEST:
+        least = max(FEWEST * costs[part][1] / share for part, share in SHARES.items())
+        raise RequestError(
+            f"{seconds:.0f}s are too short to train the default model on this device: {fixed:.0f}s "
+            "go into measuring, starting and writing. Give it at least "
+            f"--budget {ceil((fixed + least) / USED)}s."
+        )
+    logger.info("planned: %s", ", ".join(f"{n} steps of the {part}" for part, n in steps.items()))
+    return steps
+
+
+def shortened(config: TrainingConfig, steps: int) -> Mapping[str, Any]:
+    """What to change for a run of so many steps: all that is counted in them."""
     optimization, world = config.optimization, config.data.world
-    steps = max(FEWEST, int(samples / optimization.batch_size))
-    share = min(1.0, steps / optimization.steps)
     steps = min(steps, optimization.steps)
+    share = steps / optimization.steps
     return {
         "optimization": {
             "steps": steps,
@@ -62,19 +121,5 @@ def shortened(config: TrainingConfig, samples: float) -> Mapping[str, Any]:
                 "fresh_from": 0,
             }
         },
-        "logging": {"save_every": max(1, steps // 4), "validate_every": max(1, steps // 2)},
+        "logging": {"save_every": max(1, steps // 4), "validate_every": steps},
     }
-
-
-def samples_a_second(config: TrainingConfig) -> float:
-    """Of a few steps after the first, their data included, on this device."""
-    with tempfile.TemporaryDirectory() as place:
-        few = {
-            "output": str(Path(place) / "run"),
-            "optimization": {"steps": 2 * MEASURED, "warmup": 0, "compile": False},
-            "data": {"held_out": 0.0, "world": {"fresh_from": 0, "features": None}},
-            "logging": {"log_every": MEASURED, "save_every": 2 * MEASURED, "tensorboard": False},
-        }
-        measured = load_config(overrides=merged(config.model_dump(mode="json"), few))
-        train(measured)
-        return read_metrics(measured.output)[-1]["samples_per_s"]

@@ -46,11 +46,13 @@ class Build:
         runs: the folder.
         world: of the emoji world's art.
         changes: part -> settings over those of its preset.
+        sheet: pictures on the contact sheet.
     """
 
     runs: Path = Path("runs/default")
     world: Path = Path("data/world")
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sheet: int = 64
 
     def settings(self, part: str) -> TrainingConfig:
         """Of the run of a part.
@@ -119,7 +121,7 @@ class Build:
             shard_bytes=SHARD_BYTES,
         )
         pipeline = InfinityPipeline.from_pretrained(folder)
-        prompts = read_prompts(PROMPTS / "contact_sheet.txt")
+        prompts = read_prompts(PROMPTS / "contact_sheet.txt")[: self.sheet]
         contact_sheet(pipeline, prompts, self.runs / "contact_sheet.jpg")
 
     def examine(self) -> None:

@@ -158,7 +158,7 @@ def needs(config: TrainingConfig, processes: int = 1, device: str = "cuda") -> N
         gathered=gathered,
         sample=parts.sample,
         micro_batch=micro,
-        process=round(OWN_BYTES[device] + is_cpu * config.data.workers * WORKER_BYTES),
+        process=round(OWN_BYTES[device] + is_cpu * config.data.workers_on(device) * WORKER_BYTES),
         inside=round(-(-share // micro) * travelling * (gathers + FLOAT32 * total)),
         between=round(2 * (copies - 1) / copies * FLOAT32 * total / shards),
     )

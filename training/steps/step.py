@@ -70,7 +70,7 @@ def cast_to(dtype: str, device: torch.device) -> torch.autocast:
 
 def pictures_as_floats(pictures_u8: Tensor, device: torch.device) -> Tensor:
     """uint8 0..255 -> float32 in [-1, 1] on the device, rounded as ``infinity.images`` does."""
-    unit = pictures_u8.to(device).float() / 255
+    unit = pictures_u8.to(device, non_blocking=True).float() / 255
     return unit + unit - 1
 
 

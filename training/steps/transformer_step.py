@@ -147,7 +147,7 @@ class TransformerStep(Step):
         device = self.transformer.device
         model = self.config.tokenizer.model
         if batch.latents is not None:
-            features = batch.latents.to(device, torch.float32)
+            features = batch.latents.to(device, torch.float32, non_blocking=True)
         elif batch.bits is not None:
             if draws.flips is not None:
                 raise CheckpointError(
@@ -155,7 +155,8 @@ class TransformerStep(Step):
                     "prepared data holds bits alone; prepare it with features, or set "
                     "self_correction.strength to 0."
                 )
-            return _from_bits([bits.to(device) for bits in batch.bits], model, schedule)
+            bits = [bits.to(device, non_blocking=True) for bits in batch.bits]
+            return _from_bits(bits, model, schedule)
         elif self.tokenizer is not None and batch.pictures_u8 is not None:
             features = self.tokenizer.features(pictures_as_floats(batch.pictures_u8, device))
         else:
