@@ -18,7 +18,7 @@ from transformers import T5EncoderModel, T5ForConditionalGeneration, T5Tokenizer
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError, InfinityError
 from infinity.registry import DEFAULT_MODEL_FOLDER
-from infinity.rewriter import LocalRewriter
+from infinity.rewriter import RewriterSettings, rewrite
 from infinity.t5 import TextTokenizer, load_encoder
 from infinity.text import TextEncoder
 from tests.t5_folder import WIDTH, write_t5_folder
@@ -178,6 +178,6 @@ def test_code_beside_a_local_text_model_is_never_run(kind, tmp_path, monkeypatch
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InfinityError):
-        LocalRewriter(str(folder)).rewrite("a cat")
+        rewrite("a cat", RewriterSettings(kind="local", model=str(folder)))
     assert not mark.exists()
     assert "run the custom code" not in "".join(capfd.readouterr())

@@ -16,9 +16,9 @@ from infinity.grid.axes import STYLE
 from infinity.grid.plan import draw_plan
 from infinity.presets import PRESET_NAMES, presets
 from infinity.request import GenerationRequest, chosen_seed
+from infinity.rewriter import rewrite
 from infinity.ui.api.callers import RecentRuns, own_session
 from infinity.ui.controls.choices import style_phrase
-from infinity.ui.generate.help import suggestion_of
 from infinity.ui.grid.tab import make_plan, save_sheet
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import FinishedRun, file_data
@@ -195,7 +195,7 @@ class DrawEndpoints:
         allowance = self.context.runs.allowance
         allowance.check_prompt(prompt)
         allowance.admit(visitor_of(request))
-        return suggestion_of(prompt, allowance.hosting.rewriter, "")
+        return rewrite(prompt, allowance.hosting.rewriter)
 
     def _request(
         self, prompt: str, *, model: str, preset: str, style: str, seed: Any, **settings: Any

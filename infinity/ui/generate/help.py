@@ -12,10 +12,10 @@ from typing import Any
 
 import gradio as gr
 
-from infinity.errors import InfinityError, RequestError
+from infinity.errors import InfinityError
 from infinity.hosting import Allowance
 from infinity.registry import DEFAULT_MODEL
-from infinity.rewriter import LocalRewriter, RewriterSettings, make_rewriter
+from infinity.rewriter import RewriterSettings, rewrite
 from infinity.shipped import shipped
 from infinity.spec import ModelSpec
 from infinity.ui.shared.files import data_uri
@@ -40,7 +40,6 @@ ANYTHING = (
     "<p>This model was trained on pictures of all kinds with long descriptions: write whole "
     "sentences on what is to be seen, where, in what light and in what style.</p>"
 )
-OFF = "Prompt help is off on this page."
 KINDS = [("Off", "off"), ("A server", "endpoint"), ("A model on this machine", "local")]
 
 
@@ -225,7 +224,7 @@ def make_suggest(allowance: Allowance) -> Callable[..., tuple[Any, ...]]:
                 settings = _chosen(settings, kind, model.strip(), address.strip())
             allowance.check_prompt(prompt)
             allowance.admit(visitor_of(request))
-            text = suggestion_of(prompt, settings, key.strip())
+            text = rewrite(prompt, settings, key.strip())
         except InfinityError as error:
             return problem_html(str(error)), gr.skip(), gr.skip()
         except Exception:
@@ -234,19 +233,6 @@ def make_suggest(allowance: Allowance) -> Callable[..., tuple[Any, ...]]:
         return "", gr.update(value=text, visible=True), gr.update(visible=True)
 
     return suggest
-
-
-def suggestion_of(prompt: str, settings: RewriterSettings, key: str) -> str:
-    """The rewritten prompt. Raises InfinityError where it cannot be had, or help is off."""
-    local = settings.kind == "local"
-    helper = _local(settings.model) if local else make_rewriter(settings, key)
-    if helper is None:
-        raise RequestError(OFF)
-    return helper.rewrite(prompt)
-
-
-_local = lru_cache(maxsize=1)(LocalRewriter)
-"""The local model used last stays in memory."""
 
 
 def _chosen(host: RewriterSettings, kind: str, model: str, address: str) -> RewriterSettings:
