@@ -48,6 +48,10 @@ class MemoryNeed:
     device: int
     host: int
 
+    @property
+    def weights(self) -> int:
+        return self.transformer + self.tokenizer
+
 
 @lru_cache(maxsize=64)
 def weight_bytes(
@@ -173,8 +177,8 @@ class LoadPlan:
     need: MemoryNeed
     free: int | None
     total: int | None
-    download: int
-    obstacle: str
+    download: int = 0
+    obstacle: str = ""
 
     @property
     def fits(self) -> bool:

@@ -7,7 +7,6 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import torch
 
@@ -21,116 +20,90 @@ logger = logging.getLogger(__name__)
 IN_USE_SECONDS = 300.0
 """How long a load waits for the memory of an evicted model that is still in use."""
 
-
-@dataclass(frozen=True)
-class Evicted:
-    """An evicted model; ``model`` returns it while it is still in use."""
-
-    name: str
-    model: weakref.ref[InfinityPipeline]
+Evicted = weakref.WeakValueDictionary[str, InfinityPipeline]
+"""Evicted models by name, while they are still in use."""
 
 
 class KeptModels:
     """Models by name, the one used last at the end. Safe from several threads.
 
     Args:
-        budget: bytes that all of them may take together; None is no limit. The one kept last stays,
-            whatever its size.
+        memory_budget: bytes that the weights of all of them may take together; None is no limit.
+            The model used last is always kept, whatever its size.
         device: where they are.
     """
 
-    def __init__(self, budget: int | None, device: str | torch.device | None) -> None:
-        self.budget = budget
-        self._device = device
+    def __init__(self, memory_budget: int | None, device: str | torch.device | None) -> None:
+        self.memory_budget = memory_budget
+        self.device = device
         self._models: OrderedDict[str, InfinityPipeline] = OrderedDict()
-        self._lock = threading.Lock()  # held for moments only
-
-    def get(self, name: str) -> InfinityPipeline | None:
-        with self._lock:
-            return self._models.get(name)
-
-    def use(self, name: str) -> InfinityPipeline | None:
-        """As :meth:`get`, for drawing: it counts as the one used last."""
-        with self._lock:
-            if name in self._models:
-                self._models.move_to_end(name)
-            return self._models.get(name)
-
-    def items(self) -> tuple[tuple[str, InfinityPipeline], ...]:
-        with self._lock:
-            return tuple(self._models.items())
+        self._lock = threading.RLock()  # guards all names and models; held for moments only
 
     @property
     def nbytes(self) -> int:
-        return sum(model.nbytes for _, model in self.items())
-
-    def keep(self, name: str, model: InfinityPipeline, need: MemoryNeed) -> None:
-        """Add a model that was just loaded; evict others to keep the budget and to leave it working memory."""
+        """Bytes of all kept models' weights."""
         with self._lock:
-            self._models.pop(name, None)
-            self._models[name] = model
-            self._evict(self._over_budget(), keep=1)
-            self._evict(need.device - _weights(need) - self._free(), keep=1)
-        free_cached_memory()
+            return sum(model.nbytes for model in self._models.values())
 
     def set_budget(self, nbytes: int | None) -> None:
-        """Another budget, kept to at once."""
+        """Set the memory budget and evict the least recently used models beyond it."""
         with self._lock:
-            self.budget = nbytes
+            self.memory_budget = nbytes
             self._evict(self._over_budget(), keep=1)
         free_cached_memory()
 
-    def drop(self, name: str) -> bool:
-        """Drop a model; False if there was none."""
+    def unload(self, name: str) -> bool:
+        """Unload a model; False if it was not loaded."""
         with self._lock:
             found = self._models.pop(name, None) is not None
         free_cached_memory()
         return found
 
-    def make_room(self, need: MemoryNeed, evicted: list[Evicted], progress: Progress) -> None:
+    def _keep(self, name: str, model: InfinityPipeline, need: MemoryNeed) -> None:
+        """Add a model that was just loaded; evict others to keep the budget and to leave it working memory."""
+        with self._lock:
+            self._models[name] = model
+            self._models.move_to_end(name)
+            working = need.device - need.weights
+            self._evict(max(self._over_budget(), working - self._free()), keep=1)
+        free_cached_memory()
+
+    def _make_room(self, need: MemoryNeed, evicted: Evicted, progress: Progress) -> None:
         """Before loading, where the memory is too small for both: evict, and wait for running requests.
 
         Args:
-            evicted: receives the evicted models, in case :meth:`restore` is needed.
+            evicted: receives the evicted models, in case :meth:`_restore` is needed.
         """
         with self._lock:
-            evicted += self._evict(_weights(need) - self._free(), keep=0)
+            evicted.update(self._evict(need.weights - self._free(), keep=0))
         free_cached_memory()
         patience = time.monotonic() + IN_USE_SECONDS
-        while any(entry.model() is not None for entry in evicted) and self._free() < _weights(need):
-            if time.monotonic() > patience:
-                return
+        while evicted and self._free() < need.weights and time.monotonic() <= patience:
             progress("Waiting for the memory of a model that still draws", 0.0)
             time.sleep(POLL_SECONDS)
             gc.collect()
             free_cached_memory()
 
-    def restore(self, evicted: list[Evicted]) -> None:
+    def _restore(self, evicted: Evicted) -> None:
         """Keep evicted models that are still in use again, as the least recently used."""
         with self._lock:
-            for entry in reversed(evicted):
-                model = entry.model()
-                if model is not None and entry.name not in self._models:
-                    self._models[entry.name] = model
-                    self._models.move_to_end(entry.name, last=False)
+            self._models = OrderedDict([*evicted.items(), *self._models.items()])
 
     def _free(self) -> float:
         """Bytes of the device that nothing takes; infinite where the system does not tell."""
-        memory = memory_of(resolve_device(self._device))
+        memory = memory_of(resolve_device(self.device))
         return math.inf if memory is None else memory[0]
 
-    def _over_budget(self) -> int:
-        if self.budget is None:
-            return 0
-        return sum(model.nbytes for model in self._models.values()) - self.budget
+    def _over_budget(self) -> float:
+        return -math.inf if self.memory_budget is None else self.nbytes - self.memory_budget
 
-    def _evict(self, surplus: float, keep: int) -> list[Evicted]:
+    def _evict(self, surplus: float, keep: int) -> dict[str, InfinityPipeline]:
         """Drop the least recently used models until ``surplus`` bytes are freed. The lock is held."""
-        evicted = []
+        evicted = {}
         while surplus > 0 and len(self._models) > keep:
             name, model = self._models.popitem(last=False)
             surplus -= model.nbytes
-            evicted.append(Evicted(name, weakref.ref(model)))
+            evicted[name] = model
             logger.info("unloaded %s to make room", name)
         return evicted
 
@@ -139,7 +112,3 @@ def free_cached_memory() -> None:
     """What torch keeps for later allocations goes back to the device."""
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-
-
-def _weights(need: MemoryNeed) -> int:
-    return need.transformer + need.tokenizer

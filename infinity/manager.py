@@ -7,12 +7,12 @@ only drops the reference: running requests finish.
 """
 
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,7 +24,7 @@ from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtyp
 from infinity.errors import InfinityError, ResourceError
 from infinity.estimate import LoadPlan, MemoryNeed, memory_need
 from infinity.kept_models import Evicted, KeptModels, free_cached_memory
-from infinity.memory_modes import get_memory_mode
+from infinity.memory_modes import MemoryMode, get_memory_mode
 from infinity.pipeline import InfinityPipeline
 from infinity.registry import MODEL_SPECS, get_spec, model_names
 from infinity.shared_work import Progress, SharedWork, forget_frames, held
@@ -44,13 +44,12 @@ class Loaded:
     memory_mode: str
 
 
-class ModelManager:
+class ModelManager(KeptModels):
     """Loads models on demand and keeps the ones used last. Safe from several threads.
 
     Args:
-        memory_budget: bytes that the weights of all kept models may take together; None is no
-            limit. The model used last is always kept, whatever its size. While a model loads, the
-            others stay besides, if the device has room.
+        memory_budget: see ``KeptModels``. While a model loads, the others stay besides, if the
+            device has room.
         device, dtype: for every model, as ``InfinityPipeline.from_pretrained`` takes them.
         models: further models by name -> folder.
         adapted: models with an adapter, by name -> (model, the adapter's folder).
@@ -69,7 +68,7 @@ class ModelManager:
         memory_mode: str = "none",
         loader: Callable[..., InfinityPipeline] = InfinityPipeline.from_pretrained,
     ) -> None:
-        self.device = device
+        super().__init__(memory_budget, device)
         self.dtype = dtype
         self._folders = {name: Path(folder) for name, folder in (models or {}).items()}
         self._adapted = dict(adapted or {})
@@ -77,16 +76,14 @@ class ModelManager:
         self._memory_mode = memory_mode
         self._memory_modes: dict[str, str] = {}
         self._loader = loader
-        self._kept = KeptModels(memory_budget, device)
-        self._lock = threading.Lock()  # guards the two dicts; held for moments only
-        self._loading: dict[tuple[str, str], SharedWork[InfinityPipeline]] = {}
-        self._two_loads = threading.BoundedSemaphore(2)  # one may download while another is read
-        self._filling = threading.Lock()  # one at a time takes memory
+        self._loading: weakref.WeakValueDictionary[
+            tuple[str, str], SharedWork[InfinityPipeline]
+        ] = weakref.WeakValueDictionary()
+        self._filling = threading.Lock()  # one at a time takes memory, others may download
 
     def names(self) -> tuple[str, ...]:
         """Every model that can be asked for, the shipped default first."""
-        known = model_names()
-        return (*known, *(name for name in (*self._folders, *self._adapted) if name not in known))
+        return tuple(dict.fromkeys((*model_names(), *self._folders, *self._adapted)))
 
     def spec(self, name: str) -> ModelSpec:
         """What a model is, without loading it.
@@ -95,8 +92,7 @@ class ModelManager:
             RequestError: unknown name.
             CheckpointError: its folder is missing or damaged.
         """
-        kept = self._kept.get(name)
-        if kept is not None:
+        if (kept := self._models.get(name)) is not None:
             return kept.spec
         if name in self._adapted:
             return replace(self.spec(self._adapted[name][0]), name=name)
@@ -109,10 +105,8 @@ class ModelManager:
         missing, and for unknown names."""
         if name not in self.names():
             return ""
-        if (kept := self._kept.get(name)) is not None:
-            return kept.fingerprint
-        base, adapter = self._adapted.get(name, (name, None))
-        return fingerprint_of(self._folders.get(base, base), adapter)
+        kept = self._models.get(name)
+        return fingerprint_of(*self._source(name)) if kept is None else kept.fingerprint
 
     def get(
         self,
@@ -141,22 +135,15 @@ class ModelManager:
             self.spec(name)  # raises, naming the nearest
         with self._lock:
             memory_mode = memory_mode or self.memory_mode_of(name)
-            if (
-                memory_mode == self.memory_mode_of(name)
-                and (kept := self._kept.use(name)) is not None
-            ):
-                return kept
+            if name in self._models and memory_mode == self.memory_mode_of(name):
+                self._models.move_to_end(name)
+                return self._models[name]
             work = self._loading.get((name, memory_mode))
             if work is None or not work.join():
                 load = partial(self._load_and_keep, name, memory_mode)
                 work = self._loading[name, memory_mode] = SharedWork(f"load-{name}", load)
                 work.join()
-        try:
-            return work.result(progress, cancel)
-        finally:
-            with self._lock:
-                if work.is_over and self._loading.get((name, memory_mode)) is work:
-                    del self._loading[name, memory_mode]
+        return work.result(progress, cancel)
 
     def memory_mode_of(self, name: str) -> str:
         """The name of a model's memory mode."""
@@ -169,32 +156,22 @@ class ModelManager:
             RequestError: unknown name or memory mode.
             CheckpointError: its folder is missing or damaged.
         """
-        memory_mode = memory_mode or self.memory_mode_of(name)
-        spec, (device, dtype, need) = self.spec(name), self._need(name, memory_mode)
-        download, obstacle = 0, ""
+        plan = self._plan(name, memory_mode or self.memory_mode_of(name))
+        spec = self.spec(name)
         if spec.name in MODEL_SPECS and spec.hub is None:
             obstacle = f"{name} is a configuration whose weights were never released."
-        else:
-            try:
-                download = bytes_to_download(spec, self._folder(name))
-                require_space(download)
-            except InfinityError as error:
-                obstacle = str(error)
-        free, total = self._memory(device)
-        return LoadPlan(
-            name=name,
-            memory_mode=memory_mode,
-            device=str(device),
-            dtype=dtype_name(dtype),
-            need=need,
-            free=free,
-            total=total,
-            download=download,
-            obstacle=obstacle,
-        )
+            return replace(plan, obstacle=obstacle)
+        try:
+            plan = replace(plan, download=bytes_to_download(spec, self._folder(name)))
+            require_space(plan.download)
+        except InfinityError as error:
+            return replace(plan, obstacle=str(error))
+        return plan
 
     def loaded(self) -> tuple[Loaded, ...]:
         """The models in memory, the one used longest ago first."""
+        with self._lock:
+            models = tuple(self._models.items())
         return tuple(
             Loaded(
                 name=name,
@@ -204,67 +181,47 @@ class ModelManager:
                 text_place=str(model.text_encoder.device) if model.text_encoder.is_loaded else "",
                 memory_mode=self.memory_mode_of(name),
             )
-            for name, model in self._kept.items()
+            for name, model in models
         )
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all kept models' weights."""
-        return self._kept.nbytes
-
-    @property
-    def memory_budget(self) -> int | None:
-        return self._kept.budget
-
-    def set_budget(self, nbytes: int | None) -> None:
-        """Set the memory budget and evict the least recently used models beyond it."""
-        self._kept.set_budget(nbytes)
-
-    def unload(self, name: str) -> bool:
-        """Unload a model; False if it was not loaded."""
-        return self._kept.drop(name)
 
     def _load_and_keep(self, name: str, memory_mode: str, progress: Progress) -> InfinityPipeline:
         need = self._require_memory(name, memory_mode)
-        evicted: list[Evicted] = []
+        evicted: Evicted = weakref.WeakValueDictionary()
         with ExitStack() as stack:
-            stack.enter_context(held(self._two_loads, progress))
 
             def make_room() -> None:
                 """The files are there and fit each other: from here on memory is taken."""
                 stack.enter_context(held(self._filling, progress))
-                self._kept.make_room(need, evicted, progress)
+                self._make_room(need, evicted, progress)
 
             try:
-                pipeline = self._load(name, memory_mode, progress, make_room)
+                pipeline = self._load(name, get_memory_mode(memory_mode), progress, make_room)
                 progress("Loaded", 1.0)
             except BaseException as error:
-                self._kept.restore(evicted)
+                self._restore(evicted)
                 forget_frames(error)
                 free_cached_memory()
                 raise
             with self._lock:
-                self._kept.keep(name, pipeline, need)
+                self._keep(name, pipeline, need)
                 self._memory_modes[name] = memory_mode
             return pipeline
 
     def _load(
-        self, name: str, mode_name: str, progress: Progress, make_room: Callable[[], None]
+        self, name: str, mode: MemoryMode, progress: Progress, make_room: Callable[[], None]
     ) -> InfinityPipeline:
-        memory_mode = get_memory_mode(mode_name)
-        base, adapter = self._adapted.get(name, (name, None))
-        source = str(self._folders.get(base, base))
-        options = {
-            "make_room": make_room,
-            "adapter": adapter,
-            "text_device": "cpu" if memory_mode.text_on_cpu else None,
-            "release_text_encoder": memory_mode.release_text,
-        }
-        given: dict[str, Any] = {name: value for name, value in options.items() if value}
+        source, adapter = self._source(name)
         pipeline = self._loader(
-            source, self.device, memory_mode.dtype or self.dtype, progress, **given
+            str(source),
+            self.device,
+            mode.dtype or self.dtype,
+            progress,
+            text_device="cpu" if mode.text_on_cpu else None,
+            release_text_encoder=mode.release_text,
+            adapter=adapter,
+            make_room=make_room,
         )
-        if memory_mode.strips:
+        if mode.strips:
             pipeline.tokenizer.strip_elements = STRIP_ELEMENTS
         return pipeline
 
@@ -275,29 +232,39 @@ class ModelManager:
             CheckpointError: its folder is missing or damaged.
             ResourceError: it does not fit the device, even without the other models.
         """
-        device, _, need = self._need(name, memory_mode)
-        free, _ = self._memory(device)
-        if free is not None and need.device > free:
+        plan = self._plan(name, memory_mode)
+        if plan.free is not None and not plan.fits:
             raise ResourceError(
-                f"{name} takes {need.device / 1e9:.1f} GB of memory while it draws and {device} has "
-                f"{free / 1e9:.1f} GB for it; choose a smaller memory mode or another model, or "
-                "close other programs."
+                f"{name} takes {plan.need.device / 1e9:.1f} GB of memory while it draws and "
+                f"{plan.device} has {plan.free / 1e9:.1f} GB for it; choose a smaller memory mode "
+                "or another model, or close other programs."
             )
-        return need
+        return plan.need
 
-    def _memory(self, device: torch.device) -> tuple[int | None, int | None]:
-        """(free, all) bytes of a device, what keeping models takes counted as free; None: unknown."""
+    def _plan(self, name: str, memory_mode: str) -> LoadPlan:
+        """As :meth:`plan`, of memory alone."""
+        spec, mode, device = (
+            self.spec(name),
+            get_memory_mode(memory_mode),
+            resolve_device(self.device),
+        )
+        dtype = resolve_dtype(mode.dtype or self.dtype, device)
+        parameters = text_parameters(spec, self._folder(name))
         memory = memory_of(device)
-        return (
-            (None, None) if memory is None else (min(memory[0] + self.nbytes, memory[1]), memory[1])
+        return LoadPlan(
+            name=name,
+            memory_mode=memory_mode,
+            device=str(device),
+            dtype=dtype_name(dtype),
+            need=memory_need(spec, mode, device, dtype, parameters),
+            free=memory and min(memory[0] + self.nbytes, memory[1]),
+            total=memory and memory[1],
         )
 
-    def _need(self, name: str, memory_mode: str) -> tuple[torch.device, torch.dtype, MemoryNeed]:
-        spec, chosen = self.spec(name), get_memory_mode(memory_mode)
-        device = resolve_device(self.device)
-        dtype = resolve_dtype(chosen.dtype or self.dtype, device)
-        parameters = text_parameters(spec, self._folder(name))
-        return device, dtype, memory_need(spec, chosen, device, dtype, parameters)
+    def _source(self, name: str) -> tuple[str | Path, str | Path | None]:
+        """(name or folder of a model to load, its adapter's folder if it has one)."""
+        base, adapter = self._adapted.get(name, (name, None))
+        return self._folders.get(base, base), adapter
 
     def _folder(self, name: str) -> Path | None:
         return self._folders.get(self._adapted.get(name, (name, ""))[0])

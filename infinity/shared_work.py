@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -31,16 +32,14 @@ class SharedWork(Generic[Result]):
         self._lock = threading.Lock()
         self._callers = 0
         self._is_abandoned = False
-        self._done = threading.Event()
         self._report: tuple[str, float] | None = None
-        self._results: list[Result] = []
-        self._error: BaseException | None = None
+        self._end: Future[Result] = Future()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended, or has no caller left."""
-        return self._is_abandoned or self._done.is_set()
+        return self._is_abandoned or self._end.done()
 
     def join(self) -> bool:
         """Become a caller, who must then ask for :meth:`result`; False when it is over."""
@@ -66,16 +65,14 @@ class SharedWork(Generic[Result]):
         """
         shown = None
         try:
-            while not (is_done := self._done.wait(POLL_SECONDS)) or self._report is not shown:
-                if cancel is not None and cancel.is_set() and not is_done:
+            while wait((self._end,), POLL_SECONDS).not_done or self._report is not shown:
+                if cancel is not None and cancel.is_set() and not self._end.done():
                     raise StoppedError
                 if self._report is not None and self._report is not shown:
                     shown = self._report
                     if progress is not None:
                         progress(*shown)
-            if self._error is not None:
-                raise self._error
-            return self._results[0]
+            return self._end.result()
         finally:
             with self._lock:
                 self._callers -= 1
@@ -83,10 +80,9 @@ class SharedWork(Generic[Result]):
 
     def _run(self) -> None:
         try:
-            self._results.append(self._work(self._record))
+            self._end.set_result(self._work(self._record))
         except BaseException as error:  # noqa: BLE001 - raised again in the callers' threads
-            self._error = error
-        self._done.set()
+            self._end.set_exception(error)
 
     def _record(self, what: str, fraction: float) -> None:
         if self._is_abandoned:
