@@ -1,7 +1,13 @@
-"""Which device and precision to run on, and what to say when the machine cannot."""
+"""Which device and precision to run on, and what to say when the machine cannot.
+
+An NVIDIA card that the installed torch cannot use is named, with what to do about it.
+"""
 
 import logging
 import os
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -10,7 +16,6 @@ from pathlib import Path
 import torch
 
 from infinity.errors import RequestError, ResourceError, quoted
-from infinity.nvidia import unusable_card, usable_cards
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +25,13 @@ DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bf
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 """Where Linux keeps the limits of a container."""
 
-
 DEVICE_VARIABLE = "INFINITY_DEVICE"
 """Environment variable that names the device where none is given."""
+
+NVIDIA_FILES = (Path("/proc/driver/nvidia"), Path("/dev/nvidia0"))
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+INSTALL = "https://pytorch.org/get-started/locally/"
+DRIVERS = "https://www.nvidia.com/drivers"
 
 
 def available_devices() -> tuple[str, ...]:
@@ -59,17 +68,14 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
         raise ResourceError(
             f"{quoted(device)} is not a device; use one of {', '.join(available)}."
         ) from error
-    if resolved.type == "cuda":
-        found = (resolved.index or 0) in usable_cards()
-    else:
-        found = resolved.type in available
-    if not found:
-        unusable = unusable_card() if resolved.type == "cuda" else None
-        raise ResourceError(
-            f"This machine has no device {quoted(str(device))}; use one of {', '.join(available)}."
-            + (f" {unusable}." if unusable else "")
-        )
-    return resolved
+    is_cuda = resolved.type == "cuda"
+    if (resolved.index or 0) in usable_cards() if is_cuda else resolved.type in available:
+        return resolved
+    unusable = unusable_card() if is_cuda else None
+    raise ResourceError(
+        f"This machine has no device {quoted(str(device))}; use one of {', '.join(available)}."
+        + (f" {unusable}." if unusable else "")
+    )
 
 
 @cache
@@ -130,25 +136,84 @@ def memory_of(device: torch.device) -> tuple[int, int] | None:
         page = os.sysconf("SC_PAGE_SIZE")
         total = page * os.sysconf("SC_PHYS_PAGES")
         free = page * os.sysconf("SC_AVPHYS_PAGES")
-        meminfo = (
-            Path("/proc/meminfo").read_text(encoding="utf-8")
-            if Path("/proc/meminfo").exists()
-            else ""
-        )
     except (AttributeError, ValueError, OSError):
         return None
-    for line in meminfo.splitlines():
-        if line.startswith("MemAvailable:"):
-            free = 1024 * int(line.split()[1])
+    kilobytes = _number_in(Path("/proc/meminfo"), "MemAvailable:")
+    free = free if kilobytes is None else 1024 * kilobytes
     limit, used = (_number_in(CONTROL_GROUP / name) for name in ("memory.max", "memory.current"))
     if limit is not None and limit < total:
         total, free = limit, min(free, limit - (used or 0))
     return max(free, 0), total
 
 
-def _number_in(path: Path) -> int | None:
-    """The whole number a file holds; None if there is no such file or number."""
+def _number_in(path: Path, before: str = "") -> int | None:
+    """The first whole number in a file, behind ``before``; None if there is no such file or number."""
     try:
-        return int(path.read_text(encoding="utf-8"))
+        found = re.search(rf"{before}\s*(\d+)", path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return int(found[1]) if found else None
+
+
+def usable_cards() -> list[int]:
+    """Numbers of the CUDA devices that the installed torch can compute on."""
+    if not torch.cuda.is_available():
+        return []
+    return [number for number in range(torch.cuda.device_count()) if _has_kernels(number)]
+
+
+def unusable_card() -> str | None:
+    """A sentence that names an NVIDIA card which torch cannot use, and says what to do; None where
+    there is none, or where the environment hides it."""
+    if torch.cuda.is_available():
+        for number in set(range(torch.cuda.device_count())).difference(usable_cards()):
+            return (
+                f"{torch.cuda.get_device_name(number)} is not used: its compute capability "
+                f"{'.'.join(map(str, torch.cuda.get_device_capability(number)))} is none of those of "
+                f"torch {torch.__version__} ({', '.join(torch.cuda.get_arch_list())}); install "
+                f"another version of torch that has it: {INSTALL}"
+            )
+        return None
+    visible = os.environ.get(VISIBLE, "0")
+    if visible.strip() in ("", "-1") or (card := card_found()) is None:
+        return None
+    if torch.version.cuda is None:
+        return (
+            f"{card} is not used: torch {torch.__version__}, as installed, is not for NVIDIA cards "
+            f"(on Windows, what pip brings by default is for the CPU); choose CUDA at {INSTALL} and "
+            "run the command it shows"
+        )
+    return (
+        f"{card} is not used: torch {torch.__version__} for CUDA {torch.version.cuda} cannot reach it; "
+        f"update its driver ({DRIVERS}) or install torch for an older CUDA ({INSTALL}); "
+        "in a container, pass the card through"
+        + (f"; {VISIBLE} is {visible[:50]!r}, is that right?" if VISIBLE in os.environ else "")
+    )
+
+
+def _has_kernels(number: int) -> bool:
+    """Whether torch was built for a card: for its generation, or in a form its driver translates."""
+    built = re.findall(r"(sm|compute)_(\d+)(\d)", " ".join(torch.cuda.get_arch_list()))
+    if not built or torch.version.cuda is None:
+        return True
+    card = torch.cuda.get_device_capability(number)
+    return any(
+        (int(major), int(minor)) <= card and (kind == "compute" or int(major) == card[0])
+        for kind, major, minor in built
+    )
+
+
+@cache
+def card_found() -> str | None:
+    """The first NVIDIA card of the machine, independent of torch: its name and driver where known."""
+    if (tool := shutil.which("nvidia-smi")) is not None:
+        query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        try:
+            asked = subprocess.run(
+                query, capture_output=True, encoding="utf-8", timeout=20, check=True
+            )
+            name, driver = asked.stdout.splitlines()[0].split(", ")
+            return f"{name} (driver {driver})"
+        except (OSError, ValueError, IndexError, subprocess.SubprocessError):
+            pass  # a broken tool tells nothing
+    return "An NVIDIA card" if any(path.exists() for path in NVIDIA_FILES) else None

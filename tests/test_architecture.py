@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up: a room may import rooms of earlier lines, never of its own or later ones
 # (its own files aside).
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "console", "shipped", "nvidia", "version"),
+    ("errors", "console", "shipped", "version"),
     ("files", "int8"),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights"),
     ("checks", "images", "memory_modes"),

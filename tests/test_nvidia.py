@@ -8,7 +8,7 @@ import stat
 import pytest
 import torch
 
-from infinity import devices, nvidia
+from infinity import devices
 from infinity.devices import resolve_device
 from infinity.errors import ResourceError
 
@@ -21,24 +21,14 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.delenv("INFINITY_DEVICE")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(nvidia, "DRIVER", tmp_path / "driver")
-    monkeypatch.setattr(nvidia, "DEVICE_FILE", tmp_path / "nvidia0")
+    monkeypatch.setattr(devices, "NVIDIA_FILES", (tmp_path / "driver", tmp_path / "nvidia0"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", None)
-    nvidia.card_found.cache_clear()
+    devices.card_found.cache_clear()
     devices._warn_once.cache_clear()
     yield monkeypatch
-    nvidia.card_found.cache_clear()
-
-
-def driver_folder(tmp_path):
-    card = tmp_path / "driver" / "gpus" / "0000:01:00.0" / "information"
-    card.parent.mkdir(parents=True)
-    card.write_text("Model: \t\t NVIDIA GeForce RTX 3060\nIRQ:   \t\t 95\n")
-    (tmp_path / "driver" / "version").write_text(
-        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.82.00  Thu Oct 14 10:24:40 UTC 2021\n"
-    )
+    devices.card_found.cache_clear()
 
 
 def tool(tmp_path, script):
@@ -47,8 +37,12 @@ def tool(tmp_path, script):
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
+def old_card(tmp_path):
+    tool(tmp_path, "echo 'NVIDIA GeForce RTX 3060, 470.82.00'")
+
+
 EVIDENCE = {
-    "driver": (driver_folder, r"NVIDIA GeForce RTX 3060 \(driver 470.82.00\)"),
+    "driver": (lambda folder: (folder / "driver").mkdir(), "An NVIDIA card"),
     "nvidia-smi": (
         lambda folder: tool(folder, "echo 'NVIDIA A10G, 535.1'; echo 'NVIDIA A10G, 535.1'"),
         r"NVIDIA A10G \(driver 535.1\)",
@@ -77,7 +71,7 @@ def test_torch_for_the_cpu_on_a_machine_with_a_card_is_told_once(
 
 
 def test_driver_too_old_for_torch_is_told_with_what_to_update(machine, tmp_path):
-    driver_folder(tmp_path)
+    old_card(tmp_path)
     machine.setattr(torch.version, "cuda", "13.0")
     with pytest.raises(ResourceError, match=r"driver 470.82.00\).*CUDA 13.0.*update its driver"):
         resolve_device("cuda")
@@ -89,8 +83,8 @@ def test_driver_too_old_for_torch_is_told_with_what_to_update(machine, tmp_path)
 @pytest.mark.parametrize("hidden", ["", "-1"])
 def test_card_that_is_hidden_or_not_there_is_not_spoken_of(machine, tmp_path, caplog, hidden):
     resolve_device()
-    driver_folder(tmp_path)
-    nvidia.card_found.cache_clear()
+    old_card(tmp_path)
+    devices.card_found.cache_clear()
     resolve_device("cpu")
     machine.setenv("CUDA_VISIBLE_DEVICES", hidden)
     assert resolve_device() == torch.device("cpu")
