@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from infinity.presets import PRESET_NAMES, presets, ramp
 from infinity.request import GenerationRequest, SamplingParams
-from infinity.ui.controls import follow as module
-from infinity.ui.controls.choices import GENERAL_STYLES, style_choices
-from infinity.ui.controls.follow import control_updates
+from infinity.ui.controls import choices as module
+from infinity.ui.controls.choices import GENERAL_STYLES, control_updates, style_choices
 from infinity.ui.controls.plot import plot_html, plots_of
 from infinity.ui.controls.request import KEEP, SAMPLING, request_from, sampling_values
 from infinity.vocabulary import Vocabulary

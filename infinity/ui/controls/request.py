@@ -1,7 +1,7 @@
 """What the request controls mean: from their values to a request, and from a request back to them.
 
-Values go by the controls' names. A setting that may differ from scale to scale has three more beside
-its slider: its mode, the last value of a pyramid, and the list, one value a scale.
+Values go by the controls' names. A setting that may differ from scale to scale has three more
+beside its slider: its mode, the last value of a pyramid, and the list, one value a scale.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,10 +18,10 @@ from infinity.request import (
     random_seed,
 )
 from infinity.spec import ModelSpec
-from infinity.ui.controls.choices import NO_STYLE
 from infinity.vocabulary import styled
 
 MAX_PICTURES = 9
+NO_STYLE = ""
 ROLL, KEEP, NEXT = "Roll", "Keep", "+1"
 CONSTANT, PYRAMID, CUSTOM = "constant", "pyramid", "custom"
 PER_SCALE = {"guidance": (1.0, 10.0), "temperature": (0.0, 2.0)}

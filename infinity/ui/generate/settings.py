@@ -1,4 +1,4 @@
-"""The settings beside the picture: every request control but the prompt, and what follows from each."""
+"""The settings beside the picture: the controls but the prompt, and what follows from each."""
 
 from html import escape
 from pathlib import Path
@@ -10,13 +10,15 @@ from gradio.components import Component
 from infinity.errors import InfinityError
 from infinity.presets import presets
 from infinity.spec import ModelSpec
-from infinity.ui.controls.choices import NO_STYLE, model_choices, shapes_html
-from infinity.ui.controls.follow import (
+from infinity.ui.controls.choices import (
     CUSTOM_PRESET,
+    NO_STYLE,
     SHOWN_IN,
+    model_choices,
     model_updates,
     preset_of,
     preset_updates,
+    shapes_html,
     shown_updates,
 )
 from infinity.ui.controls.plot import plots_of
@@ -41,7 +43,7 @@ STEPS = {"guidance": 0.1, "temperature": 0.05}
 
 
 def build_settings(context: Context, controls: Components) -> None:
-    """Lay out the controls in the current column, add them to ``controls``, and wire their events."""
+    """Lay the controls out in the current column, add them to ``controls``, wire their events."""
     first = context.first_model
     spec = context.models[first]
     ratio = spec.aspect_ratios[0]

@@ -1,5 +1,5 @@
-"""The Generate tab: prompt and picture first, the settings beside them, and what happens when somebody
-generates."""
+"""The Generate tab: prompt and picture first, the settings beside them, and what happens when
+somebody generates."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,5 +1,5 @@
-"""What the Generate tab shows of a run: pure functions from pipeline events to a view, and from a view
-to the stage and the timeline under it, one component that the browser draws from plain data.
+"""What the Generate tab shows of a run: pure functions from pipeline events to a view, and from a
+view to the stage and the timeline under it, one component that the browser draws from plain data.
 
 Scrubbing needs no answer from the server: every scale's pictures are in the component's value, and
 what a scale added is their difference, taken in the browser.
@@ -33,8 +33,8 @@ _SCRIPT = Path(__file__).with_name("viewer.js")
 
 @dataclass(frozen=True)
 class Frame(Scale):
-    """One scale in the timeline: its bits, and once it is drawn its time and the pictures so far, one
-    each, as addresses; ``is_exact`` unless they are rough previews."""
+    """One scale in the timeline: its bits, and once it is drawn its time and the pictures so far,
+    one each, as addresses; ``is_exact`` unless they are rough previews."""
 
     bits: int
     seconds: float | None = None
@@ -169,7 +169,7 @@ def per_row(count: int, most: int) -> int:
 
 
 def preview_uri(image: Image.Image, pixels: int = PREVIEW_PIXELS) -> str:
-    """The picture, at most ``pixels`` a side, inside its own address: previews never become files."""
+    """The picture, at most ``pixels`` a side, as an address: previews never become files."""
     shown = image.convert("RGB")
     shown.thumbnail((pixels, pixels), Image.Resampling.BOX)
     buffer = io.BytesIO()

@@ -40,6 +40,8 @@ COPY_LINK = """query => {
   return link;
 }"""
 NOTHING_CHOSEN = '<p class="nothing-chosen">Choose a picture to see its settings.</p>'
+USED = "All settings are as they were; press Enter to draw again."
+REWORDED = "Same seed and settings: type another prompt and press Enter."
 HIDDEN = gr.update(visible=False)
 
 
@@ -67,8 +69,8 @@ def build_keeper(*finished: gr.State) -> None:
 
 
 class HistoryTab:
-    """Laid out inside the current Blocks, its handlers wired. They are given the :class:`Entry` that is
-    chosen, and the one that is ``compared`` with it, on the left of the slider; or None."""
+    """Laid out inside the current Blocks, its handlers wired. They are given the :class:`Entry` that
+    is chosen, and the one that is ``compared`` with it, on the left of the slider; or None."""
 
     def __init__(self, replay: Replay) -> None:
         self.replay = replay
@@ -117,10 +119,10 @@ class HistoryTab:
         listing.select(self.choose, compared, shown, **QUICK)
         listing.pack(self.pack, None, [listing, message], **QUICK)
         listing.clear(self.nothing_chosen, None, emptied, **QUICK)
-        use.click(self.use_settings, chosen, replay.outputs(), **QUICK)
-        reword.click(self.other_prompt, chosen, replay.outputs(), **QUICK).then(
-            None, None, None, js=FOCUS_PROMPT, **PRIVATE
-        )
+        use.click(lambda entry: self.put_back(entry, USED), chosen, replay.outputs(), **QUICK)
+        reword.click(
+            lambda entry: self.put_back(entry, REWORDED), chosen, replay.outputs(), **QUICK
+        ).then(None, None, None, js=FOCUS_PROMPT, **PRIVATE)
         self.compare.click(self.start_comparing, [chosen, compared], comparing, **QUICK)
         share.click(self.make_link, chosen, [link, message], **QUICK).success(
             None, link, link, js=COPY_LINK, **PRIVATE
@@ -142,14 +144,14 @@ class HistoryTab:
             **compared,
         }
 
-    def use_settings(self, entry: Entry | None) -> Updates:
-        """Put a picture's request back."""
-        return self._put_back(entry, "All settings are as they were; press Enter to draw again.")
-
-    def other_prompt(self, entry: Entry | None) -> Updates:
-        """The same, for another prompt."""
-        said = "Same seed and settings: type another prompt and press Enter."
-        return self._put_back(entry, said)
+    def put_back(self, entry: Entry | None, said: str) -> Updates:
+        """All settings as a picture has them."""
+        if entry is None:
+            return self.replay.problem("Choose a picture first.")
+        try:
+            return self.replay.show(entry.model, entry.request, said, weights=entry.weights)
+        except RequestError as error:
+            return self.replay.problem(error)
 
     def start_comparing(self, entry: Entry | None, left: Entry | None) -> Updates:
         """Keep the chosen picture for the left side, or end comparing."""
@@ -222,14 +224,6 @@ class HistoryTab:
             self.slider: gr.update(value=tuple(map(str, paths)), visible=True),
             self.message: _said("Left: {}. Right: {}.".format(*names)),
         }
-
-    def _put_back(self, entry: Entry | None, said: str) -> Updates:
-        if entry is None:
-            return self.replay.problem("Choose a picture first.")
-        try:
-            return self.replay.show(entry.model, entry.request, said, weights=entry.weights)
-        except RequestError as error:
-            return self.replay.problem(error)
 
 
 def pack_files(files: object) -> tuple[Path, str]:

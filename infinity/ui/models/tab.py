@@ -11,7 +11,7 @@ from infinity.errors import InfinityError
 from infinity.manager import Loaded, LoadPlan
 from infinity.memory_modes import MEMORY_MODES
 from infinity.spec import ModelSpec
-from infinity.ui.controls.follow import model_updates
+from infinity.ui.controls.choices import model_updates
 from infinity.ui.controls.request import SAMPLING
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.status import UNEXPECTED, Status, loading, problem_html, status_html

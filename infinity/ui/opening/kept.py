@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.components import Component
 
 from infinity.hosting import SPACE_USER
-from infinity.ui.controls.follow import model_updates
+from infinity.ui.controls.choices import model_updates
 from infinity.ui.controls.request import SAMPLING
 from infinity.ui.opening.replay import Replay
 from infinity.ui.shared.pages import Pages

@@ -15,7 +15,7 @@ from infinity.grid.plan import GridPlan, read_plan
 from infinity.images import image_notes
 from infinity.metadata import PictureRecord, read_record, weights_note
 from infinity.request import GenerationRequest
-from infinity.ui.controls.follow import control_updates
+from infinity.ui.controls.choices import control_updates
 from infinity.ui.controls.request import MAX_PICTURES
 from infinity.ui.grid.tab import axis_settings
 from infinity.ui.opening.links import read_link
