@@ -87,8 +87,8 @@ LAZY = {
     "infinity.__main__: infinity.cli": "loads torch; --help comes at once without",
     "infinity.rewriter: transformers": _SLOW,
     "infinity.t5: transformers": _SLOW,
-    "training.data.huggingface: datasets": _OPTIONAL,
-    "training.data.huggingface: datasets.exceptions": _OPTIONAL,
+    "training.data.tables: datasets": _OPTIONAL,
+    "training.data.tables: datasets.exceptions": _OPTIONAL,
     "training.engine.clock: resource": _UNIX,
     "training.world.sprites: resvg_py": _OPTIONAL,
 }

@@ -32,8 +32,6 @@ from training.steps.captions import load_captions
 
 logger = logging.getLogger(__name__)
 
-TEXT_DTYPES = ("float32", "float16", "bfloat16")
-
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """The command; ends with one sentence where something is wrong."""
@@ -71,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--tokenize", action="store_true", help="write bits and text features to --output")
     add("--no-text", action="store_true", help="leave captions to the training")
     add("--bits-only", action="store_true", help="smaller shards, without self-correction")
-    add("--text-dtype", choices=TEXT_DTYPES, default="float32", help="text is kept in")
+    dtypes = ("float32", "float16", "bfloat16")
+    add("--text-dtype", choices=dtypes, default="float32", help="text is kept in")
     add("--batch-size", type=int, default=16, help="pictures tokenized at once")
     add("--shard-samples", type=int, default=SHARD_SAMPLES, help="records a shard")
     add("--device", default="cpu", help="to tokenize on")

@@ -87,20 +87,14 @@ class Fields:
         by_sentences = isinstance(kind, str) and kind != "user_prompt"
         long = texts_of(record.get(self.long), where)
         short = texts_of(record.get(self.short), where) if self.short is not None else ()
-        return captions_or_none(long, short, self.needed, where, by_sentences=by_sentences)
+        captions = Captions(long=long, short=short, by_sentences=by_sentences)
+        return required(captions, self.needed, where)
 
 
-def captions_or_none(
-    long: tuple[str, ...],
-    short: tuple[str, ...],
-    needed: bool,
-    detail: str,
-    *,
-    by_sentences: bool = False,
-) -> Captions:
+def required(captions: Captions, needed: bool, detail: str) -> Captions:
     """Captions where there are any; raises RecordError where there are none but they are ``needed``."""
-    if long or short:
-        return Captions(long=long, short=short, by_sentences=by_sentences)
+    if captions.all:
+        return captions
     if needed:
         raise RecordError("empty caption", detail)
     return NO_CAPTION
@@ -164,7 +158,7 @@ def captions_beside(files: Mapping[str, bytes], settings: DataSettings, name: st
             where = f"{printable(name)}{RECORD_SUFFIX}"
             return find_fields(("jpg", *record), settings, where).captions(record, where)
     detail = "the file with its caption is missing or empty"
-    return captions_or_none(long, line(SHORT_SUFFIX), settings.captions, detail)
+    return required(Captions(long=long, short=line(SHORT_SUFFIX)), settings.captions, detail)
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from tqdm import tqdm
 from infinity.images import image_size, open_image
 from training.data.captions import Captions
 from training.data.errors import UNREADABLE, Skip, SkipReport, made_or_skip, printable
+from training.data.files import cache_folder
 from training.data.records import Record
-from training.data.remote import cache_folder, piece
+from training.data.webdataset import piece
 
 logger = logging.getLogger(__name__)
 

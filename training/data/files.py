@@ -33,6 +33,12 @@ _ASIDE = frozenset({"splits", "annotations", "jsonls", "manifests"})
 _SHOWN = 200  # characters of a wrong path in a message
 
 
+def cache_folder() -> Path:
+    """Where what was read once is kept: $XDG_CACHE_HOME/infinity or ~/.cache/infinity."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "infinity"
+
+
 def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
@@ -55,8 +61,13 @@ def files_below(folder: Path) -> Iterator[Path]:
     Links to folders are followed. A folder that several ways lead to is read once, as its own before
     as a link's, so that links in a circle end.
     """
+
+    def say(error: OSError) -> None:
+        name = printable(str(error.filename))
+        logger.warning("the folder %s is left out: it cannot be read (%s)", name, error.strerror)
+
     seen: set[tuple[int, int]] = set()
-    for parent, names, files in os.walk(folder, followlinks=True, onerror=_say):
+    for parent, names, files in os.walk(folder, followlinks=True, onerror=say):
         state = Path(parent).stat()
         if (state.st_dev, state.st_ino) in seen:
             names.clear()
@@ -68,11 +79,6 @@ def files_below(folder: Path) -> Iterator[Path]:
             key=lambda name: (linked[name], name),
         )
         yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
-
-
-def _say(error: OSError) -> None:
-    name = printable(str(error.filename))
-    logger.warning("the folder %s is left out: it cannot be read (%s)", name, error.strerror)
 
 
 def of_split(
@@ -160,7 +166,7 @@ class PictureFolders:
         Raises:
             DataError: it lies outside of the data's folders, is a URL, or can be no file's name.
         """
-        shown = f"{self.manifest.name}, {where} names {printable(text)[:_SHOWN]}"
+        shown = f"{where} names {printable(text)[:_SHOWN]}"
         if "://" in text:
             raise DataError(
                 f"{shown}, a URL; download the pictures first, or give WebDataset shards, which may "

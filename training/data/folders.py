@@ -16,13 +16,13 @@ from training.data.captions import (
     RECORD_SUFFIX,
     Captions,
     captions_beside,
-    captions_or_none,
+    required,
     texts_of,
 )
 from training.data.errors import DataError, RecordError, Skip, made_or_skip, printable
 from training.data.files import files_below, is_picture, of_split
-from training.data.manifests import METADATA, manifest_records
 from training.data.records import Record
+from training.data.tables import METADATA, manifest_records
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def _folder_name(parent: Path, folder: Path, settings: DataSettings, *, repeated
         detail = f"the name of its folder is no UTF-8; rename {printable(str(parent))}."
         raise RecordError("unreadable text", detail)
     texts = texts_of(name.replace("_", " ").replace("-", " "), name)
-    return captions_or_none(texts, (), settings.captions, "it lies in no folder that names it")
+    return required(Captions(long=texts), settings.captions, "it lies in no folder that names it")
 
 
 def _repeats(folder: Path, pictures: Sequence[Path]) -> dict[str, int]:

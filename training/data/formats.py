@@ -1,6 +1,6 @@
 """What kind of source a folder, file, pattern, URL or name is, and the list of its records."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -9,19 +9,20 @@ from training.data.catalog import Catalog
 from training.data.errors import DataError, Skip
 from training.data.files import files_below, is_picture, own_files
 from training.data.folders import folder_records
-from training.data.huggingface import Table, is_saved_dataset, table_files
-from training.data.manifests import (
+from training.data.records import Record
+from training.data.shards import is_prepared
+from training.data.tables import (
     INFINITY_NAME,
     METADATA,
+    Table,
     infinity_files,
     is_coco,
+    is_saved_dataset,
     manifest_records,
     read_json,
+    table_files,
 )
-from training.data.records import Record
-from training.data.remote import file_tag, is_url
-from training.data.shards import is_prepared
-from training.data.webdataset import shard_names, shard_records
+from training.data.webdataset import file_tag, is_url, shard_names, shard_records
 from training.data.world import is_world
 
 KOHYA_LISTS = (
@@ -91,7 +92,7 @@ def _of_folder(path: Path) -> str:
         return "webdataset"
     if any(file.name.lower() in METADATA for file in own):
         return "folder"
-    manifests = list(_manifests(path))
+    manifests = _manifests(path)
     if len(manifests) == 1:
         return _of_file(manifests[0])
     if manifests:
@@ -108,21 +109,22 @@ def _of_folder(path: Path) -> str:
     raise DataError(f"{path} holds neither pictures nor lists of them; check the path.")
 
 
-def _manifests(path: Path) -> Iterator[Path]:
+def _manifests(path: Path) -> list[Path]:
     """Lists of pictures in a folder, not the records of single pictures beside them."""
     files = own_files(path)
     names = {file.name.lower(): file for file in files}
-    named = [names[name] for name in (*METADATA, *KOHYA_LISTS) if name in names]
-    if named:
-        yield named[0]
-        return
+    if named := [names[name] for name in (*METADATA, *KOHYA_LISTS) if name in names]:
+        return named[:1]
     pictures = {file.stem for file in files if is_picture(file)}
-    for file in files:
-        suffix = file.suffix.lower()
-        record = suffix == ".json" and file.stem in pictures
-        listing = suffix in (".jsonl", ".csv", ".tsv", ".json") and not record
-        if listing and not file.name.lower().endswith(_STATISTICS):
-            yield file
+    return [
+        file
+        for file in files
+        if (suffix := file.suffix.lower()) in (".jsonl", ".csv", ".tsv")
+        or (
+            (suffix == ".json" and file.stem not in pictures)
+            and not file.name.lower().endswith(_STATISTICS)
+        )
+    ]
 
 
 def _coco_files(path: Path) -> list[Path]:

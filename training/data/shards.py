@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -32,7 +32,7 @@ _OPEN_SHARDS = 64
 class Shard(BaseModel, frozen=True):
     """One file: ``samples`` of records ``first`` to ``stop`` of a bucket (skipped ones left out)."""
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$")]
     aspect_ratio: str
     first: int
     stop: int
@@ -50,7 +50,7 @@ class Index(BaseModel, frozen=True):
         complete: False until the last shard is written.
     """
 
-    format: str
+    format: Annotated[str, Field(pattern=f"^{FORMAT}$")]
     recipe: dict[str, Any]
     shards: tuple[Shard, ...] = ()
     complete: bool = False
@@ -83,17 +83,12 @@ def read_index(folder: Path) -> Index:
     """
     path = folder / INDEX_FILE
     try:
-        index = Index.model_validate_json(path.read_bytes())
-        names = [Path(shard.file).name for shard in index.shards]
-        if index.format == FORMAT and names == [shard.file for shard in index.shards]:
-            return index
-        cause = None
+        return Index.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        cause = error
-    raise DataError(
-        f"{path} is not an index of prepared data of this version, or names files outside of its folder; "
-        "prepare the data again."
-    ) from cause
+        raise DataError(
+            f"{path} is not an index of prepared data of this version, or names files outside of its "
+            "folder; prepare the data again."
+        ) from error
 
 
 def damage(folder: Path, shard: Shard, *, sums: bool) -> str:
@@ -128,13 +123,8 @@ def packed_shard(samples: Sequence[Record]) -> dict[str, Tensor]:
     """The tensors of a shard; all samples have one aspect ratio and the same parts."""
     records = [
         json.dumps(
-            {
-                "key": record.key,
-                "long": record.captions.long,
-                "short": record.captions.short,
-                "height": record.height,
-                "width": record.width,
-            }
+            {name: vars(record)[name] for name in ("key", "height", "width")}
+            | {name: vars(record.captions)[name] for name in ("long", "short")}
         ).encode()
         for record in samples
     ]
@@ -235,15 +225,9 @@ class PreparedSource:
             about = json.loads(bytes(about.numpy()))
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise _damaged(path, f"cannot be read ({error})") from error
-        return Record(
-            key=about["key"],
-            captions=Captions(long=tuple(about["long"]), short=tuple(about["short"])),
-            height=about["height"],
-            width=about["width"],
-            bits=torch.from_numpy(bits),
-            latent_dyx=latent,
-            texts=texts,
-        )
+        captions = Captions(long=tuple(about.pop("long")), short=tuple(about.pop("short")))
+        labels = torch.from_numpy(bits)
+        return Record(**about, captions=captions, bits=labels, latent_dyx=latent, texts=texts)
 
 
 def _span(file: Any, name: str, number: int) -> tuple[int, int]:

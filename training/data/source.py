@@ -66,16 +66,6 @@ class Source:
         """Changes when a record is added, removed or captioned anew."""
         return hashlib.sha256("".join(part.fingerprint for part in self.parts).encode()).hexdigest()
 
-    def repeated(self) -> Source:
-        """The same records, in the buckets as often as they come up."""
-        if self.repeats is None:
-            return self
-        buckets: Buckets = {
-            ratio: np.repeat(np.asarray(members), self.repeats[np.asarray(members)])
-            for ratio, members in self.buckets.items()
-        }
-        return replace(self, buckets=buckets)
-
     def split(self, share: float) -> tuple[Source, Source]:
         """(trained on, held out): a random ``share`` of each aspect ratio is held out.
 
@@ -189,7 +179,9 @@ def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
     source = _opened(config, config.data)
     if config.data.held_out and not source.endless:
         source = source.split(config.data.held_out)[0]
-    source = source.repeated()
+    if (times := source.repeats) is not None:
+        buckets = {r: np.repeat(each, times[each]) for r, each in source.buckets.items()}
+        source = replace(source, buckets=buckets)
     shuffle = config.data.shuffle and not source.endless
     plan = BatchPlan(source.sizes, config.optimization.batch_size, config.seed, shuffle=shuffle)
     return source, plan

@@ -1,31 +1,48 @@
 """WebDataset shards: tar files of pictures and captions that share a name, here or over http.
 
 A shard is listed once, from front to back; its pictures are then read from their places in it, so
-that they can come in any order without anything being unpacked.
+that they can come in any order without anything being unpacked. A server that cannot send pieces
+makes each of its files be kept here in full, once.
 """
 
+import hashlib
 import io
+import logging
 import math
+import os
 import re
 import tarfile
+import time
 from collections.abc import Iterable, Iterator
-from functools import partial
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
+from typing import Any
 
+import httpx2
 from braceexpand import braceexpand
+from filelock import FileLock
 
+from infinity.errors import ResourceError
+from infinity.files import disk_errors
 from infinity.images import image_size
 from training.config.settings import DataSettings
 from training.data.captions import BESIDE, LONGEST_TEXT, captions_beside
 from training.data.errors import DataError, RecordError, Skip, made_or_skip
-from training.data.files import PICTURE_SUFFIXES, of_split, own_files
+from training.data.files import PICTURE_SUFFIXES, cache_folder, of_split, own_files
 from training.data.records import Record
-from training.data.remote import is_url, opened
+
+logger = logging.getLogger(__name__)
 
 _LARGEST_PICTURE = 1 << 29  # bytes
 _MOST_SHARDS = 1_000_000
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)")
+_WAITS_S = (0.5, 1.0, 2.0)
+"""Before the second and later tries."""
+_TIMEOUT_S = 60.0
+_CHUNK = 1 << 16
 
 
 def shard_names(source: str, split: str = "all") -> list[str]:
@@ -74,8 +91,9 @@ def shard_records(shard: str, settings: DataSettings) -> Iterator[Record | Skip]
         ResourceError: it cannot be fetched.
     """
     try:
-        with opened(shard) as file, tarfile.open(fileobj=file, mode="r|") as tar:  # type: ignore[call-overload]
-            for key, members in groupby(filter(_counts, tar), _key):
+        with _opened(shard) as file, tarfile.open(fileobj=file, mode="r|") as tar:  # type: ignore[call-overload]
+            shown = (each for each in tar if not PurePosixPath(each.name).name.startswith("."))
+            for key, members in groupby(filter(tarfile.TarInfo.isreg, shown), _key):
                 make = partial(_record, key, members, tar, shard, settings)
                 yield made_or_skip(f"{shard}, {key}", make)
     except FileNotFoundError as error:
@@ -85,10 +103,6 @@ def shard_records(shard: str, settings: DataSettings) -> Iterator[Record | Skip]
             f"{shard} is compressed, damaged or cut short ({error}); unpack it to a plain .tar, or "
             "fetch or write it again."
         ) from error
-
-
-def _counts(member: tarfile.TarInfo) -> bool:
-    return member.isreg() and not PurePosixPath(member.name).name.startswith(".")
 
 
 def _key(member: tarfile.TarInfo) -> str:
@@ -138,3 +152,113 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes
     if len(data) < wanted:
         raise tarfile.ReadError("unexpected end of data")
     return data
+
+
+def is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[Any]:
+    """The whole file, to be read from front to back, by ``tarfile`` or the like.
+
+    Raises:
+        FileNotFoundError: there is none here.
+        ResourceError: the server does not answer, or has no such file.
+    """
+    if is_url(name):
+        with _answer(name) as response:
+            chunks = response.iter_raw(_CHUNK)
+            yield SimpleNamespace(read=lambda _: next(chunks, b""))
+    else:
+        with Path(name).open("rb") as file:
+            yield file
+
+
+def piece(name: str, offset: int, length: int) -> bytes:
+    """A part of a file; tried again where the connection breaks.
+
+    Raises:
+        ResourceError: the server does not answer, or has no such file.
+        DataError: the file is shorter than it was.
+    """
+    path, data = Path(name), None
+    if is_url(name):
+        path = cache_folder() / "shards" / f"{hashlib.sha256(name.encode()).hexdigest()}.tar"
+        if not path.is_file():
+            data = _sent(name, f"bytes={offset}-{offset + length - 1}")
+            if data is None:
+                _keep(name, path)
+    if data is None:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(length)
+    if len(data) != length:
+        raise DataError(f"{name} has become shorter since it was listed; run the command again.")
+    return data
+
+
+def file_tag(name: str) -> str:
+    """What changes when a file does: its size, time and the server's tag; empty where there is none here."""
+    if is_url(name):
+        with _answer(name, "HEAD") as response:
+            about = response.headers
+        tags = (about.get(tag, "") for tag in ("content-length", "etag", "last-modified"))
+        return f"{name} {' '.join(tags)}"
+    path = Path(name)
+    if not path.is_file():
+        return ""
+    state = path.stat()
+    return f"{path.absolute()} {state.st_size} {state.st_mtime_ns}"
+
+
+def _sent(url: str, part: str) -> bytes | None:
+    """A range of bytes, or None where the server only sends whole files."""
+    for wait in (*_WAITS_S, None):
+        try:
+            with _answer(url, headers={"range": part}) as response:
+                whole = response.status_code != httpx2.codes.PARTIAL_CONTENT
+                return None if whole else b"".join(response.iter_raw())
+        except ResourceError as error:
+            if wait is None or not isinstance(error.__cause__, httpx2.TransportError):
+                raise
+            logger.warning("%s; trying again", error)
+            time.sleep(wait)
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _keep(url: str, copy: Path) -> None:
+    """Downloads a file once, whoever asks first; the others wait."""
+    with disk_errors(copy):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(copy.with_suffix(".lock")):
+            if copy.is_file():
+                return
+            draft = copy.with_suffix(".writing")
+            with _answer(url) as response, draft.open("wb") as file:
+                file.writelines(response.iter_raw(_CHUNK))
+            draft.replace(copy)
+
+
+@contextmanager
+def _answer(
+    url: str, method: str = "GET", headers: dict[str, str] | None = None
+) -> Iterator[httpx2.Response]:
+    """A server's answer, not read yet. Raises ResourceError also while it is read."""
+    try:
+        with _client(os.getpid()).stream(method, url, headers=headers) as response:
+            response.raise_for_status()
+            yield response
+    except httpx2.HTTPError as error:
+        answered = isinstance(error, httpx2.HTTPStatusError)
+        why = f"the server answers {error.response.status_code}" if answered else str(error)
+        raise ResourceError(
+            f"{url} cannot be fetched ({why}); check the address and the network."
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def _client(_: int) -> httpx2.Client:
+    """One client a process: connections must not be shared over a fork."""
+    plain = {"accept-encoding": "identity"}
+    return httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S, headers=plain)

@@ -88,7 +88,7 @@ def test_missing_remote_shard_is_a_sentence(address, tmp_path):
 
 
 def test_unreachable_server_is_a_sentence():
-    with pytest.raises(ResourceError, match="cannot be reached"):
+    with pytest.raises(ResourceError, match="cannot be fetched"):
         opened("http://127.0.0.1:9/data-000.tar")
 
 

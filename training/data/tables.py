@@ -1,10 +1,11 @@
-"""JSON, JSONL, CSV and Parquet files that name pictures and captions; upstream's, COCO's and kohya's
-among them."""
+"""Rows that name or hold pictures and captions: JSON, JSONL, CSV and Parquet files, upstream's, COCO's and
+kohya's among them, and Hugging Face datasets."""
 
 import csv
+import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from training.config.settings import DataSettings
-from training.data.captions import Fields, encoding_of, find_fields
-from training.data.errors import DataError, RecordError, Skip, made_or_skip, skip_of
-from training.data.files import PICTURE_SUFFIXES, PictureFolders, is_picture
+from training.data.captions import encoding_of, find_fields
+from training.data.errors import DataError, RecordError, Skip, made_or_skip
+from training.data.files import PICTURE_SUFFIXES, PictureFolders, files_below, is_picture, of_split
 from training.data.records import Record
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -46,31 +47,26 @@ def manifest_records(
         inside = "", part, "images", f"images/{part}"
     others = (*settings.picture_folders, *((root,) if root is not None else ()))
     folders = PictureFolders(path, others, inside)
-    for where, row in _rows(path, content):
-        if not isinstance(row, dict):
-            detail = f"not an object: {str(row)[:_SHOWN]}"
-            yield skip_of(where, RecordError("broken record", detail))
-            continue
-        names = (name for name in row if isinstance(name, str))
-        fields = find_fields(names, settings, f"{path.name}, {where}")
-        name = row.get(fields.picture)
-        key = name if isinstance(name, str) and name else where
-        yield made_or_skip(key, partial(_record, row, fields, folders, where))
+    for line, row in _rows(path, content):
+        where = f"{path.name}, {line}"
+        yield made_or_skip(where, partial(_record, row, settings, folders, where))
 
 
-def _record(row: Mapping[str, Any], fields: Fields, folders: PictureFolders, where: str) -> Record:
-    manifest = folders.manifest.name
+def _record(row: Any, settings: DataSettings, folders: PictureFolders, where: str) -> Record:
+    if not isinstance(row, dict):
+        raise RecordError("broken record", f"not an object: {str(row)[:_SHOWN]}")
+    fields = find_fields((name for name in row if isinstance(name, str)), settings, where)
     name = row.get(fields.picture)
     if not isinstance(name, str) or not name:
         raise RecordError("broken record", f"no {fields.picture}")
-    captions = fields.captions(row, f"{manifest}, {where}")
+    captions = fields.captions(row, where)
     place = folders.find(name, where)
     if not place.is_file() and not is_picture(place):  # kohya's lists may leave out the suffix
         places = (Path(f"{place}{suffix}") for suffix in PICTURE_SUFFIXES)
         place = next(filter(Path.is_file, places), place)
     if not place.is_file():
-        raise RecordError("missing file", f"{manifest}, {where}: no {place}")
-    if not INFINITY_NAME.fullmatch(manifest):
+        raise RecordError("missing file", f"{where}: no {place}")
+    if not INFINITY_NAME.fullmatch(folders.manifest.name):
         return Record(key=name, place=str(place), captions=captions)
     ratio = row.get("h_div_w")
     if not isinstance(ratio, int | float) or not 0 < ratio < _TALLEST:
@@ -175,3 +171,97 @@ def _text_rows(path: Path, suffix: str) -> Iterator[tuple[str, Any]]:
                 yield from [(f"line {number}", json.loads(line))] if line else ()
             except (ValueError, RecursionError):
                 yield f"line {number}", line
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk`` wrote the folder."""
+    return any((folder / f"dataset_{name}.json").is_file() for name in ("info", "dict"))
+
+
+def table_files(files: Iterable[Path]) -> list[Path]:
+    """The Parquet files among the files of a folder, but for the lists that other tools put beside its pictures:
+    metadata.parquet, and img2dataset's of a shard that is a folder beside it.
+    """
+    return [
+        path
+        for path in files
+        if path.suffix.lower() == ".parquet"
+        and path.name.lower() != "metadata.parquet"
+        and not path.with_suffix("").is_dir()
+    ]
+
+
+class Table:
+    """The rows of one dataset; the pictures stay encoded until they are asked for.
+
+    Raises:
+        DataError: it cannot be read, or has no such split or columns.
+    """
+
+    def __init__(self, source: str, settings: DataSettings) -> None:
+        import datasets
+
+        rows = _load(source, settings.split)
+        self.source, self._fields = source, find_fields(rows.column_names, settings, source)
+        column = self._fields.picture
+        if isinstance(rows.features[column], datasets.Image):
+            rows = rows.cast_column(column, datasets.Image(decode=False))
+        self._rows, self.fingerprint = rows, str(rows._fingerprint)
+        self._folders = PictureFolders(Path(source) / "rows", settings.picture_folders)
+
+    def records(self) -> Iterator[Record | Skip]:
+        """Rows in their order, not measured yet."""
+        for number, row in enumerate(self._rows.remove_columns(self._fields.picture)):
+            yield made_or_skip(f"row {number}", partial(self._record, number, row))
+
+    def _record(self, number: int, row: dict[str, Any]) -> Record:
+        captions = self._fields.captions(row, f"{self.source}, row {number}")
+        return Record(key=f"row {number}", place=str(number), captions=captions)
+
+    def picture(self, record: Record) -> io.BytesIO | Path:
+        """The picture of a record's row, encoded, or the file it lies in.
+
+        Raises:
+            DataError: the row has none, or one outside of the data's folders.
+        """
+        value: Any = self._rows[int(record.place)][self._fields.picture]
+        if isinstance(value, dict):
+            value = value.get("bytes") or value.get("path")
+        if isinstance(value, bytes):
+            return io.BytesIO(value)
+        if isinstance(value, str) and value:
+            return self._folders.find(value, f"{self.source}, {record.key}")
+        raise DataError(
+            f"{self.source}, {record.key} holds no picture in {self._fields.picture!r}."
+        )
+
+
+def _load(source: str, split: str) -> Any:
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    path = Path(source)
+    datasets.disable_progress_bars()
+    try:
+        if is_saved_dataset(path):
+            rows = datasets.load_from_disk(source)
+        elif path.is_file() and path.suffix.lower() in (".parquet", ".arrow"):
+            builder = path.suffix.lower().removeprefix(".")
+            rows = datasets.load_dataset(builder, data_files=source, split="train")
+        elif path.is_dir() and (files := table_files(files_below(path))):
+            chosen = sorted(map(str, of_split(files, path, split)))
+            rows = datasets.load_dataset("parquet", data_files=chosen, split="train")
+        else:
+            rows = datasets.load_dataset(source, split=split)
+        if not isinstance(rows, dict):
+            return rows
+        if split in rows:
+            return rows[split]
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        told = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{source} cannot be read as a Hugging Face dataset with the split {split!r} ({told}); "
+            "check the name, the split (data.split) and the network."
+        ) from error
+    splits = ", ".join(map(str, rows))
+    raise DataError(f"{source} has no split {split!r}; set data.split to one of {splits}.")
