@@ -3,14 +3,12 @@
 The record is JSON under the key ``infinity`` of the PNG's text, and of ``Image.info`` in memory.
 """
 
-from __future__ import annotations
-
 import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -53,7 +51,7 @@ class PictureRecord:
         return json.dumps(data, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> PictureRecord:
+    def from_json(cls, text: str) -> Self:
         """Raises RequestError, saying what is wrong with the record."""
         data, model, request = read_recipe(text, "The picture's record")
         if request.num_images != 1:

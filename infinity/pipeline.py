@@ -7,13 +7,12 @@ drawn alone, and its record replays it exactly on the same machine. ``generate_b
 pictures into one pass instead: more pictures a second, equal only up to rounding.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import torch
 from PIL import Image
@@ -83,7 +82,7 @@ class InfinityPipeline:
         release_text_encoder: bool = False,
         adapter: str | Path | None = None,
         make_room: Callable[[], None] | None = None,
-    ) -> InfinityPipeline:
+    ) -> Self:
         """Load a model by its name, from a folder, or from upstream's files.
 
         Args:

@@ -5,13 +5,11 @@ scales from coarse to fine plus the grid that rotary positions are normalised by
 models that grid is the last scale of the 1M schedule, whatever prefix of it is used.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 from infinity.errors import RequestError, quoted
 
@@ -117,7 +115,7 @@ class ScaleSchedule:
         """Picture (height, width) in pixels of the last scale."""
         return self.scales[-1].height * token_pixels, self.scales[-1].width * token_pixels
 
-    def prefix(self, length: int) -> ScaleSchedule:
+    def prefix(self, length: int) -> Self:
         """The first ``length`` scales with the same rope grid.
 
         Raises:
@@ -125,7 +123,7 @@ class ScaleSchedule:
         """
         if not 1 <= length <= len(self.scales):
             raise RequestError(f"A prefix has 1 to {len(self.scales)} scales, not {length}.")
-        return ScaleSchedule(self.scales[:length], self.rope_grid)
+        return type(self)(self.scales[:length], self.rope_grid)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -134,7 +132,7 @@ class ScaleSchedule:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ScaleSchedule:
+    def from_dict(cls, data: dict[str, Any]) -> Self:
         return cls([tuple(scale) for scale in data["scales"]], tuple(data["rope_grid"]))
 
 

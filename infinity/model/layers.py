@@ -4,12 +4,10 @@ Shapes: B batch, L tokens, C width, H heads, d head width, T text tokens, W text
 P pooling heads.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -42,10 +40,10 @@ class BlockCondition(NamedTuple):
     values: Tensor
     mask: Tensor | None
 
-    def select(self, rows: slice) -> BlockCondition:
+    def select(self, rows: slice) -> Self:
         """The condition of some of the rows."""
         mask = None if self.mask is None else self.mask[rows]
-        return BlockCondition(self.modulation[:, rows], self.keys[rows], self.values[rows], mask)
+        return type(self)(self.modulation[:, rows], self.keys[rows], self.values[rows], mask)
 
 
 class SharedText(NamedTuple):

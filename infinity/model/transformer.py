@@ -7,13 +7,11 @@ Shapes: B batch, L tokens of all scales, l tokens of one scale, C width, D bits 
 d head width, T text tokens, W text width.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import cast
+from typing import Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -59,11 +57,11 @@ class TextCondition:
     def batch(self) -> int:
         return len(self.pooled_BC)
 
-    def select(self, rows: slice) -> TextCondition:
+    def select(self, rows: slice) -> Self:
         """The condition of some of the rows; not of a shared text."""
         blocks = cast("tuple[BlockCondition, ...]", self.blocks)
         selected = tuple(block.select(rows) for block in blocks)
-        return TextCondition(self.pooled_BC[rows], self.head_modulation[:, rows], selected)
+        return type(self)(self.pooled_BC[rows], self.head_modulation[:, rows], selected)
 
 
 class InfinityTransformer(nn.Module):

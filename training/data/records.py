@@ -4,11 +4,9 @@ Legend: B samples, H W pixels, L tokens of all scales, l of one, D bits a token,
 a text, d y x channels and grid of the latent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from PIL import Image
@@ -96,7 +94,7 @@ class Batch:
             state = {**state, "features": texts.split(lengths)}
         self.__dict__.update(state)
 
-    def slice(self, start: int, stop: int) -> Batch:
+    def slice(self, start: int, stop: int) -> Self:
         """Samples ``start`` to ``stop`` of this batch, for a micro-batch."""
         part = slice(start, stop)
         return replace(
@@ -107,11 +105,11 @@ class Batch:
             features=None if self.features is None else self.features[part],
         )
 
-    def pin_memory(self) -> Batch:
+    def pin_memory(self) -> Self:
         """The same batch in page-locked memory; called by torch's DataLoader."""
         return self._each(lambda tensor: tensor.pin_memory())
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
         return replace(
             self,
             pictures_u8=None if self.pictures_u8 is None else change(self.pictures_u8),

@@ -1,12 +1,10 @@
 """Any kind of data behind one face: so many records by number, sorted into aspect ratios."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 
@@ -66,7 +64,7 @@ class Source:
         """Changes when a record is added, removed or captioned anew."""
         return hashlib.sha256("".join(part.fingerprint for part in self.parts).encode()).hexdigest()
 
-    def split(self, share: float) -> tuple[Source, Source]:
+    def split(self, share: float) -> tuple[Self, Self]:
         """(trained on, held out): a random ``share`` of each aspect ratio is held out.
 
         It depends on the records alone, not on a run's seed, so that what one run is tested on the
@@ -84,7 +82,7 @@ class Source:
         held_out, trained = self._drawn(counts, _SPLIT)
         return trained, held_out
 
-    def few(self, samples: int) -> Source:
+    def few(self, samples: int) -> Self:
         """About ``samples`` records, of each aspect ratio in proportion, at least one where there is any."""
         total = sum(self.sizes.values())
         if total <= samples:
@@ -92,7 +90,7 @@ class Source:
         counts = {r: min(n, max(1, n * samples // total)) for r, n in self.sizes.items()}
         return self._drawn(counts, _CHOICE)[0]
 
-    def _drawn(self, counts: Mapping[str, int], purpose: int) -> tuple[Source, Source]:
+    def _drawn(self, counts: Mapping[str, int], purpose: int) -> tuple[Self, Self]:
         """So many records of each aspect ratio, drawn at random, and the others; both in their order."""
         drawn: dict[str, Members] = {}
         others: dict[str, Members] = {}

@@ -10,11 +10,9 @@ The shipped exam has GenEval's six categories, style and scene, in this world's 
 are not those of the training captions; half of the pairs and colors were never shown in training.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
 from pydantic import model_validator as check
@@ -108,7 +106,7 @@ class ExamPrompt(BaseModel):
         return data
 
     @check(mode="after")
-    def _has_an_answer(self) -> ExamPrompt:
+    def _has_an_answer(self) -> Self:
         for place, item in enumerate(self.include):
             if item.position is not None and not 0 <= item.position[1] < place:
                 raise ValueError(
