@@ -74,7 +74,7 @@ def test_weights_are_counted_as_they_load(dtype, tmp_path):
 def test_cache_is_counted_as_it_is_allocated(dtype):
     schedule = SPEC.schedule("3:2")
     cache = KVCache(SPEC.transformer, schedule, 2, dtype)
-    assert cache_bytes(SPEC, schedule, 2, dtype) == cache.nbytes
+    assert cache_bytes(SPEC, schedule, 2, dtype) == cache.kept.nbytes
 
 
 def test_text_encoder_of_the_released_models_is_counted_as_it_is():

@@ -133,11 +133,8 @@ def kind_of(names: Iterable[str]) -> Kind | None:
 
 
 def from_upstream(state: Mapping[str, Tensor], kind: Kind) -> dict[str, Tensor]:
-    """Upstream's tensors under our names and in our shapes; views, nothing is copied.
-
-    Raises:
-        CheckpointError: names or shapes that the format does not have, a key bias that is not zero.
-    """
+    """Upstream's tensors under our names and in our shapes; views, nothing is copied. Raises
+    CheckpointError for names or shapes that the format does not have, a key bias that is not zero."""
     per_chunk = len(_chunks(state).get(0, ()))
     converted: dict[str, Tensor] = {}
     unexpected: list[str] = []
@@ -174,14 +171,9 @@ def from_upstream(state: Mapping[str, Tensor], kind: Kind) -> dict[str, Tensor]:
 
 
 def flags_from_args(args: Mapping[str, Any], depth: int, chunks: int) -> dict[str, Any]:
-    """Settings that shapes do not show, from a training checkpoint's arguments.
-
-    Returns:
-        Keyword arguments of TransformerConfig; upstream's released values where not given.
-
-    Raises:
-        CheckpointError: an option this package does not have.
-    """
+    """Settings that shapes do not show, from a training checkpoint's arguments: keyword arguments of
+    TransformerConfig, upstream's released values where not given. Raises CheckpointError for an option
+    that this package does not have."""
     if args.get("rope2d_each_sa_layer", 1) != 1:
         raise CheckpointError("The checkpoint uses no rotary positions; that is not supported.")
     mode = args.get("rope2d_normalized_by_hw", 2)

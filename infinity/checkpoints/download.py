@@ -193,14 +193,19 @@ _FILLED_UP = (
     "The disk filled up while {name} was downloaded; free some space and run the same again, it goes "
     "on where it stopped."
 )
+_UNREACHABLE = (
+    httpx2.TransportError,
+    RevisionResolutionError,
+    LocalEntryNotFoundError,
+    ConnectionError,
+)
 _SENTENCES: tuple[tuple[Any, type[CheckpointError | ResourceError], str], ...] = (
     (GatedRepoError, CheckpointError, "{name} on the hub asks for its terms to be accepted; do so there and log in."),
     (RepositoryNotFoundError, CheckpointError, "The hub has no public repository {name}; check its name."),
-    (LocalEntryNotFoundError, ResourceError, "{name} cannot be downloaded: " + _ADVICE),
+    (OfflineModeIsEnabled, ResourceError, "{name} is not in the cache and HF_HUB_OFFLINE is set; unset it to download."),
+    (_UNREACHABLE, ResourceError, "{name} cannot be downloaded: " + _ADVICE),
     ((RevisionNotFoundError, EntryNotFoundError), CheckpointError, "{name} on the hub lacks what is needed: {error}."),
     (HfHubHTTPError, ResourceError, "The hub answered {status} when asked for {name}; try again later."),
-    (OfflineModeIsEnabled, ResourceError, "{name} is not in the cache and HF_HUB_OFFLINE is set; unset it to download."),
-    ((httpx2.TransportError, RevisionResolutionError, ConnectionError), ResourceError, "{name} cannot be downloaded: " + _ADVICE),
     (OSError, ResourceError, "{name} cannot be downloaded ({error}): " + _ADVICE),
 )  # fmt: skip
 """(error, ours, the sentence); of several that an error is, the first counts."""

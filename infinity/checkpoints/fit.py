@@ -86,13 +86,10 @@ def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> Toke
 
 
 def text_parameters(spec: ModelSpec, folder: Path | None = None) -> int:
-    """Numbers in a model's text encoder, read off its files' headers; 0 where that cannot be known.
+    """Numbers in a model's text encoder, as ``parameters_in`` has them; 0 where they cannot be known.
 
     Args:
         folder: of a model in the own format; None for the default and released models.
-
-    Raises:
-        CheckpointError: a file is damaged.
     """
     beside = (folder or DEFAULT_MODEL_FOLDER) / spec.text_encoder.source
     if "/" in spec.text_encoder.source and not (beside / CONFIG_FILE).is_file():
@@ -101,7 +98,8 @@ def text_parameters(spec: ModelSpec, folder: Path | None = None) -> int:
 
 
 def parameters_in(text_encoder: Path) -> int:
-    """Numbers in the files of a text encoder's folder; raises CheckpointError for a damaged one."""
+    """Numbers in a text encoder's files, read off their headers; raises CheckpointError for a damaged
+    file."""
     files = map(read_safetensors, text_encoder.glob("model*.safetensors"))
     return sum(tensor.numel() for tensors in files for tensor in tensors.values())
 

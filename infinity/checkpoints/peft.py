@@ -76,14 +76,8 @@ FOLLOWED = RULES | {"peft_type", "init_lora_weights", "base_model_name_or_path"}
 
 
 def lora_rule(config: Mapping[str, Any], source: str) -> LoraRule:
-    """The rule in the content of an ``adapter_config.json``.
-
-    Args:
-        source: what to call it in messages.
-
-    Raises:
-        CheckpointError: no low-rank adapter's, or settings that merged weights cannot follow.
-    """
+    """The rule in the content of an ``adapter_config.json``, called ``source`` in messages. Raises
+    CheckpointError for no low-rank adapter's, or settings that merged weights cannot follow."""
     if config.get("peft_type") != "LORA":
         raise CheckpointError(
             f"{source} is of an adapter of type {quoted(config.get('peft_type'))}; only low-rank "

@@ -131,11 +131,8 @@ def _write_part(
 
 @contextmanager
 def _replacing(target: str | Path, config: Mapping[str, Any]) -> Iterator[Path]:
-    """A draft folder beside ``target`` that takes its place when all went well, else vanishes.
-
-    Raises:
-        CheckpointError: saving would lose something that is not a model of ours.
-    """
+    """A draft folder beside ``target`` that takes its place when all went well, else vanishes. Raises
+    CheckpointError where saving would lose something that is not a model of ours."""
     folder = Path(target).absolute()
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file; give the name of a folder.")

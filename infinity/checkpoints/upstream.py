@@ -21,12 +21,7 @@ from infinity.checkpoints.fit import infer_tokenizer, infer_transformer
 from infinity.config import TextEncoderConfig, TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError, quoted
 from infinity.files import is_there, special
-from infinity.registry import (
-    MODEL_SPECS,
-    TEXT_ENCODER_REPOSITORY,
-    TEXT_ENCODER_REVISION,
-    released_schedules,
-)
+from infinity.registry import MODEL_SPECS, released_schedules
 from infinity.request import SamplingParams
 from infinity.schedule import PIXEL_BUDGETS
 from infinity.spec import CONFIG_FILE, ModelSpec
@@ -41,10 +36,11 @@ from infinity.weights import (
 
 logger = logging.getLogger(__name__)
 
+_RELEASED = MODEL_SPECS["infinity-2b"].text_encoder
 TEXT_ENCODERS = {
     768: ("google/flan-t5-base", "main"),
     1024: ("google/flan-t5-large", "main"),
-    2048: (TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION),
+    2048: (_RELEASED.source, _RELEASED.revision),
     4096: ("google/flan-t5-xxl", "main"),
 }
 """Text width -> repository of the encoder upstream uses for it."""

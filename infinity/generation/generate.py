@@ -27,7 +27,7 @@ from infinity.generation.sampling import (
 from infinity.model.attention import KVCache
 from infinity.model.transformer import InfinityTransformer, TextCondition
 from infinity.request import SamplingParams
-from infinity.schedule import Scale, ScaleSchedule
+from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.quantizer import ResidualCanvas
 
 NOT_FINITE = (
@@ -41,7 +41,6 @@ class ScaleStep:
     """One finished scale of B pictures.
 
     Attributes:
-        index, scale: which scale, and its size in tokens.
         bits_BlD: bool, what was drawn, or forced.
         canvas: the running sum with this scale added; belongs to the loop: read it
             before asking for the next step.
@@ -52,7 +51,6 @@ class ScaleStep:
     """
 
     index: int
-    scale: Scale
     bits_BlD: Tensor
     canvas: ResidualCanvas
     seconds: float
@@ -123,7 +121,7 @@ def generate(
     canvas = ResidualCanvas(tokenizer_config, schedule, batch, device)
     input_BlD: Tensor | None = None
     is_finite = torch.ones((), dtype=torch.bool, device=device)
-    for index, scale in enumerate(schedule):
+    for index in range(len(schedule)):
         if guided and index == guided:
             cache.keep(batch)
             condition = condition.select(slice(0, batch))
@@ -144,7 +142,7 @@ def generate(
             raise ResourceError(NOT_FINITE)
         kept = (logits_BlD2, read_BlD) if keep_logits else (None, None)
         seconds = time.perf_counter() - started_s
-        yield ScaleStep(index, scale, bits_BlD, canvas, seconds, *kept)
+        yield ScaleStep(index, bits_BlD, canvas, seconds, *kept)
         started_s = time.perf_counter()
 
 

@@ -96,16 +96,12 @@ class Axis:
         if self.parameter == WORDS and not self.values[0]:
             raise kind.refusal("the first word is the one to replace")
 
-    @property
-    def title(self) -> str:
-        return PARAMETERS[self.parameter].title
-
     def label(self, position: int) -> str:
         """The label of a column: ``Guidance 3``; for prompts, the text alone."""
         text = show(self.values[position])
         if self.parameter in (WORDS, STYLE, "prompt"):
             return text or "(nothing)"
-        return f"{self.title} {text or '(nothing)'}"
+        return f"{PARAMETERS[self.parameter].title} {text or '(nothing)'}"
 
     @property
     def text(self) -> str:

@@ -18,7 +18,7 @@ from PIL import Image
 from infinity.errors import RequestError
 from infinity.events import Event
 from infinity.generation.sampling import check_layers
-from infinity.grid.axes import MAX_CELLS, MODEL, STYLE, WORDS, Axis
+from infinity.grid.axes import MAX_CELLS, MODEL, PARAMETERS, STYLE, WORDS, Axis
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, read_recipe
 from infinity.spec import ModelSpec
@@ -66,9 +66,8 @@ class GridPlan:
                 "so shorten a list."
             )
         if self.y is not None and self.x.parameter == self.y.parameter != WORDS:
-            raise RequestError(
-                f"Both axes vary {self.x.title.lower()}; choose another parameter for one."
-            )
+            title = PARAMETERS[self.x.parameter].title.lower()
+            raise RequestError(f"Both axes vary {title}; choose another parameter for one.")
         self._check_words()
         self.cells()
 

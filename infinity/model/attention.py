@@ -241,6 +241,9 @@ class KVCache:
 
     An object of its request, never state of the model.
 
+    Attributes:
+        kept: (depth, 2, B, H, L, d): keys and values of the rows in use.
+
     Args:
         schedule: what is to be generated; its rotary table is kept here too.
         batch: rows, with both halves of a guided batch counted.
@@ -258,16 +261,7 @@ class KVCache:
         table = rope_table(schedule, config.head_width, config.rope, torch.device(device))
         self.ropes = [table[span] for span in self.spans]
         shape = (batch, config.num_heads, schedule.total_tokens, config.head_width)
-        self._kept = torch.empty(config.depth, 2, *shape, dtype=dtype, device=device)
-
-    @property
-    def batch(self) -> int:
-        return self._kept.shape[2]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the keys and values of the rows in use."""
-        return self._kept.nbytes
+        self.kept = torch.empty(config.depth, 2, *shape, dtype=dtype, device=device)
 
     def append(
         self, layer: int, index: int, keys_BHld: Tensor, values_BHld: Tensor
@@ -278,11 +272,11 @@ class KVCache:
             Keys and values of all tokens up to and including that scale: views (B, H, <= L, d).
         """
         span = self.spans[index]
-        keys, values = self._kept[layer, 0], self._kept[layer, 1]
+        keys, values = self.kept[layer, 0], self.kept[layer, 1]
         keys[:, :, span] = keys_BHld
         values[:, :, span] = values_BHld
         return keys[:, :, : span.stop], values[:, :, : span.stop]
 
     def keep(self, batch: int) -> None:
         """Keeps the first ``batch`` rows only: guidance has ended, its other half is not needed."""
-        self._kept = self._kept[:, :, :batch]
+        self.kept = self.kept[:, :, :batch]

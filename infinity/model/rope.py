@@ -66,18 +66,15 @@ def _scale_table(scale: Scale, grid: Scale, head_width: int, mode: Rope) -> Tens
             axes.append(_resized_rotations(side, finest, head_width))
         else:
             ratio = grid_side / side if mode == "nearest" else 1.0
-            axes.append(_rotations((_positions(side) * ratio).round(), head_width))
+            axes.append(_rotations(side, head_width, ratio))
     rows = repeat(axes[0], "h f -> h w f", w=scale.width)
     columns = repeat(axes[1], "w f -> h w f", h=scale.height)
     return rearrange(torch.cat((rows, columns), dim=-1), "h w p -> (h w) p")
 
 
-def _positions(count: int) -> Tensor:
-    return torch.arange(count, dtype=torch.float32, device="cpu")
-
-
-def _rotations(positions: Tensor, head_width: int) -> Tensor:
-    """(n) positions -> (n, f) complex64."""
+def _rotations(count: int, head_width: int, ratio: float = 1.0) -> Tensor:
+    """Of every ``ratio``-th position, rounded: (count, f) complex64."""
+    positions = (torch.arange(count, dtype=torch.float32, device="cpu") * ratio).round()
     half = head_width // 2
     exponents = torch.arange(0, half, 2, dtype=torch.float32, device="cpu") / half
     angles = torch.outer(positions, 1.0 / BASE**exponents)
@@ -86,7 +83,7 @@ def _rotations(positions: Tensor, head_width: int) -> Tensor:
 
 def _resized_rotations(count: int, grid_side: int, head_width: int) -> Tensor:
     """The grid side's rotations resized linearly to ``count``, corners kept: (count, f) complex64."""
-    grid = torch.view_as_real(_rotations(_positions(grid_side), head_width))
+    grid = torch.view_as_real(_rotations(grid_side, head_width))
     flat = rearrange(grid, "n f c -> 1 (f c) n")
     resized = F.interpolate(flat, size=count, mode="linear", align_corners=True)
     return torch.view_as_complex(rearrange(resized, "1 (f c) n -> n f c", c=2).contiguous())

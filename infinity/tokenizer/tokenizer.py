@@ -80,7 +80,7 @@ class Reconstruction:
         image: rebuilt, RGB.
         original: what was encoded: the input scaled and cropped, the same size as ``image``.
         bits: per scale (tokens, bits a token) bool.
-        aspect_ratio, schedule: that of the model which was used.
+        aspect_ratio: of the model's, the one that was used.
         psnr: of ``image`` against ``original``, in decibels; infinite if they are equal.
     """
 
@@ -88,7 +88,6 @@ class Reconstruction:
     original: Image.Image
     bits: tuple[np.ndarray, ...]
     aspect_ratio: str
-    schedule: ScaleSchedule
     psnr: float
 
 
@@ -110,7 +109,6 @@ def reconstruct(
         original=original,
         bits=tuple(bits_BlD[0].cpu().numpy() for bits_BlD in encoded.bits),
         aspect_ratio=name,
-        schedule=schedule,
         psnr=psnr(original, rebuilt),
     )
 

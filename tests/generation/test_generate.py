@@ -67,7 +67,7 @@ def test_steps_cover_the_schedule_and_carry_the_canvas():
     canvas = ResidualCanvas(SPEC.tokenizer, SCHEDULE, 1)
     for index, step in enumerate(run()):
         scale = SCHEDULE[index]
-        assert (step.index, step.scale) == (index, scale)
+        assert (step.index, step.bits_BlD.shape[1]) == (index, scale.tokens)
         assert step.bits_BlD.shape == (1, scale.tokens, 8)
         assert step.bits_BlD.dtype == torch.bool
         assert step.logits_BlD2 is None
