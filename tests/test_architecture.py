@@ -89,7 +89,7 @@ LAZY = {
     "infinity.t5: transformers": _SLOW,
     "training.data.tables: datasets": _OPTIONAL,
     "training.data.tables: datasets.exceptions": _OPTIONAL,
-    "training.engine.clock: resource": _UNIX,
+    "training.engine.processes: resource": _UNIX,
     "training.world.sprites: resvg_py": _OPTIONAL,
 }
 """Imports inside functions ("module: what it imports"), and why each of them waits."""

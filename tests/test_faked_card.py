@@ -14,8 +14,7 @@ from infinity.errors import ResourceError
 from infinity.kept_models import free_cached_memory
 from tests.training.data.make import as_folder, config_for, small_set
 from training.data.batches import batches
-from training.engine.clock import peak_memory_bytes
-from training.engine.processes import open_processes
+from training.engine.processes import open_processes, peak_memory_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = str(ROOT / "tests" / "faked_card")

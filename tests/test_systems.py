@@ -18,7 +18,7 @@ from training import prepare
 from training.config.load import load_config
 from training.data.batches import BatchBuilder
 from training.data.source import open_data
-from training.engine.clock import Clock
+from training.engine.processes import Clock
 
 OTHER_OPENS = {"Image", "os", "tarfile"}
 

@@ -31,15 +31,13 @@ from infinity.tokenizer.tokenizer import Tokenizer
 from infinity.vocabulary import Vocabulary
 from infinity.weights import check_fit
 from training.config.checks import model_spec
-from training.config.load import load_config
+from training.config.load import CONFIG, load_config
 from training.config.settings import TrainingConfig
 from training.config.sources import settings_of
 from training.engine.checkpoints import read_facts, read_state
 from training.engine.journal import CURVES, read_metrics
 from training.engine.model_card import model_card
-from training.engine.run_folder import CONFIG
-from training.engine.state import require_base
-from training.finetune.lora import base_checksum, frozen_dtype, save_adapter
+from training.finetune.lora import adapted_base, require_base, save_adapter
 from training.steps.build import starting_model, tokenizer_of
 from training.steps.captions import load_captions
 from training.world.captions import world_vocabulary
@@ -152,9 +150,7 @@ def _merged(
         CheckpointError: they are not those of ``base``, which the adapter was trained on.
     """
     assert start is not None and config.lora is not None
-    dtype = frozen_dtype(config.optimization.dtype)
-    checksum = base_checksum(start.transformer.state_dict(), dtype)
-    require_base(base, {"sha256": checksum}, config)
+    require_base(base, adapted_base(config, start.transformer.state_dict()), config)
     with tempfile.TemporaryDirectory() as place:
         save_adapter(place, config.lora, state, config.start_from or "")
         merge_adapter(start.transformer, read_adapter(place))

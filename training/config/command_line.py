@@ -29,24 +29,30 @@ PROGRAM = "python -m training.train"
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What ``--help`` says of a setting; ``kind`` is its type without None and annotations."""
+    """What ``--help`` says of a setting or section; ``kinds`` are its types, without None and
+    annotations."""
 
-    kind: Any
+    kinds: tuple[Any, ...]
     default: Any
     sentence: str
 
     @property
     def is_list(self) -> bool:
-        return get_origin(self.kind) is tuple
+        return all(get_origin(kind) is tuple for kind in self.kinds)
 
     @property
     def may_be_list(self) -> bool:
-        return self.is_list or any(get_origin(part) is tuple for part in get_args(self.kind))
+        return any(get_origin(kind) is tuple for kind in self.kinds)
+
+    @property
+    def section(self) -> type | None:
+        kind = self.kinds[0]
+        return kind if isinstance(kind, type) and issubclass(kind, (BaseModel, Checked)) else None
 
 
 _EXTRA = {
-    "preset": Setting(str, None, f"settings to begin with: {', '.join(PRESETS)}."),
-    "config": Setting(str, None, "a .json or .yaml file of settings."),
+    "preset": Setting((str,), None, f"settings to begin with: {', '.join(PRESETS)}."),
+    "config": Setting((str,), None, "a .json or .yaml file of settings."),
 }
 
 
@@ -97,7 +103,7 @@ def put(tree: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _value(name: str, setting: Setting, values: list[str]) -> Any:
-    if not values and setting.kind is bool:
+    if not values and setting.kinds == (bool,):
         return True
     if not values:
         raise SettingsError(f"--{name} needs a value.")
@@ -107,7 +113,8 @@ def _value(name: str, setting: Setting, values: list[str]) -> Any:
         )
     if values == ["null"]:
         return None
-    if len(values) == 1 and values[0].startswith(("[", "{")) and setting.kind not in (str, Path):
+    is_text = setting.kinds in ((str,), (Path,))
+    if len(values) == 1 and values[0].startswith(("[", "{")) and not is_text:
         try:
             return json.loads(values[0])
         except ValueError as error:
@@ -125,7 +132,7 @@ def _help(settings: Mapping[str, Setting]) -> str:
     group: argparse._ActionsContainer = parser
     for name, setting in settings.items():
         text = setting.sentence.replace("%", "%%")
-        if _is_section(setting.kind):
+        if setting.section is not None:
             group = parser.add_argument_group(name, text)
             continue
         text += "" if name in _EXTRA else f" (default: {_written(setting.default)})"
@@ -145,12 +152,12 @@ def explanations(section: type) -> dict[str, str]:
 
 
 def _metavar(setting: Setting) -> str:
-    kind = setting.kind
-    if setting.may_be_list:
-        return f"{_metavar(dataclasses.replace(setting, kind=get_args(kind)[0]))}..."
+    kind, more = setting.kinds[0], "..." if setting.may_be_list else ""
+    if get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
     if get_origin(kind) is Literal:
-        return f"{{{','.join(map(str, get_args(kind)))}}}"
-    return "JSON" if get_origin(kind) is dict else kind.__name__
+        return f"{{{','.join(map(str, get_args(kind)))}}}{more}"
+    return ("JSON" if get_origin(kind) in (dict, tuple) else kind.__name__) + more
 
 
 def _written(default: Any) -> str:
@@ -166,14 +173,10 @@ def _walk(section: type, prefix: str) -> Iterator[tuple[str, Setting]]:
         else {field.name: field for field in dataclasses.fields(section)}  # type: ignore[arg-type]
     )
     for name, field in fields.items():
-        kind: Any = hints[name]
-        if get_origin(kind) in (typing.Union, types.UnionType):
-            kinds = [part for part in get_args(kind) if part is not types.NoneType]
-            kind = kinds[0] if len(kinds) == 1 else typing.Union[tuple(kinds)]  # noqa: UP007
-        yield prefix + name, Setting(kind, field.default, said.get(name, ""))
-        if _is_section(kind):
-            yield from _walk(kind, f"{prefix}{name}.")
-
-
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, (BaseModel, Checked))
+        is_union = get_origin(hints[name]) in (typing.Union, types.UnionType)
+        kinds = get_args(hints[name]) if is_union else (hints[name],)
+        own = tuple(kind for kind in kinds if kind is not types.NoneType)
+        setting = Setting(own, field.default, said.get(name, ""))
+        yield prefix + name, setting
+        if setting.section is not None:
+            yield from _walk(setting.section, f"{prefix}{name}.")

@@ -4,7 +4,7 @@ Below all of them lie the preset and the model that the run starts from.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,27 @@ def save_config(config: TrainingConfig, path: str | Path) -> None:
         raise ResourceError(f"Cannot write {path}: {error.strerror}.") from error
 
 
+CONFIG = "config.json"
+MAY_CHANGE = (
+    "output",
+    "parallel",
+    "logging",
+    "data.held_out_sources",
+    "data.workers",
+    "data.skip_tolerance",
+    "optimization.steps",
+    "optimization.micro_batch_size",
+    "optimization.learning_rate",
+    "optimization.schedule",
+    "optimization.warmup",
+    "optimization.cooldown",
+    "optimization.end",
+    "optimization.clip",
+    "optimization.activation_checkpointing",
+    "optimization.compile",
+)
+"""Settings a run may be continued with another value of; all others would make it another run."""
+
 REPLACES = {
     "resolution": ("schedules",),
     "schedules": ("resolution", "aspect_ratios"),
@@ -110,3 +131,48 @@ def _completed(given: dict[str, Any]) -> dict[str, Any]:
         shape = tokenizer_of(from_home(tokenizer["weights"])).to_dict()
         given = {**given, "tokenizer": {**tokenizer, "model": shape}}
     return given
+
+
+def prepare_run_folder(config: TrainingConfig) -> None:
+    """Make the run's folder and write its settings there, so that the same command continues it.
+
+    Raises:
+        CheckpointError: it holds a run with other settings.
+        ResourceError: it cannot be written.
+    """
+    folder, path = config.output, config.output / CONFIG
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            _require_equal(load_config(path, overrides={"output": str(folder)}), config)
+        temporary = path.with_suffix(".writing")
+        save_config(config, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise ResourceError(
+            f"Cannot write to {folder} ({error.strerror}); choose another output folder."
+        ) from error
+
+
+def _require_equal(before: TrainingConfig, config: TrainingConfig) -> None:
+    old, new = (dict(_flat(each.model_dump(mode="json"))) for each in (before, config))
+    free = tuple(f"{name}." for name in MAY_CHANGE)
+    differing = [
+        name
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name) and not f"{name}.".startswith(free)
+    ]
+    if differing:
+        name = differing[0]
+        raise CheckpointError(
+            f"{config.output} holds a run with other settings ({', '.join(differing)}: {name} was "
+            f"{old.get(name)!r}, now {new.get(name)!r}); choose another output folder or set it back."
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

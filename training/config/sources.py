@@ -21,15 +21,8 @@ from infinity.registry import MODEL_SPECS, get_spec, model_names
 from infinity.spec import CONFIG_FILE, ModelSpec, read_spec, read_tokenizer_config
 from training.config.errors import SettingsError
 
-SIZES = {
-    "125m": "infinity-125m",
-    "361m": "infinity-361m",
-    "940m": "infinity-940m",
-    "2b": "infinity-2b",
-    "4.7b": "infinity-4.7b",
-    "8b": "infinity-8b",
-}
-"""Size -> the registered model of that shape. 2B and 8B are the released models' shapes."""
+SIZES = ("125m", "361m", "940m", "2b", "4.7b", "8b")
+"""Of the registered models; 2B and 8B are the released ones' shapes."""
 
 TOKENIZERS = {16: "infinity-125m", 32: "infinity-2b", 56: "infinity-8b"}
 """Bits a token -> a released model whose tokenizer gives them."""
@@ -116,7 +109,7 @@ def preset(name: str) -> dict[str, Any]:
     if name not in PRESETS:
         raise SettingsError(f"preset {name!r} is not known{suggestion(str(name), PRESETS)}")
     size, _, resolution = name.partition("-")
-    spec = MODEL_SPECS[SIZES[size]]
+    spec = MODEL_SPECS[f"infinity-{size}"]
     settings = _settings_of_parts(spec)
     settings["tokenizer"]["weights"] = TOKENIZERS[spec.tokenizer.bits_per_token]
     return settings | {

@@ -12,8 +12,9 @@ import os
 import pickle
 import shutil
 import warnings
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 FACTS = "state.json"
 WHOLE = "step_"
 WRITING, DROPPING = ".writing", ".dropping"
+CANNOT_SYNC = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EINVAL, errno.ENOTSUP)
 
 State = dict[str, Any]
 """Nested dict of tensors, sharded or not."""
@@ -51,40 +53,26 @@ class Checkpoints:
         self.processes = processes
         self.keep = keep
         _expect_one_process()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
-        self._pending: Future[None] | None = None
-        self._step = 0
-
-    def prepare(self) -> None:
-        """Make the folder and remove what a kill left half done; on all processes.
-
-        Raises:
-            ResourceError: the folder cannot be written.
-        """
-        self.processes.on_first(self._prepare)
+        self._pending: tuple[_Writer, Future[Any]] | None = None
 
     def load(self, state: State) -> dict[str, Any] | None:
-        """Bring the newest whole checkpoint into the tensors of ``state``.
+        """Bring the newest whole checkpoint into the tensors of ``state``; what a kill left half done
+        is removed.
 
         Returns:
             its facts, as given to ``save``; None where there is none.
 
         Raises:
             CheckpointError: it cannot be read or does not fit.
+            ResourceError: the folder cannot be written.
         """
-        steps = self.processes.on_first(lambda: whole_steps(self.folder))
-        if not steps:
+        path = self.processes.on_first(self._newest)
+        if path is None:
             return None
-        path = self.folder / f"{WHOLE}{steps[-1]}"
-        try:
-            load(
-                state,
-                storage_reader=FileSystemReader(path),
-                no_dist=self.processes.world_size == 1,
-            )
+        with _readable(path):
+            reader = FileSystemReader(path)
+            load(state, storage_reader=reader, no_dist=self.processes.world_size == 1)
             return json.loads((path / FACTS).read_text(encoding="utf-8"))
-        except (CheckpointException, OSError, ValueError, RuntimeError, EOFError) as error:
-            raise _unreadable(path, error) from error
 
     def save(self, step: int, state: State, facts: Mapping[str, Any]) -> None:
         """Copy ``state`` and write it while training goes on; waits for an earlier save first.
@@ -96,26 +84,26 @@ class Checkpoints:
             ResourceError: this or the earlier checkpoint cannot be written.
         """
         self.wait()
-        path = self.folder / f"{WHOLE}{step}{WRITING}"
-        self.processes.on_first(lambda: _begin(path, facts))
-        self._step = step
+        writer = _Writer(self.folder, step, facts, self.keep)
         try:
             written = async_save(
                 state,
-                storage_writer=FileSystemWriter(path, single_file_per_rank=True),
+                storage_writer=writer,
                 process_group=self.processes.saving,
                 no_dist=self.processes.world_size == 1,
             )
         except (CheckpointException, OSError, RuntimeError) as error:
-            raise self._failed(error) from error
+            raise writer.failure(error) from error
         assert isinstance(written, Future)
-        self._pending = self._thread.submit(self._finish, written, path)
+        self._pending = writer, written
 
     @property
     def failed(self) -> bool:
         """Whether the save under way is known to have failed; ``wait`` says why."""
-        pending = self._pending
-        return pending is not None and pending.done() and pending.exception() is not None
+        if self._pending is None:
+            return False
+        _, written = self._pending
+        return written.done() and written.exception() is not None
 
     def wait(self) -> None:
         """Until the last save is on the disk under its final name.
@@ -125,13 +113,13 @@ class Checkpoints:
         """
         if self._pending is None:
             return
-        pending, self._pending = self._pending, None
+        (writer, written), self._pending = self._pending, None
         try:
-            pending.result()
+            written.result()
         except (CheckpointException, OSError, RuntimeError) as error:
-            raise self._failed(error) from error
+            raise writer.failure(error) from error
 
-    def settle(self) -> None:
+    def close(self) -> None:
         """Let a save under way come to its end when the run is over for another reason.
 
         Its own failure is logged, not raised, so that the reason stays. All processes began the
@@ -142,40 +130,55 @@ class Checkpoints:
         except ResourceError as error:
             logger.error("%s", error)
 
-    def _prepare(self) -> None:
+    def _newest(self) -> Path | None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for pattern in (f"*{WRITING}", f"*{DROPPING}"):
                 for left in self.folder.glob(pattern):
                     shutil.rmtree(left)
-            probe = self.folder / f"probe{WRITING}"
-            probe.mkdir()
-            probe.rmdir()
         except OSError as error:
             raise ResourceError(
                 f"Cannot write to {self.folder} ({error.strerror}); "
                 "choose another output folder or make this one writable."
             ) from error
+        steps = whole_steps(self.folder)
+        return self.folder / f"{WHOLE}{steps[-1]}" if steps else None
 
-    def _finish(self, written: Future[Any], path: Path) -> None:
-        """In the background: once all processes have written, the new name, then the old ones out."""
-        written.result()
-        if not self.processes.is_first:
-            return
-        _to_disk(path)
-        path.rename(path.with_name(path.name.removesuffix(WRITING)))
+
+class _Writer(FileSystemWriter):
+    """Writes one checkpoint; once all processes have, it gets its name and older ones are dropped.
+
+    Args:
+        folder: of all checkpoints.
+    """
+
+    def __init__(self, folder: Path, step: int, facts: Mapping[str, Any], keep: int) -> None:
+        self.folder, self.step, self.keep = folder, step, keep
+        self.facts = json.dumps(dict(facts), indent=2)
+        self.writing = folder / f"{WHOLE}{step}{WRITING}"
+        super().__init__(self.writing, single_file_per_rank=True)
+
+    def finish(self, metadata: Metadata, results: list[list[Any]]) -> None:
+        """On the first process alone."""
+        super().finish(metadata, results)
+        with (self.writing / FACTS).open("w", encoding="utf-8") as file:
+            file.write(self.facts)
+            file.flush()
+            os.fsync(file.fileno())
+        _to_disk(self.writing)
+        self.writing.rename(self.writing.with_suffix(""))
         _to_disk(self.folder)
         for step in whole_steps(self.folder)[: -self.keep]:
             old = self.folder / f"{WHOLE}{step}"
-            dropped = old.rename(old.with_name(old.name + DROPPING))
-            shutil.rmtree(dropped)
+            shutil.rmtree(old.rename(old.with_suffix(DROPPING)))
 
-    def _failed(self, error: BaseException) -> ResourceError:
-        shutil.rmtree(self.folder / f"{WHOLE}{self._step}{WRITING}", ignore_errors=True)
+    def failure(self, error: BaseException) -> ResourceError:
+        """What to raise, after what was written is removed."""
+        shutil.rmtree(self.writing, ignore_errors=True)
         steps = whole_steps(self.folder)
         intact = f"that of step {steps[-1]} is intact" if steps else "there is none yet"
         return ResourceError(
-            f"Could not write the checkpoint of step {self._step} to {self.folder} "
+            f"Could not write the checkpoint of step {self.step} to {self.folder} "
             f"({_cause(error)}); {intact}. Free some space and run the same command again."
         )
 
@@ -203,7 +206,7 @@ def read_state(
     """
     path = _checkpoint(Path(run_folder), step)
     _expect_one_process()
-    try:
+    with _readable(path):
         reader = FileSystemReader(path)
         stored = reader.read_metadata().state_dict_metadata
         state: State = {
@@ -213,8 +216,6 @@ def read_state(
             and name.startswith(("model.", "average.") if ema else "model.")
         }
         load(state, storage_reader=reader, no_dist=True)
-    except (CheckpointException, OSError, ValueError, RuntimeError, pickle.PickleError) as error:
-        raise _unreadable(path, error) from error
     averaged = [name for name in state if name.startswith("average.")]
     if ema and not averaged:
         raise CheckpointError(
@@ -236,10 +237,8 @@ def read_facts(run_folder: Path | str, step: int | None = None) -> dict[str, Any
         CheckpointError: no such checkpoint, or it cannot be read.
     """
     path = _checkpoint(Path(run_folder), step)
-    try:
+    with _readable(path):
         return json.loads((path / FACTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
 
 
 def _checkpoint(run_folder: Path, step: int | None) -> Path:
@@ -259,20 +258,6 @@ def _expect_one_process() -> None:
     warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or unin")
 
 
-def _begin(path: Path, facts: Mapping[str, Any]) -> None:
-    try:
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir()
-        with (path / FACTS).open("w", encoding="utf-8") as file:
-            json.dump(dict(facts), file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise ResourceError(
-            f"Cannot write to {path.parent} ({error.strerror}); earlier checkpoints are intact."
-        ) from error
-
-
 def _to_disk(folder: Path) -> None:
     """Bring a folder's entries to the disk, where the system can (Windows and some networks' disks
     cannot)."""
@@ -283,21 +268,22 @@ def _to_disk(folder: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        if error.errno not in (
-            errno.EACCES,
-            errno.EPERM,
-            errno.EISDIR,
-            errno.EINVAL,
-            errno.ENOTSUP,
-        ):
+        if error.errno not in CANNOT_SYNC:
             raise
 
 
-def _unreadable(path: Path, error: BaseException) -> CheckpointError:
-    return CheckpointError(
-        f"{path} cannot be read ({_cause(error)}); if it is damaged, delete that folder to go on "
-        "from the one before."
-    )
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with reading a checkpoint into one sentence."""
+    try:
+        yield
+    except (
+        CheckpointException, OSError, ValueError, RuntimeError, EOFError, pickle.PickleError,
+    ) as error:  # fmt: skip
+        raise CheckpointError(
+            f"{path} cannot be read ({_cause(error)}); if it is damaged, delete that folder to go "
+            "on from the one before."
+        ) from error
 
 
 def _cause(error: BaseException) -> str:

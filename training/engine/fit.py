@@ -1,9 +1,16 @@
-"""Before anything is loaded: how many samples at once fit, or which settings would make a run fit."""
+"""Before anything is loaded: how many samples at once fit, or which settings would make a run fit.
 
+As a script, the table of docs/scaling.md: what the paper's sizes take on many GPUs.
+
+    python -m training.engine.fit --sizes 2b 8b --gpus 8 64 256 --resolution 1024
+"""
+
+import argparse
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +19,8 @@ from infinity.errors import ResourceError
 from training.config.command_line import put
 from training.config.errors import SettingsError
 from training.config.load import load_config
-from training.config.settings import TrainingConfig
+from training.config.settings import RESOLUTIONS, TrainingConfig
+from training.config.sources import SIZES
 from training.engine.memory import GB, Needs, needs
 from training.engine.processes import Processes
 
@@ -21,6 +29,11 @@ logger = logging.getLogger(__name__)
 FILLED = 0.9
 """Share of the memory that is filled with samples where their number is left to the run."""
 MOST_PROCESSES = 1024
+GPUS_A_NODE = 8
+HEADINGS = (
+    "size", "GPUs", "shard", "state", "frozen", "gathered", "activations", "a GPU holds",
+    "sent inside a group", "sent between copies",
+)  # fmt: skip
 
 Changes = dict[str, Any]
 """A setting's name -> its value."""
@@ -135,7 +148,51 @@ def _advice(config: TrainingConfig, processes: Processes, total: int) -> str:
     return "no setting makes it fit here; take a smaller model, or a larger machine."
 
 
-def as_options(changes: Mapping[str, Any]) -> str:
+def as_options(changes: Changes) -> str:
     """As they are written on the command line."""
-    written = {name: str(value).lower() for name, value in changes.items()}
-    return " ".join(f"--{name} {value}" for name, value in written.items())
+    return " ".join(f"--{name} {str(value).lower()}" for name, value in changes.items())
+
+
+def table(sizes: Sequence[str], gpus: Sequence[int], resolution: str) -> list[str]:
+    """Lines of a Markdown table, figures in GB: sizes x GPUs x (hybrid within a node, full), for one
+    square picture a GPU and step, and averaged weights."""
+    lines = [_row(HEADINGS), _row(["---"] * len(HEADINGS))]
+    for size, count in itertools.product(sizes, gpus):
+        settings: dict[str, Any] = {
+            "preset": f"{size}-{resolution}",
+            "output": "runs/computed",
+            "data": {"aspect_ratios": ["1:1"]},
+            "optimization": {
+                "batch_size": count,
+                "ema_decay": 0.9999,
+                "activation_checkpointing": True,
+            },
+        }
+        for group in sorted({min(GPUS_A_NODE, count), count}):
+            way = ("full",) if group == count else ("hybrid", group)
+            settings["parallel"] = dict(zip(("shard", "shard_size"), way, strict=False))
+            found = needs(load_config(overrides=settings), count)
+            figures = (
+                found.state, found.frozen, found.gathered, found.activations, found.memory,
+                found.inside, found.between,
+            )  # fmt: skip
+            rounded = (f"{figure / GB:.1f}" for figure in figures)
+            lines.append(_row([size, str(count), " ".join(map(str, way)), *rounded]))
+    return lines
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What the paper's sizes take on many GPUs.")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["2b", "8b"])
+    parser.add_argument("--gpus", nargs="+", type=int, default=[8, 64, 256])
+    parser.add_argument("--resolution", choices=RESOLUTIONS, default="1024")
+    given = parser.parse_args()
+    sys.stdout.write("\n".join(table(given.sizes, given.gpus, given.resolution)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -10,18 +10,19 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from infinity.errors import ResourceError
 from training.config.settings import TrainingConfig
-from training.engine.curves import GOOD_BIT_ACCURACY, plot_run
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +30,25 @@ METRICS = "metrics.jsonl"
 CURVES = "curves.png"
 WANDB_ID = "wandb_id"
 SECONDS_BETWEEN_DRAWINGS = 60
-_CHARTS = {
-    "Bit accuracy": {
-        "by scale": ["Multiline", ["^bit_accuracy/.*"]],
-        "held out, by scale": ["Multiline", ["^validation_bit_accuracy/.*", "^bit_accuracy/good"]],
-        "all scales": [
-            "Multiline",
-            ["^bit_accuracy$", "^validation_bit_accuracy$", "^bit_accuracy/good"],
-        ],
-    }
+GOOD_BIT_ACCURACY = 0.8
+"""Share of right bits of a good model, by the maintainers of the reference."""
+HELD_OUT = "validation_"
+SCALE = "bit_accuracy_scale_"
+PANELS = {
+    "loss": "loss, as optimized",
+    "bit_loss": "loss of a bit (plain mean)",
+    "psnr": "psnr, dB",
+    "token_accuracy": "token accuracy",
+    "gradient_norm": "gradient norm",
+    "learning_rate": "learning rate",
+    "samples_per_s": "samples/s",
+    "memory_gb": "memory, GB",
+}
+"""Metric -> title of its curve."""
+BOARD_CHARTS = {
+    "by scale": ["^bit_accuracy/.*"],
+    "held out, by scale": ["^validation_bit_accuracy/.*", "^bit_accuracy/good"],
+    "all scales": ["^bit_accuracy$", "^validation_bit_accuracy$", "^bit_accuracy/good"],
 }
 
 
@@ -54,32 +65,23 @@ class Journal:
 
     def __init__(self, config: TrainingConfig, step: int) -> None:
         self.folder = config.output
-        self._board: SummaryWriter | None = None
         self._drawn_s = time.monotonic()
+        self._services: list[Any] = []
         kept = [line for line in read_metrics(self.folder) if line["step"] <= step]
         temporary = self.folder / f"{METRICS}.writing"
-        try:
-            temporary.write_text(
-                "".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8"
-            )
+        with self._writing():
+            lines = "".join(json.dumps(line) + "\n" for line in kept)
+            temporary.write_text(lines, encoding="utf-8")
             temporary.replace(self.folder / METRICS)
             if config.logging.tensorboard:
-                self._board = self._opened_board(step)
-        except OSError as error:
-            raise ResourceError(f"Cannot write to {self.folder}: {error.strerror}.") from error
+                try:
+                    self._services.append(_Board(self.folder, step))
+                except UnicodeEncodeError:
+                    logger.warning("TensorBoard knows no folder whose name is not UTF-8")
         asked = {"trackio": config.logging.trackio, "wandb": config.logging.wandb}
-        self._services = [self._opened_service(name, config) for name in asked if asked[name]]
+        self._services += [self._opened(name, config) for name in asked if asked[name]]
 
-    def _opened_board(self, step: int) -> SummaryWriter | None:
-        try:
-            board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
-        except UnicodeEncodeError:
-            logger.warning("TensorBoard has no files: it knows no folder whose name is not UTF-8")
-            return None
-        board.add_custom_scalars(_CHARTS)
-        return board
-
-    def _opened_service(self, name: str, config: TrainingConfig) -> ModuleType:
+    def _opened(self, name: str, config: TrainingConfig) -> Any:
         """trackio or wandb: the functions of both are called alike."""
         identity = {"resume": "allow"}
         if name == "wandb":
@@ -106,52 +108,39 @@ class Journal:
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of metrics of a finished step (from 1)."""
-        with self._writing(), (self.folder / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
         good = {"bit_accuracy/good": GOOD_BIT_ACCURACY} if "bit_accuracy" in metrics else {}
-        named = {**{_tag(name): value for name, value in metrics.items()}, **good}
-        if self._board is not None:
-            with self._writing():
-                for name, value in named.items():
-                    self._board.add_scalar(name, value, step)
-        for service in self._services:
-            service.log(named, step=step)
+        named = {_tag(name): value for name, value in metrics.items()} | good
+        with self._writing():
+            with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **metrics}) + "\n")
+            for service in self._services:
+                service.log(named, step=step)
 
     def show(self, step: int, names: Sequence[str], images: Sequence[Image.Image]) -> None:
         """Sample pictures: ``samples/step_N_name.png``, TensorBoard and the services."""
         folder = self.folder / "samples"
+        shown = dict(zip(names, images, strict=True))
         with self._writing():
             folder.mkdir(exist_ok=True)
-            for name, image in zip(names, images, strict=True):
+            for name, image in shown.items():
                 image.save(folder / f"step_{step:07d}_{name}.png")
-                if self._board is not None:
-                    pixels = np.array(image)
-                    self._board.add_image(f"samples/{name}", pixels, step, dataformats="HWC")
-        for service in self._services:
-            shown = {
-                f"samples/{name}": service.Image(image)
-                for name, image in zip(names, images, strict=True)
-            }
-            service.log(shown, step=step)
+            for service in self._services:
+                pictures = {f"samples/{name}": service.Image(shown[name]) for name in shown}
+                service.log(pictures, step=step)
 
     def draw(self, last: bool = False) -> None:
         """The curves so far, as a picture beside the metrics; once a minute, and the last time."""
         if not last and time.monotonic() - self._drawn_s < SECONDS_BETWEEN_DRAWINGS:
             return
         self._drawn_s = time.monotonic()
-        lines = read_metrics(self.folder)
         with self._writing():
-            if lines:
+            if lines := read_metrics(self.folder):
                 plot_run(lines, self.folder / CURVES)
-            if self._board is not None:
-                self._board.flush()
 
     def close(self) -> None:
-        if self._board is not None:
-            with self._writing():
-                self._board.close()
-        for service in self._services:
-            service.finish()
+        with self._writing():
+            for service in self._services:
+                service.finish()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -165,6 +154,30 @@ class Journal:
             ) from error
 
 
+class _Board:
+    """TensorBoard's files, called like trackio and wandb."""
+
+    Image = staticmethod(np.array)
+
+    def __init__(self, folder: Path, step: int) -> None:
+        place = str(folder / "tensorboard")
+        self._writer = SummaryWriter(
+            place, purge_step=step + 1, flush_secs=SECONDS_BETWEEN_DRAWINGS
+        )
+        charts = {title: ["Multiline", names] for title, names in BOARD_CHARTS.items()}
+        self._writer.add_custom_scalars({"Bit accuracy": charts})
+
+    def log(self, values: Mapping[str, Any], step: int) -> None:
+        for name, value in values.items():
+            if isinstance(value, np.ndarray):
+                self._writer.add_image(name, value, step, dataformats="HWC")
+            else:
+                self._writer.add_scalar(name, value, step)
+
+    def finish(self) -> None:
+        self._writer.close()
+
+
 def read_metrics(folder: Path) -> list[dict[str, float]]:
     """The metrics of a run, oldest first; each has ``step``. A line cut off by a kill is left out."""
     path = folder / METRICS
@@ -172,6 +185,60 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
         return []
     whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
     return [json.loads(line) for line in whole.splitlines() if line]
+
+
+def plot_run(lines: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Lines of ``metrics.jsonl`` in, PNG out; written whole or not at all.
+
+    Loss, bit accuracy per scale with the 80% line, and the rest; what was measured on held-out
+    pictures is dotted.
+    """
+    panels = tuple(_panels({name for line in lines for name in line}))
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.1 * rows), layout="tight")
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for panel, (title, curves) in zip(grid, panels, strict=False):
+        for name, style in curves.items():
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            panel.plot(*zip(*points, strict=True), linewidth=1, **style)
+        panel.set(title=title, xlabel="step")
+        panel.grid(alpha=0.3)
+        if any(SCALE in name for name in curves):
+            panel.axhline(GOOD_BIT_ACCURACY, color="crimson", linestyle="--", linewidth=1.2)
+            place = (0.01, GOOD_BIT_ACCURACY)
+            panel.annotate("80%", place, xycoords=("axes fraction", "data"), va="bottom")
+            panel.set(ylim=(0.4, 1.0))
+        if len(curves) > 1:
+            panel.legend(fontsize=6, ncols=2)
+    for panel in grid[len(panels) :]:
+        panel.set_visible(False)
+    temporary = path.with_suffix(".writing")
+    FigureCanvasAgg(figure).print_png(temporary)
+    temporary.replace(path)
+
+
+def _panels(names: Iterable[str]) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """Titles, and metric -> style of its curve."""
+    for title, prefix in (("bit accuracy by scale", ""), ("the same, held out", HELD_OUT)):
+        start = prefix + SCALE
+        scales = sorted(int(name[len(start) :]) for name in names if name.startswith(start))
+        shades = {scale: 0.15 + 0.75 * (scale - 1) / max(1, len(scales) - 1) for scale in scales}
+        if scales:
+            yield (
+                title,
+                {
+                    f"{start}{scale}": {"label": str(scale), "color": (0.1, shade, 1 - shade)}
+                    for scale, shade in shades.items()
+                },
+            )
+    for name, title in PANELS.items():
+        if name in names:
+            held_out = {"label": "held out", "linestyle": ":", "marker": "."}
+            yield (
+                title,
+                {name: {}} | ({HELD_OUT + name: held_out} if HELD_OUT + name in names else {}),
+            )
 
 
 def _tag(name: str) -> str:

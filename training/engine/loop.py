@@ -7,75 +7,61 @@ checkpoint, on as many processes as there are then, goes on as if it had never s
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
 
 import torch
-from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from infinity.errors import RequestError
+from training.config.load import prepare_run_folder
 from training.config.settings import TrainingConfig
 from training.data.batches import HeldOut, batches
 from training.data.records import Batch
 from training.engine.checkpoints import Checkpoints
-from training.engine.clock import Clock
 from training.engine.fit import fitted
-from training.engine.guard import DivergenceError, Guard, save_inputs
+from training.engine.guard import DivergenceError, Guard
 from training.engine.journal import Journal
 from training.engine.optimization import Average, Optimizer
 from training.engine.parallelize import gather_anew, parallelize, set_gradient_sync
-from training.engine.processes import Processes, open_processes
-from training.engine.run_folder import prepare_run_folder
-from training.engine.samples import draw_samples
-from training.engine.state import (
-    adapted_base,
-    averaged_parameters,
-    parameter_names,
-    require_base,
-    run_state,
-)
-from training.engine.validation import reduced, validate
+from training.engine.processes import Clock, Processes, open_processes
+from training.engine.validation import draw_samples, reduced, validate
+from training.finetune.lora import adapted_base, require_base
 from training.steps.build import build_step
 from training.steps.step import MODEL, Metrics, Step, added_metrics
 
 logger = logging.getLogger(__name__)
 
-OnSamples = Callable[[int, Sequence[Image.Image]], None]
 BuildStep = Callable[[TrainingConfig], Step]
 OpenBatches = Callable[..., Iterator[Batch]]
 OpenHeldOut = Callable[..., Iterable[tuple[Batch, bool]]]
 
 
-def train(config: TrainingConfig, *, on_samples: OnSamples | None = None) -> None:
+def train(config: TrainingConfig) -> None:
     """Train, or continue, the run in ``config.output``; under torchrun, together.
-
-    Args:
-        on_samples: called on the first process with (steps done, sample pictures).
 
     Raises:
         InfinityError: the settings, the data or the folder do not allow it; the loss diverged.
     """
     if not config.data.sources:
         raise RequestError("data.sources is missing; name the pictures to train on.")
-    run(config, build_step, batches, on_samples)
+    run(config, build_step, batches)
 
 
 def run(
     config: TrainingConfig,
     build: BuildStep,
     open_batches: OpenBatches,
-    on_samples: OnSamples | None = None,
     open_held_out: OpenHeldOut = HeldOut,
 ) -> None:
     """``train`` with the task and the data given."""
     with open_processes() as processes:
         fitting = processes.on_first(lambda: fitted(config, processes))
         processes.on_first(lambda: prepare_run_folder(config))
-        trainer = Trainer(fitting, processes, build(fitting), on_samples)
-        trainer.run(open_batches, open_held_out)
+        Trainer(fitting, processes, build(fitting)).run(open_batches, open_held_out)
 
 
 class Trainer:
@@ -85,33 +71,27 @@ class Trainer:
         step: with the same weights on every process.
     """
 
-    def __init__(
-        self,
-        config: TrainingConfig,
-        processes: Processes,
-        step: Step,
-        on_samples: OnSamples | None = None,
-    ) -> None:
+    def __init__(self, config: TrainingConfig, processes: Processes, step: Step) -> None:
         self.config, self.processes, self.step = config, processes, step
-        self.on_samples = on_samples
         optimization = config.optimization
         if optimization.batch_size % processes.world_size:
             raise RequestError(
                 f"A batch of {optimization.batch_size} does not divide among "
                 f"{processes.world_size} processes; change optimization.batch_size."
             )
-        self.base = processes.on_first(lambda: adapted_base(config, step))
-        self.whole = parallelize(step, optimization, config.parallel, processes)
-        self.scaler = torch.amp.GradScaler(
-            processes.device.type, enabled=optimization.dtype == "float16"
+        self.base = processes.on_first(
+            lambda: adapted_base(config, step.trained[config.task].state_dict())
         )
-        names = parameter_names(self.whole)
+        self.whole = parallelize(step, optimization, config.parallel, processes)
+        is_scaled = optimization.dtype == "float16"
+        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=is_scaled)
         self.optimizers = {
-            phase: Optimizer(optimization, step, phase, names, self.scaler) for phase in step.phases
+            phase: Optimizer(optimization, step, phase, self.scaler) for phase in step.phases
         }
         self.average = None
         if optimization.ema_decay is not None:
-            averaged = averaged_parameters(self.whole, step.trained)
+            trained = [p for module in step.trained.values() for p in module.parameters()]
+            averaged = dict.fromkeys(p for p in trained if p.requires_grad)
             self.average = Average(averaged, optimization.ema_decay)
         self.shown: Batch | None = None
         self.guard = Guard()
@@ -119,12 +99,6 @@ class Trainer:
 
     def run(self, open_batches: OpenBatches, open_held_out: OpenHeldOut = HeldOut) -> None:
         """All steps that are left. However it ends, the last save is on the disk or was told of."""
-        try:
-            self._run(open_batches, open_held_out)
-        finally:
-            self.checkpoints.settle()
-
-    def _run(self, open_batches: OpenBatches, open_held_out: OpenHeldOut) -> None:
         settings, processes = self.config.logging, self.processes
         done, steps = self._resume(), self.config.optimization.steps
         if done >= steps:
@@ -138,6 +112,7 @@ class Trainer:
             self.shown = next(open_batches(self.config))
         clock = Clock(self.config.optimization.batch_size, processes.device)
         with (
+            closing(self.checkpoints),
             logging_redirect_tqdm(),
             tqdm(total=steps, initial=done, desc="training", disable=journal is None) as bar,
         ):
@@ -148,8 +123,8 @@ class Trainer:
                 last = done == steps
                 if done % settings.log_every == 0 or last:
                     line = {**reduced(metrics, processes), **clock.read(done)}
+                    bar.set_postfix(loss=f"{line['loss']:.4f}", refresh=False)
                     if journal is not None:
-                        bar.set_postfix(loss=f"{line['loss']:.4f}", refresh=False)
                         journal.write(done, line)
                 if held_out is not None and (done % settings.validate_every == 0 or last):
                     with self._exported_weights():
@@ -162,7 +137,7 @@ class Trainer:
                     self.save(done)
                     if journal is not None:
                         journal.draw(last)
-        self.checkpoints.wait()
+            self.checkpoints.wait()
         if journal is not None:
             journal.close()
 
@@ -201,29 +176,46 @@ class Trainer:
         facts = {
             "step": done,
             "world_size": self.processes.world_size,
-            "guard": self.guard.state(),
+            "guard": vars(self.guard),
             "scaler": self.scaler.state_dict(),
             "base": self.base,
             "torch": torch.__version__,
             "config": self.config.model_dump(mode="json"),
         }
-        self.checkpoints.save(done, self._state(), facts)
+        self.checkpoints.save(done, self.state(), facts)
 
     def _resume(self) -> int:
-        self.checkpoints.prepare()
-        facts = self.checkpoints.load(self._state())
+        facts = self.checkpoints.load(self.state())
         if facts is None:
             return 0
         require_base(facts.get("base"), self.base, self.config)
-        self.guard.load(facts["guard"])
+        self.guard = Guard(**facts["guard"])
         if facts["scaler"]:
             self.scaler.load_state_dict(facts["scaler"])
         logger.info("continuing %s at step %d", self.config.output, facts["step"])
         return facts["step"]
 
-    def _state(self) -> dict[str, object]:
-        adapted = self.config.lora is not None
-        return run_state(self.whole, self.optimizers, self.average, trained_alone=adapted)
+    def state(self) -> dict[str, dict[str, Any]]:
+        """The run's own tensors, sharded as they are: read to save, written into to load.
+
+        Entries "model" (an adapter alone, where there is one), "optimizer" (phase -> parameter ->
+        moments) and, where kept, "average". A tied parameter has all its names in "model" and
+        "average", and its first in "optimizer".
+        """
+        every = dict(self.whole.named_parameters(remove_duplicate=False))
+        names = {parameter: name for name, parameter in self.whole.named_parameters()}
+        model = self.whole.state_dict()
+        if self.config.lora is not None:
+            model = {name: model[name] for name, p in every.items() if p.requires_grad}
+        moments = {
+            phase: {names[parameter]: its for parameter, its in optimizer.state().items()}
+            for phase, optimizer in self.optimizers.items()
+        }
+        state = {"model": model, "optimizer": moments}
+        if self.average is not None:
+            kept = self.average.tensors
+            state["average"] = {name: kept[p] for name, p in every.items() if p in kept}
+        return state
 
     def _accumulate(self, phase: str, batch: Batch, step: int) -> tuple[Tensor, Metrics]:
         """Gradients of the whole global batch; its loss, float64, and this process's metrics."""
@@ -235,11 +227,7 @@ class Trainer:
             part = batch.slice(start, min(start + size, len(batch)))
             set_gradient_sync(self.whole, self.config.parallel.shard, start + size >= len(batch))
             generators = sample_generators(self.config.seed, step, phase, part.positions)
-            result = self.whole(
-                lambda part=part, generators=generators: self.step.loss(
-                    phase, part, generators, step
-                )
-            )
+            result = self.whole(partial(self.step.loss, phase, part, generators, step))
             share = result.samples / settings.batch_size
             # Processes are averaged, so each counts for as many as there are.
             self.scaler.scale(result.loss * (share * world_size)).backward()
@@ -254,24 +242,15 @@ class Trainer:
         loss.fill_(value)
         if failed:
             self.checkpoints.wait()
-        watched = phase == MODEL
-        reason = self.guard.reason(
-            step, value, norm, scaled=self.scaler.is_enabled(), watched=watched
-        )
-        if reason is None:
-            return
-        folder = self.config.output / "stopped" / f"step_{step}"
-        facts = {"step": step, "phase": phase, "loss": repr(value), "gradient_norm": repr(norm)}
-        kept = f"are in {folder}"
-        try:
-            save_inputs(folder, self.processes.rank, batch, {**facts, "seed": self.config.seed})
-        except (OSError, SafetensorError) as error:
-            kept = f"could not be written to {folder} ({error})"
-        raise DivergenceError(
-            f"Stopped at step {step}: {reason}. The step's inputs {kept}; earlier "
-            "checkpoints are intact. Look at those pictures and captions, or go on with a lower "
-            "optimization.learning_rate or optimization.clip."
-        )
+        scaled, watched = self.scaler.is_enabled(), phase == MODEL
+        reason = self.guard.reason(step, value, norm, scaled=scaled, watched=watched)
+        if reason is not None:
+            logger.error("The samples of step %d: %s", step, ", ".join(batch.keys))
+            raise DivergenceError(
+                f"Stopped at step {step}: {reason}. Earlier checkpoints are intact. Look at the step's "
+                "pictures and captions, or go on with a lower optimization.learning_rate or "
+                "optimization.clip."
+            )
 
     @contextmanager
     def _exported_weights(self) -> Iterator[None]:
@@ -288,8 +267,6 @@ class Trainer:
             names, images = self.whole(lambda: draw_samples(self.config, self.step, self.shown))
         if journal is not None and images:
             journal.show(done, names, images)
-            if self.on_samples is not None:
-                self.on_samples(done, images)
 
 
 def sample_generators(

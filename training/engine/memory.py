@@ -9,7 +9,7 @@ gathered weight twice a micro-batch (forward and backward), each gradient once.
 Legend: L tokens of all scales, T of the text, C width, F feed-forward width.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from training.config.checks import model_spec
 from training.config.settings import TrainingConfig
 from training.data.records import Batch
 from training.data.shards import is_prepared
+from training.engine.optimization import muon_weights
 from training.finetune.lora import add_lora, frozen_dtype
 from training.steps.build import freeze
 from training.steps.discriminator import PatchDiscriminator
@@ -121,56 +122,51 @@ def needs(config: TrainingConfig, processes: int = 1, device: str = "cuda") -> N
     share = max(1, optimization.batch_size // processes)
     micro = min(optimization.micro_batch_size or share, share)
     shards = {"none": 1, "full": processes, "hybrid": parallel.shard_size or 1}[parallel.shard]
-    counted = _transformer_parts if config.task == "transformer" else _tokenizer_parts
-    parts = counted(config, device)
-    weights = {
-        name: [p for p in module.parameters() if p.requires_grad]
-        for name, module in parts.modules.items()
-    }
-    state = sum(
-        p.numel() * (2 * FLOAT32 + moments_bytes(config, p, parts.units))
-        for trained in weights.values()
-        for p in trained
-    )
-    if optimization.ema_decay is not None:
-        state += sum(_bytes(trained) for name, trained in weights.items() if name != DISCRIMINATOR)
+    is_transformer = config.task == "transformer"
+    parts = _transformer_parts(config, device) if is_transformer else _tokenizer_parts(config)
     everything = [p for module in parts.modules.values() for p in module.parameters()]
-    still = sum(_bytes([p]) for p in everything if not p.requires_grad)
-    total = sum(p.numel() for trained in weights.values() for p in trained)
-    block = max(sum(p.numel() for p in unit.parameters()) for unit in parts.units)
-    blocks = sum(p.numel() for unit in parts.units for p in unit.parameters())
-    outside = sum(p.numel() for p in everything) - blocks
+    trained = [p for p in everything if p.requires_grad]
+    own = [
+        p
+        for name, part in parts.modules.items()
+        if name != DISCRIMINATOR
+        for p in part.parameters()
+    ]
+    model = [p for p in own if p.requires_grad]
+    total, blocks = _count(trained), sum(_count(unit.parameters()) for unit in parts.units)
+    state = 4 * FLOAT32 * total
+    if optimization.optimizer == "muon":  # which keeps one moment, not two
+        state -= FLOAT32 * _count(muon_weights(parts.units, model).values())
+    if optimization.ema_decay is not None:
+        state += _bytes(model)
+    block = max(_count(unit.parameters()) for unit in parts.units)
+    outside = _count(everything) - blocks
     reduced = optimization.dtype != "float32"
     gathered_bytes = REDUCED if reduced else FLOAT32
     gathered = 0
     if processes > 1:
         gathered = 2 * gathered_bytes * block + 2 * FLOAT32 * (block + outside)
     elif reduced:  # autocast's copies, which are gone before the last gradient is there
-        copies = REDUCED * sum(p.numel() for p in everything if p.dtype == torch.float32)
+        copies = REDUCED * _count(p for p in everything if p.dtype == torch.float32)
         gathered = copies if micro < share else max(0, copies - FLOAT32 * total)
     travelling = (shards - 1) / shards
     gathers = 2 * gathered_bytes * blocks + FLOAT32 * outside
     copies = processes // shards
-    is_cpu = device == "cpu"
+    workers = config.data.workers_on(device) if device == "cpu" else 0
     return Needs(
         state=round(state / shards),
-        frozen=round(still / shards) + parts.frozen,
+        frozen=round(_bytes(p for p in everything if not p.requires_grad) / shards) + parts.frozen,
         gathered=gathered,
         sample=parts.sample,
         micro_batch=micro,
-        process=round(OWN_BYTES[device] + is_cpu * config.data.workers_on(device) * WORKER_BYTES),
+        process=round(OWN_BYTES[device] + workers * WORKER_BYTES),
         inside=round(-(-share // micro) * travelling * (gathers + FLOAT32 * total)),
         between=round(2 * (copies - 1) / copies * FLOAT32 * total / shards),
     )
 
 
-def moments_bytes(config: TrainingConfig, parameter: Tensor, units: Sequence[nn.Module]) -> int:
-    """Of one number: two moments in AdamW, one in Muon, which has the blocks' matrices and kernels."""
-    if config.optimization.optimizer == "adamw":
-        return 2 * FLOAT32
-    layers = (module for unit in units for module in unit.modules())
-    is_matrix = any(isinstance(m, nn.Linear) and m.weight is parameter for m in layers)
-    return FLOAT32 if is_matrix or parameter.ndim == 4 else 2 * FLOAT32
+def _count(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() for tensor in tensors)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
@@ -253,7 +249,7 @@ def _text_sample(encoder: T5EncoderModel, tokens: int) -> int:
     return shape.num_layers * layer * FLOAT32
 
 
-def _tokenizer_parts(config: TrainingConfig, device: str) -> _Parts:
+def _tokenizer_parts(config: TrainingConfig) -> _Parts:
     """Counted on the step itself, run on tensors without numbers, in float32: autocast saves nothing
     where norms are computed in float32."""
     losses = config.tokenizer_losses

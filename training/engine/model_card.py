@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from training.config.settings import TrainingConfig
-from training.engine.curves import GOOD_BIT_ACCURACY, HELD_OUT
+from training.engine.journal import GOOD_BIT_ACCURACY, HELD_OUT, SCALE
+
+SHOWN = ("loss", "bit_loss", "bit_accuracy", "token_accuracy", "psnr")
 
 
 def model_card(
@@ -24,51 +26,44 @@ def model_card(
         use: commands that use the exported folder.
         words: which words the model knows, in a few; empty: of all kinds.
     """
-    past = [line for line in metrics if line["step"] <= step]
-    parts = [
-        _front_matter(config),
+    base = f"base_model: {json.dumps(config.start_from)}\n" if config.start_from else ""
+    settings = json.dumps(config.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    last = {name: value for line in metrics if line["step"] <= step for name, value in line.items()}
+    results = _table("metric", "last value", _results(last))
+    return "\n".join([
+        f"---\npipeline_tag: text-to-image\ntags: [infinity, bitwise-autoregressive]\n{base}---\n",
         f"# {title}\n",
-        _what(config, words),
+        _table("part", "", {**_parts(config), "words it knows": words}),
         f"## Use\n\n```bash\n{use}\n```\n",
-        _training(config, step),
-        _results(past),
+        "## Training\n\n" + _table("setting", "value", _training(config, step)),
+        *([f"## Metrics of training\n\n{results}"] if last else []),
         "## Settings\n\n"
         "The whole configuration; save it as `run.json` to train again.\n\n"
-        f"```json\n{json.dumps(config.model_dump(mode='json'), indent=1, ensure_ascii=False)}\n```\n",
-    ]
-    return "\n".join(part for part in parts if part)
+        f"```json\n{settings}\n```\n",
+    ])  # fmt: skip
 
 
-def _front_matter(config: TrainingConfig) -> str:
-    lines = ["pipeline_tag: text-to-image", "tags: [infinity, bitwise-autoregressive]"]
-    if config.start_from is not None:
-        lines.append(f"base_model: {json.dumps(config.start_from)}")
-    return "---\n" + "\n".join(lines) + "\n---\n"
-
-
-def _what(config: TrainingConfig, words: str) -> str:
-    tokenizer = config.tokenizer.model
+def _parts(config: TrainingConfig) -> dict[str, Any]:
+    tokenizer, model, lora = config.tokenizer.model, config.model, config.lora
     sizes = {ratio: config.image_size(ratio) for ratio in config.schedules}
     patches = ", 2x2 patches" * tokenizer.patchify
     rows: dict[str, Any] = {
         "pictures": ", ".join(f"{ratio} ({w}x{h})" for ratio, (h, w) in sizes.items()),
         "tokenizer": f"{tokenizer.bits} bits a latent, stride {tokenizer.stride}{patches}",
     }
-    if (model := config.model) is not None:
+    if model is not None:
         rows["transformer"] = (
             f"{model.depth} blocks, width {model.width}, {model.num_heads} heads, "
             f"{model.bits_per_token} bits a token"
         )
         rows["text encoder"] = config.text_encoder.source or "small T5, trained along"
-    rows |= {"started from": config.start_from, "words it knows": words}
-    if config.lora is not None:
-        rows["adapter"] = f"rank {config.lora.rank}, alpha {config.lora.alpha:g}"
-    return _table("part", "", rows)
+    adapter = "" if lora is None else f"rank {lora.rank}, alpha {lora.alpha:g}"
+    return {**rows, "started from": config.start_from, "adapter": adapter}
 
 
-def _training(config: TrainingConfig, step: int) -> str:
+def _training(config: TrainingConfig, step: int) -> dict[str, Any]:
     settings = config.optimization
-    rows: dict[str, Any] = {
+    return {
         "data": ", ".join(config.data.sources) or "not named",
         "steps": f"{step:,} of {settings.steps:,}",
         "samples seen": f"{step * settings.batch_size:,}",
@@ -78,41 +73,18 @@ def _training(config: TrainingConfig, step: int) -> str:
         "seed": str(config.seed),
         "frozen": ", ".join(config.freeze),
     }
-    if config.task == "transformer":
-        correction = config.self_correction
-        rows["self-correction"] = (
-            f"up to {correction.strength:.0%} of the bits of {correction.scales} scales"
-        )
-        rows["text drop-out"] = f"{settings.text_dropout:.0%}"
-    return "## Training\n\n" + _table("setting", "value", rows)
 
 
-def _results(metrics: Sequence[Mapping[str, float]]) -> str:
-    """The last value of each metric; accuracies as percentages, by scale in one row each."""
-    last: dict[str, float] = {}
-    for line in metrics:
-        last.update(line)
-    scales = [name for name in last if "bit_accuracy_scale_" in name]
-    rows: dict[str, Any] = {
-        _words(name): f"{last[name]:.2%}" if "accuracy" in name else f"{last[name]:.4f}"
-        for name in last
-        if name.removeprefix(HELD_OUT) in _SHOWN
-    }
-    for name in scales:
-        good = " (good)" if last[name] >= GOOD_BIT_ACCURACY else ""
-        rows[_words(name)] = f"{last[name]:.2%}{good}"
-    if not rows:
-        return ""
-    return "## Metrics of training\n\n" + _table("metric", "last value", rows)
-
-
-_SHOWN = ("loss", "bit_loss", "bit_accuracy", "token_accuracy", "psnr")
-
-
-def _words(metric: str) -> str:
-    """validation_bit_accuracy -> bit accuracy, held out."""
-    name = metric.removeprefix(HELD_OUT).replace("_", " ")
-    return f"{name}, held out" if metric.startswith(HELD_OUT) else name
+def _results(last: Mapping[str, float]) -> dict[str, str]:
+    """Accuracies as percentages; those by scale below the others."""
+    rows: dict[str, str] = {}
+    for name in sorted(last, key=lambda name: SCALE in name):
+        plain, value = name.removeprefix(HELD_OUT), last[name]
+        if plain in SHOWN or SCALE in plain:
+            label = plain.replace("_", " ") + ", held out" * (plain != name)
+            good = " (good)" * (SCALE in plain and value >= GOOD_BIT_ACCURACY)
+            rows[label] = f"{value:.2%}{good}" if "accuracy" in plain else f"{value:.4f}"
+    return rows
 
 
 def _table(left: str, right: str, rows: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """One step of the optimizers: rates, loss scaling, clipping over all shards, AdamW and Muon."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -32,25 +32,22 @@ def learning_rate(settings: OptimizationSettings, step: int) -> float:
 
 def weight_decay(settings: OptimizationSettings, step: int) -> float:
     """Weight decay of one step, for the parameters that decay."""
-    if settings.weight_decay_end is None:
-        return settings.weight_decay
-    return schedules.weight_decay(
-        step,
-        start=settings.weight_decay,
-        end=settings.weight_decay_end,
-        max_iterations=settings.steps,
-    )
+    start, end = settings.weight_decay, settings.weight_decay_end
+    end = start if end is None else end
+    return schedules.weight_decay(step, start=start, end=end, max_iterations=settings.steps)
 
 
-def muon_weights(step: Step, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    """What Muon is for: the blocks' linear layers, and convolution kernels."""
-    hidden = [
+def muon_weights(
+    blocks: Iterable[nn.Module], parameters: Iterable[nn.Parameter]
+) -> dict[int, nn.Parameter]:
+    """What Muon is for, by its id: the blocks' linear layers, and kernels among ``parameters``."""
+    hidden = (
         module.get_parameter("weight")
-        for block in step.blocks()
+        for block in blocks
         for module in block.modules()
         if isinstance(module, nn.Linear) and module.weight.requires_grad
-    ]
-    return [*hidden, *(p for p in parameters if p.ndim == 4)]
+    )
+    return {id(p): p for p in (*hidden, *(p for p in parameters if p.ndim == 4))}
 
 
 class Optimizer:
@@ -63,7 +60,6 @@ class Optimizer:
         settings: of the run.
         step: after sharding.
         phase: whose parameters.
-        names: parameter -> its name in the whole.
         scaler: shared by all phases; does nothing but in float16.
     """
 
@@ -72,16 +68,14 @@ class Optimizer:
         settings: OptimizationSettings,
         step: Step,
         phase: str,
-        names: dict[nn.Parameter, str],
         scaler: torch.amp.GradScaler,
     ) -> None:
         self.settings = settings
         self.scaler = scaler
         groups = step.parameter_groups(phase)
         self.parameters = [parameter for group in groups for parameter in group["params"]]
-        self._names = [names[parameter] for parameter in self.parameters]
         whole = settings.optimizer == "muon" and phase == MODEL
-        matrices = {id(p) for p in muon_weights(step, self.parameters)} if whole else set()
+        matrices = muon_weights(step.blocks(), self.parameters) if whole else {}
         self._muon = _WholeMuon(_parts(groups, matrices, True), settings) if matrices else None
         self._adamw = torch.optim.AdamW(
             _parts(groups, matrices, False),
@@ -98,14 +92,10 @@ class Optimizer:
                     "exp_avg_sq": torch.zeros_like(parameter),
                 }
 
-    def state(self) -> dict[str, Any]:
-        """Parameter name -> its moments; the tensors themselves."""
-        return {
-            name: self._adamw.state[parameter]
-            if self._muon is None or parameter not in self._muon.matrices
-            else self._muon.state(parameter)
-            for name, parameter in zip(self._names, self.parameters, strict=True)
-        }
+    def state(self) -> dict[nn.Parameter, Any]:
+        """Parameter -> its moments; the tensors themselves."""
+        muon = {} if self._muon is None else self._muon.state()
+        return {p: muon[p] if p in muon else self._adamw.state[p] for p in self.parameters}
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
@@ -137,7 +127,7 @@ class Optimizer:
 
 
 def _parts(
-    groups: Sequence[dict[str, Any]], matrices: set[int], taken: bool
+    groups: Sequence[dict[str, Any]], matrices: Collection[int], taken: bool
 ) -> list[dict[str, Any]]:
     """Groups of those parameters that are among ``matrices``, by their ids, or that are not."""
     parts = [
@@ -177,8 +167,8 @@ class _WholeMuon:
         for matrix in self.matrices.values():
             self._muon.state[matrix] = {"momentum_buffer": torch.zeros_like(matrix)}
 
-    def state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        return self._muon.state[self.matrices[parameter]]
+    def state(self) -> dict[nn.Parameter, Any]:
+        return {p: self._muon.state[matrix] for p, matrix in self.matrices.items()}
 
     def step(self, rate: float, decay: float) -> None:
         for parameter, matrix in self.matrices.items():
@@ -196,24 +186,22 @@ class Average:
     Early on the decay is smaller, (1 + step) / (10 + step), so that the start is forgotten.
     """
 
-    def __init__(self, parameters: dict[str, nn.Parameter], decay: float) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
         self.decay = decay
-        self.parameters = parameters
-        self.tensors = {name: p.detach().clone() for name, p in parameters.items()}
+        self.tensors = {parameter: parameter.detach().clone() for parameter in parameters}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """After the optimizer's step number ``step``, from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
         move = get_ema_multi_avg_fn(decay)
-        kept, now = local_tensors(self.tensors.values()), local_tensors(self.parameters.values())
-        move(kept, now, step)
+        move(local_tensors(self.tensors.values()), local_tensors(self.tensors), step)
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the averaged and the last weights; twice is as before."""
-        for name, parameter in self.parameters.items():
-            here, there = local_tensors([parameter, self.tensors[name]])
+        for pair in self.tensors.items():
+            here, there = local_tensors(pair)
             kept = here.clone()
             here.copy_(there)
             there.copy_(kept)

@@ -13,11 +13,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import (
-    FSDPModule,
-    MixedPrecisionPolicy,
-    fully_shard,
-)
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 from transformers.models.t5.modeling_t5 import T5Block
@@ -72,7 +68,7 @@ def parallelize(
         return Whole(step).to(processes.device)
     mesh = device_mesh(parallel, processes)
     blocks = MixedPrecisionPolicy(
-        param_dtype=_gathered_dtype(optimization.dtype),
+        param_dtype=None if optimization.dtype == "float32" else getattr(torch, optimization.dtype),
         reduce_dtype=torch.float32,
         cast_forward_inputs=False,
     )
@@ -140,7 +136,3 @@ def _condition_gathered(
         return condition(text)
     finally:
         block.reshard()
-
-
-def _gathered_dtype(dtype: str) -> torch.dtype | None:
-    return None if dtype == "float32" else getattr(torch, dtype)

@@ -1,14 +1,27 @@
-"""How well the weights as they are do on held-out pictures: metrics named ``validation_...``."""
+"""What the weights as they are can do: metrics of held-out pictures, and sample pictures."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import torch
+from PIL import Image
+from torch import nn
 
+from infinity.generation.generate import generate, text_condition
+from infinity.images import images_from_tensor
+from training.config.settings import TrainingConfig
 from training.data.records import Batch
-from training.engine.curves import HELD_OUT
+from training.engine.journal import HELD_OUT
 from training.engine.parallelize import Whole
 from training.engine.processes import Processes
-from training.steps.step import Metrics, Step, added_metrics, means
+from training.steps.step import Metrics, Step, added_metrics, cast_to, means, pictures_as_floats
+from training.steps.tokenizer_step import TokenizerStep
+from training.steps.transformer_step import TransformerStep
+
+LONGEST_NAME = 40
+MOST_SHOWN = 4
 
 
 def validate(
@@ -19,17 +32,24 @@ def validate(
     Args:
         held_out: (slice, whether it counts), as many on every process.
     """
-    modes = {module: module.training for module in whole.modules()}
-    whole.eval()
     parts: list[Metrics] = []
-    with torch.no_grad():
+    with _at_rest(whole):
         for batch, counts in held_out:
-            metrics = whole(lambda batch=batch: step.validation(batch))
+            metrics = whole(partial(step.validation, batch))
             parts.append({name: pair * counts for name, pair in metrics.items()})
-    for module, mode in modes.items():
-        module.training = mode
     told = reduced(added_metrics(parts), processes)
     return {HELD_OUT + name: value for name, value in told.items()}
+
+
+@contextmanager
+def _at_rest(module: nn.Module) -> Iterator[None]:
+    """As it draws: without gradients or dropout."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    with torch.no_grad():
+        yield
+    for part, mode in modes.items():
+        part.training = mode
 
 
 def reduced(metrics: Metrics, processes: Processes) -> dict[str, float]:
@@ -37,3 +57,51 @@ def reduced(metrics: Metrics, processes: Processes) -> dict[str, float]:
     names = sorted(metrics)
     pairs = torch.stack([metrics[name].to(processes.device) for name in names])
     return means(dict(zip(names, processes.total(pairs), strict=True)))
+
+
+def draw_samples(
+    config: TrainingConfig, step: Step, shown: Batch | None
+) -> tuple[Sequence[str], Sequence[Image.Image]]:
+    """Names and pictures: every prompt with every seed; none where the step cannot draw.
+
+    A transformer draws only with a tokenizer and a text encoder in memory: not when it is trained
+    from data prepared without them. A tokenizer shows ``shown`` above what it makes of it. All
+    processes of a sharded run call it together.
+    """
+    if isinstance(step, TokenizerStep) and shown is not None:
+        return _reconstructions(config, step, shown)
+    prompts, seeds = config.logging.sample_prompts, config.logging.sample_seeds
+    if not prompts or not isinstance(step, TransformerStep):
+        return (), ()
+    if step.captions is None or step.tokenizer is None:
+        return (), ()
+    schedule = next(iter(step.schedules.values()))
+    sampling = config.sampling
+    names, images = [], []
+    with _at_rest(step.transformer), cast_to(config.optimization.dtype, step.transformer.device):
+        features = step.captions(prompts)
+        for prompt, text in zip(prompts, features, strict=True):
+            condition = text_condition(
+                step.transformer, [text] * len(seeds), [None] * len(seeds), sampling, len(schedule)
+            )
+            generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+            for last in generate(
+                step.transformer, config.tokenizer.model, condition, schedule, sampling, generators
+            ):
+                canvas = last.canvas
+            plain = re.sub(r"\W+", "-", prompt).strip("-")[:LONGEST_NAME]
+            names.extend(f"{plain}_{seed}" for seed in seeds)
+            images.extend(images_from_tensor(step.tokenizer.decode(canvas.latent_Bdyx)))
+    return names, images
+
+
+def _reconstructions(
+    config: TrainingConfig, step: TokenizerStep, shown: Batch
+) -> tuple[Sequence[str], Sequence[Image.Image]]:
+    assert shown.pictures_u8 is not None
+    device = next(step.tokenizer.parameters()).device
+    pictures = pictures_as_floats(shown.pictures_u8[:MOST_SHOWN], device)
+    with _at_rest(step.tokenizer), cast_to(config.optimization.dtype, device):
+        made = step.tokenizer.reconstruct(pictures, config.schedules[shown.aspect_ratio])
+    pairs = torch.cat((pictures, made), dim=2)
+    return [f"picture_{number}" for number in range(len(pairs))], images_from_tensor(pairs)

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from infinity.checkpoints.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX
 from infinity.checkpoints.fit import stays_float32
+from infinity.errors import CheckpointError
 from infinity.files import disk_errors
 from training.config.sections import LoraSettings
+from training.config.settings import TrainingConfig
 
 
 def add_lora(
@@ -106,3 +108,32 @@ def base_checksum(state: Mapping[str, Tensor], dtype: torch.dtype) -> str:
         digest.update(f"{name} {tuple(kept.shape)}".encode())
         digest.update(kept.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def adapted_base(config: TrainingConfig, state: Mapping[str, Tensor]) -> dict[str, str] | None:
+    """The model that a run's adapter belongs to: its name and checksum; None without an adapter.
+
+    Args:
+        state: of its transformer, whose frozen weights are not in the checkpoints, before it is
+            sharded.
+    """
+    if config.lora is None or config.start_from is None:
+        return None
+    checksum = base_checksum(state, frozen_dtype(config.optimization.dtype))
+    return {"model": config.start_from, "sha256": checksum}
+
+
+def require_base(
+    saved: Mapping[str, str] | None, now: Mapping[str, str] | None, config: TrainingConfig
+) -> None:
+    """Of a checkpoint with an adapter alone.
+
+    Raises:
+        CheckpointError: the model it belongs to has other weights now.
+    """
+    if saved is not None and now is not None and saved["sha256"] != now["sha256"]:
+        raise CheckpointError(
+            f"{config.start_from} has other weights than when {config.output} was trained, and the "
+            "run's checkpoints hold the adapter alone; bring the former weights back, or begin a "
+            "new run in another output folder."
+        )

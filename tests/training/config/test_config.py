@@ -161,7 +161,7 @@ def test_preset_is_complete_and_reads_back_equal(name, tmp_path):
 @pytest.mark.parametrize("resolution", STAGES)
 def test_presets_are_the_papers_sizes_and_recipe(size, resolution):
     config = load_config(None, ["--preset", f"{size}-{resolution}", "--output", "out"])
-    assert config.model == MODEL_SPECS[SIZES[size]].transformer
+    assert config.model == MODEL_SPECS[f"infinity-{size}"].transformer
     assert tuple(config.schedules) == ASPECT_RATIOS
     assert config.image_size("1:1") == (int(resolution), int(resolution))
     steps, batch, rate = {

@@ -191,7 +191,7 @@ def test_transformer_run_has_the_first_engine_s_losses_and_updates(tmp_path, mon
     watched = {"update_norm": transformer, "text_update_norm": text_model}
     golden = GOLDEN["transformer"]
     for number, trainer, metrics, updates in steps_of(config, step, watched):
-        averages = trainer.average.tensors
+        averages = trainer.state()["average"]
         found = {
             "loss": metrics["loss"],
             "gradient_norm": metrics["gradient_norm"],

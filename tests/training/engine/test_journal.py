@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from infinity.errors import InfinityError, ResourceError
@@ -20,7 +17,6 @@ from tests.training.engine.tiny_run import (
     finish,
     poisoned_batches,
     start,
-    tiny_batch,
     tiny_batches,
     tiny_config,
     train_alone,
@@ -120,27 +116,17 @@ def test_service_that_is_missing_or_does_not_begin_is_a_sentence(
             Journal(config, step=0)
 
 
-def test_nan_stops_the_run_and_keeps_the_inputs_of_the_step(tmp_path: Path) -> None:
+def test_nan_stops_the_run_and_names_the_samples_of_the_step(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     config = tiny_config(tmp_path / "run")
     with pytest.raises(DivergenceError, match=r"Stopped at step 3: the loss became nan") as caught:
         run(config, build_tiny_step, poisoned_batches)
     assert isinstance(caught.value, InfinityError)
-    folder = config.output / "stopped" / "step_3"
-    told = json.loads((folder / "rank_0.json").read_text())
-    assert told["keys"] == [f"3/{p}" for p in range(8)] and told["loss"] == "nan"
-    kept = load_file(folder / "rank_0.safetensors")
-    assert torch.equal(kept["latents"], tiny_batch(3, range(8)).latents)
+    assert ", ".join(f"3/{position}" for position in range(8)) in caplog.text
     assert whole_steps(config.output / "checkpoints") == [2]
     train_alone(config)  # with good data it goes on from there
     assert read_metrics(config.output)[-1]["step"] == 6
-
-
-def test_nan_is_told_also_where_the_inputs_cannot_be_written(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path / "run", logging={"save_every": 100})
-    config.output.mkdir()
-    (config.output / "stopped").write_text("a file where the folder should be")
-    with pytest.raises(DivergenceError, match=r"the loss became nan.* could not be written"):
-        run(config, build_tiny_step, poisoned_batches)
 
 
 def test_nan_stops_all_processes_with_the_last_save_whole(tmp_path: Path) -> None:
@@ -148,7 +134,6 @@ def test_nan_stops_all_processes_with_the_last_save_whole(tmp_path: Path) -> Non
     assert finish(start(config, 2, batches=poisoned_batches)) == ["exit code 2"] * 2
     for rank in range(2):
         assert "Stopped at step 3" in (tmp_path / f"error_{rank}").read_text()
-        assert (config.output / "stopped" / "step_3" / f"rank_{rank}.json").is_file()
     assert whole_steps(config.output / "checkpoints") == [2]
     train_alone(config)
     assert read_metrics(config.output)[-1]["step"] == 6

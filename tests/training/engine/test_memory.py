@@ -18,11 +18,10 @@ from tests.training.engine.tiny_run import RATIO, build_tiny_step, tiny_batch, t
 from tests.training.steps.helpers import picture_batch
 from tests.training.steps.helpers import tiny_config as picture_config
 from training.config import TrainingConfig, load_config
+from training.engine.fit import table
 from training.engine.memory import block_bytes, needs, saved_bytes
-from training.engine.memory_table import table
 from training.engine.optimization import Average, Optimizer
 from training.engine.parallelize import Whole
-from training.engine.state import averaged_parameters, parameter_names
 from training.finetune.lora import add_lora, frozen_dtype
 from training.steps.build import build_step
 from training.steps.draws import TransformerDraws
@@ -48,9 +47,8 @@ def allocated(step: Step, settings: TrainingConfig) -> tuple[int, int]:
     whole = Whole(step)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     tensors: list[Tensor] = []
-    names = parameter_names(whole)
     for phase in step.phases:
-        optimizer = Optimizer(settings.optimization, step, phase, names, scaler)
+        optimizer = Optimizer(settings.optimization, step, phase, scaler)
         for parameter, moments in zip(
             optimizer.parameters, optimizer.state().values(), strict=True
         ):
@@ -58,7 +56,8 @@ def allocated(step: Step, settings: TrainingConfig) -> tuple[int, int]:
             own = [tensor for name, tensor in moments.items() if name != "step"]
             tensors += [parameter, parameter.grad, *own]
     if settings.optimization.ema_decay is not None:
-        average = Average(averaged_parameters(whole, step.trained), 0.9)
+        trained = [p for part in step.trained.values() for p in part.parameters()]
+        average = Average((p for p in trained if p.requires_grad), 0.9)
         tensors += average.tensors.values()
     still = [p for p in whole.parameters() if not p.requires_grad]
     return (

@@ -48,7 +48,6 @@ def test_run_killed_at_random_moments_and_during_saves_loses_nothing(tmp_path: P
 
 def test_save_copies_the_state_before_training_goes_on(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, Processes())
-    checkpoints.prepare()
     saved = state(1.0, size=1_000_000)
     checkpoints.save(1, saved, {"step": 1})
     saved["model"]["part.weight"].fill_(2.0)
@@ -58,7 +57,6 @@ def test_save_copies_the_state_before_training_goes_on(tmp_path: Path) -> None:
 
 def test_newest_checkpoints_are_kept_and_read_back(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, Processes(), keep=2)
-    checkpoints.prepare()
     for step in (1, 2, 10):
         checkpoints.save(step, state(step), {"step": step})
     checkpoints.wait()
@@ -71,7 +69,6 @@ def test_newest_checkpoints_are_kept_and_read_back(tmp_path: Path) -> None:
 
 def test_full_disk_ends_with_a_sentence_and_the_last_checkpoint(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, Processes())
-    checkpoints.prepare()
     checkpoints.save(1, state(1.0), {"step": 1})
     checkpoints.wait()
     with full_disk(100_000):
@@ -104,12 +101,11 @@ def test_folder_that_cannot_be_made_ends_with_a_sentence(tmp_path: Path) -> None
         train_alone(tiny_config(tmp_path / "taken"))
     checkpoints = Checkpoints(tmp_path / "taken", Processes())
     with pytest.raises(ResourceError, match="choose another output folder"):
-        checkpoints.prepare()
+        checkpoints.load(state(0.0))
 
 
 def test_what_a_kill_left_half_written_is_removed_and_never_loaded(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, Processes())
-    checkpoints.prepare()
     checkpoints.save(1, state(1.0), {"step": 1})
     checkpoints.wait()
     folder = checkpoints.folder
@@ -117,13 +113,12 @@ def test_what_a_kill_left_half_written_is_removed_and_never_loaded(tmp_path: Pat
     shutil.copytree(folder / "step_1", folder / "step_0.dropping")
     shutil.copytree(folder / "step_1", folder / "step_3", ignore=lambda *_: {".metadata"})
     assert whole_steps(folder) == [1]
-    checkpoints.prepare()
+    checkpoints.load(state(0.0))
     assert sorted(path.name for path in folder.iterdir()) == ["step_1", "step_3"]
 
 
 def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, Processes())
-    checkpoints.prepare()
     checkpoints.save(1, state(1.0), {"step": 1})
     checkpoints.wait()
     (data,) = (checkpoints.folder / "step_1").glob("*.distcp")
@@ -138,7 +133,6 @@ def test_missing_checkpoints_and_averages_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no checkpoint; complete ones: none"):
         read_state(tmp_path)
     checkpoints = Checkpoints(tmp_path, Processes())
-    checkpoints.prepare()
     checkpoints.save(1, state(1.0), {"step": 1})
     checkpoints.wait()
     with pytest.raises(CheckpointError, match="no checkpoint of step 7; complete ones: 1"):

@@ -57,14 +57,14 @@ def test_weight_decay_stays_or_moves_to_its_end() -> None:
 
 def test_average_follows_and_swaps_back() -> None:
     layer = nn.Linear(2, 1, bias=False)
-    average = Average({"weight": layer.weight}, decay=0.5)
+    average = Average([layer.weight], decay=0.5)
     start = layer.weight.detach().clone()
     with torch.no_grad():
         layer.weight.add_(1.0)
     average.update(step=0)  # (1 + 0) / (10 + 0) of the old, the rest of the new
-    torch.testing.assert_close(average.tensors["weight"], start + 0.9)
+    torch.testing.assert_close(average.tensors[layer.weight], start + 0.9)
     average.update(step=1000)
-    torch.testing.assert_close(average.tensors["weight"], start + 0.95)
+    torch.testing.assert_close(average.tensors[layer.weight], start + 0.95)
     average.swap()
     torch.testing.assert_close(layer.weight.detach(), start + 0.95)
     average.swap()
@@ -143,7 +143,7 @@ def test_muon_moves_hidden_matrices_alike_in_all_directions_and_adamw_the_rest(
     assert spread_of_adamw.median() < 0.4 * spread_of_adamw[0]
     for rest in ("transformer.head.weight", "transformer.token_embedding.weight"):
         assert torch.equal(after[rest], with_adamw[rest])
-    told = trained.optimizers["model"].state()
+    told = trained.state()["optimizer"]["model"]
     assert set(told) == set(before)
     assert set(told[name]) == {"momentum_buffer"}
     assert set(told["transformer.head.weight"]) == {"step", "exp_avg", "exp_avg_sq"}
@@ -162,7 +162,7 @@ def test_muon_moves_a_tokenizers_kernels_alike_in_all_directions(tmp_path: Path)
     name = next(n for n in before if n.endswith("decoder.middle.0.conv1.weight"))
     spread = torch.linalg.svdvals((after[name] - before[name]).flatten(1))
     assert spread.median() > 0.5 * spread[0]
-    told = trained.optimizers["model"].state()
+    told = trained.state()["optimizer"]["model"]
     assert set(told[name]) == {"momentum_buffer"}
     assert set(told[name.replace("weight", "bias")]) == {"step", "exp_avg", "exp_avg_sq"}
 
