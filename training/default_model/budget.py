@@ -26,7 +26,6 @@ FEWEST = 10
 """Steps of a part."""
 SHEET = 8
 """Pictures on the contact sheet."""
-LONG_S = 900
 PLAN = "plan.json"
 
 
@@ -43,7 +42,7 @@ def make_within(build: Build, seconds: float) -> None:
     STEPS["world"](build)
     path = build.runs / PLAN
     if not path.is_file():
-        costs = measured(build, 4 if seconds >= LONG_S else 2)
+        costs = measured(build, min(4, 1 + int(seconds / 300)))
         steps = planned(costs, seconds, time.monotonic() - began)
         plan = {part: shortened(build.settings(part), steps[part]) for part in SHARES}
         path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
@@ -56,8 +55,8 @@ def make_within(build: Build, seconds: float) -> None:
 def measured(build: Build, steps: int) -> dict[str, tuple[float, float]]:
     """Part, or "export" -> seconds of all that is not a step, and of a step, on this device.
 
-    The whole model is made once, of ``2 * steps`` steps a part, of which the first half is not
-    counted as a step: it waits for the data and the device.
+    The whole model is made once, of ``2 * steps`` steps a part: the first ones, which wait for the
+    data and the device, are not counted as steps.
     """
     few = {
         "optimization": {"steps": 2 * steps, "warmup": 0, "compile": False, "scale_prefixes": []},

@@ -35,17 +35,10 @@ IRREGULAR_PLURALS = {
     "fish": "fish",
     "tropical fish": "tropical fish",
     "grapes": "bunches of grapes",
-    "bunch of grapes": "bunches of grapes",
     "french fries": "packs of french fries",
     "fries": "packs of fries",
-    "slice of pizza": "slices of pizza",
-    "slice of watermelon": "slices of watermelon",
-    "cup of coffee": "cups of coffee",
     "cactus": "cacti",
     "fire": "flames",
-    "face with heart eyes": "faces with heart eyes",
-    "smiley with heart eyes": "smileys with heart eyes",
-    "face with sunglasses": "faces with sunglasses",
 }
 
 
@@ -53,6 +46,10 @@ def plural_of(noun: str) -> str:
     """English plural of a noun or noun phrase ("cherry" -> "cherries")."""
     if noun in IRREGULAR_PLURALS:
         return IRREGULAR_PLURALS[noun]
+    for joint in (" of ", " with "):
+        if joint in noun:
+            head, rest = noun.split(joint)
+            return plural_of(head) + joint + rest
     if noun.endswith("y") and noun[-2] not in "aeiou":
         return noun[:-1] + "ies"
     if noun.endswith(("s", "x", "ch", "sh", "z")):

@@ -49,40 +49,26 @@ def boxes_of(
     Args:
         size: the picture's side in pixels.
         floor: height of the ground, 0 (top) to 1 (bottom), or None where there is none.
-        art: gives the width and height of an object's art.
+        art: gives the width and height of an object's art, which is fitted into its slot.
     """
     first = scene.objects[0]
     things = [item for item in scene.objects for _ in range(item.count)]
-    if len(things) == 1:
+    side, slots = SHARED_SIDE, SLOTS.get(first.relation or first.count)
+    if slots is None:
         side = SIDES[first.size]
         slots = (((CELLS - side) // 2, (CELLS - side) // 2),)
-    else:
-        side, slots = SHARED_SIDE, SLOTS[first.relation or first.count]
     if first.relation in ("right of", "below"):
         things.reverse()
     if len({top for _, top in slots}) > 1:
         floor = None  # those above cannot stand
-    placed = zip(things, slots, strict=True)
-    return [_box(item, slot, side, size, floor, art(item)) for item, slot in placed]
-
-
-def _box(
-    item: SceneObject,
-    slot: tuple[int, int],
-    side: int,
-    size: int,
-    floor: float | None,
-    art: tuple[int, int],
-) -> Box:
-    """Fit art of (width, height) into its slot, on the floor unless it floats."""
-    cell = size / CELLS
-    width, height = (FILL * side * cell / max(art) * length for length in art)
-    x0 = (slot[0] + side / 2) * cell - width / 2
-    y0 = (slot[1] + side / 2) * cell - height / 2
-    if CONCEPTS[item.concept].floats:
-        floor = None
-    if floor is not None:
-        y0 = round(floor * CELLS) * cell - height
-    return Box(
-        item, round(x0), round(y0), max(1, round(width)), max(1, round(height)), floor is not None
-    )
+    cell, found = size / CELLS, []
+    for item, (left, top) in zip(things, slots, strict=True):
+        shape = art(item)
+        width, height = (FILL * side * cell / max(shape) * length for length in shape)
+        x0, y0 = (left + side / 2) * cell - width / 2, (top + side / 2) * cell - height / 2
+        grounded = floor is not None and not CONCEPTS[item.concept].floats
+        if floor is not None and grounded:
+            y0 = round(floor * CELLS) * cell - height
+        sides = max(1, round(width)), max(1, round(height))
+        found.append(Box(item, round(x0), round(y0), *sides, grounded))
+    return found

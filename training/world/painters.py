@@ -65,10 +65,11 @@ def draw_sun_and_cloud(canvas: Canvas, rng: np.random.Generator) -> None:
     x = near_edge(rng)
     draw_sun(canvas, x, rng.uniform(0.13, 0.2), 0.07, (255, 226, 110))
     inwards = 1.0 if x < 0.5 else -1.0
-    draw_cloud(canvas, x + inwards * rng.uniform(0.58, 0.7), rng.uniform(0.14, 0.24),
-               rng.uniform(0.26, 0.34))  # fmt: skip
-    draw_cloud(canvas, x + inwards * rng.uniform(0.24, 0.3), rng.uniform(0.28, 0.36),
-               rng.uniform(0.13, 0.18))  # fmt: skip
+    for away, y, width in (
+        ((0.58, 0.7), (0.14, 0.24), (0.26, 0.34)),
+        ((0.24, 0.3), (0.28, 0.36), (0.13, 0.18)),
+    ):
+        draw_cloud(canvas, x + inwards * rng.uniform(*away), rng.uniform(*y), rng.uniform(*width))
 
 
 def draw_stars(canvas: Canvas, rng: np.random.Generator, count: int, lowest: float) -> None:
@@ -80,9 +81,8 @@ def draw_stars(canvas: Canvas, rng: np.random.Generator, count: int, lowest: flo
 def draw_pine(canvas: Canvas, x: float, base: float, height: float, color: Color) -> None:
     """A fir of three tiers standing on `base`."""
     for top, bottom, half in ((1.0, 0.55, 0.2), (0.78, 0.3, 0.27), (0.52, 0.0, 0.34)):
-        canvas.polygon(
-            [(x, base - top * height), (x - half * height, base - bottom * height),
-             (x + half * height, base - bottom * height)], color)  # fmt: skip
+        left, right, hem = x - half * height, x + half * height, base - bottom * height
+        canvas.polygon([(x, base - top * height), (left, hem), (right, hem)], color)
 
 
 def draw_tree(canvas: Canvas, x: float, base: float, height: float, leaf: Color) -> None:
@@ -179,22 +179,17 @@ def mountains(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.fill(shade((118, 186, 240), rng, 6), (232, 242, 250), (232, 242, 250))
     draw_clouds(canvas, rng)
     base = 0.72
-    for center, color in (
-        (0.5, (150, 168, 204)),
-        (0.16, (112, 132, 178)),
-        (0.86, (122, 142, 186)),
-    ):
+    peaks = (0.5, (150, 168, 204)), (0.16, (112, 132, 178)), (0.86, (122, 142, 186))
+    for center, color in peaks:
         x, top = center + rng.uniform(-0.06, 0.06), rng.uniform(0.2, 0.32)
         half = rng.uniform(0.34, 0.42)
         canvas.polygon([(x, top), (x - half, base), (x + half, base)], color)
-        canvas.polygon(
-            [(x, top), (x + half, base), (x + 0.08, base)], mix(color, (40, 50, 90), 0.16)
-        )
-        reach = 0.3 * half
-        drop = top + 0.3 * (base - top)
-        canvas.polygon(
-            [(x, top), (x - reach, drop), (x - 0.3 * reach, drop - 0.03), (x, drop + 0.02),
-             (x + 0.4 * reach, drop - 0.03), (x + reach, drop)], (250, 252, 255))  # fmt: skip
+        dark = mix(color, (40, 50, 90), 0.16)
+        canvas.polygon([(x, top), (x + half, base), (x + 0.08, base)], dark)
+        reach, drop = 0.3 * half, top + 0.3 * (base - top)
+        hem = ((-1.0, 0.0), (-0.3, -0.03), (0.0, 0.02), (0.4, -0.03), (1.0, 0.0))
+        snow_cap = [(x, top), *((x + dx * reach, drop + dy) for dx, dy in hem)]
+        canvas.polygon(snow_cap, (250, 252, 255))
     canvas.ground(hills(rng, 0.64, 0.02), shade((140, 190, 110), rng, 6), (120, 176, 96))
     canvas.ground(hills(rng, 0.74, 0.02), shade((114, 178, 88), rng, 6), (74, 140, 72))
 
@@ -212,9 +207,8 @@ def underwater(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.fill(shade((110, 218, 236), rng, 5), (30, 140, 206), (14, 74, 150))
     for x in rng.uniform(0.05, 0.75, 3):
         width = rng.uniform(0.05, 0.1)
-        canvas.polygon(
-            [(x, 0.0), (x + width, 0.0), (x + 2.2 * width + 0.1, 0.86), (x + 0.1, 0.86)],
-            (220, 250, 255), 0.16)  # fmt: skip
+        beam = [(x, 0.0), (x + width, 0.0), (x + 2.2 * width + 0.1, 0.86), (x + 0.1, 0.86)]
+        canvas.polygon(beam, (220, 250, 255), 0.16)
     floor = hills(rng, 0.88, 0.015)
     for center in (0.07, 0.14, 0.87, 0.94):
         x, height = center + rng.uniform(-0.03, 0.03), rng.uniform(0.2, 0.4)
@@ -238,9 +232,9 @@ def forest(canvas: Canvas, rng: np.random.Generator) -> None:
         canvas.rectangle(x - 0.02, 0.0, x + 0.02, 0.75, (138, 172, 124))
     for x in (rng.uniform(0.0, 0.07), rng.uniform(0.17, 0.22), rng.uniform(0.86, 0.97)):
         half = rng.uniform(0.035, 0.05)
-        canvas.polygon(
-            [(x - half, 0.0), (x + half, 0.0), (x + 1.3 * half, 0.8), (x - 1.3 * half, 0.8)],
-            (112, 82, 60))  # fmt: skip
+        foot = 1.3 * half
+        trunk = [(x - half, 0.0), (x + half, 0.0), (x + foot, 0.8), (x - foot, 0.8)]
+        canvas.polygon(trunk, (112, 82, 60))
         canvas.rectangle(x - half, 0.0, x - 0.3 * half, 0.76, (130, 98, 72))
     for x in np.linspace(0.0, 1.0, 7) + rng.uniform(-0.03, 0.03, 7):
         edge = 0.03 + 0.5 * abs(x - 0.5) ** 1.5
@@ -321,7 +315,6 @@ def party(canvas: Canvas, rng: np.random.Generator) -> None:
         canvas.polygon([(x, y0), (x + 0.1, y1), tip], bright[(start + i) % 5])
     for x, y, turn in rng.uniform((0, 0.2, 0), (1, 0.8, np.pi), (28, 3)):
         dx, dy = 0.02 * np.cos(turn), 0.02 * np.sin(turn)
-        canvas.polygon(
-            [(x - dx, y - dy), (x + 0.6 * dy, y - 0.6 * dx), (x + dx, y + dy),
-             (x - 0.6 * dy, y + 0.6 * dx)], bright[rng.integers(5)])  # fmt: skip
+        corners = ((-dx, -dy), (0.6 * dy, -0.6 * dx), (dx, dy), (-0.6 * dy, 0.6 * dx))
+        canvas.polygon([(x + a, y + b) for a, b in corners], bright[rng.integers(5)])
     canvas.band(0.8, 1.0, mix(wall, (120, 70, 110), 0.28), mix(wall, (120, 70, 110), 0.42))

@@ -139,7 +139,7 @@ def sample_scene(
         )
     else:
         objects = (_single(rng, concepts, split, share, counted=layout == "count"),)
-    background = _background(rng, objects, BACKGROUND_SHARES[stage])
+    background = _background(rng, objects, stage)
     main = len(styles) == 1 or rng.random() < MAIN_STYLE_SHARE
     style = styles[0] if main else pick(rng, styles[1:])
     return Scene(objects=objects, background=background, style=style)
@@ -190,12 +190,10 @@ def backdrop(objects: Sequence[SceneObject]) -> Background:
 
 
 def _background(
-    rng: np.random.Generator,
-    objects: tuple[SceneObject, ...],
-    shares: Mapping[BackgroundKind, float],
+    rng: np.random.Generator, objects: tuple[SceneObject, ...], stage: Stage
 ) -> Background:
     """A place, or colours that the objects stand out from."""
-    kind = pick_by_share(rng, shares)
+    kind = pick_by_share(rng, BACKGROUND_SHARES[stage])
     if kind == "backdrop":
         return backdrop(objects)
     if kind == "place":

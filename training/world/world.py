@@ -67,11 +67,8 @@ class World:
     @cached_property
     def concepts(self) -> tuple[str, ...]:
         """Names of the concepts that every style of this world can draw."""
-        return tuple(
-            name
-            for name in CONCEPTS
-            if all((style, name) in self._sprites for style in self.styles)
-        )
+        styles = self.styles
+        return tuple(n for n in CONCEPTS if all((style, n) in self._sprites for style in styles))
 
     def sample(
         self, seed: int, index: int, *, stage: Stage = "full", split: Split = "train"
@@ -150,10 +147,9 @@ class World:
         sprite = self._sprites[style, item.concept]
         if item.color is None or not CONCEPTS[item.concept].colorable:
             return sprite
-        key = style, item.concept
-        if key not in self._bodies:
-            self._bodies[key] = Body(sprite)
-        return self._bodies[key].painted(item.color)
+        body = self._bodies.get((style, item.concept)) or Body(sprite)
+        self._bodies[style, item.concept] = body
+        return body.painted(item.color)
 
     def _sprite(self, style: str, box: Box) -> Image.Image:
         """The art at the size of its box; kept for the next time."""
