@@ -12,7 +12,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -81,14 +80,9 @@ def _config(arguments: argparse.Namespace) -> TrainingConfig | None:
     """The run the data is for, or one that starts from the model it is for."""
     if arguments.config is not None or arguments.model is None:
         return None if arguments.config is None else load_config(arguments.config)
-    overrides: dict[str, Any] = {
-        "start_from": arguments.model,
-        "output": str(arguments.output),
-        "optimization": {"steps": 1},
-    }
-    if arguments.resolution is not None:
-        overrides["data"] = {"resolution": arguments.resolution}
-    return load_config(overrides=overrides)
+    overrides = {"start_from": arguments.model, "output": str(arguments.output)}
+    data = {"resolution": arguments.resolution} if arguments.resolution else {}
+    return load_config(overrides={**overrides, "optimization": {"steps": 1}, "data": data})
 
 
 def _settings(arguments: argparse.Namespace, config: TrainingConfig | None) -> DataSettings:

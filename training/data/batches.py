@@ -219,10 +219,8 @@ class HeldOut:
         for ratio, size in self._builder.source.sizes.items():
             for start in range(0, size, self._size):
                 places = range(start, min(start + self._size, size))
-                shares = [
-                    each * len(places) // self._world_size for each in range(1 + self._world_size)
-                ]
-                mine = places[shares[self._rank] : shares[self._rank + 1]]
+                ends = (self._rank, self._rank + 1)
+                mine = places[slice(*(end * len(places) // self._world_size for end in ends))]
                 read = mine or places[:1]
                 batch = self._builder[Order(0, ratio, read, before + read.start)]
                 if isinstance(batch, InfinityError):

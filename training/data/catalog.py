@@ -28,7 +28,7 @@ from training.data.captions import Captions
 from training.data.errors import UNREADABLE, Skip, SkipReport, made_or_skip, printable
 from training.data.files import cache_folder
 from training.data.records import Record
-from training.data.webdataset import piece
+from training.data.webdataset import encoded_picture
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +49,6 @@ _SCHEMA = pa.schema(
         ("by_sentences", pa.bool_()),
     ]
 )
-
-
-def encoded_picture(record: Record) -> Path | io.BytesIO:
-    """A picture that is a file or a part of one, not decoded."""
-    if record.offset < 0:
-        return Path(record.place)
-    return io.BytesIO(piece(record.place, record.offset, record.length))
 
 
 class Catalog:

@@ -25,23 +25,11 @@ from training.data.tables import (
 from training.data.webdataset import file_tag, is_url, shard_names, shard_records
 from training.data.world import is_world
 
-KOHYA_LISTS = (
-    "meta_lat.json",
-    "meta_clean.json",
-    "meta_cap_dd.json",
-    "meta_cap.json",
-    "meta_dd.json",
-)
+_KOHYA_LISTS = tuple(f"meta_{name}.json" for name in ("lat", "clean", "cap_dd", "cap", "dd"))
 """Names of the lists of kohya's trainer, the one that was made last first."""
 
 _STATISTICS = "_stats.json"  # of img2dataset, beside its pictures
-_BY_SUFFIX = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tar": "webdataset",
-    ".parquet": "huggingface",
-    ".arrow": "huggingface",
-}
+_KINDS = {"csv": (".csv", ".tsv"), "webdataset": (".tar",), "huggingface": (".parquet", ".arrow")}
 
 
 def detect(source: str, named: str = "auto") -> str:
@@ -72,8 +60,8 @@ def _of_file(path: Path) -> str:
         return "infinity" if INFINITY_NAME.fullmatch(path.name) else "jsonl"
     if suffix == ".json":
         return "coco" if is_coco(read_json(path)) else "json"
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix]
+    if known := [kind for kind, suffixes in _KINDS.items() if suffix in suffixes]:
+        return known[0]
     raise DataError(
         f"{path} is not data that can be trained from; give a folder, a .json, .jsonl, .csv, .tar "
         "or .parquet file, or name its kind with data.format."
@@ -113,7 +101,7 @@ def _manifests(path: Path) -> list[Path]:
     """Lists of pictures in a folder, not the records of single pictures beside them."""
     files = own_files(path)
     names = {file.name.lower(): file for file in files}
-    if named := [names[name] for name in (*METADATA, *KOHYA_LISTS) if name in names]:
+    if named := [names[name] for name in (*METADATA, *_KOHYA_LISTS) if name in names]:
         return named[:1]
     pictures = {file.stem for file in files if is_picture(file)}
     return [

@@ -105,10 +105,6 @@ def prepare(source: Source, recipe: Recipe, folder: Path) -> SkipReport:
         )
     if "prepared" in source.formats:
         raise DataError("The data is prepared already; train from it.")
-    if source.repeats is not None:
-        logger.warning(
-            "prepared data holds every picture once; how often folders say that it comes up is not kept"
-        )
     report = SkipReport()
     try:
         index = _begin(source, recipe, folder)

@@ -169,11 +169,8 @@ def open_source(
 
 
 def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
-    """The configured sources, without what is held out, and the plan of their batches.
-
-    Raises:
-        DataError: see :func:`open_source`.
-    """
+    """The configured sources, without what is held out, and the plan of their batches. Raises as
+    :func:`open_source`."""
     source = _opened(config, config.data)
     if config.data.held_out and not source.endless:
         source = source.split(config.data.held_out)[0]

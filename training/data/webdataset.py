@@ -175,27 +175,30 @@ def _opened(name: str) -> Iterator[Any]:
             yield file
 
 
-def piece(name: str, offset: int, length: int) -> bytes:
-    """A part of a file; tried again where the connection breaks.
+def encoded_picture(record: Record) -> Path | io.BytesIO:
+    """A picture that is a file or a part of one, not decoded; tried again where the connection breaks.
 
     Raises:
         ResourceError: the server does not answer, or has no such file.
         DataError: the file is shorter than it was.
     """
+    name, start, length = record.place, record.offset, record.length
     path, data = Path(name), None
+    if start < 0:
+        return path
     if is_url(name):
         path = cache_folder() / "shards" / f"{hashlib.sha256(name.encode()).hexdigest()}.tar"
         if not path.is_file():
-            data = _sent(name, f"bytes={offset}-{offset + length - 1}")
+            data = _sent(name, f"bytes={start}-{start + length - 1}")
             if data is None:
                 _keep(name, path)
     if data is None:
         with path.open("rb") as file:
-            file.seek(offset)
+            file.seek(start)
             data = file.read(length)
     if len(data) != length:
         raise DataError(f"{name} has become shorter since it was listed; run the command again.")
-    return data
+    return io.BytesIO(data)
 
 
 def file_tag(name: str) -> str:
