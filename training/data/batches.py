@@ -5,8 +5,7 @@ Legend: B samples, H W pixels, l tokens of a scale, D bits a token.
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -92,8 +91,7 @@ def _checked(
         logger.info("data loaded: %s", "\n".join(report.lines()))
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(NamedTuple):
     """One rank's part of a step: bucket, places in it, and the first place in the global batch."""
 
     step: int
@@ -171,9 +169,8 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
             pictures_u8 = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
             return {"pictures_u8": pictures_u8}
         schedule = self.config.schedules[ratio]
-        records = [record for record, *_ in samples]
-        bits_BLD = torch.stack([record.bits for record in records if record.bits is not None])
-        latents = [record.latent_dyx for record in records if record.latent_dyx is not None]
+        bits_BLD = torch.stack([each.bits for each, *_ in samples if each.bits is not None])
+        latents = [each.latent_dyx for each, *_ in samples if each.latent_dyx is not None]
         texts = [each.texts[number] for each, number, *_ in samples if each.texts is not None]
         with_texts = len(texts) == len(samples) and not self.config.text_encoder.train
         return {

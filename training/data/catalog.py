@@ -85,8 +85,8 @@ class Catalog:
             known = _read(path) if path.is_file() else None
             self._table, self.report = known or self._read_source(name, records)
             faulty = {"missing file", "broken picture"} & set(self.report.counts)
-            kept = self.report.seen >= KEPT_FROM and not (pictures_apart and faulty)
-            if kept and known is None:
+            large = self.report.seen >= KEPT_FROM
+            if known is None and large and not (pictures_apart and faulty):
                 _write(self._table, self.report, path)
         self.repeats: np.ndarray = self._table["repeats"].to_numpy()
         """(records,) int32: times each comes up in a pass."""
@@ -129,7 +129,10 @@ class Catalog:
             while chunk := list(islice(remaining, _CHUNK)):
                 chunk = pool.map(self._measured, chunk, chunksize=_PART)
                 report.add(len(chunk), (item for item in chunk if isinstance(item, Skip)))
-                rows = [_row(item) for item in chunk if isinstance(item, Record)]
+                usable = [item for item in chunk if isinstance(item, Record)]
+                rows = [
+                    {**vars(r), **vars(r.captions), "place": os.fsencode(r.place)} for r in usable
+                ]
                 tables.append(pa.Table.from_pylist(rows, _SCHEMA))
                 bar.update(len(chunk))
         return pa.concat_tables(tables).combine_chunks(), report
@@ -143,11 +146,6 @@ class Catalog:
             return size
         height, width = size
         return dataclasses.replace(item, height=height, width=width, ratio=height / width)
-
-
-def _row(record: Record) -> dict[str, Any]:
-    place = os.fsencode(record.place)
-    return {**vars(record), **vars(record.captions), "place": place}
 
 
 def _write(table: pa.Table, report: SkipReport, path: Path) -> None:

@@ -102,8 +102,7 @@ def of_split(
         splits = [_splits_of(file.name) for file in files]
     if not any(splits):
         splits = [("train",)] * len(files)
-    counts = {name: sum(name in each for each in splits) for name in _KEYWORDS}
-    counts = {name: count for name, count in counts.items() if count}
+    counts = {name: n for name in _KEYWORDS if (n := sum(name in each for each in splits))}
     wanted = next((name for name, words in _KEYWORDS.items() if split in words), split)
     if wanted not in counts:
         raise DataError(

@@ -73,7 +73,6 @@ class Recipe:
         """What has to be equal for shards to belong together."""
         config = self.tokenizer.config.to_dict()
         config["channel_multipliers"] = list(config["channel_multipliers"])
-        text = None if self.about_text is None else dict(self.about_text)
         weights = hashlib.sha256()  # tells tokenizers of the same shape apart
         for parameter in self.tokenizer.encoder.parameters():
             weights.update(parameter.detach().float().cpu().contiguous().numpy().data)
@@ -81,7 +80,8 @@ class Recipe:
             "tokenizer": config,
             "tokenizer_sha256": weights.hexdigest(),
             "schedules": {ratio: each.to_dict() for ratio, each in self.schedules.items()},
-            "text": text and {**text, "dtype": str(self.text_dtype).removeprefix("torch.")},
+            "text": self.about_text
+            and {**self.about_text, "dtype": str(self.text_dtype).removeprefix("torch.")},
             "latents": self.latents,
             "shard_samples": self.shard_samples,
             "records": source.sizes,

@@ -62,8 +62,7 @@ class Index(BaseModel, frozen=True):
 
     @property
     def schedules(self) -> dict[str, ScaleSchedule]:
-        schedules = self.recipe["schedules"].items()
-        return {ratio: ScaleSchedule.from_dict(schedule) for ratio, schedule in schedules}
+        return {r: ScaleSchedule.from_dict(s) for r, s in self.recipe["schedules"].items()}
 
 
 def is_prepared(folder: Path) -> bool:

@@ -71,14 +71,14 @@ def _record(row: Any, settings: DataSettings, folders: PictureFolders, where: st
     ratio = row.get("h_div_w")
     if not isinstance(ratio, int | float) or not 0 < ratio < _TALLEST:
         ratio = 0.0  # it is measured
-    long, short = _without_flags(captions.long), _without_flags(captions.short)
-    captions = replace(captions, long=long, short=short)
+    kinds = {"long": captions.long, "short": captions.short}
+    for (
+        kind,
+        texts,
+    ) in kinds.items():  # up to "--", where flags of other programs begin (upstream's rule)
+        kinds[kind] = tuple(text.split("--")[0].strip() or text for text in texts)
+    captions = replace(captions, **kinds)
     return Record(key=name, place=str(place), captions=captions, ratio=float(ratio))
-
-
-def _without_flags(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Texts up to the first "--", where flags of other programs begin (upstream's rule)."""
-    return tuple(text.split("--")[0].strip() or text for text in texts)
 
 
 def infinity_files(folder: Path) -> list[Path]:
@@ -246,8 +246,8 @@ def _load(source: str, split: str) -> Any:
         if is_saved_dataset(path):
             rows = datasets.load_from_disk(source)
         elif path.is_file() and path.suffix.lower() in (".parquet", ".arrow"):
-            builder = path.suffix.lower().removeprefix(".")
-            rows = datasets.load_dataset(builder, data_files=source, split="train")
+            kind = path.suffix.lower()[1:]
+            rows = datasets.load_dataset(kind, data_files=source, split="train")
         elif path.is_dir() and (files := table_files(files_below(path))):
             chosen = sorted(map(str, of_split(files, path, split)))
             rows = datasets.load_dataset("parquet", data_files=chosen, split="train")

@@ -205,9 +205,8 @@ def file_tag(name: str) -> str:
     """What changes when a file does: its size, time and the server's tag; empty where there is none here."""
     if is_url(name):
         with _answer(name, "HEAD") as response:
-            about = response.headers
-        tags = (about.get(tag, "") for tag in ("content-length", "etag", "last-modified"))
-        return f"{name} {' '.join(tags)}"
+            tags = map(response.headers.get, ("content-length", "etag", "last-modified"))
+            return " ".join([name, *filter(None, tags)])
     path = Path(name)
     if not path.is_file():
         return ""
@@ -219,7 +218,7 @@ def _sent(url: str, part: str) -> bytes | None:
     """A range of bytes, or None where the server only sends whole files."""
     for wait in (*_WAITS_S, None):
         try:
-            with _answer(url, headers={"range": part}) as response:
+            with _answer(url, range=part) as response:
                 whole = response.status_code != httpx2.codes.PARTIAL_CONTENT
                 return None if whole else b"".join(response.iter_raw())
         except ResourceError as error:
@@ -244,9 +243,7 @@ def _keep(url: str, copy: Path) -> None:
 
 
 @contextmanager
-def _answer(
-    url: str, method: str = "GET", headers: dict[str, str] | None = None
-) -> Iterator[httpx2.Response]:
+def _answer(url: str, method: str = "GET", **headers: str) -> Iterator[httpx2.Response]:
     """A server's answer, not read yet. Raises ResourceError also while it is read."""
     try:
         with _client(os.getpid()).stream(method, url, headers=headers) as response:
