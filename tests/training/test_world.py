@@ -68,6 +68,17 @@ def test_example_is_fixed_by_seed_and_index(world):
     assert first.image.dtype == np.uint8
 
 
+def test_pictures_are_the_same_whatever_art_is_kept(world, monkeypatch):
+    pictures = [world.example(5, index, size=SIZE).image for index in range(40)]
+    monkeypatch.setattr("training.world.world.ART_KEPT", 6000)
+    small = World(world._sprites, styles=world.styles)
+    for index, picture in enumerate(pictures):
+        np.testing.assert_array_equal(small.example(5, index, size=SIZE).image, picture)
+        kept = sum(4 * art.width * art.height for art in small._scaled.values())
+        assert kept <= 6000 or len(small._scaled) == 1
+    assert len(small._scaled) < len(world._scaled)
+
+
 def test_examples_differ_between_indices_and_seeds(world):
     captions = {world.example(s, i, size=16).caption for s in (0, 1) for i in range(20)}
     assert len(captions) > 35

@@ -20,13 +20,16 @@ logger = logging.getLogger(__name__)
 
 SHARES = {"tokenizer": 0.27, "decoder": 0.12, "transformer": 0.61}
 """Part -> share of the time for steps."""
-USED = 0.85
+USED = 0.9
 """Share of the time that is planned; on the rest falls what a few steps do not show."""
 FEWEST = 10
 """Steps of a part."""
 SHEET = 8
 """Pictures on the contact sheet."""
 PLAN = "plan.json"
+
+Costs = dict[str, tuple[float, float]]
+"""Part, or "export" -> seconds of all that is not a step, and of a step."""
 
 
 def make_within(build: Build, seconds: float) -> None:
@@ -36,24 +39,39 @@ def make_within(build: Build, seconds: float) -> None:
         RequestError: in this time nothing can be trained here; it names the shortest that will do.
         InfinityError: a part cannot be trained.
     """
-    began = time.monotonic()
+    ends = time.monotonic() + seconds
     build.runs.mkdir(parents=True, exist_ok=True)
     build = replace(build, sheet=SHEET)
     STEPS["world"](build)
     path = build.runs / PLAN
-    if not path.is_file():
-        costs = measured(build, min(4, 1 + int(seconds / 300)))
-        steps = planned(costs, seconds, time.monotonic() - began)
-        plan = {part: shortened(build.settings(part), steps[part]) for part in SHARES}
-        path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
-    plan = json.loads(path.read_text("utf-8"))
-    changes = {part: merged(build.changes.get(part, {}), plan[part]) for part in SHARES}
-    for part in (*SHARES, "export"):
+    plan: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    costs = {} if len(plan) == len(SHARES) else measured(build, 2 if seconds < 600 else 4)
+    for part in SHARES:
+        began = time.monotonic()
+        is_new = part not in plan
+        if is_new:
+            least = seconds - (ends - began) + shortest(costs)
+            if least > seconds and not plan:
+                raise RequestError(
+                    f"{seconds:.0f}s are too short to train the default model on this device, for "
+                    f"{FEWEST} steps of each part; give it at least --budget {ceil(least)}s."
+                )
+            steps = planned(costs, part, ends - began)
+            plan[part] = shortened(build.settings(part), steps)
+            path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+            logger.info("planned: %d steps of the %s", steps, part)
+        changes = {**build.changes, part: merged(build.changes.get(part, {}), plan[part])}
         STEPS[part](replace(build, changes=changes))
+        other, step = costs.pop(part, (0.0, 0.0))
+        if is_new:  # what comes is as much slower as this was
+            steps = plan[part]["optimization"]["steps"]
+            pace = (time.monotonic() - began) / (other + steps * step)
+            costs = {part: (other * pace, step * pace) for part, (other, step) in costs.items()}
+    STEPS["export"](build)
 
 
-def measured(build: Build, steps: int) -> dict[str, tuple[float, float]]:
-    """Part, or "export" -> seconds of all that is not a step, and of a step, on this device.
+def measured(build: Build, steps: int) -> Costs:
+    """On this device.
 
     The whole model is made once, of ``2 * steps`` steps a part: the first ones, which wait for the
     data and the device, are not counted as steps.
@@ -63,7 +81,7 @@ def measured(build: Build, steps: int) -> dict[str, tuple[float, float]]:
         "data": {"world": {"fresh_from": 0}},
         "logging": {"log_every": steps, "save_every": 2 * steps, "tensorboard": False},
     }
-    costs = {}
+    costs: Costs = {}
     with tempfile.TemporaryDirectory() as place:
         changes = {part: merged(build.changes.get(part, {}), few) for part in SHARES}
         small = replace(build, runs=Path(place), changes=changes)
@@ -79,26 +97,18 @@ def measured(build: Build, steps: int) -> dict[str, tuple[float, float]]:
     return costs
 
 
-def planned(
-    costs: Mapping[str, tuple[float, float]], seconds: float, spent: float
-) -> dict[str, int]:
-    """Part -> its steps, when ``spent`` of the time went into measuring.
+def shortest(costs: Costs) -> float:
+    """Seconds in which ``FEWEST`` steps of every part can be planned."""
+    shares = {part: SHARES[part] for part in costs if part in SHARES}
+    most = max(FEWEST * costs[part][1] / share for part, share in shares.items())
+    return (sum(other for other, _ in costs.values()) + sum(shares.values()) * most) / USED
 
-    Raises:
-        RequestError: there is no time for ``FEWEST`` steps of each.
-    """
-    fixed = spent + sum(other for other, _ in costs.values())
-    left = USED * seconds - fixed
-    steps = {part: int(share * left / costs[part][1]) for part, share in SHARES.items()}
-    if min(steps.values()) < FEWEST:
-        least = max(FEWEST * costs[part][1] / share for part, share in SHARES.items())
-        raise RequestError(
-            f"{seconds:.0f}s are too short to train the default model on this device: {fixed:.0f}s "
-            "go into measuring, starting and writing. Give it at least "
-            f"--budget {ceil((fixed + least) / USED)}s."
-        )
-    logger.info("planned: %s", ", ".join(f"{n} steps of the {part}" for part, n in steps.items()))
-    return steps
+
+def planned(costs: Costs, part: str, left: float) -> int:
+    """Steps of a part, when so many seconds are left for all of ``costs``."""
+    free = USED * left - sum(other for other, _ in costs.values())
+    share = SHARES[part] / sum(SHARES[name] for name in costs if name in SHARES)
+    return max(FEWEST, int(share * free / costs[part][1] + 1e-6))
 
 
 def shortened(config: TrainingConfig, steps: int) -> Mapping[str, Any]:

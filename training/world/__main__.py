@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from infinity.console import home_path, log_to_terminal
+from infinity.errors import InfinityError
 from training.world.sprites import build_sprites
 
 
@@ -14,7 +15,10 @@ def main() -> None:
     parser.add_argument("--cache", type=home_path, default=Path("data/packages"))
     arguments = parser.parse_args()
     log_to_terminal()
-    build_sprites(arguments.output, arguments.cache)
+    try:
+        build_sprites(arguments.output, arguments.cache)
+    except InfinityError as error:
+        parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

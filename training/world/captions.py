@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -148,15 +149,10 @@ def misspelt(text: str, rng: np.random.Generator) -> str:
     chosen = long[int(rng.integers(len(long)))]
     word = words[chosen]
     at = int(rng.integers(1, len(word) - 1))
-    words[chosen] = pick(
-        rng,
-        (
-            word[:at] + word[at + 1 :],
-            word[:at] + word[at] + word[at:],
-            word[:at] + pick(rng, "abcdefghijklmnopqrstuvwxyz") + word[at + 1 :],
-            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
-        ),
-    )
+    before, letter, after = word[:at], word[at], word[at + 1 :]
+    replaced = before + pick(rng, ascii_lowercase) + after
+    swapped = before + after[0] + letter + after[1:]
+    words[chosen] = pick(rng, (before + after, before + 2 * letter + after, replaced, swapped))
     return " ".join(words)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from infinity.errors import InfinityError
-from training.world.concepts import CONCEPTS, Concept
+from training.world.concepts import CONCEPTS
 
 logger = logging.getLogger(__name__)
 
@@ -121,11 +121,10 @@ def build_sprites(output: Path, cache: Path) -> None:
     names = json.loads((noto / "chars.json").read_text(encoding="utf-8"))
     icons = json.loads((noto / "icons.json").read_text(encoding="utf-8"))["icons"]
     arrays: dict[str, np.ndarray] = {}
-    for concept in CONCEPTS.values():
-        arrays[f"3d/{concept.name}"] = crop(_fluent(fluent / "assets", concept))
-        arrays[f"cartoon/{concept.name}"] = crop(
-            _rasterize(icons[names[concept.codepoint]]["body"])
-        )
+    for name, concept in CONCEPTS.items():
+        paths = [fluent / f"assets/{concept.codepoint}{end}.webp" for end in ("", "-fe0f")]
+        arrays[f"3d/{name}"] = _rgba(next(path for path in paths if path.exists()))
+        arrays[f"cartoon/{name}"] = _rgba(_rasterize(icons[names[concept.codepoint]]["body"]))
     output.mkdir(parents=True, exist_ok=True)
     np.savez(output / SPRITE_FILE, allow_pickle=False, **arrays)
     logger.info("wrote %d sprites to %s", len(arrays), output / SPRITE_FILE)
@@ -141,22 +140,6 @@ def ensure_sprites(folder: Path) -> None:
         build_sprites(folder, folder.with_name("packages"))
 
 
-def load_sprites(folder: Path, styles: tuple[str, ...]) -> dict[tuple[str, str], np.ndarray]:
-    """Read the built sprites of some styles, by (style, concept).
-
-    Raises:
-        FileNotFoundError: nothing was built there.
-    """
-    path = folder / SPRITE_FILE
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing: run `python -m training.world build --output {folder}` first."
-        )
-    with np.load(path) as arrays:
-        keys = [(key, *key.split("/", 1)) for key in arrays.files]
-        return {(style, name): arrays[key] for key, style, name in keys if style in styles}
-
-
 def crop(rgba: np.ndarray) -> np.ndarray:
     """Cut away the empty border of a uint8 (height, width, 4) picture."""
     visible = rgba[..., 3] > _OPAQUE
@@ -164,16 +147,14 @@ def crop(rgba: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
-def _fluent(assets: Path, concept: Concept) -> np.ndarray:
-    paths = [assets / f"{concept.codepoint}{ending}.webp" for ending in ("", "-fe0f")]
-    with Image.open(next(filter(Path.exists, paths))) as image:
-        return np.asarray(image.convert("RGBA"))
+def _rgba(file: Path | io.BytesIO) -> np.ndarray:
+    with Image.open(file) as image:
+        return crop(np.asarray(image.convert("RGBA")))
 
 
-def _rasterize(svg_body: str) -> np.ndarray:
+def _rasterize(svg_body: str) -> io.BytesIO:
     import resvg_py  # needed to build only, not to train
 
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 128">{svg_body}</svg>'
     png = resvg_py.svg_to_bytes(svg_string=svg, width=SPRITE_SIZE, height=SPRITE_SIZE)
-    with Image.open(io.BytesIO(bytes(png))) as image:
-        return np.asarray(image.convert("RGBA"))
+    return io.BytesIO(bytes(png))

@@ -16,7 +16,7 @@ from training.world.concepts import CONCEPTS
 from training.world.layout import Box, boxes_of
 from training.world.places import PLACES
 from training.world.scene import Scene, SceneObject, Split, Stage, sample_scene
-from training.world.sprites import load_sprites
+from training.world.sprites import SPRITE_FILE
 
 LOWEST_HORIZON = 0.66  # an object standing above this would throw its shadow into the sky
 ART_KEPT = 256 * 2**20
@@ -57,12 +57,17 @@ class World:
             ValueError: a concept is not in the folder in one of the styles.
             FileNotFoundError: nothing was built there.
         """
-        sprites = load_sprites(Path(folder), styles)
-        wanted = [(style, name) for style in styles for name in CONCEPTS]
-        missing = sorted("/".join(key) for key in wanted if key not in sprites)
-        if missing:
-            raise ValueError(f"not in {folder}: {', '.join(missing)}; build it again")
-        return cls(sprites, styles)
+        path = Path(folder) / SPRITE_FILE
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is missing: run `python -m training.world build --output {folder}` first."
+            )
+        wanted = {(style, name): f"{style}/{name}" for style in styles for name in CONCEPTS}
+        with np.load(path) as arrays:
+            missing = sorted(set(wanted.values()) - set(arrays.files))
+            if missing:
+                raise ValueError(f"not in {folder}: {', '.join(missing)}; build it again")
+            return cls({key: arrays[file] for key, file in wanted.items()}, styles)
 
     @cached_property
     def concepts(self) -> tuple[str, ...]:

@@ -189,3 +189,13 @@ def test_short_captions_depend_on_the_step_alone(tmp_path):
     assert any(text.startswith("short") for text in flat)
     assert any(text.startswith("picture") for text in flat)
     assert [b.captions for b in batches(config, start_step=2)] == captions[2:]
+
+
+def test_a_card_is_fed_by_its_share_of_the_cores(folder, monkeypatch):
+    left_open = config_for(folder, workers=None).data
+    monkeypatch.setattr("os.cpu_count", lambda: 24)
+    assert left_open.workers_on("cpu") == 2 and left_open.workers_on("cuda") == 16
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert left_open.workers_on("cuda") == 6
+    assert config_for(folder, workers=0).data.workers_on("cuda") == 0
+    assert config_for(folder, workers=3).data.workers_on("cpu") == 3
