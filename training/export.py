@@ -37,7 +37,7 @@ from training.config.sources import settings_of
 from training.engine.checkpoints import read_facts, read_state
 from training.engine.journal import CURVES, read_metrics
 from training.engine.model_card import model_card
-from training.finetune.lora import adapted_base, require_base, save_adapter
+from training.finetune.lora import require_base, save_adapter
 from training.steps.build import starting_model, tokenizer_of
 from training.steps.captions import load_captions
 from training.world.captions import world_vocabulary
@@ -117,7 +117,7 @@ def export(
             save_model(
                 folder,
                 replace(model_spec(config, label, title or label), vocabulary=vocabulary),
-                state if config.lora is None else _merged(config, start, state, facts.get("base")),
+                state if config.lora is None else _merged(config, start, state, facts["base"]),
                 tokenizer_of(config, start),
                 _text_encoder(config, modules.get("text_encoder"), Path(place), dtype),
                 dtype=dtype,
@@ -142,15 +142,15 @@ def _merged(
     config: TrainingConfig,
     start: LoadedModel | None,
     state: Mapping[str, Tensor],
-    base: Mapping[str, str] | None,
+    base: str | None,
 ) -> Mapping[str, Tensor]:
     """The weights the run started from, with the adapter in ``state`` merged into them.
 
     Raises:
-        CheckpointError: they are not those of ``base``, which the adapter was trained on.
+        CheckpointError: their fingerprint is not ``base``, on which the adapter was trained.
     """
     assert start is not None and config.lora is not None
-    require_base(base, adapted_base(config, start.transformer.state_dict()), config)
+    require_base(base, start.fingerprint, config)
     with tempfile.TemporaryDirectory() as place:
         save_adapter(place, config.lora, state, config.start_from or "")
         merge_adapter(start.transformer, read_adapter(place))

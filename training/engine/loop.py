@@ -29,7 +29,7 @@ from training.engine.optimization import Average, Optimizer
 from training.engine.parallelize import gather_anew, parallelize, set_gradient_sync
 from training.engine.processes import Clock, Processes, open_processes
 from training.engine.validation import draw_samples, reduced, validate
-from training.finetune.lora import adapted_base, require_base
+from training.finetune.lora import require_base
 from training.steps.build import build_step
 from training.steps.step import MODEL, Metrics, Step, added_metrics
 
@@ -79,9 +79,6 @@ class Trainer:
                 f"A batch of {optimization.batch_size} does not divide among "
                 f"{processes.world_size} processes; change optimization.batch_size."
             )
-        self.base = processes.on_first(
-            lambda: adapted_base(config, step.trained[config.task].state_dict())
-        )
         self.whole = parallelize(step, optimization, config.parallel, processes)
         is_scaled = optimization.dtype == "float16"
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=is_scaled)
@@ -178,7 +175,7 @@ class Trainer:
             "world_size": self.processes.world_size,
             "guard": vars(self.guard),
             "scaler": self.scaler.state_dict(),
-            "base": self.base,
+            "base": self.step.base,
             "torch": torch.__version__,
             "config": self.config.model_dump(mode="json"),
         }
@@ -188,7 +185,7 @@ class Trainer:
         facts = self.checkpoints.load(self.state())
         if facts is None:
             return 0
-        require_base(facts.get("base"), self.base, self.config)
+        require_base(facts["base"], self.step.base, self.config)
         self.guard = Guard(**facts["guard"])
         if facts["scaler"]:
             self.scaler.load_state_dict(facts["scaler"])

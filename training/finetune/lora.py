@@ -1,6 +1,5 @@
 """Low-rank adapters (Hu et al., 2021) through peft: in a transformer that is trained, and on disk."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,47 +90,13 @@ def frozen_dtype(precision: str) -> torch.dtype:
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
-def base_checksum(state: Mapping[str, Tensor], dtype: torch.dtype) -> str:
-    """SHA-256 of a transformer's frozen weights in the precision they are kept in, adapters aside.
-
-    Args:
-        state: of a plain transformer or of a wrapped one; both give the same.
-    """
-    plain = {
-        name.replace(".base_layer.", "."): tensor
-        for name, tensor in state.items()
-        if not is_adapter(name)
-    }
-    digest = hashlib.sha256()
-    for name, tensor in sorted(plain.items()):
-        kept = tensor.detach().cpu().to(tensor.dtype if stays_float32(name) else dtype)
-        digest.update(f"{name} {tuple(kept.shape)}".encode())
-        digest.update(kept.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def adapted_base(config: TrainingConfig, state: Mapping[str, Tensor]) -> dict[str, str] | None:
-    """The model that a run's adapter belongs to: its name and checksum; None without an adapter.
-
-    Args:
-        state: of its transformer, whose frozen weights are not in the checkpoints, before it is
-            sharded.
-    """
-    if config.lora is None or config.start_from is None:
-        return None
-    checksum = base_checksum(state, frozen_dtype(config.optimization.dtype))
-    return {"model": config.start_from, "sha256": checksum}
-
-
-def require_base(
-    saved: Mapping[str, str] | None, now: Mapping[str, str] | None, config: TrainingConfig
-) -> None:
-    """Of a checkpoint with an adapter alone.
+def require_base(saved: str | None, now: str | None, config: TrainingConfig) -> None:
+    """Of a checkpoint with an adapter alone, by fingerprints of the model it belongs to.
 
     Raises:
         CheckpointError: the model it belongs to has other weights now.
     """
-    if saved is not None and now is not None and saved["sha256"] != now["sha256"]:
+    if saved != now:
         raise CheckpointError(
             f"{config.start_from} has other weights than when {config.output} was trained, and the "
             "run's checkpoints hold the adapter alone; bring the former weights back, or begin a "

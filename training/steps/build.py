@@ -44,7 +44,10 @@ def build_step(config: TrainingConfig) -> Step:
         add_lora(transformer, config.lora, config.seed, dtype)
     freeze(transformer, config.freeze)
     captions = load_captions(config) if needs_captions(config) else None
-    return TransformerStep(config, transformer, tokenizer_of(config, start), captions)
+    step = TransformerStep(config, transformer, tokenizer_of(config, start), captions)
+    if config.lora is not None and start is not None:
+        step.base = start.fingerprint
+    return step
 
 
 def _tokenizer_step(config: TrainingConfig) -> TokenizerStep:

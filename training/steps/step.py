@@ -82,9 +82,12 @@ class Step(ABC):
         frozen: parts that are needed but neither trained nor saved; never to be sharded.
         phases: in the order they run in a step: ("model",) or ("model", "discriminator"). Each has
             parameters and an optimizer of its own.
+        base: fingerprint of the model that an adapter is trained on, whose weights no checkpoint
+            holds; None without an adapter.
     """
 
     phases: tuple[str, ...] = (MODEL,)
+    base: str | None = None
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
