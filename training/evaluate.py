@@ -14,12 +14,9 @@ import torch
 
 from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.errors import InfinityError
-from training.evaluation.exam import examine, sample
-from training.evaluation.judge import WEIGHTS, load_judge
-from training.evaluation.prompts import EXAM, read_prompts
-from training.evaluation.report import write_outcome
-from training.world.sprites import STYLES, ensure_sprites
-from training.world.world import World
+from training.evaluation.exam import examine
+from training.evaluation.judge import WEIGHTS
+from training.evaluation.prompts import EXAM
 
 logger = logging.getLogger(__name__)
 
@@ -40,17 +37,9 @@ def main() -> None:
         parser.error("--seeds and --limit must be at least 1")
     torch.set_flush_denormal(True)
     try:
-        prompts, unknown = read_prompts(arguments.prompts)
-        judge = load_judge(arguments.judge)
-        ensure_sprites(arguments.world)
-        world = World.load(arguments.world, styles=STYLES)
-        outcome, found = examine(
-            arguments.model, sample(prompts, arguments.limit), arguments.seeds, judge, world
-        )
+        outcome = examine(**vars(arguments))
     except (InfinityError, FileNotFoundError) as error:
         parser.exit(1, f"{error}\n")
-    outcome |= {"prompts": arguments.prompts.name, "limit": arguments.limit, "not_asked": unknown}
-    write_outcome(arguments.output, outcome, found)
     logger.info("%s", json.dumps(outcome, indent=2))
 
 

@@ -11,16 +11,8 @@ from torch.utils.data import default_collate
 from infinity.errors import CheckpointError, RequestError
 from tests.tiny import tiny_pipeline
 from training.drawing import draw
-from training.evaluation.exam import (
-    Answer,
-    answers,
-    ceiling,
-    frechet_distance,
-    result,
-    sample,
-    shares,
-)
-from training.evaluation.grade import Detection, Seen, grade
+from training.evaluation.exam import answers, ceiling, frechet_distance, result, sample, shares
+from training.evaluation.grade import Answer, Detection, Seen, grade
 from training.evaluation.judge import NAMES, SCENES, Judge, load_judge, save_judge
 from training.evaluation.judge_training import judge_example, judge_loss, train_judge
 from training.evaluation.prompts import COLORS, EXAM, ExamPrompt, Wanted, read_prompts

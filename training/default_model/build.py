@@ -15,11 +15,8 @@ from training.data.world import source_again
 from training.drawing import read_prompts
 from training.engine.loop import train
 from training.evaluation.exam import examine
-from training.evaluation.judge import WEIGHTS, load_judge, save_judge
+from training.evaluation.judge import WEIGHTS, save_judge
 from training.evaluation.judge_training import train_judge
-from training.evaluation.prompts import EXAM
-from training.evaluation.prompts import read_prompts as read_exam
-from training.evaluation.report import write_outcome
 from training.export import export
 from training.pages.__main__ import PROMPTS, contact_sheet
 from training.steps.build import tokenizer_of
@@ -28,14 +25,13 @@ from training.world.world import World
 
 TITLE = "Infinity Emoji, 192x192"
 SHARD_BYTES = 9_500_000
-EXAM_SEEDS = 4
 
-PRESETS = {
-    "tokenizer": "default-tokenizer",
-    "decoder": "default-decoder",
-    "transformer": "default",
+PARTS = {
+    "tokenizer": ("default-tokenizer", None),
+    "decoder": ("default-decoder", "tokenizer"),
+    "transformer": ("default", "decoder"),
 }
-"""Part -> the settings it is trained with."""
+"""Part -> the preset it is trained with, and the part whose weights are its tokenizer's."""
 
 
 @dataclass(frozen=True)
@@ -60,27 +56,20 @@ class Build:
         Raises:
             SettingsError: ``changes`` that do not fit.
         """
+        preset, before = PARTS[part]
         given: dict[str, Any] = {
-            "preset": PRESETS[part],
+            "preset": preset,
             "output": str(self.runs / part),
             "data": {"sources": [str(self.world)]},
         }
-        before = {"decoder": "tokenizer", "transformer": "decoder"}.get(part)
         if before is not None:
             given["tokenizer"] = {"weights": str(self.runs / before / "exported")}
         return load_config(overrides=merged(given, self.changes.get(part, {})))
 
-    def draw_world(self) -> None:
-        """Fetch the pinned art and write the sprites."""
-        ensure_sprites(self.world)
-
-    def train_tokenizer(self) -> None:
-        """Pictures to bits and back."""
-        self._train("tokenizer")
-
-    def train_decoder(self) -> None:
-        """Sharpen the decoder with the codes frozen."""
-        self._train("decoder")
+    def train_part(self, part: str) -> None:
+        """Train a part of the tokenizer and export it for the next one."""
+        train(self.settings(part))
+        export(self.runs / part)
 
     def prepare_features(self) -> None:
         """What the tokenizer makes of the pictures that the transformer sees more than once."""
@@ -107,7 +96,7 @@ class Build:
 
     def train_judge(self) -> None:
         """Train the exam's judge, apart from the model."""
-        judge = train_judge(self._world, self.runs / "judge")
+        judge = train_judge(World.load(self.world, styles=STYLES), self.runs / "judge")
         save_judge(judge, WEIGHTS)
 
     def export(self) -> None:
@@ -124,12 +113,6 @@ class Build:
         prompts = read_prompts(PROMPTS / "contact_sheet.txt")[: self.sheet]
         contact_sheet(pipeline, prompts, self.runs / "contact_sheet.jpg")
 
-    def examine(self) -> None:
-        """The whole exam."""
-        (prompts, _), judge = read_exam(EXAM), load_judge(WEIGHTS)
-        outcome, found = examine(str(self.exported), prompts, EXAM_SEEDS, judge, self._world)
-        write_outcome(self.runs / "exam", {**outcome, "prompts": EXAM.name}, found)
-
     @property
     def features(self) -> Path:
         return self.runs / "features"
@@ -138,24 +121,15 @@ class Build:
     def exported(self) -> Path:
         return self.runs / "exported"
 
-    @property
-    def _world(self) -> World:
-        return World.load(self.world, styles=STYLES)
 
-    def _train(self, part: str) -> None:
-        """Train a part of the tokenizer and export it for the next one."""
-        train(self.settings(part))
-        export(self.runs / part)
-
-
-STEPS: dict[str, Callable[[Build], None]] = {
-    "world": Build.draw_world,
-    "tokenizer": Build.train_tokenizer,
-    "decoder": Build.train_decoder,
+STEPS: dict[str, Callable[[Build], object]] = {
+    "world": lambda build: ensure_sprites(build.world),
+    "tokenizer": lambda build: build.train_part("tokenizer"),
+    "decoder": lambda build: build.train_part("decoder"),
     "features": Build.prepare_features,
     "transformer": Build.train_transformer,
     "judge": Build.train_judge,
     "export": Build.export,
-    "scores": Build.examine,
+    "scores": lambda build: examine(str(build.exported), build.runs / "exam", world=build.world),
 }
-"""In the order in which they need each other."""
+"""In the order in which they need each other. The decoder is sharpened with the codes frozen."""

@@ -2,19 +2,20 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from infinity.pipeline import InfinityPipeline
 from training.drawing import batched, draw
-from training.evaluation.grade import grade
-from training.evaluation.judge import Judge
-from training.evaluation.prompts import ExamPrompt
+from training.evaluation.grade import Answer, grade
+from training.evaluation.judge import WEIGHTS, Judge, load_judge
+from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
 from training.evaluation.renders import renders
+from training.evaluation.report import write_outcome
+from training.world.sprites import STYLES, ensure_sprites
 from training.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -22,25 +23,41 @@ logger = logging.getLogger(__name__)
 BATCH = 32
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One picture, and what is wrong with it; empty where it is right."""
-
-    prompt: ExamPrompt
-    image: Image.Image
-    wrong: str
-
-
 def examine(
-    model: str, prompts: Sequence[ExamPrompt], seeds: int, judge: Judge, world: World
-) -> tuple[dict[str, Any], list[Answer]]:
-    """Put prompts to a model (a name or folder): what goes into exam.json, and the answers."""
-    true, passed_spoiled = ceiling(judge, prompts, world)
-    found = answers(InfinityPipeline.from_pretrained(model), judge, prompts, seeds)
+    model: str,
+    output: Path,
+    *,
+    prompts: Path = EXAM,
+    seeds: int = 4,
+    limit: int | None = None,
+    judge: Path = WEIGHTS,
+    world: Path,
+) -> dict[str, Any]:
+    """Put prompts to a model (a name or folder); write exam.json and exam.md, return the former.
+
+    Args:
+        output: the folder of both.
+        seeds: pictures a prompt.
+        limit: prompts a category, for a quick look; None: all.
+        judge: its weights.
+        world: folder of its art; built if missing.
+
+    Raises:
+        InfinityError: unreadable prompts, no judge or no model.
+        FetchError: the art cannot be fetched.
+    """
+    asked, unknown = read_prompts(prompts)
+    asked, marker = sample(asked, limit), load_judge(judge)
+    ensure_sprites(world)
+    true, passed_spoiled = ceiling(marker, asked, World.load(world, styles=STYLES))
+    found = answers(InfinityPipeline.from_pretrained(model), marker, asked, seeds)
     distance = None
     if min(len(found), len(true)) > 1:
-        distance = frechet_distance(*(_features(judge, group) for group in (found, true)))
-    return {"model": model, "seeds": seeds, **result(found, true, passed_spoiled, distance)}, found
+        distance = frechet_distance(*(_features(marker, group) for group in (found, true)))
+    outcome = {"model": model, "seeds": seeds, **result(found, true, passed_spoiled, distance)}
+    outcome |= {"prompts": prompts.name, "limit": limit, "not_asked": unknown}
+    write_outcome(output, outcome, found)
+    return outcome
 
 
 def answers(

@@ -1,7 +1,9 @@
-"""From what the judge saw to a mark, by GenEval's rules. Pure: no model, no picture."""
+"""From what the judge saw to a mark, by GenEval's rules; no model is needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from PIL import Image
 
 from training.evaluation.prompts import ExamPrompt, Wanted
 
@@ -29,6 +31,15 @@ class Seen:
 
     objects: tuple[Detection, ...]
     scene: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One picture, and what is wrong with it; empty where it is right."""
+
+    prompt: ExamPrompt
+    image: Image.Image
+    wrong: str
 
 
 def grade(prompt: ExamPrompt, seen: Seen) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.drawing import sheet
-from training.evaluation.exam import Answer
+from training.evaluation.grade import Answer
 
 SHOWN = 24
 """Pictures a category: evenly spaced over its answers, so that none is picked."""
