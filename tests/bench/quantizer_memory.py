@@ -37,8 +37,7 @@ from torch.profiler import ProfilerActivity, profile
 from infinity.config import TokenizerConfig
 from infinity.schedule import schedule_for
 from infinity.tokenizer.tokenizer import Tokenizer
-from training.steps.entropy import INVERSE_TEMPERATURE
-from training.steps.quantize import straight_through
+from training.steps.quantize import INVERSE_TEMPERATURE, straight_through
 
 SCHEDULE = schedule_for("1:1", "0.06M")
 SIDE = SCHEDULE[-1].height

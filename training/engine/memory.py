@@ -22,6 +22,7 @@ from transformers import T5EncoderModel
 
 from infinity.checkpoints.fit import parameters_in, text_parameters
 from infinity.config import TransformerConfig
+from infinity.devices import DTYPES
 from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
@@ -30,7 +31,7 @@ from training.config.settings import TrainingConfig
 from training.data.records import Batch
 from training.data.shards import is_prepared
 from training.engine.optimization import muon_weights
-from training.finetune.lora import add_lora, frozen_dtype
+from training.finetune.lora import add_lora
 from training.steps.build import freeze
 from training.steps.discriminator import PatchDiscriminator
 from training.steps.perceptual import RANDOM_STAGES, VGG_STAGES, PerceptualDistance
@@ -179,7 +180,8 @@ def _transformer_parts(config: TrainingConfig, device: str) -> _Parts:
     with torch.device("meta"):
         transformer = InfinityTransformer(shape)
         if config.lora is not None:
-            add_lora(transformer, config.lora, 0, frozen_dtype(config.optimization.dtype))
+            dtype = DTYPES.get(config.optimization.dtype, torch.float32)
+            add_lora(transformer, config.lora, 0, dtype)
         freeze(transformer, config.freeze)
         tokenizer = Tokenizer(config.tokenizer.model)
     modules: dict[str, nn.Module] = {"transformer": transformer}

@@ -85,11 +85,6 @@ def save_adapter(
         )
 
 
-def frozen_dtype(precision: str) -> torch.dtype:
-    """That a run of some precision keeps the frozen weights in."""
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
 def require_base(saved: str | None, now: str | None, config: TrainingConfig) -> None:
     """Of a checkpoint with an adapter alone, by fingerprints of the model it belongs to.
 

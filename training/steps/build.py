@@ -10,11 +10,12 @@ from torch import nn
 from infinity.checkpoints.load import LoadedModel, load_model, load_tokenizer
 from infinity.checks import Checked
 from infinity.config import TokenizerConfig
+from infinity.devices import DTYPES
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
-from training.finetune.lora import add_lora, frozen_dtype
+from training.finetune.lora import add_lora
 from training.steps.captions import load_captions, needs_captions
 from training.steps.discriminator import PatchDiscriminator
 from training.steps.perceptual import random_network, trained_network
@@ -40,7 +41,7 @@ def build_step(config: TrainingConfig) -> Step:
         transformer = start.transformer
     transformer.requires_grad_(True)
     if config.lora is not None:
-        dtype = frozen_dtype(config.optimization.dtype)
+        dtype = DTYPES.get(config.optimization.dtype, torch.float32)
         add_lora(transformer, config.lora, config.seed, dtype)
     freeze(transformer, config.freeze)
     captions = load_captions(config) if needs_captions(config) else None

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from infinity.devices import DTYPES
 from infinity.model.attention import attend_scale_causally
 from infinity.model.rope import rope_table
 from infinity.model.transformer import InfinityTransformer
@@ -22,7 +23,7 @@ from training.engine.fit import table
 from training.engine.memory import block_bytes, needs, saved_bytes
 from training.engine.optimization import Average, Optimizer
 from training.engine.parallelize import Whole
-from training.finetune.lora import add_lora, frozen_dtype
+from training.finetune.lora import add_lora
 from training.steps.build import build_step
 from training.steps.draws import TransformerDraws
 from training.steps.step import MODEL, Step
@@ -87,7 +88,7 @@ def test_state_of_an_adapter_is_small_and_its_base_is_frozen(dtype: str) -> None
     settings = TrainingConfig.model_validate(given)
     step = build_tiny_step(settings)
     assert settings.lora is not None
-    add_lora(step.transformer, settings.lora, 0, frozen_dtype(dtype))
+    add_lora(step.transformer, settings.lora, 0, DTYPES[dtype])
     state, still = allocated(step, settings)
     need = needs(settings, device="cpu")
     beside = needs(config(optimization={"dtype": dtype}), device="cpu").frozen

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.steps import entropy
-from training.steps.entropy import INVERSE_TEMPERATURE, code_entropy, mean_code_entropy
+from training.steps import quantize
+from training.steps.quantize import INVERSE_TEMPERATURE, code_entropy, mean_code_entropy
 
 
 def unit(*shape: int, seed: int = 0) -> Tensor:
@@ -85,13 +85,13 @@ def test_mean_code_is_that_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> 
     expected = mean_code_entropy(whole)
     expected.backward()
     parts = [features[:2].clone().requires_grad_(), features[2:].clone().requires_grad_()]
-    chances = [torch.sigmoid(entropy._logits(part)).mean((2, 3)).detach() for part in parts]
+    chances = [torch.sigmoid(quantize._logits(part)).mean((2, 3)).detach() for part in parts]
     sums = [torch.cat((c.sum(0), c.new_tensor([float(len(c))]))) for c in chances]
-    monkeypatch.setattr(entropy.dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(entropy.dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(quantize.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(quantize.dist, "get_world_size", lambda: 2)
     for part, other in zip(parts, reversed(sums), strict=True):
         monkeypatch.setattr(
-            entropy.dist, "all_reduce", lambda tensor, other=other: tensor.add_(other)
+            quantize.dist, "all_reduce", lambda tensor, other=other: tensor.add_(other)
         )
         found = mean_code_entropy(part)
         torch.testing.assert_close(found, expected)
