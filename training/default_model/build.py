@@ -18,7 +18,7 @@ from training.evaluation.exam import examine
 from training.evaluation.judge import WEIGHTS, save_judge
 from training.evaluation.judge_training import train_judge
 from training.export import export
-from training.pages.__main__ import PROMPTS, contact_sheet
+from training.pages.examples import PROMPTS, contact_sheet
 from training.steps.build import tokenizer_of
 from training.world.sprites import STYLES, ensure_sprites
 from training.world.world import World
@@ -110,7 +110,7 @@ class Build:
             shard_bytes=SHARD_BYTES,
         )
         pipeline = InfinityPipeline.from_pretrained(folder)
-        prompts = read_prompts(PROMPTS / "contact_sheet.txt")[: self.sheet]
+        prompts = read_prompts(PROMPTS["contact-sheet"])[: self.sheet]
         contact_sheet(pipeline, prompts, self.runs / "contact_sheet.jpg")
 
     @property

@@ -1,9 +1,8 @@
 """Pictures that a model draws of itself, for this project's pages: ``python -m training.pages PAGE``.
 
 ``contact-sheet`` draws fixed prompts into one picture; ``examples`` the page's example prompts
-(assets/examples); ``figures`` those of docs/how-it-works.md; ``known-words`` docs/world.md and the
-thumbnails in assets/world. Prompt number n is drawn with seed n, known words with seed 0; nothing is
-picked by hand.
+(assets/examples); ``known-words`` docs/world.md and the thumbnails in assets/world. Prompt number n is
+drawn with seed n, known words with seed 0; nothing is picked by hand.
 """
 
 import argparse
@@ -15,25 +14,16 @@ import torch
 from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.errors import InfinityError
 from infinity.pipeline import InfinityPipeline
-from training.drawing import draw, read_prompts, sheet
-from training.pages.examples import write_examples
-from training.pages.figures import write_figures
+from training.drawing import read_prompts
+from training.pages.examples import PROMPTS, contact_sheet, write_examples
 from training.pages.known_words import write_known_words
 
 ROOT = Path(__file__).resolve().parents[2]
-PROMPTS = ROOT / "training" / "prompts"
 OUTPUTS = {
     "contact-sheet": Path("contact_sheet.png"),
     "examples": ROOT / "assets" / "examples",
-    "figures": ROOT / "docs" / "images",
     "known-words": ROOT,
 }
-
-
-def contact_sheet(pipeline: InfinityPipeline, prompts: list[str], output: Path) -> None:
-    """One labeled picture a prompt."""
-    pictures = list(draw(pipeline, [(prompt, seed) for seed, prompt in enumerate(prompts)]))
-    sheet(pictures, prompts).save(output, quality=88)
 
 
 def main() -> None:
@@ -50,16 +40,12 @@ def main() -> None:
     output = arguments.output or OUTPUTS[page]
     try:
         pipeline = InfinityPipeline.from_pretrained(arguments.model, adapter=arguments.adapter)
-        if page == "figures":
-            write_figures(pipeline, output)
-        elif page == "known-words":
+        if page == "known-words":
             write_known_words(pipeline, output / "docs", output / "assets" / "world")
-        elif page == "examples":
-            prompts = read_prompts(arguments.prompts or PROMPTS / "examples.txt")
-            write_examples(pipeline, prompts, output)
         else:
-            prompts = read_prompts(arguments.prompts or PROMPTS / "contact_sheet.txt")
-            contact_sheet(pipeline, prompts, output)
+            prompts = read_prompts(arguments.prompts or PROMPTS[page])
+            write = contact_sheet if page == "contact-sheet" else write_examples
+            write(pipeline, prompts, output)
     except (InfinityError, OSError) as error:
         parser.exit(1, f"{error}\n")
     logging.info("wrote %s", output)

@@ -54,22 +54,22 @@ def a(concept: str, color: str | None = None) -> str:
 
 def sections(vocabulary: Vocabulary) -> Sections:
     """Everything to draw, in the order of the page."""
-    found: Sections = {
-        kind: {name: f"{a(name)} {BACKGROUND}" for name in names}
-        for kind, names in vocabulary.objects.items()
+    return {
+        **{
+            kind: {name: f"{a(name)} {BACKGROUND}" for name in names}
+            for kind, names in vocabulary.objects.items()
+        },
+        "places": {n: f"{a(IN_PLACES)} {phrases[0]}" for n, phrases in vocabulary.scenes.items()},
+        "styles": {
+            name: f"{a(IN_STYLES)} {BACKGROUND}, {phrases[0]}"
+            for name, phrases in vocabulary.styles.items()
+        },
+        "colours": {color: f"{a(IN_COLORS, color)} {BACKGROUND}" for color in HUES},
+        "backgrounds": {
+            color: f"{a(ON_COLORS)} on {article_for(color)} {color} background"
+            for color in BACKGROUNDS
+        },
     }
-    found["places"] = {
-        name: f"{a(IN_PLACES)} {phrases[0]}" for name, phrases in vocabulary.scenes.items()
-    }
-    found["styles"] = {
-        name: f"{a(IN_STYLES)} {BACKGROUND}, {phrases[0]}"
-        for name, phrases in vocabulary.styles.items()
-    }
-    found["colours"] = {color: f"{a(IN_COLORS, color)} {BACKGROUND}" for color in HUES}
-    found["backgrounds"] = {
-        color: f"{a(ON_COLORS)} on {article_for(color)} {color} background" for color in BACKGROUNDS
-    }
-    return found
 
 
 def page(vocabulary: Vocabulary, titles: Sequence[str], images: str) -> str:
@@ -111,12 +111,8 @@ def write_known_words(pipeline: InfinityPipeline, docs: Path, assets: Path) -> N
     small: dict[str, Image.Image] = {}
     for title, words in wanted.items():
         pictures = {word: next(drawn) for word in words}
-        labeled = sheet(
-            list(pictures.values()),
-            list(pictures),
-            columns=min(COLUMNS, len(words)),
-            size=(SHOWN, SHOWN),
-        )
+        columns = min(COLUMNS, len(words))
+        labeled = sheet([*pictures.values()], [*words], columns=columns, size=(SHOWN, SHOWN))
         labeled.save(images / f"{title}.webp", quality=85)
         if title not in ("colours", "backgrounds"):
             small |= pictures
