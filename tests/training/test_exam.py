@@ -46,8 +46,8 @@ def seen(*objects, scene="white"):
     made = []
     for concept, x, y, *rest in objects:
         color, style = (*rest, "red", "3d")[:2] if len(rest) < 2 else rest
-        made.append(Detection(concept, 0.9, color, style, x, y, 0.3, 0.3))
-    return Seen(tuple(made), scene)
+        made.append(Detection(concept, color, style, x, y, 0.3, 0.3))
+    return Seen(tuple(made), scene, np.zeros(1))
 
 
 def test_shipped_exam_is_complete_and_marks_what_was_never_shown():
@@ -304,7 +304,9 @@ def test_judge_weights_survive_and_damage_is_named(tmp_path):
     save_judge(judge, tmp_path / "judge.safetensors")
     image = Image.effect_noise((192, 192), 80).convert("RGB")
     loaded = load_judge(tmp_path / "judge.safetensors")
-    assert np.allclose(loaded.features([image]), judge.features([image]), atol=0.02)
+    (one,), (other,) = loaded.see([image]), judge.see([image])
+    assert one.features.shape == (256,)
+    assert np.allclose(one.features, other.features, atol=0.02)
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     for name in ("bad.safetensors", "missing.safetensors"):
         with pytest.raises(CheckpointError, match="default_model judge"):
@@ -326,8 +328,8 @@ def test_result_counts_by_category_and_report_shows_every_category(tmp_path):
         ExamPrompt(tag="scene", prompt="a cat", include=(CAT,), unseen=("pair",)),
     ]
     image = Image.new("RGB", (16, 16))
-    true = [Answer(prompt, image, "") for prompt in prompts]
-    found = [true[0], Answer(prompts[0], image, "no"), true[1]]
+    true = [Answer(prompt, image, "", np.zeros(1)) for prompt in prompts]
+    found = [true[0], Answer(prompts[0], image, "no", np.zeros(1)), true[1]]
     assert shares(found) == {"single_object": 0.5, "scene": 1.0}
     outcome = result(found, true, {"blurred": 0.0}, 3.0) | {"model": "m"}
     assert outcome["overall"] == 0.75 and outcome["scores_unseen"] == {"scene": 1.0}

@@ -53,7 +53,8 @@ def examine(
     found = answers(InfinityPipeline.from_pretrained(model), marker, asked, seeds)
     distance = None
     if min(len(found), len(true)) > 1:
-        distance = frechet_distance(*(_features(marker, group) for group in (found, true)))
+        drawn, rendered = (np.stack([one.features for one in group]) for group in (found, true))
+        distance = frechet_distance(drawn, rendered)
     outcome = {"model": model, "seeds": seeds, **result(found, true, passed_spoiled, distance)}
     outcome |= {"prompts": prompts.name, "limit": limit, "not_asked": unknown}
     write_outcome(output, outcome, found)
@@ -70,7 +71,7 @@ def answers(
     for batch in batched(zip(asked, images, strict=True), BATCH):
         seen = judge.see([image for _, image in batch])
         found += [
-            Answer(prompt, image, grade(prompt, what))
+            Answer(prompt, image, grade(prompt, what), what.features)
             for ((prompt, _), image), what in zip(batch, seen, strict=True)
         ]
     return found
@@ -80,8 +81,7 @@ def ceiling(
     judge: Judge, prompts: Sequence[ExamPrompt], world: World
 ) -> tuple[list[Answer], dict[str, float]]:
     """Marks of true renders, one a prompt, and the share of spoiled copies that the judge passes."""
-    right: list[Answer] = []
-    passed: dict[str, list[bool]] = {}
+    marked: list[tuple[str, Answer]] = []
     for index, prompt in enumerate(tqdm(prompts, desc="the judge's ceiling")):
         try:
             drawn = renders(prompt, world, index)
@@ -89,12 +89,9 @@ def ceiling(
             logger.warning("No true render: %s", error)
             continue
         for (kind, image), seen in zip(drawn.items(), judge.see([*drawn.values()]), strict=True):
-            answer = Answer(prompt, image, grade(prompt, seen))
-            if kind == "true":
-                right.append(answer)
-            else:
-                passed.setdefault(kind, []).append(not answer.wrong)
-    return right, {kind: float(np.mean(each)) for kind, each in passed.items()}
+            marked.append((kind, Answer(prompt, image, grade(prompt, seen), seen.features)))
+    right = [answer for kind, answer in marked if kind == "true"]
+    return right, _shares((kind, answer) for kind, answer in marked if kind != "true")
 
 
 def sample(prompts: Sequence[ExamPrompt], limit: int | None) -> list[ExamPrompt]:
@@ -110,10 +107,14 @@ def sample(prompts: Sequence[ExamPrompt], limit: int | None) -> list[ExamPrompt]
 
 def shares(found: Iterable[Answer]) -> dict[str, float]:
     """Share of right pictures a category, in the order the categories first appear."""
+    return _shares((answer.prompt.tag, answer) for answer in found)
+
+
+def _shares(found: Iterable[tuple[str, Answer]]) -> dict[str, float]:
     marks: dict[str, list[bool]] = {}
-    for answer in found:
-        marks.setdefault(answer.prompt.tag, []).append(not answer.wrong)
-    return {tag: float(np.mean(passed)) for tag, passed in marks.items()}
+    for group, answer in found:
+        marks.setdefault(group, []).append(not answer.wrong)
+    return {group: float(np.mean(right)) for group, right in marks.items()}
 
 
 def result(
@@ -138,12 +139,6 @@ def result(
         "frechet_distance_judge_features": distance,
         "pictures": len(found),
     }
-
-
-def _features(judge: Judge, found: Sequence[Answer]) -> np.ndarray:
-    """(N, F) features of the judge."""
-    images = [answer.image for answer in found]
-    return np.concatenate([judge.features(batch) for batch in batched(images, BATCH)])
 
 
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 
 from training.evaluation.prompts import ExamPrompt, Wanted
@@ -13,10 +14,9 @@ POSITION_MARGIN = 0.1
 
 @dataclass(frozen=True)
 class Detection:
-    """One object the judge saw: box in shares of the picture's side, y down; score in [0, 1]."""
+    """One object the judge saw: box in shares of the picture's side, y down."""
 
     concept: str
-    score: float
     color: str
     style: str
     x: float
@@ -27,19 +27,26 @@ class Detection:
 
 @dataclass(frozen=True)
 class Seen:
-    """All the judge saw in one picture; ``scene`` is a place or the colour of a plain background."""
+    """All the judge saw in one picture.
+
+    Attributes:
+        scene: a place, "gradient", or the colour of a plain background.
+        features: (256,) float64, for the Frechet distance.
+    """
 
     objects: tuple[Detection, ...]
     scene: str
+    features: np.ndarray
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One picture, and what is wrong with it; empty where it is right."""
+    """One picture, what is wrong with it (empty where it is right), and the judge's features of it."""
 
     prompt: ExamPrompt
     image: Image.Image
     wrong: str
+    features: np.ndarray
 
 
 def grade(prompt: ExamPrompt, seen: Seen) -> str:

@@ -100,13 +100,28 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def see(self, images: Sequence[Image.Image]) -> list[Seen]:
-        """What each picture shows; pictures of other sizes are resized first."""
-        return _read(self(to_pixels(images)))
-
-    @torch.no_grad()
-    def features(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """(N, 256) float64 features for the Frechet distance."""
-        return self(to_pixels(images)).features.double().numpy()
+        """What each picture shows: peaks of the hottest concept of each cell, one a neighbourhood, and
+        the scene. Pictures of other sizes are resized first."""
+        output = self(to_pixels(images))
+        heat, concept = output.heat.float().sigmoid().max(1)
+        peak = heat == F.max_pool2d(heat[:, None], 5, 1, 2)[:, 0]
+        color, style = output.color.argmax(1), output.style.argmax(1)
+        scene, features = output.scene.argmax(1).tolist(), output.features.double().numpy()
+        found: list[list[Detection]] = [[] for _ in images]
+        for b, y, x in torch.nonzero(peak & (heat > THRESHOLD)).tolist():
+            width, height, dx, dy = output.shape[b, :, y, x].tolist()
+            found[b].append(
+                Detection(
+                    concept=NAMES[int(concept[b, y, x])],
+                    color=COLORS[int(color[b, y, x])],
+                    style=STYLES[int(style[b, y, x])],
+                    x=(x + dx) / CELLS,
+                    y=(y + dy) / CELLS,
+                    width=width,
+                    height=height,
+                )
+            )
+        return [Seen(tuple(found[b]), SCENES[scene[b]], features[b]) for b in range(len(images))]
 
 
 def to_pixels(images: Sequence[Image.Image]) -> Tensor:
@@ -143,30 +158,3 @@ def save_judge(judge: Judge, path: Path) -> None:
         for k, v in quantized(judge.state_dict()).items()
     }
     save_file(state, path)
-
-
-def _read(output: Output) -> list[Seen]:
-    """Peaks of the hottest concept of each cell, one a neighbourhood; scene of the picture."""
-    heat, concept = output.heat.float().sigmoid().max(1)
-    peak = heat == F.max_pool2d(heat[:, None], 5, 1, 2)[:, 0]
-    color, style = output.color.argmax(1), output.style.argmax(1)
-    scene = output.scene.argmax(1)
-    seen = []
-    for b in range(len(heat)):
-        objects = []
-        for y, x in torch.nonzero(peak[b] & (heat[b] > THRESHOLD)).tolist():
-            width, height, dx, dy = output.shape[b, :, y, x].tolist()
-            objects.append(
-                Detection(
-                    concept=NAMES[int(concept[b, y, x])],
-                    score=float(heat[b, y, x]),
-                    color=COLORS[int(color[b, y, x])],
-                    style=STYLES[int(style[b, y, x])],
-                    x=(x + dx) / CELLS,
-                    y=(y + dy) / CELLS,
-                    width=width,
-                    height=height,
-                )
-            )
-        seen.append(Seen(tuple(objects), SCENES[int(scene[b])]))
-    return seen
