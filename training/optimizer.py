@@ -31,12 +31,9 @@ def parameter_groups(
         for module in model.modules()
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
     }
-    return [
-        _group(model, lambda p: id(p) not in decaying, decays=False, weight_decay=0.0, rate=rate),
-        _group(
-            model, lambda p: id(p) in decaying, decays=True, weight_decay=weight_decay, rate=rate
-        ),
-    ]
+    still = _group(model, lambda p: id(p) not in decaying, weight_decay=0.0, rate=rate)
+    moving = _group(model, lambda p: id(p) in decaying, weight_decay=weight_decay, rate=rate)
+    return [still, {**moving, "decays": True}]
 
 
 def text_encoder_groups(model: nn.Module, rate: float, weight_decay: float) -> list[dict[str, Any]]:
@@ -60,19 +57,12 @@ def text_encoder_groups(model: nn.Module, rate: float, weight_decay: float) -> l
         if isinstance(module, nn.Linear)
     }
     slower = rate * model.config.d_kv**-0.5  # pyright: ignore[reportAttributeAccessIssue, reportOperatorIssue]
+    kinds = ((True, weight_decay, slower), (False, weight_decay, rate), (None, 0.0, rate))
     return [
         _group(
-            model,
-            lambda p, kind=kind: is_query.get(id(p)) is kind,
-            decays=False,
-            weight_decay=decay,
-            rate=share,
+            model, lambda p, kind=kind: is_query.get(id(p)) is kind, weight_decay=decay, rate=share
         )
-        for kind, decay, share in (
-            (True, weight_decay, slower),
-            (False, weight_decay, rate),
-            (None, 0.0, rate),
-        )
+        for kind, decay, share in kinds
     ]
 
 
@@ -80,7 +70,7 @@ def _group(
     model: nn.Module, belongs: Callable[[nn.Parameter], bool], **settings: Any
 ) -> dict[str, Any]:
     named = {n: p for n, p in model.named_parameters() if p.requires_grad and belongs(p)}
-    return {"params": list(named.values()), "names": list(named), **settings}
+    return {"params": [*named.values()], "names": [*named], "decays": False, **settings}
 
 
 def as_matrix(values: Tensor, weight: Tensor) -> Tensor:

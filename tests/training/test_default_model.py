@@ -180,7 +180,9 @@ def test_a_model_of_any_size_is_made_step_by_step_and_draws(tmp_path, monkeypatc
     moved = {name for name, value in before.items() if not torch.equal(after[name], value)}
     assert moved and all(name.startswith("decoder.") for name in moved)
     assert after["decoder.refinement.conv_out.weight"].any()
-    assert all((build.features / stage).is_dir() for stage in ("single", "full", "composed"))
+    assert all(
+        (build.runs / "features" / stage).is_dir() for stage in ("single", "full", "composed")
+    )
     pipeline = InfinityPipeline.from_pretrained(build.exported)
     assert pipeline.spec.name == "default" and pipeline.spec.vocabulary is not None
     assert pipeline.generate(GenerationRequest(prompt="a red apple", seed=1)).images[0].width == 32

@@ -83,13 +83,13 @@ class Build:
             source = source_again(str(self.world), stage, count)
             settings = DataSettings(sources=(source,), format="world")
             pictures = open_source(settings, config.schedules, token_pixels=pixels)
-            prepare(pictures, recipe, self.features / stage)
+            prepare(pictures, recipe, self.runs / "features" / stage)
 
     def train_transformer(self) -> None:
         """With its text encoder, on prepared features first and on new pictures at the end."""
         config = self.settings("transformer")
         if config.data.world.fresh_from:
-            world = config.data.world.model_copy(update={"features": str(self.features)})
+            world = config.data.world.model_copy(update={"features": str(self.runs / "features")})
             data = config.data.model_copy(update={"world": world})
             config = config.model_copy(update={"data": data})
         train(config)
@@ -112,10 +112,6 @@ class Build:
         pipeline = InfinityPipeline.from_pretrained(folder)
         prompts = read_prompts(PROMPTS["contact-sheet"])[: self.sheet]
         contact_sheet(pipeline, prompts, self.runs / "contact_sheet.jpg")
-
-    @property
-    def features(self) -> Path:
-        return self.runs / "features"
 
     @property
     def exported(self) -> Path:

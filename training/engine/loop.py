@@ -225,7 +225,7 @@ class Trainer:
             set_gradient_sync(self.whole, self.config.parallel.shard, start + size >= len(batch))
             generators = sample_generators(self.config.seed, step, phase, part.positions)
             result = self.whole(partial(self.step.loss, phase, part, generators, step))
-            share = result.samples / settings.batch_size
+            share = len(part) / settings.batch_size
             # Processes are averaged, so each counts for as many as there are.
             self.scaler.scale(result.loss * (share * world_size)).backward()
             total += result.loss.detach().double() * share

@@ -16,7 +16,7 @@ from training.data.records import Batch
 from training.engine.journal import HELD_OUT
 from training.engine.parallelize import Whole
 from training.engine.processes import Processes
-from training.steps.step import Metrics, Step, added_metrics, cast_to, means, pictures_as_floats
+from training.steps.step import Metrics, Step, added_metrics, means, pictures_as_floats
 from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep
 
@@ -78,7 +78,7 @@ def draw_samples(
     schedule = next(iter(step.schedules.values()))
     sampling = config.sampling
     names, images = [], []
-    with _at_rest(step.transformer), cast_to(config.optimization.dtype, step.transformer.device):
+    with _at_rest(step.transformer), step.cast(step.transformer.device):
         features = step.captions(prompts)
         for prompt, text in zip(prompts, features, strict=True):
             condition = text_condition(
@@ -101,7 +101,7 @@ def _reconstructions(
     assert shown.pictures_u8 is not None
     device = next(step.tokenizer.parameters()).device
     pictures = pictures_as_floats(shown.pictures_u8[:MOST_SHOWN], device)
-    with _at_rest(step.tokenizer), cast_to(config.optimization.dtype, device):
+    with _at_rest(step.tokenizer), step.cast(device):
         made = step.tokenizer.reconstruct(pictures, config.schedules[shown.aspect_ratio])
     pairs = torch.cat((pictures, made), dim=2)
     return [f"picture_{number}" for number in range(len(pairs))], images_from_tensor(pairs)

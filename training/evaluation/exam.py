@@ -95,9 +95,7 @@ def ceiling(
 
 
 def sample(prompts: Sequence[ExamPrompt], limit: int | None) -> list[ExamPrompt]:
-    """At most ``limit`` prompts a category, always the same ones, in the file's order."""
-    if limit is None:
-        return list(prompts)
+    """At most ``limit`` prompts a category, always the same ones, in the file's order; None: all."""
     order = np.random.default_rng(0).permutation(len(prompts)).tolist()
     by_tag: dict[str, list[int]] = {}
     for index in order:

@@ -4,6 +4,7 @@ Also their spoiled copies (objects blurred beyond recognition, or swapped for an
 colour and size), which the judge must refuse.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -13,7 +14,7 @@ from training.evaluation.judge_training import spoil
 from training.evaluation.prompts import ExamPrompt
 from training.world.color import BACKGROUNDS
 from training.world.concepts import CONCEPTS
-from training.world.scene import Background, Relation, Scene, SceneObject, backdrop
+from training.world.scene import Background, Scene, SceneObject, backdrop
 from training.world.world import World
 
 SIZE = 192
@@ -37,27 +38,27 @@ def scene_of(prompt: ExamPrompt, world: World) -> Scene:
     most = 1 if len(wanted) == 2 else MOST
     if not 1 <= len(wanted) <= 2 or any(item.count > most for item in wanted):
         raise ValueError(f"this world cannot draw {prompt.prompt!r}")
-    relation: Relation | None = "and" if len(wanted) == 2 else None
-    first, *rest = wanted
-    if rest and rest[0].position is not None:  # the second is left of the first, say
-        first, rest = rest[0], [first]
-        relation = first.position[0]  # type: ignore[index, assignment]
-    objects = tuple(
+    objects = [
         SceneObject(
             concept=item.concept,
             count=item.count,
             color=item.color if CONCEPTS[item.concept].colorable else None,
-            relation=relation if place == 0 else None,
         )
-        for place, item in enumerate([first, *rest])
-    )
+        for item in wanted
+    ]
+    if len(wanted) == 2:
+        relation = "and"
+        if wanted[1].position is not None:  # the second is left of the first, say
+            objects.reverse()
+            relation = wanted[1].position[0]
+        objects[0] = replace(objects[0], relation=relation)  # type: ignore[arg-type]
     if prompt.scene is None:
-        background = backdrop(objects)
+        background = backdrop(tuple(objects))
     else:
         kind = "plain" if prompt.scene in BACKGROUNDS else "place"
         background = Background(kind=kind, names=(prompt.scene,))
     style = prompt.style or world.styles[0]
-    return Scene(objects=objects, background=background, style=style)
+    return Scene(objects=tuple(objects), background=background, style=style)
 
 
 def renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Image.Image]:
@@ -74,10 +75,8 @@ def renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Image.Ima
     for box in boxes:
         if box.item == first:
             spoil(blurred, box, rng)
-    other = SceneObject(
-        concept=look_alike(first, scene.style, world), count=first.count, relation=first.relation
-    )
-    swap = Scene(objects=(other, *rest), background=scene.background, style=scene.style)
+    other = replace(first, concept=look_alike(first, scene.style, world), color=None)
+    swap = replace(scene, objects=(other, *rest))
     swapped, _ = world.draw(swap, SIZE, np.random.default_rng((SEED, index)))
     return {"true": true, "blurred": blurred, "swapped": swapped}
 

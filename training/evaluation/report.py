@@ -16,7 +16,8 @@ RIGHT, WRONG = "#2a9d4a", "#d4483b"
 
 
 def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]) -> None:
-    """Write ``exam.json``, with what is wrong with each prompt's pictures ("": nothing), and the page."""
+    """Write ``exam.json``, with what is wrong with each prompt's pictures ("": nothing), and the page,
+    ``exam.md``, with one sheet of pictures a category beside it."""
     wrong: dict[tuple[str, str], list[str]] = {}
     for answer in found:
         key = answer.prompt.tag, answer.prompt.prompt
@@ -27,14 +28,11 @@ def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(outcome | {"answers": marks}, indent=1)
     (folder / "exam.json").write_text(text + "\n", encoding="utf-8")
-    _write_page(folder, outcome, found)
-
-
-def _write_page(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]) -> None:
-    """``exam.md`` and one sheet of pictures a category beside it."""
     parts = [f"# Exam of {escape(str(outcome['model']))}", *_facts(outcome), _table(outcome)]
     for number, (tag, score) in enumerate(outcome["scores"].items()):
-        shown = _spaced([answer for answer in found if answer.prompt.tag == tag])
+        mine = [answer for answer in found if answer.prompt.tag == tag]
+        count = min(SHOWN, len(mine))
+        shown = [mine[i * len(mine) // count] for i in range(count)]
         labels = [one.prompt.prompt + f" ({one.wrong})" * bool(one.wrong) for one in shown]
         file = f"{number:02d}.webp"
         pictures = sheet(
@@ -85,8 +83,3 @@ def _table(outcome: dict[str, Any]) -> str:
         cells = ["–" if value is None else f"{value:.1%}" for value in values]
         lines.append(f"| {escape(tag)} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _spaced(answers: Sequence[Answer]) -> list[Answer]:
-    count = min(SHOWN, len(answers))
-    return [answers[i * len(answers) // count] for i in range(count)]

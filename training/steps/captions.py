@@ -8,6 +8,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -32,6 +33,7 @@ TEXT_TOKENIZER_FOLDER = "text_tokenizer"
 CAPTIONS_TO_LEARN = 40_000
 
 
+@dataclass
 class CaptionEncoder:
     """A T5 encoder with its tokenizer.
 
@@ -42,18 +44,13 @@ class CaptionEncoder:
         trained: whether gradients reach the model.
     """
 
-    def __init__(
-        self,
-        model: T5EncoderModel,
-        tokenizer: PreTrainedTokenizerBase,
-        max_length: int,
-        *,
-        trained: bool,
-    ) -> None:
-        self.model = model.requires_grad_(trained).eval()
-        self.tokenizer = tokenizer
-        self.max_length = max_length
-        self.trained = trained
+    model: T5EncoderModel
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    trained: bool = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.model.requires_grad_(self.trained).eval()
 
     def __call__(self, captions: Sequence[str]) -> list[Tensor]:
         """(T, width) float32 a caption, at its own length."""
@@ -118,14 +115,11 @@ def needs_captions(config: TrainingConfig) -> bool:
     """
     if config.text_encoder.train or config.logging.sample_every or not config.data.sources:
         return True
-    sources = (*config.data.sources, *config.data.held_out_sources)
-    return not all(_has_text(source, config.data.format) for source in sources)
-
-
-def _has_text(source: str, format: str) -> bool:
-    if detect(source, format) != "prepared":
-        return False
-    return PreparedSource(Path(source)).index.recipe["text"] is not None
+    return not all(
+        detect(source, config.data.format) == "prepared"
+        and PreparedSource(Path(source)).index.recipe["text"] is not None
+        for source in (*config.data.sources, *config.data.held_out_sources)
+    )
 
 
 def _own_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerFast:

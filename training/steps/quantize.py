@@ -55,14 +55,12 @@ class Quantized:
 
 def draw_kept_scales(
     generators: Sequence[torch.Generator], scales: int, dropout: float, prefix: float
-) -> Tensor | None:
-    """(S, B) float32: 1 where a sample's scale is kept, 0 where it is left out; None: all kept.
+) -> Tensor:
+    """(S, B) float32: 1 where a sample's scale is kept, 0 where it is left out.
 
     Each scale but the last is left out with the chance ``dropout``; later ones code what it would.
     With the chance ``prefix`` a sample's code ends at one of the scales before the last.
     """
-    if not dropout and not prefix:
-        return None
     kept = torch.stack([torch.rand(scales, generator=g) >= dropout for g in generators], dim=1)
     for sample, generator in enumerate(generators):
         last = scales - 1

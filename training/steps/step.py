@@ -34,11 +34,9 @@ class StepResult:
     Attributes:
         loss: scalar with a graph, float32 or float64: the mean over the slice's samples. Slices
             join by their share of the samples: the sum of ``loss * samples / batch_size``.
-        samples: B of the slice.
     """
 
     loss: Tensor
-    samples: int
     metrics: Metrics
 
 
@@ -61,11 +59,6 @@ def added_metrics(parts: Iterable[Mapping[str, Tensor]]) -> Metrics:
         for name, pair in part.items():
             joined[name] = joined[name] + pair if name in joined else pair
     return joined
-
-
-def cast_to(dtype: str, device: torch.device) -> torch.autocast:
-    """Autocast of float32 weights to "bfloat16" or "float16"; nothing for "float32"."""
-    return torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != "float32")
 
 
 def pictures_as_floats(pictures_u8: Tensor, device: torch.device) -> Tensor:
@@ -94,6 +87,11 @@ class Step(ABC):
         self.schedules = config.schedules
         self.modules = nn.ModuleDict()
         self.frozen = nn.ModuleDict()
+
+    def cast(self, device: torch.device) -> torch.autocast:
+        """Products in the configured dtype, of float32 weights."""
+        dtype = self.config.optimization.dtype
+        return torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != "float32")
 
     def phases_at(self, step: int) -> tuple[str, ...]:
         """The phases to run at ``step`` (from 0): a discriminator may start late."""

@@ -29,7 +29,6 @@ from training.steps.step import (
     Metrics,
     Step,
     StepResult,
-    cast_to,
     pictures_as_floats,
     ratio,
 )
@@ -102,12 +101,12 @@ class TokenizerStep(Step):
             "mean_code_entropy": quantized.mean_code_entropy.expand(len(target)),
         }
         metrics = {name: ratio(values_B) for name, values_B in counted.items()}
-        return StepResult(losses_B.mean(), len(target), metrics)
+        return StepResult(losses_B.mean(), metrics)
 
     @torch.no_grad()
     def validation(self, batch: Batch) -> Metrics:
         target = self._pictures(batch)
-        with cast_to(self.config.optimization.dtype, target.device):
+        with self.cast(target.device):
             output = self.tokenizer.reconstruct(target, self.schedules[batch.aspect_ratio])
         metrics = {
             "l1": ratio((output - target).abs().mean(dim=(1, 2, 3))),
@@ -134,7 +133,7 @@ class TokenizerStep(Step):
             terms["gradient"] = terms["gradient"] + difference.diff(dim=3).abs().mean(dim=(1, 2, 3))
         if weights.averages:
             terms["averages"] = F.avg_pool2d(difference, 4).abs().mean(dim=(1, 2, 3))
-        with cast_to(self.config.optimization.dtype, output.device):
+        with self.cast(output.device):
             if self.perceptual is not None:
                 terms["perceptual"] = self.perceptual(output, target)
             if adversarial and self.discriminator is not None:
@@ -150,7 +149,7 @@ class TokenizerStep(Step):
         assert self.discriminator is not None
         with torch.no_grad():
             fake, _ = self._rebuild(real, aspect_ratio, generators)
-        with cast_to(self.config.optimization.dtype, real.device):
+        with self.cast(real.device):
             logits = self.discriminator(torch.cat((real, fake)))
         real_logits, fake_logits = logits.chunk(2)
         losses_B = telling_loss(real_logits, fake_logits)
@@ -159,7 +158,7 @@ class TokenizerStep(Step):
             "logits_real": ratio(real_logits),
             "logits_fake": ratio(fake_logits),
         }
-        return StepResult(losses_B.mean(), len(real), metrics)
+        return StepResult(losses_B.mean(), metrics)
 
     def _rebuild(
         self, target: Tensor, aspect_ratio: str, generators: Sequence[torch.Generator]
@@ -170,13 +169,11 @@ class TokenizerStep(Step):
         kept = draw_kept_scales(
             generators, len(schedule), losses.scale_dropout, losses.scale_prefixes
         )
-        if kept is not None:
-            kept = kept.to(target.device)
-        precision = self.config.optimization.dtype
-        with cast_to(precision, target.device):
+        kept = kept.to(target.device)
+        with self.cast(target.device):
             features = self.tokenizer.features(target)
         quantized = straight_through(features, self.tokenizer.config, schedule, kept, losses.passed)
-        with cast_to(precision, target.device):
+        with self.cast(target.device):
             output = self.tokenizer.decoder(quantized.latent_Bdyx)
         return output.float(), quantized
 

@@ -23,7 +23,7 @@ from training.losses import BitLoss, bit_loss
 from training.optimizer import parameter_groups, text_encoder_groups
 from training.steps.captions import CaptionEncoder
 from training.steps.draws import TransformerDraws, draw_for_transformer
-from training.steps.step import Metrics, Step, StepResult, cast_to, pictures_as_floats, ratio
+from training.steps.step import Metrics, Step, StepResult, pictures_as_floats, ratio
 
 
 class TransformerStep(Step):
@@ -83,7 +83,7 @@ class TransformerStep(Step):
         if counts := [count for start, count in prefixes if start <= step]:
             schedule = schedule.prefix(min(counts[-1], len(schedule)))
         result = self.bit_loss(batch, draws, schedule)
-        return StepResult(result.loss, len(draws.dropped), bit_metrics(result, schedule))
+        return StepResult(result.loss, bit_metrics(result, schedule))
 
     @torch.no_grad()
     def validation(self, batch: Batch) -> Metrics:
@@ -93,7 +93,7 @@ class TransformerStep(Step):
         metrics = bit_metrics(self.bit_loss(batch, nothing), self.schedules[batch.aspect_ratio])
         if self.captions is not None and self.captions.trained:
             shuffled = [shuffled_words(caption) for caption in batch.captions]
-            with cast_to(self.config.optimization.dtype, self.transformer.device):
+            with self.cast(self.transformer.device):
                 texts = self.captions(shuffled)
             result = self.bit_loss(batch, nothing, texts=texts)
             metrics["loss_shuffled_words"] = ratio(result.loss.expand(len(texts)))
@@ -120,7 +120,7 @@ class TransformerStep(Step):
         inputs_BLD = encoded.inputs_BLD[:, : tokens - whole[0].tokens]
         transformer, factors = self.transformer, draws.branch_factors
         device = transformer.device
-        with cast_to(optimization.dtype, device):
+        with self.cast(device):
             # Zero times the features: a trained encoder has a backward on every process, also where
             # all captions of a slice are dropped, or sharded processes would wait for each other.
             text = [
