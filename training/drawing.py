@@ -1,10 +1,8 @@
 """Pictures of many prompts, and sheets of many pictures."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
@@ -14,20 +12,12 @@ from infinity.request import GenerationRequest
 from infinity.wildcards import escape
 
 LINE_HEIGHT = 17
-Item = TypeVar("Item")
 
 
 def read_prompts(path: Path) -> list[str]:
     """The lines of a text file that are not blank."""
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     return [line.strip() for line in lines if line.strip()]
-
-
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Consecutive lists of ``size`` items; the last may be shorter."""
-    source = iter(items)
-    while batch := list(islice(source, size)):
-        yield batch
 
 
 def draw(
@@ -38,9 +28,10 @@ def draw(
     Args:
         batch_size: pictures in one pass; equal to single ones except for rounding.
     """
-    for batch in tqdm(list(batched(wanted, batch_size)), desc=f"{batch_size} pictures each"):
-        requests = [GenerationRequest(prompt=escape(prompt), seed=seed) for prompt, seed in batch]
-        for done in pipeline.generate_batch(requests):
+    requests = [GenerationRequest(prompt=escape(prompt), seed=seed) for prompt, seed in wanted]
+    starts = range(0, len(requests), batch_size)
+    for start in tqdm(starts, desc=f"{batch_size} pictures each"):
+        for done in pipeline.generate_batch(requests[start : start + batch_size]):
             yield from done.images
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from infinity.pipeline import InfinityPipeline
-from training.drawing import batched, draw
+from training.drawing import draw
 from training.evaluation.grade import Answer, grade
 from training.evaluation.judge import WEIGHTS, Judge, load_judge
 from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
@@ -66,14 +67,12 @@ def answers(
 ) -> list[Answer]:
     """Draw every prompt with seeds 0 to ``seeds`` - 1 and default settings, and mark the pictures."""
     asked = [(prompt, seed) for prompt in prompts for seed in range(seeds)]
-    images = draw(pipeline, [(prompt.prompt, seed) for prompt, seed in asked], BATCH)
+    pictures = draw(pipeline, [(prompt.prompt, seed) for prompt, seed in asked], BATCH)
     found: list[Answer] = []
-    for batch in batched(zip(asked, images, strict=True), BATCH):
-        seen = judge.see([image for _, image in batch])
-        found += [
-            Answer(prompt, image, grade(prompt, what), what.features)
-            for ((prompt, _), image), what in zip(batch, seen, strict=True)
-        ]
+    while images := list(islice(pictures, BATCH)):
+        for image, seen in zip(images, judge.see(images), strict=True):
+            prompt, _ = asked[len(found)]
+            found.append(Answer(prompt, image, grade(prompt, seen), seen.features))
     return found
 
 
