@@ -62,8 +62,8 @@ def scene_of(prompt: ExamPrompt, world: World) -> Scene:
 
 
 def renders(prompt: ExamPrompt, world: World, index: int) -> dict[str, Image.Image]:
-    """ "true": a picture that answers the prompt; "blurred", "swapped": the same with its first object
-    spoiled, or in a look-alike's place. All are the same for the same index.
+    """A picture that answers the prompt ("true"), and the same with its first object ("blurred",
+    "swapped") spoiled or in a look-alike's place. All are the same for the same index.
 
     Raises:
         ValueError: as :func:`scene_of`.
