@@ -123,14 +123,14 @@ def _record(
     for each in members:
         extension = f".{PurePosixPath(each.name).name.partition('.')[2].lower()}"
         if extension in PICTURE_SUFFIXES and picture is None:
-            picture, encoded = each, _content(tar, each, _LARGEST_PICTURE)
+            if each.size > _LARGEST_PICTURE:
+                detail = f"{each.name} has {each.size} bytes; scale it down."
+                raise RecordError("broken picture", detail)
+            picture, encoded = each, _content(tar, each, each.size)
         elif extension in BESIDE:
             texts[extension] = _content(tar, each, LONGEST_TEXT + 1)
     if picture is None:
         raise RecordError("missing file", "no picture")
-    if picture.size > _LARGEST_PICTURE:
-        detail = f"{picture.name} has {picture.size} bytes; scale it down."
-        raise RecordError("broken picture", detail)
     height, width = image_size(io.BytesIO(encoded), picture.name)
     return Record(
         key=key,
@@ -208,9 +208,10 @@ def file_tag(name: str) -> str:
             tags = map(response.headers.get, ("content-length", "etag", "last-modified"))
             return " ".join([name, *filter(None, tags)])
     path = Path(name)
-    if not path.is_file():
-        return ""
-    state = path.stat()
+    try:
+        state = path.stat()
+    except OSError:
+        return ""  # it is reported when it is read
     return f"{path.absolute()} {state.st_size} {state.st_mtime_ns}"
 
 

@@ -22,6 +22,7 @@ from tests.training.data.make import (
     small_set,
 )
 from training.config.settings import DataSettings
+from training.data import webdataset
 from training.data.batches import batches
 from training.data.errors import DataError
 from training.data.source import open_source
@@ -208,3 +209,13 @@ def test_full_disk_while_a_shard_is_kept_is_a_sentence(tmp_path, monkeypatch):
         source.record(0).load()
     server.shutdown()
     server.server_close()
+
+
+def test_picture_larger_than_any_is_skipped_unread_and_the_next_one_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(webdataset, "_LARGEST_PICTURE", 9_000)
+    large, small = png(small_set(1)[0]) + bytes(9_000), png(small_set(1)[0])
+    members = [("a.png", large), ("a.txt", b"a"), ("b.png", small), ("b.txt", b"b")]
+    source = opened(write_tar(tmp_path / "a.tar", members))
+    assert [source.record(index).key for index in range(len(source))] == ["b"]
+    assert source.report.counts == {"broken picture": 1}
+    assert "scale it down" in source.report.examples["broken picture"][0]
