@@ -71,9 +71,9 @@ def make_within(build: Build, seconds: float) -> None:
 
 
 def measured(build: Build, steps: int) -> Costs:
-    """On this device.
+    """What making the model costs on this device.
 
-    The whole model is made once, of ``2 * steps`` steps a part: the first ones, which wait for the
+    A whole model is made, of ``2 * steps`` steps a part: the first ones, which wait for the
     data and the device, are not counted as steps.
     """
     few = {
