@@ -1,10 +1,14 @@
 """The page as a whole: ``build_app(manager).launch(**launch_options(app, runs))``."""
 
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
+from infinity.errors import RequestError
 from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
 from infinity.shipped import shipped
@@ -17,7 +21,6 @@ from infinity.ui.opening.addresses import wire_addresses
 from infinity.ui.opening.kept import build_back, wire_kept
 from infinity.ui.opening.replay import Replay, wire_replay
 from infinity.ui.server.gate import Gate
-from infinity.ui.server.hosted import Health, build_login, hosted_options
 from infinity.ui.server.storage import Storage
 from infinity.ui.shared.context import Context, offered_models
 from infinity.ui.shared.runs import Runs, caller_of
@@ -28,6 +31,8 @@ HOUR, DAY = 3600, 86400
 MOST_SESSIONS = 256
 """Sessions that Gradio keeps the values of: half a megabyte each and more, and every call that names
 none begins another. The one used longest ago goes first."""
+THREADS_BESIDE = 40
+USER_VARIABLE, PASSWORD_VARIABLE = "INFINITY_USER", "INFINITY_PASSWORD"
 API_PAGE = shipped("docs/api.md")
 
 HEADER = """
@@ -64,7 +69,8 @@ def build_app(
                 scale=0,
                 elem_id="open-png",
             )
-            build_login(hosting)
+            if hosting.login == "huggingface":
+                gr.LoginButton(size="sm", scale=0, elem_id="login")
         note = gr.HTML("", elem_id="note")
         back = build_back()
         with gr.Tabs(elem_id="tabs") as tabs:
@@ -101,7 +107,7 @@ def build_app(
 def launch_options(
     app: gr.Blocks,
     runs: Runs,
-    health: Health | None = None,
+    routes: Sequence[Route] = (),
     storage: Storage | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments of ``launch`` that belong to the page: looks, limits, and nothing kept of its
@@ -109,26 +115,32 @@ def launch_options(
 
     Args:
         app, runs: of :func:`build_app`.
-        health: adds its address.
+        routes: addresses beside the page's, for which no login is asked.
         storage: kept below its ceiling.
 
     Raises:
         RequestError: the settings ask for a password and none is set.
     """
-    public = {fn.fn: fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"}
-    gate = Middleware(
-        Gate,
-        allowance=runs.allowance,
-        endpoints={str(name): fn for fn, name in public.items() if fn is not None},
-        names={index: str(public.get(fn.fn, "")) for index, fn in app.fns.items()},
-        storage=storage,
-    )
-    return {
+    hosting = runs.allowance.hosting
+    gate = Middleware(Gate, functions=app.fns, allowance=runs.allowance, storage=storage)
+    options: dict[str, Any] = {
         "theme": theme(),
         "css_paths": style_sheets(),
         "footer_links": ["api", "settings"],
         "run_history": False,
         "state_session_capacity": MOST_SESSIONS,
         "ssr_mode": False,
-        **hosted_options(runs.allowance.hosting, health, gate),
+        "max_file_size": f"{hosting.upload_megabytes}mb",
+        # Whoever waits for a turn keeps a thread; the rest is for all that does not wait.
+        "max_threads": hosting.queue_length + THREADS_BESIDE,
+        "app_kwargs": {"routes": list(routes), "middleware": [gate]},
     }
+    if hosting.login == "password":
+        user, password = os.environ.get(USER_VARIABLE), os.environ.get(PASSWORD_VARIABLE)
+        if not user or not password:
+            raise RequestError(
+                f"The settings ask for a login; set {USER_VARIABLE} and {PASSWORD_VARIABLE} in the "
+                "environment."
+            )
+        options["auth"] = (user, password)
+    return options

@@ -2,28 +2,40 @@
 ready: Gradio reads the proxies, the address to listen on and the folder of its files as it is imported."""
 
 import argparse
+import logging
 import os
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import torch
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from infinity.checkpoints.adapter import read_adapter
 from infinity.checkpoints.load import adapted_name
 from infinity.devices import memory_of, resolve_device
+from infinity.errors import InfinityError
 from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
 from infinity.pipeline import InfinityPipeline
+from infinity.request import GenerationRequest
 from infinity.shipped import shipped
 from infinity.spec import CONFIG_FILE, read_spec
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.server.hosted import Health, trust_proxies
 from infinity.ui.server.spaces import SharedGpuLoader, shared_gpu
 from infinity.ui.server.storage import Storage
 from infinity.ui.shared.runs import Runs
+from infinity.ui.shared.status import UNEXPECTED, for_visitors
+
+logger = logging.getLogger(__name__)
 
 SPACE_SETTINGS = shipped("assets/hosting.toml")
 MOST_OF_MEMORY = 0.8
+TRUSTED_VARIABLE = "FORWARDED_ALLOW_IPS"
+"""uvicorn's own; without it uvicorn believes whatever comes from 127.0.0.1."""
+SPACE_PROXIES = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
 
 def serve(options: argparse.Namespace, storage: Storage) -> None:
@@ -35,7 +47,10 @@ def serve(options: argparse.Namespace, storage: Storage) -> None:
     """
     gpu = shared_gpu()  # before anything asks for CUDA
     device = resolve_device(options.device)
-    hosting = read_hosting(options.hosting)
+    settings = options.hosting
+    if settings is None and os.environ.get("SPACE_ID"):
+        settings = SPACE_SETTINGS
+    hosting = Hosting() if settings is None else Hosting.from_file(settings)
     storage.ceiling = hosting.disk_megabytes * 1_000_000 or None
     name, folders = options.model, {}
     if (Path(name) / CONFIG_FILE).is_file():
@@ -70,19 +85,58 @@ def serve(options: argparse.Namespace, storage: Storage) -> None:
             inbrowser=options.open,
             mcp_server=options.mcp or None,
             _frontend=False,  # or a machine that is slow for three seconds has no page
-            **launch_options(app, runs, health, storage),
+            **launch_options(app, runs, [health.route], storage),
         )
 
 
-def read_hosting(path: str | None) -> Hosting:
-    """The settings in ``path``; by default the shipped ones on a Space, and no limits elsewhere.
+class Health:
+    """What ``GET /health`` answers: 503 while the page warms up or when it could not, else 200."""
 
-    Raises:
-        RequestError: the file cannot be read, or a setting in it is out of range.
-    """
-    if path is not None:
-        return Hosting.from_file(path)
-    return Hosting.from_file(SPACE_SETTINGS) if os.environ.get("SPACE_ID") else Hosting()
+    def __init__(self, manager: ModelManager, runs: Runs) -> None:
+        self.manager = manager
+        self.runs = runs
+        self.status, self.problem = "ok", ""
+        self.route = Route("/health", self.answer)
+
+    def warm_up(self, model: str) -> threading.Thread:
+        """Load a model and draw one picture with it, in a thread; visitors may come meanwhile."""
+        self.status = "starting"
+        thread = threading.Thread(target=self._warm_up, args=(model,), name="warm-up", daemon=True)
+        thread.start()
+        return thread
+
+    def _warm_up(self, model: str) -> None:
+        try:
+            pipeline = self.manager.get(model)
+            with self.runs.turns.turn(threading.Event()):
+                pipeline.generate(GenerationRequest(prompt="a red apple"))
+            self.status = "ok"
+        except InfinityError as error:
+            logger.error("The warm-up failed: %s", error)
+            self.status, self.problem = "failed", for_visitors(error)
+        except Exception:
+            logger.exception("The warm-up failed")
+            self.status, self.problem = "failed", UNEXPECTED
+
+    async def answer(self, request: Request) -> JSONResponse:
+        """Plain facts: no prompt, no visitor."""
+        facts = {
+            "status": self.status,
+            "problem": self.problem,
+            "runs": len(self.runs),
+            "models": {model.name: model.nbytes for model in self.manager.loaded()},
+        }
+        return JSONResponse(facts, 200 if self.status == "ok" else 503)
+
+
+def trust_proxies(hosting: Hosting) -> None:
+    """Let the server take the visitor's address from the proxies that the settings name, and from
+    nobody else; on a Space, from its own proxy, which is all that can reach it."""
+    trusted = hosting.trusted_proxies or (SPACE_PROXIES if os.environ.get("SPACE_ID") else "")
+    if trusted:
+        os.environ[TRUSTED_VARIABLE] = trusted
+    else:
+        os.environ.setdefault(TRUSTED_VARIABLE, "")
 
 
 def bracketed(host: str | None) -> str | None:

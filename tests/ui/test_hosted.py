@@ -20,9 +20,10 @@ from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
 from infinity.ui.api.callers import own_session
 from infinity.ui.app import build_app, launch_options
-from infinity.ui.server.hosted import SPACE_PROXIES, Health, hosted_options, trust_proxies
+from infinity.ui.serve import SPACE_PROXIES, Health, trust_proxies
 from infinity.ui.shared.runs import Runs, caller_of, visitor_of
 from tests.tiny import SPEC, tiny_pipeline
+from tests.ui.fakes import FakeManager
 
 PUBLIC = Hosting(
     public=True, models=("tiny",), max_prompt_characters=40, max_pictures=2,
@@ -40,7 +41,7 @@ class Page:
         self.health = Health(self.manager, self.runs)
         self.app = build_app(self.manager, "tiny", self.runs)
         _, self.url, _ = self.app.launch(
-            **launch_options(self.app, self.runs, self.health),
+            **launch_options(self.app, self.runs, [self.health.route]),
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True,
         )  # fmt: skip
 
@@ -144,19 +145,19 @@ class Failing:
 def test_warm_up_that_fails_is_told(caplog):
     health = Health(Failing(), Runs())  # type: ignore[arg-type]
     health.warm_up("tiny").join(60)
-    assert health.report()["status"] == "failed"
-    assert health.report()["problem"] == "The folder is missing; put it back."
+    assert (health.status, health.problem) == ("failed", "The folder is missing; put it back.")
 
 
 def test_password_login_comes_from_the_environment(monkeypatch):
-    hosting = Hosting(login="password")
+    app = build_app(FakeManager())
+    runs = Runs(Allowance(Hosting(login="password")))
     monkeypatch.delenv("INFINITY_USER", raising=False)
     with pytest.raises(RequestError, match="set INFINITY_USER and INFINITY_PASSWORD"):
-        hosted_options(hosting)
+        launch_options(app, runs)
     monkeypatch.setenv("INFINITY_USER", "ada")
     monkeypatch.setenv("INFINITY_PASSWORD", "lovelace")
-    assert hosted_options(hosting)["auth"] == ("ada", "lovelace")
-    assert "auth" not in hosted_options(Hosting())
+    assert launch_options(app, runs)["auth"] == ("ada", "lovelace")
+    assert "auth" not in launch_options(app, Runs())
 
 
 def test_callers_that_are_not_told_apart_may_not_stop_or_list():

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from gradio import FileData
+from gradio.block_function import BlockFunction
 from gradio.route_utils import API_PREFIX
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
@@ -34,8 +35,6 @@ from infinity.ui.server.storage import Storage
 from infinity.ui.shared.status import UNEXPECTED
 
 logger = logging.getLogger(__name__)
-
-Endpoints = Mapping[str, Callable[..., Any]]
 
 CALL = re.compile(
     rf"{API_PREFIX}/(run|api|call/v2|call|mcp)/([^/]*)/?|{API_PREFIX}/(queue/join|mcp)"
@@ -68,8 +67,8 @@ class Gate:
     """ASGI middleware around the page.
 
     Args:
-        endpoints: the functions behind the named endpoints, whose signatures say what a call may have.
-        names: which endpoint a function's number stands for; empty for the page's own handlers.
+        functions: all of the page, by their number; the signatures of those that are public, which are
+            its endpoints, say what a call may have.
         storage: kept below its ceiling as calls come in; None where nobody keeps files.
     """
 
@@ -77,16 +76,19 @@ class Gate:
         self,
         app: ASGIApp,
         *,
+        functions: Mapping[int, BlockFunction],
         allowance: Allowance,
-        endpoints: Endpoints,
-        names: Mapping[int, str],
         storage: Storage | None = None,
     ) -> None:
         self._app = app
         self._allowance = allowance
-        self._endpoints = endpoints
-        self._tools = {function.__name__: function for function in endpoints.values()}
-        self._names = names
+        self._functions = functions
+        self._endpoints = {
+            str(function.api_name): function.fn
+            for function in functions.values()
+            if function.api_visibility == "public" and function.fn is not None
+        }
+        self._tools = {function.__name__: function for function in self._endpoints.values()}
         self._storage = storage
         self._most_bytes = allowance.hosting.upload_megabytes * 1_000_000
 
@@ -209,12 +211,13 @@ class Gate:
             )
         if number is None:
             raise RefusalError("This call needs its fn_index; see /info.")
-        if not is_number(number) or number not in self._names:
+        if not is_number(number) or number not in self._functions:
             raise RefusalError(f"There is no function with the number {quoted(number)}.", 404)
-        name = self._names[number]
-        if name:  # the clients' way in: what must be there is left for the function to say
-            return call | {"data": filled(call.get("data", []), self._endpoints[name])}
-        return call
+        function = self._functions[number]
+        if function.api_visibility != "public" or function.fn is None:
+            return call  # the page's own
+        # The clients' way in: what must be there is left for the function to say.
+        return call | {"data": filled(call.get("data", []), function.fn)}
 
     def _tool_call(self, call: Any) -> Any:
         """An MCP message; of a tool's arguments, those that are null are left out. Raises
