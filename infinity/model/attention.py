@@ -266,11 +266,8 @@ class KVCache:
     def append(
         self, layer: int, index: int, keys_BHld: Tensor, values_BHld: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Stores one block's keys and values of scale ``index``.
-
-        Returns:
-            Keys and values of all tokens up to and including that scale: views (B, H, <= L, d).
-        """
+        """Stores one block's keys and values of scale ``index``; returns those of all tokens up to and
+        including that scale: views (B, H, <= L, d)."""
         span = self.spans[index]
         keys, values = self.kept[layer, 0], self.kept[layer, 1]
         keys[:, :, span] = keys_BHld

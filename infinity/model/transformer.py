@@ -98,11 +98,7 @@ class InfinityTransformer(nn.Module):
         return next(self._blocks()).attention.qkv.weight.dtype
 
     def encode_text(self, text: Sequence[Tensor]) -> TextCondition:
-        """What the prompts alone decide. Differentiable.
-
-        Args:
-            text: a (T_b, W) tensor a prompt, T_b at least 1.
-        """
+        """What the prompts alone decide: of each a (T_b, W) tensor, T_b at least 1. Differentiable."""
         shared = self.share_text(text)
         texts = cast("tuple[SharedText, ...]", shared.blocks)
         parts = zip(self._blocks(), texts, strict=True)

@@ -47,33 +47,27 @@ def residual_blocks(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels, channels) for _ in range(count)))
 
 
-class Downsample(nn.Module):
-    """Half the size: zeros on the right and below, then a strided convolution."""
+class Resample(nn.Module):
+    """Twice the size: nearest neighbour, then a convolution. Or half the size: zeros on the right and
+    below, then a strided convolution."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, enlarges: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, kernel_size=3, stride=2)
+        self.enlarges = enlarges
+        stride, padding = (1, 1) if enlarges else (2, 0)
+        self.conv = nn.Conv2d(channels, channels, kernel_size=3, stride=stride, padding=padding)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.enlarges:
+            return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
         return self.conv(F.pad(x, (0, 1, 0, 1)))
-
-
-class Upsample(nn.Module):
-    """Twice the size: nearest neighbour, then a convolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = conv3x3(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
 
 
 class Level(nn.Module):
     """The residual blocks of one resolution, then a change of resolution where there is one."""
 
     def __init__(
-        self, channels_in: int, channels_out: int, blocks: int, resample: nn.Module | None
+        self, channels_in: int, channels_out: int, blocks: int, resample: Resample | None
     ) -> None:
         super().__init__()
         first = ResidualBlock(channels_in, channels_out)
@@ -92,12 +86,12 @@ class Encoder(nn.Module):
         super().__init__()
         channels = [config.base_channels * m for m in config.channel_multipliers]
         before = [config.base_channels, *channels]
-        last = len(channels) - 1
+        last, blocks = len(channels) - 1, config.num_res_blocks
         self.stem_patch = config.stem_patch
         self.conv_in = conv3x3(IMAGE_CHANNELS * config.stem_patch**2, config.base_channels)
         self.levels = nn.Sequential(
             *(
-                Level(before[i], c, config.num_res_blocks, Downsample(c) if i < last else None)
+                Level(before[i], c, blocks, Resample(c, enlarges=False) if i < last else None)
                 for i, c in enumerate(channels)
             )
         )
@@ -154,9 +148,9 @@ class Decoder(nn.Module):
         self.stem_patch = config.stem_patch
         self.conv_in = conv3x3(config.bits, channels[-1])
         self.middle = residual_blocks(channels[-1], MIDDLE_BLOCKS)
-        before = [*channels[1:], channels[-1]]
+        before, blocks = [*channels[1:], channels[-1]], config.num_res_blocks + 1
         self.levels = nn.ModuleList(
-            Level(before[i], c, config.num_res_blocks + 1, Upsample(c) if i > 0 else None)
+            Level(before[i], c, blocks, Resample(c, enlarges=True) if i > 0 else None)
             for i, c in enumerate(channels)
         )
         self.norm_out = group_norm(channels[0])

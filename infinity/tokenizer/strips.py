@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infinity.config import REFINE_PATCH
-from infinity.tokenizer.autoencoder import Decoder, Level, Refinement, ResidualBlock, Upsample
+from infinity.tokenizer.autoencoder import Decoder, Level, Refinement, ResidualBlock
 
 STRIP_ELEMENTS = 2**23
 """Numbers in a strip's widest feature map: 64 rows of a 1024 pixels wide picture at 128 channels."""
@@ -82,7 +82,7 @@ class _Strips:
         for level in (cast(Level, module) for module in reversed(self.decoder.levels)):
             x = self._blocks(x, level.blocks)
             if level.resample is not None:
-                x = self._layer(x, cast(Upsample, level.resample).conv, _doubled, factor=2)
+                x = self._layer(x, level.resample.conv, _doubled, factor=2)
         change = self._norm(x, self.decoder.norm_out)
         patch, conv = self.decoder.stem_patch, self.decoder.conv_out
         out = [
