@@ -74,10 +74,6 @@ TRAINING_LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine",),
 )
 TRAINING_RANK = {room: rank for rank, layer in enumerate(TRAINING_LAYERS) for room in layer}
-CIRCLES = {
-    ("training.config.checks", "training.config.settings"): "names its type alone",
-}
-"""Imports that close a circle: none, if it can be."""
 
 _SLOW = "transformers takes seconds to import, and prompts that are known need none of it"
 _OPTIONAL = "only who asks for it has it installed"
@@ -244,14 +240,7 @@ def test_imports_inside_functions_are_listed_with_their_reason():
 def test_imports_make_no_circle():
     """However they are imported: at the top, inside a function, or for types alone."""
     modules = {file.name for file in FILES}
-    graph = {
-        file.name: {
-            name
-            for name in file.imports & modules - {file.name}
-            if (file.name, name) not in CIRCLES
-        }
-        for file in FILES
-    }
+    graph = {file.name: file.imports & modules - {file.name} for file in FILES}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 

@@ -1,12 +1,9 @@
 """What has to fit between settings. Every contradiction is one sentence that names the way out."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from infinity.checkpoints.upstream import TEXT_ENCODERS
 from infinity.config import SOURCE, TextEncoderConfig
@@ -14,9 +11,7 @@ from infinity.errors import InfinityError, suggestion
 from infinity.files import read_json
 from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS
 from infinity.spec import CONFIG_FILE, ModelSpec
-
-if TYPE_CHECKING:
-    from training.config.settings import TrainingConfig
+from training.config.settings import TrainingConfig
 
 SCHEDULES = ("trapezoid", "constant", "cos", "lin", "lin0", "lin00", "exp")
 """Learning-rate schedules; "lin" with a fraction, such as "lin0.4", is one too."""

@@ -59,7 +59,7 @@ _EXTRA = {
 @cache
 def setting_types() -> Mapping[str, Setting]:
     """Every setting by its dotted name; sections too."""
-    return types.MappingProxyType(dict(_walk(TrainingConfig, "")))
+    return dict(_walk(TrainingConfig, ""))
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from infinity.errors import CheckpointError, RequestError, ResourceError
+from infinity.files import disk_errors
+from training.config.checks import complaints
 from training.config.command_line import parse, setting_types
 from training.config.errors import SettingsError, from_home, sentence
 from training.config.settings import TrainingConfig
@@ -43,12 +45,15 @@ def load_config(
         given = merged(preset(str(name)), given)
     given = _completed(given)
     try:
-        return TrainingConfig.model_validate(given)
+        config = TrainingConfig.model_validate(given)
     except ValidationError as error:
         raise SettingsError(sentence(error, setting_types())) from error
     except (CheckpointError, RequestError) as error:
         text = str(error).replace("TransformerConfig: ", "model.")
         raise SettingsError(text.replace("TokenizerConfig: ", "tokenizer.model.")) from error
+    for complaint in complaints(config):
+        raise SettingsError(complaint)
+    return config
 
 
 def save_config(config: TrainingConfig, path: str | Path) -> None:
@@ -58,11 +63,9 @@ def save_config(config: TrainingConfig, path: str | Path) -> None:
         ResourceError: the file cannot be written.
     """
     text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-    try:
+    with disk_errors(Path(path)):
         # Bytes of a path that are no UTF-8 become JSON's own escapes.
         Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ResourceError(f"Cannot write {path}: {error.strerror}.") from error
 
 
 CONFIG = "config.json"

@@ -1,12 +1,12 @@
 """The settings of a training run: one frozen, validated tree.
 
-Each class checks its own values; what has to fit between them is in ``checks.py``. Built by
-``load_config``; saved with every run and checkpoint, and equal to itself when read back. What a
+Each class checks its own values; what has to fit between them is in ``checks.py``. Made by
+``load_config``, which asks both; saved with every run and checkpoint, and equal to itself when read back. What a
 docstring says of a setting is also its text in ``--help``.
 """
 
 import os
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -15,14 +15,11 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    model_validator,
 )
 
 from infinity.config import TransformerConfig
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, ScaleSchedule, schedule_for
-from training.config.checks import complaints
-from training.config.errors import SettingsError
 from training.config.sections import (
     Below1,
     Folder,
@@ -197,9 +194,6 @@ class TrainingConfig(Settings):
         logging: what is written while training.
         freeze: names of the trained module's parameters that stay as they are, with * and ? as in
             file names, such as "blocks.0.*".
-
-    Raises:
-        SettingsError: settings that contradict each other.
     """
 
     task: Literal["transformer", "tokenizer"] = "transformer"
@@ -218,12 +212,6 @@ class TrainingConfig(Settings):
     freeze: Texts = ()
     sampling: SamplingParams = SamplingParams()
     logging: LoggingSettings = LoggingSettings()
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for complaint in complaints(self):
-            raise SettingsError(complaint)
-        return self
 
     @property
     def transformer(self) -> TransformerConfig:

@@ -138,7 +138,9 @@ def settings_of(name_or_path: str) -> dict[str, Any]:
     spec, encoder_folder = _described(name_or_path)
     settings, shape = _settings_of_parts(spec), spec.transformer
     if encoder_folder is not None:
-        settings["text_encoder"] |= {"source": _short(encoder_folder), "revision": ""}
+        path, here = encoder_folder.resolve(), Path.cwd()  # settings can be passed on from here
+        source = path.relative_to(here) if path.is_relative_to(here) else encoder_folder
+        settings["text_encoder"] |= {"source": str(source), "revision": ""}
     large = 16 * shape.depth * shape.width**2 >= LARGE_PARAMETERS
     return settings | {
         "optimization": {"dtype": "bfloat16", "activation_checkpointing": True} if large else {},
@@ -173,12 +175,6 @@ def _described(name_or_path: str) -> tuple[ModelSpec, Path | None]:
         return get_spec(name_or_path), None
     found = read_upstream(path)
     return found.spec, found.text_encoder
-
-
-def _short(folder: Path) -> str:
-    """From the working directory where it lies below, so that settings can be passed on."""
-    path = folder.resolve()
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else folder)
 
 
 def tokenizer_of(name_or_path: str) -> TokenizerConfig:

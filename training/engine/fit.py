@@ -10,7 +10,7 @@ import itertools
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -100,8 +100,8 @@ def changed(config: TrainingConfig, changes: Changes) -> TrainingConfig:
 
 def ways_out(
     config: TrainingConfig, processes: int, device: str, total: int
-) -> Iterator[tuple[Changes, Needs]]:
-    """Changes that make a run fit, the fewest first; none that has another one's and more."""
+) -> list[tuple[Changes, Needs]]:
+    """Changes that make a run fit, as few as will do; there may be several ways."""
     optimization = config.optimization
     steps: Changes = {}
     if (optimization.micro_batch_size or 1) > 1:
@@ -114,36 +114,36 @@ def ways_out(
         steps["parallel.shard"] = "full"
     if config.task == "transformer" and config.start_from is not None and config.lora is None:
         steps["lora.rank"] = 16
-    enough: list[set[str]] = []
-    counts = range(1, len(steps) + 1)
-    for names in itertools.chain.from_iterable(itertools.combinations(steps, n) for n in counts):
-        if any(found <= set(names) for found in enough):
-            continue
-        changes = {name: steps[name] for name in names}
-        try:
-            _, need = with_micro_batch(changed(config, changes), processes, device, total)
-        except SettingsError:
-            continue
-        if need.memory <= total:
-            enough.append(set(names))
-            yield changes, need
+    for count in range(1, len(steps) + 1):
+        ways = [dict(some) for some in itertools.combinations(steps.items(), count)]
+        tried = [(way, _need_with(config, way, processes, device, total)) for way in ways]
+        if found := [(way, need) for way, need in tried if need and need.memory <= total]:
+            return found
+    return []
+
+
+def _need_with(
+    config: TrainingConfig, changes: Changes, processes: int, device: str, total: int
+) -> Needs | None:
+    """None where the changes contradict the rest."""
+    try:
+        return with_micro_batch(changed(config, changes), processes, device, total)[1]
+    except SettingsError:
+        return None
 
 
 def _advice(config: TrainingConfig, processes: Processes, total: int) -> str:
     count, device = processes.world_size, processes.device.type
-    found = itertools.islice(ways_out(config, count, device, total), 2)
-    told = [f"with {as_options(way)} ({need.memory / GB:.1f} GB)" for way, need in found]
-    if told:
+    found = ways_out(config, count, device, total)[:2]
+    if found:
+        told = [f"with {as_options(way)} ({need.memory / GB:.1f} GB)" for way, need in found]
         return f"it fits {', or '.join(told)}."
     whole = {"optimization.activation_checkpointing": True, "parallel.shard": "full"}
     while device == "cuda" and count < MOST_PROCESSES:
         count *= 2
         more = whole | {"optimization.batch_size": max(count, config.optimization.batch_size)}
-        try:
-            _, need = with_micro_batch(changed(config, more), count, device, total)
-        except SettingsError:
-            break
-        if need.memory <= total:
+        need = _need_with(config, more, count, device, total)
+        if need and need.memory <= total:
             return f"it fits {count} such processes with {as_options(whole)}."
     return "no setting makes it fit here; take a smaller model, or a larger machine."
 

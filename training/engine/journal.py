@@ -78,8 +78,8 @@ class Journal:
                     self._services.append(_Board(self.folder, step))
                 except UnicodeEncodeError:
                     logger.warning("TensorBoard knows no folder whose name is not UTF-8")
-        asked = {"trackio": config.logging.trackio, "wandb": config.logging.wandb}
-        self._services += [self._opened(name, config) for name in asked if asked[name]]
+        asked = [name for name in ("trackio", "wandb") if getattr(config.logging, name)]
+        self._services += [self._opened(name, config) for name in asked]
 
     def _opened(self, name: str, config: TrainingConfig) -> Any:
         """trackio or wandb: the functions of both are called alike."""

@@ -23,12 +23,11 @@ from training.data.batches import HeldOut, batches
 from training.data.records import Batch
 from training.engine.checkpoints import Checkpoints
 from training.engine.fit import fitted
-from training.engine.guard import DivergenceError, Guard
 from training.engine.journal import Journal
 from training.engine.optimization import Average, Optimizer
 from training.engine.parallelize import gather_anew, parallelize, set_gradient_sync
 from training.engine.processes import Clock, Processes, open_processes
-from training.engine.validation import draw_samples, reduced, validate
+from training.engine.validation import DivergenceError, Guard, draw_samples, reduced, validate
 from training.finetune.lora import require_base
 from training.steps.build import build_step
 from training.steps.step import MODEL, Metrics, Step, added_metrics
@@ -90,7 +89,6 @@ class Trainer:
             trained = [p for module in step.trained.values() for p in module.parameters()]
             averaged = dict.fromkeys(p for p in trained if p.requires_grad)
             self.average = Average(averaged, optimization.ema_decay)
-        self.shown: Batch | None = None
         self.guard = Guard()
         self.checkpoints = Checkpoints(config.output, processes, config.logging.keep)
 
@@ -105,8 +103,8 @@ class Trainer:
         place = {"rank": processes.rank, "world_size": processes.world_size}
         data = open_batches(self.config, start_step=done, **place)
         held_out = open_held_out(self.config, **place) if self.config.validates else None
-        if settings.sample_every and self.config.task == "tokenizer":
-            self.shown = next(open_batches(self.config))
+        pictures = settings.sample_every and self.config.task == "tokenizer"
+        shown = next(open_batches(self.config)) if pictures else None
         clock = Clock(self.config.optimization.batch_size, processes.device)
         with (
             closing(self.checkpoints),
@@ -129,7 +127,11 @@ class Trainer:
                     if journal is not None:
                         journal.write(done, line)
                 if settings.sample_every and (done % settings.sample_every == 0 or last):
-                    self._sample(done, journal)
+                    draw = partial(draw_samples, self.config, self.step, shown)
+                    with self._exported_weights():
+                        names, images = self.whole(draw)
+                    if journal is not None and images:
+                        journal.show(done, names, images)
                 if done % settings.save_every == 0 or last:
                     self.save(done)
                     if journal is not None:
@@ -156,12 +158,9 @@ class Trainer:
                 each.zero_grad()
             prefix = "" if phase == MODEL else f"{phase}_"
             share = loss.new_tensor(1.0 / self.processes.world_size)
-            told = {
-                f"{prefix}loss": torch.stack((loss * share, share)),
-                f"{prefix}gradient_norm": torch.stack((norm * share, share)),
-                "learning_rate": torch.stack((rate * share, share)),
-            }
-            parts.append({**metrics, **told})
+            told = {f"{prefix}loss": loss, f"{prefix}gradient_norm": norm, "learning_rate": rate}
+            pairs = {name: torch.stack((value * share, share)) for name, value in told.items()}
+            parts.append({**metrics, **pairs})
         if self.scaler.is_enabled():
             self.scaler.update()
         if self.average is not None:
@@ -258,12 +257,6 @@ class Trainer:
         gather_anew(self.whole)
         if self.average is not None:
             self.average.swap()
-
-    def _sample(self, done: int, journal: Journal | None) -> None:
-        with self._exported_weights():
-            names, images = self.whole(lambda: draw_samples(self.config, self.step, self.shown))
-        if journal is not None and images:
-            journal.show(done, names, images)
 
 
 def sample_generators(

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
-from transformers import T5EncoderModel
 
 from infinity.checkpoints.fit import parameters_in, text_parameters
 from infinity.config import TransformerConfig
@@ -187,7 +186,13 @@ def _transformer_parts(config: TrainingConfig, device: str) -> _Parts:
     modules: dict[str, nn.Module] = {"transformer": transformer}
     units = list(transformer.blocks)
     schedule = max(config.schedules.values(), key=lambda schedule: schedule.total_tokens)
-    sample = _transformer_sample(config, schedule, device)
+    tokens, length = schedule.total_tokens, encoder.max_length
+    sample = block_bytes(shape, schedule, length, config.optimization.dtype, device)
+    if config.optimization.activation_checkpointing:
+        sample += shape.depth * tokens * shape.width * FLOAT32
+    else:
+        sample *= shape.depth
+    sample += tokens * FLOAT32 * (3 * shape.width + 3 * 2 * shape.bits_per_token)  # of the head
     if data.sources and all(is_prepared(Path(source)) for source in data.sources):
         return _Parts(modules, units, 0, sample)
     frozen = _bytes(tokenizer.parameters())
@@ -207,7 +212,8 @@ def _transformer_parts(config: TrainingConfig, device: str) -> _Parts:
             )
         modules["text_encoder"] = text
         units += list(text.encoder.block)
-        sample += _text_sample(text, encoder.max_length)
+        layer = 16 * text.config.d_model + 6 * text.config.d_ff + 3 * encoder.heads * length
+        sample += encoder.layers * length * layer * FLOAT32
     return _Parts(modules, units, frozen, max(sample, encoding))
 
 
@@ -230,25 +236,6 @@ def block_bytes(
         seen = sum(scale.tokens * end for scale, end in zip(schedule, ends, strict=True))
         kept += config.num_heads * (seen + tokens * text) * narrow
     return kept
-
-
-def _transformer_sample(config: TrainingConfig, schedule: ScaleSchedule, device: str) -> int:
-    shape, optimization = config.transformer, config.optimization
-    block = block_bytes(shape, schedule, config.text_encoder.max_length, optimization.dtype, device)
-    tokens = schedule.total_tokens
-    if optimization.activation_checkpointing:
-        blocks = shape.depth * tokens * shape.width * FLOAT32 + block
-    else:
-        blocks = shape.depth * block
-    head = tokens * FLOAT32 * (3 * shape.width + 3 * 2 * shape.bits_per_token)
-    return blocks + head
-
-
-def _text_sample(encoder: T5EncoderModel, tokens: int) -> int:
-    """Of a text encoder that is trained along."""
-    shape = encoder.config
-    layer = tokens * (16 * shape.d_model + 6 * shape.d_ff) + 3 * shape.num_heads * tokens**2
-    return shape.num_layers * layer * FLOAT32
 
 
 def _tokenizer_parts(config: TrainingConfig) -> _Parts:

@@ -33,9 +33,8 @@ def model_card(
     return "\n".join([
         f"---\npipeline_tag: text-to-image\ntags: [infinity, bitwise-autoregressive]\n{base}---\n",
         f"# {title}\n",
-        _table("part", "", {**_parts(config), "words it knows": words}),
+        _table("part", "", {**_facts(config, step), "words it knows": words}),
         f"## Use\n\n```bash\n{use}\n```\n",
-        "## Training\n\n" + _table("setting", "value", _training(config, step)),
         *([f"## Metrics of training\n\n{results}"] if last else []),
         "## Settings\n\n"
         "The whole configuration; save it as `run.json` to train again.\n\n"
@@ -43,8 +42,9 @@ def model_card(
     ])  # fmt: skip
 
 
-def _parts(config: TrainingConfig) -> dict[str, Any]:
+def _facts(config: TrainingConfig, step: int) -> dict[str, Any]:
     tokenizer, model, lora = config.tokenizer.model, config.model, config.lora
+    settings = config.optimization
     sizes = {ratio: config.image_size(ratio) for ratio in config.schedules}
     patches = ", 2x2 patches" * tokenizer.patchify
     rows: dict[str, Any] = {
@@ -57,13 +57,9 @@ def _parts(config: TrainingConfig) -> dict[str, Any]:
             f"{model.bits_per_token} bits a token"
         )
         rows["text encoder"] = config.text_encoder.source or "small T5, trained along"
-    adapter = "" if lora is None else f"rank {lora.rank}, alpha {lora.alpha:g}"
-    return {**rows, "started from": config.start_from, "adapter": adapter}
-
-
-def _training(config: TrainingConfig, step: int) -> dict[str, Any]:
-    settings = config.optimization
-    return {
+    return rows | {
+        "started from": config.start_from,
+        "adapter": "" if lora is None else f"rank {lora.rank}, alpha {lora.alpha:g}",
         "data": ", ".join(config.data.sources) or "not named",
         "steps": f"{step:,} of {settings.steps:,}",
         "samples seen": f"{step * settings.batch_size:,}",

@@ -111,7 +111,9 @@ class Optimizer:
                 parameter.grad = torch.zeros_like(parameter)
         self.scaler.unscale_(self._adamw)
         gradients = [parameter.grad for parameter in self.parameters]
-        norm = whole_tensor(torch.nn.utils.get_total_norm(gradients))
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()
         if self.settings.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.clip, norm)
         return norm.item()
@@ -131,12 +133,7 @@ def _parts(
 ) -> list[dict[str, Any]]:
     """Groups of those parameters that are among ``matrices``, by their ids, or that are not."""
     parts = [
-        {
-            "params": [p for p in group["params"] if (id(p) in matrices) == taken],
-            "rate": group.get("rate", 1.0),
-            "decays": group["decays"],
-            "own_decay": 0.0 if group["decays"] else group["weight_decay"],
-        }
+        group | {"params": [p for p in group["params"] if (id(p) in matrices) == taken]}
         for group in groups
     ]
     return [part for part in parts if part["params"]]
@@ -144,8 +141,9 @@ def _parts(
 
 def _set_rates(optimizer: torch.optim.Optimizer, rate: float, decay: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["rate"]
-        group["weight_decay"] = decay if group["decays"] else group["own_decay"]
+        group["lr"] = rate * group.get("rate", 1.0)
+        if group["decays"]:
+            group["weight_decay"] = decay
 
 
 class _WholeMuon:
@@ -205,11 +203,6 @@ class Average:
             kept = here.clone()
             here.copy_(there)
             there.copy_(kept)
-
-
-def whole_tensor(tensor: Tensor) -> Tensor:
-    """A plain tensor of a sharded one; all processes call it together."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def local_tensors(tensors: Iterable[Tensor]) -> list[Tensor]:

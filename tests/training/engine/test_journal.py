@@ -22,9 +22,9 @@ from tests.training.engine.tiny_run import (
     train_alone,
 )
 from training.engine.checkpoints import whole_steps
-from training.engine.guard import FIRST_STEPS, PATIENCE, DivergenceError, Guard
 from training.engine.journal import Journal, read_metrics
 from training.engine.loop import run
+from training.engine.validation import FIRST_STEPS, PATIENCE, DivergenceError, Guard
 
 SCALARS = {
     "loss", "bit_accuracy", "token_accuracy", "gradient_norm", "learning_rate", "samples_per_s",
