@@ -193,5 +193,11 @@ class PictureFolders:
         return first
 
     def _holds(self, path: Path) -> bool:
-        resolved = Path(os.path.realpath(path))
-        return any(resolved.is_relative_to(base) for base in self._bases)
+        is_plain = path.name not in ("", "..") and not path.is_symlink()
+        resolved = _real_folder(path.parent) if is_plain else os.path.realpath(path)
+        return any(Path(resolved).is_relative_to(base) for base in self._bases)
+
+
+@lru_cache(maxsize=4096)  # a list of a million pictures names few folders
+def _real_folder(folder: Path) -> str:
+    return os.path.realpath(folder)
