@@ -31,9 +31,8 @@ from training.data.records import Batch
 from training.data.shards import is_prepared
 from training.engine.optimization import muon_weights
 from training.finetune.lora import add_lora
+from training.steps import networks
 from training.steps.build import freeze
-from training.steps.discriminator import PatchDiscriminator
-from training.steps.perceptual import RANDOM_STAGES, VGG_STAGES, PerceptualDistance
 from training.steps.step import DISCRIMINATOR, MODEL
 from training.steps.tokenizer_step import TokenizerStep
 from training.text_encoder import build_encoder
@@ -254,11 +253,11 @@ def _tokenizer_parts(config: TrainingConfig) -> _Parts:
     with FakeTensorMode():
         perceptual = discriminator = None
         if losses.perceptual:
-            widths = VGG_STAGES if losses.perceptual_weights else RANDOM_STAGES
-            perceptual = PerceptualDistance(widths)
+            widths = networks.VGG_STAGES if losses.perceptual_weights else networks.RANDOM_STAGES
+            perceptual = networks.PerceptualDistance(widths)
         if losses.adversarial:
             sides = [min(config.image_size(ratio)) for ratio in config.schedules]
-            discriminator = PatchDiscriminator(min(sides))
+            discriminator = networks.PatchDiscriminator(min(sides))
         tokenizer = Tokenizer(config.tokenizer.model)
         freeze(tokenizer, config.freeze)
         step = TokenizerStep(counted, tokenizer, perceptual, discriminator)

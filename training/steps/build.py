@@ -17,8 +17,7 @@ from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
 from training.finetune.lora import add_lora
 from training.steps.captions import load_captions, needs_captions
-from training.steps.discriminator import PatchDiscriminator
-from training.steps.perceptual import random_network, trained_network
+from training.steps.networks import PatchDiscriminator, random_network, trained_network
 from training.steps.step import Step
 from training.steps.tokenizer_step import TokenizerStep
 from training.steps.transformer_step import TransformerStep

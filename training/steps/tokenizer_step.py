@@ -20,8 +20,7 @@ from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
 from training.data.records import Batch
 from training.optimizer import parameter_groups
-from training.steps.discriminator import PatchDiscriminator, fooling_loss, telling_loss
-from training.steps.perceptual import PerceptualDistance
+from training.steps import networks
 from training.steps.quantize import Quantized, draw_kept_scales, straight_through
 from training.steps.step import (
     DISCRIMINATOR,
@@ -50,8 +49,8 @@ class TokenizerStep(Step):
         self,
         config: TrainingConfig,
         tokenizer: Tokenizer,
-        perceptual: PerceptualDistance | None,
-        discriminator: PatchDiscriminator | None,
+        perceptual: networks.PerceptualDistance | None,
+        discriminator: networks.PatchDiscriminator | None,
     ) -> None:
         super().__init__(config)
         self.tokenizer = tokenizer
@@ -140,7 +139,7 @@ class TokenizerStep(Step):
                 # Gradients reach the pictures, not the discriminator's weights.
                 fixed = {name: w.detach() for name, w in self.discriminator.named_parameters()}
                 logits = functional_call(self.discriminator, fixed, (output,))
-                terms["adversarial"] = fooling_loss(logits)
+                terms["adversarial"] = networks.fooling_loss(logits)
         return terms
 
     def _telling(
@@ -152,7 +151,7 @@ class TokenizerStep(Step):
         with self.cast(real.device):
             logits = self.discriminator(torch.cat((real, fake)))
         real_logits, fake_logits = logits.chunk(2)
-        losses_B = telling_loss(real_logits, fake_logits)
+        losses_B = networks.telling_loss(real_logits, fake_logits)
         metrics = {
             "discriminator_loss": ratio(losses_B),
             "logits_real": ratio(real_logits),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.steps.discriminator import PatchDiscriminator, fooling_loss, telling_loss
+from training.steps.networks import PatchDiscriminator, fooling_loss, telling_loss
 
 
 @pytest.mark.parametrize("side", [6, 8, 16, 64])

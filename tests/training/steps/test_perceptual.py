@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from infinity.errors import CheckpointError
 from tests.training.steps.helpers import pictures
-from training.steps import perceptual
-from training.steps.perceptual import PerceptualDistance, random_network, trained_network
+from training.steps import networks
+from training.steps.networks import PerceptualDistance, random_network, trained_network
 
 SMALL_STAGES = ((8, 8), (12,), (16,))
 
@@ -68,7 +68,7 @@ def test_distance_of_a_picture_does_not_depend_on_its_neighbors() -> None:
 def test_trained_network_takes_convolutions_and_channel_weights_from_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(perceptual, "VGG_STAGES", SMALL_STAGES)
+    monkeypatch.setattr(networks, "VGG_STAGES", SMALL_STAGES)
     plain = trained_network([vgg_file(tmp_path)])
     file = vgg_file(tmp_path)
     zeros = {
@@ -89,6 +89,6 @@ def test_trained_network_needs_all_of_vgg(tmp_path: Path) -> None:
 
 def test_vgg_has_its_thirteen_convolutions_and_five_stages() -> None:
     with torch.device("meta"):
-        network = PerceptualDistance(perceptual.VGG_STAGES)
+        network = PerceptualDistance(networks.VGG_STAGES)
     assert len(convolutions(network)) == 13
     assert [len(weight) for weight in network.weights] == [64, 128, 256, 512, 512]

@@ -18,8 +18,7 @@ from tests.training.steps.helpers import (
     tiny_config,
 )
 from training.data.records import Batch
-from training.steps.discriminator import PatchDiscriminator
-from training.steps.perceptual import random_network
+from training.steps.networks import PatchDiscriminator, random_network
 from training.steps.step import DISCRIMINATOR, MODEL, added_metrics, means
 from training.steps.tokenizer_step import TokenizerStep
 
