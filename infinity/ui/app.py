@@ -17,8 +17,7 @@ from infinity.ui.generate.tab import GenerateTab
 from infinity.ui.grid.tab import GridTab
 from infinity.ui.history.tab import HistoryTab, build_keeper
 from infinity.ui.models.tab import ModelsTab, load_session
-from infinity.ui.opening.addresses import wire_addresses
-from infinity.ui.opening.kept import build_back, wire_kept
+from infinity.ui.opening.kept import build_back, wire_addresses, wire_kept
 from infinity.ui.opening.replay import Replay, wire_replay
 from infinity.ui.server.gate import Gate
 from infinity.ui.server.storage import Storage

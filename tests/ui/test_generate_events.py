@@ -382,16 +382,18 @@ def test_timeline_is_not_completed_for_long(page, monkeypatch):
 
 
 def test_waiting_page_is_told_its_place(page):
-    page.start(ALICE)
-    painting = page.paint(ALICE)
-    next(painting)
-    assert "1 before you" in page.start(BOB)[STATUS]
     carol = SimpleNamespace(session_hash="carol")
-    assert "2 before you" in page.start(carol)[STATUS]
+    for who in (ALICE, BOB, carol):
+        page.start(who)
+    painting = page.paint(ALICE)
+    for _ in range(3):
+        next(painting)
+    second, third = page.paint(BOB), page.paint(carol)
+    assert "1 before you" in next(second)[STATUS]
+    assert "2 before you" in next(third)[STATUS]
     list(painting)
-    waiting = page.paint(BOB)
-    assert "before" not in next(waiting)[STATUS]
-    assert "1 before you" in next(page.paint(carol))[STATUS]
+    assert "before" not in next(second)[STATUS]
+    assert "1 before you" in next(third)[STATUS]
 
 
 def test_previews_are_prepared_with_the_model(page):

@@ -18,10 +18,9 @@ from gradio_client.exceptions import AppError
 from infinity.errors import CheckpointError, RequestError
 from infinity.hosting import Allowance, Hosting
 from infinity.manager import ModelManager
-from infinity.ui.api.callers import own_session
 from infinity.ui.app import build_app, launch_options
 from infinity.ui.serve import SPACE_PROXIES, Health, trust_proxies
-from infinity.ui.shared.runs import Runs, caller_of, visitor_of
+from infinity.ui.shared.runs import Runs, caller_of, own_session, visitor_of
 from tests.tiny import SPEC, tiny_pipeline
 from tests.ui.fakes import FakeManager
 

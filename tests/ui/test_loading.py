@@ -14,8 +14,8 @@ import pytest
 from infinity.manager import ModelManager
 from infinity.request import GenerationRequest
 from infinity.ui.api.build import plain_errors
-from infinity.ui.api.callers import RecentRuns
 from infinity.ui.api.draw import DrawEndpoints, takes_settings
+from infinity.ui.api.history import RecentRuns
 from infinity.ui.api.models import ModelEndpoints
 from infinity.ui.grid.tab import GridRun, make_plan
 from infinity.ui.shared.context import Context

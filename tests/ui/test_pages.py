@@ -59,8 +59,8 @@ def test_key_that_was_never_given_gets_a_page_of_its_own(key):
 def test_name_of_a_pages_runs_is_no_way_in():
     pages = Pages(Stopped(), LONG)
     page = pages.claim("first")
-    assert pages.claim("second", page.name, left=True) is not page
-    assert pages.of(page.name) is not page
+    assert pages.claim("second", page.runs_of(GENERATE), left=True) is not page
+    assert pages.of(page.runs_of(GENERATE)) is not page
 
 
 def test_copy_of_an_open_tab_gets_a_page_of_its_own():

@@ -89,18 +89,17 @@ def test_several_calls_of_one_session_run_beside_each_other():
     assert len(runs) == 0
 
 
-def test_drawn_run_lets_the_page_begin_another_and_is_before_nobody():
+def test_drawn_run_lets_the_page_begin_another():
     runs, drawn = Runs(), new()
     runs.begin("a", drawn)
     with runs.taken("a"):
-        runs.begin("b", new())
-        assert runs.before("b") == 1
+        assert not runs.is_waiting("a")
         drawn.is_drawn = True
-        assert runs.before("b") == 0
+        assert not runs.is_anyone_waiting
         assert runs.begin("a", new())
-        assert runs.before("a") == 1
+        assert runs.is_waiting("a")
         assert runs.is_anyone_waiting
-    assert runs.before("c") is None
+    assert not runs.is_waiting("c")
 
 
 def test_page_that_ends_stops_everybody_and_lets_nobody_begin():

@@ -11,8 +11,8 @@ import pytest
 
 from infinity.errors import StoppedError
 from infinity.request import GenerationRequest
-from infinity.ui.api.callers import RecentRuns
 from infinity.ui.api.draw import DrawEndpoints, takes_settings
+from infinity.ui.api.history import RecentRuns
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.turns import Turns

@@ -13,6 +13,7 @@ from PIL import Image
 from infinity.events import Cancelled, Done, Preview, Refined
 from infinity.request import GenerationRequest
 from infinity.ui.generate import view as module
+from infinity.ui.shared import status
 from infinity.ui.shared.files import FinishedRun
 from infinity.ui.shared.status import Status, duration, loading, status_html
 from tests.ui.fakes import SCALES, make_spec
@@ -94,7 +95,7 @@ def test_time_left_is_told_when_it_is_worth_reading(opened):
 
 
 def test_place_in_the_line_is_told():
-    assert module.waiting(("x",), 2).status.message == "Waiting for a turn · 2 before you …"
+    assert status.waiting(2).message == "Waiting for a turn · 2 before you …"
     assert module.waiting(("x",)).status.message == "Waiting for a turn …"
 
 

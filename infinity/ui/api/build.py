@@ -9,9 +9,8 @@ import gradio as gr
 from gradio.events import api
 
 from infinity.errors import InfinityError
-from infinity.ui.api.callers import RecentRuns
 from infinity.ui.api.draw import DrawEndpoints, takes_settings
-from infinity.ui.api.history import HistoryEndpoints
+from infinity.ui.api.history import HistoryEndpoints, RecentRuns
 from infinity.ui.api.models import ModelEndpoints
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.status import UNEXPECTED, for_visitors

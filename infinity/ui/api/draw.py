@@ -17,12 +17,12 @@ from infinity.grid.plan import draw_plan
 from infinity.presets import PRESET_NAMES, presets
 from infinity.request import GenerationRequest, chosen_seed
 from infinity.rewriter import rewrite
-from infinity.ui.api.callers import RecentRuns, own_session
+from infinity.ui.api.history import RecentRuns
 from infinity.ui.controls.choices import style_phrase
 from infinity.ui.grid.tab import make_plan, save_sheet
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import FinishedRun, file_data
-from infinity.ui.shared.runs import Run, caller_of, visitor_of
+from infinity.ui.shared.runs import Run, caller_of, own_session, visitor_of
 from infinity.vocabulary import styled
 
 

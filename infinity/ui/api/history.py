@@ -4,6 +4,8 @@ The page's own history stays in its visitor's browser, where no endpoint reaches
 """
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
+import threading
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +16,41 @@ from infinity.errors import RequestError
 from infinity.grid.plan import GridPlan
 from infinity.metadata import weights_note
 from infinity.request import GenerationRequest
-from infinity.ui.api.callers import RecentRuns, own_session
 from infinity.ui.grid.tab import axis_settings
 from infinity.ui.history.entries import MOST_IN_A_ZIP, zip_pictures
 from infinity.ui.opening.links import link_query
 from infinity.ui.opening.replay import read_drop
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.files import NOT_OURS, file_data, own_file
+from infinity.ui.shared.files import NOT_OURS, FinishedRun, file_data, own_file
+from infinity.ui.shared.runs import own_session
+
+MOST_SESSIONS = 1000
+MOST_RUNS = 200
+
+
+class RecentRuns:
+    """Finished runs by session, the newest first, in memory; the session used longest ago goes first.
+    Every method is safe to call from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sessions: OrderedDict[str, deque[FinishedRun]] = OrderedDict()
+
+    def add(self, session: str, run: FinishedRun) -> None:
+        with self._lock:
+            self._sessions.setdefault(session, deque(maxlen=MOST_RUNS)).appendleft(run)
+            self._sessions.move_to_end(session)
+            if len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+
+    def of(self, session: str) -> tuple[FinishedRun, ...]:
+        with self._lock:
+            return tuple(self._sessions.get(session, ()))
+
+    def forget(self, session: str) -> None:
+        with self._lock:
+            self._sessions.pop(session, None)
 
 
 @dataclass(frozen=True)

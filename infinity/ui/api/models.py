@@ -8,9 +8,9 @@ import gradio as gr
 
 from infinity.errors import RequestError
 from infinity.presets import presets
-from infinity.ui.api.callers import own_session
 from infinity.ui.controls.choices import NO_STYLE, style_choices
 from infinity.ui.shared.context import Context
+from infinity.ui.shared.runs import own_session
 
 
 @dataclass(frozen=True)

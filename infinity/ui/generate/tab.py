@@ -27,7 +27,6 @@ from infinity.ui.shared.drawing import Drawing, RunEvents
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import Status, status_html
-from infinity.ui.shared.turns import load
 from infinity.ui.shared.wiring import Components, Updates, shown
 
 PLACEHOLDER = "a red apple on a sandy beach"
@@ -95,31 +94,22 @@ class GenerateTab(RunEvents[View]):
         started = self.start(request, values | self.controls.updates(asked))
         return {self.controls["prompt"]: example.prompt, **started}
 
-    def first_view(self, run: Run, before: int = 0) -> View:
-        return waiting(run.request.prompts, before, run.name)
+    def first_view(self, run: Run) -> View:
+        return waiting(run.request.prompts, run.name)
 
     def views(self, run: Run) -> Iterator[View]:
         """After the finished pictures, their timeline as it is completed."""
         view = self.first_view(run)
-        pipeline = None
-        for report in load(self.context.manager, run.model, run.cancel):
-            if isinstance(report, Status):
-                yield (view := replace(view, status=report))
-            else:
-                pipeline = report
-        if pipeline is None:
-            yield stopped(view, 0)
-            return
-        with self.runs.turns.place(run.cancel) as line:
-            for before in line:
-                yield (view := self.first_view(run, before))
-            if run.cancel.is_set():
-                yield stopped(view, 0)
-                return
+        for step in self.runs.turns.ready(self.context.manager, run.model, run.cancel):
+            if isinstance(step, Status):
+                yield (view := replace(view, status=step))
+                continue
             yield (view := opened(view, self.context.models[run.model], run.request.aspect_ratio))
-            for event in pipeline.stream(run.request, cancel=run.cancel, refine=True):
+            for event in step.stream(run.request, cancel=run.cancel, refine=True):
                 saved = self.context.finish(event, run.model) if isinstance(event, Done) else None
                 yield (view := after(view, event, saved))
+            return
+        yield stopped(view, 0)
 
     def show(self, view: View, before: View | None) -> Updates:
         if before is not None and before.status.phase == "done":

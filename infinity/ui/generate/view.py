@@ -60,9 +60,9 @@ def idle(spec: ModelSpec) -> View:
     return View(said, frames=_frames(spec, spec.aspect_ratios[0]))
 
 
-def waiting(prompts: tuple[str, ...] = (), before: int = 0, run: str = "") -> View:
-    """Checked and in line behind ``before`` others, nothing computed yet."""
-    return View(status.waiting(before), prompts, run)
+def waiting(prompts: tuple[str, ...] = (), run: str = "") -> View:
+    """Checked and in line, nothing computed yet."""
+    return View(status.waiting(), prompts, run)
 
 
 def opened(view: View, spec: ModelSpec, aspect_ratio: str) -> View:

@@ -26,7 +26,6 @@ from infinity.ui.shared.files import file_name, new_folder
 from infinity.ui.shared.pages import GRID
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import Status, duration, status_html
-from infinity.ui.shared.turns import load
 from infinity.ui.shared.wiring import QUICK, Components, Updates, shown
 
 ABOUT = (
@@ -139,25 +138,18 @@ class GridTab(RunEvents[GridView]):
         run = GridRun(plan.model, counted, visitor, plan=plan)
         return run, {self.controls["seed"]: plan.request.seed}
 
-    def first_view(self, run: Run, before: int = 0) -> GridView:
+    def first_view(self, run: Run) -> GridView:
         assert isinstance(run, GridRun)
-        return GridView(run.plan, status.waiting(before))
+        return GridView(run.plan, status.waiting())
 
     def views(self, run: Run) -> Iterator[GridView]:
         view = self.first_view(run)
         for model, cells in by_model(view.plan):
-            pipeline = None
-            for report in load(self.context.manager, model, run.cancel):
-                if isinstance(report, Status):
-                    yield replace(view, status=report)
-                else:
-                    pipeline = report
-            if pipeline is None:
-                break
-            with self.runs.turns.place(run.cancel) as line:
-                for before in line:
-                    yield replace(view, status=status.waiting(before))
-                for cell, event in draw_cells(pipeline, cells, run.cancel):
+            for step in self.runs.turns.ready(self.context.manager, model, run.cancel):
+                if isinstance(step, Status):
+                    yield replace(view, status=step)
+                    continue
+                for cell, event in draw_cells(step, cells, run.cancel):
                     if isinstance(event, Preview):
                         yield (view := painting(view, cell, (event.index + 1) / event.num_scales))
                     elif isinstance(event, Done):

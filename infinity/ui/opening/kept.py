@@ -1,4 +1,7 @@
-"""What a reload keeps: the settings in the tab's own storage, the page's runs by its key.
+"""What a reload keeps: the tab in the page's address, the settings in the browser's own storage, the
+page's runs by its key.
+
+Every tab has an address (``#grid``), so that Back goes to the tab before and a link may name one.
 
 The browser keeps every setting as it changes and puts it back as the page opens. Only what the server
 alone knows is asked of it, once: settings that came with a link, the lists of a model that is not the
@@ -22,6 +25,7 @@ from infinity.ui.shared.runs import visitor_of
 from infinity.ui.shared.wiring import QUICK, Updates
 
 SCRIPT = Path(__file__).with_name("kept.js")
+ADDRESSES = Path(__file__).with_name("addresses.js")
 MODEL_CONTROLS = ("model", "aspect_ratio", "style")
 """The controls whose lists depend on the model."""
 
@@ -64,6 +68,20 @@ def wire_kept(
         js="(...now) => { window.infinityKept?.keep(now) }",
         **QUICK,
     )
+
+
+def wire_addresses(tabs: gr.Tabs) -> None:
+    """Call it inside the Blocks, after all tabs are laid out; the first of them has the bare address."""
+    all_tabs = [tab for tab in tabs.children if isinstance(tab, gr.Tab)]
+    for tab in all_tabs:
+        tab.elem_id = f"panel-{tab.id}"
+    ids = json.dumps([str(tab.id) for tab in all_tabs])
+    script = ADDRESSES.read_text(encoding="utf-8").replace("IDS", ids)
+    place = gr.HTML(None, html_template="", js_on_load=script, elem_id="addresses")
+    select = "() => ({__type__: 'update', selected: window.infinityTabs.named()})"
+    place.select(None, None, tabs, js=select, **QUICK)
+    opened = "() => window.infinityTabs.opened()"
+    gr.on([tab.select for tab in all_tabs], None, None, None, js=opened, **QUICK)
 
 
 def build_back() -> gr.HTML:

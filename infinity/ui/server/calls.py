@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import unquote
 
@@ -58,22 +59,19 @@ def arguments(given: Mapping[str, Any], function: Callable[..., Any]) -> dict[st
     return wanted
 
 
-def positional(given: list[Any], function: Callable[..., Any]) -> list[Any]:
-    """All arguments in their order; a null, and what is missing at the end, is the default. Raises
-    Refusal."""
-    arguments(dict(zip(parameters(function), given, strict=False)), function)
-    return filled(given, function)
-
-
-def filled(given: list[Any], function: Callable[..., Any]) -> list[Any]:
-    """All arguments in their order, None where a necessary one is missing. Raises RefusalError."""
+def positional(
+    given: list[Any], function: Callable[..., Any], *, is_whole: bool = False
+) -> list[Any]:
+    """All arguments in their order; a null, and what is missing at the end, is the default, or None
+    where there is none, unless the call must be whole. Raises RefusalError."""
     known = parameters(function)
+    if is_whole:
+        arguments(dict(zip(known, given, strict=False)), function)
     if len(given) > len(known):
         raise RefusalError(f"data has {len(given)} arguments; at most {len(known)} are known.")
-    given = [*given, *[None] * (len(known) - len(given))]
-    defaults = (None if p.default is p.empty else p.default for p in known.values())
     return [
-        default if value is None else value for value, default in zip(given, defaults, strict=True)
+        (None if p.default is p.empty else p.default) if value is None else value
+        for value, p in zip_longest(given, known.values())
     ]
 
 

@@ -16,6 +16,8 @@ from gradio import FileData
 from gradio.block_function import BlockFunction
 from gradio.route_utils import API_PREFIX
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +26,6 @@ from infinity.hosting import Allowance, address_of
 from infinity.ui.server.calls import (
     RefusalError,
     arguments,
-    filled,
     is_number,
     parameters,
     positional,
@@ -96,8 +97,9 @@ class Gate:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
         is_post = scope["type"] == "http" and scope["method"] == "POST"
         if CLOSED.match(path) or (is_post and not POSTS.fullmatch(path)):
-            refusal = RefusalError("There is nothing at this address.", 404)
-            await refusal.response(scope, receive, send)
+            await RefusalError("There is nothing at this address.", 404).response(
+                scope, receive, send
+            )
             return
         if scope["type"] != "http" or not (is_post or path.startswith(API_PREFIX)):
             await self._app(scope, receive, send)
@@ -116,7 +118,8 @@ class Gate:
                 if not message.get("more_body"):
                     await _in_words(begun, _brief(bad))(scope, receive, send)
             else:
-                if _is_stream(begun) and (body := message.get("body")):
+                kind = Headers(raw=begun["headers"]).get("content-type", "")
+                if kind.startswith("text/event-stream") and (body := message.get("body")):
                     message = {**message, "body": _brief(WORDLESS.sub(WORDS, body))}
                 await send(message)
 
@@ -124,15 +127,13 @@ class Gate:
             if is_post:
                 receive = await self._admit(scope, path, receive)
             await self._app(scope, receive, answer)
-        except RefusalError as refusal:
+        except Exception as error:
             if begun is not None:
                 raise
-            await refusal.response(scope, receive, send)
-        except Exception:
-            if begun is not None:
-                raise
-            logger.exception("A call failed")
-            await RefusalError(UNEXPECTED, 500).response(scope, receive, send)
+            if not isinstance(error, RefusalError):
+                logger.exception("A call failed")
+                error = RefusalError(UNEXPECTED, 500)
+            await error.response(scope, receive, send)
 
     async def _admit(self, scope: Scope, path: str, receive: Receive) -> Receive:
         """What the page then receives. Raises RefusalError."""
@@ -149,17 +150,17 @@ class Gate:
         bounded = self._bounded(receive)
         if found is None:
             return bounded
-        kind = dict(scope["headers"]).get(b"content-type", b"").split(b";")[0].strip().lower()
-        if kind != b"application/json":  # nor may another site's form post a call as plain text
+        kind = Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower()
+        if kind != "application/json":  # nor may another site's form post a call as plain text
             raise RefusalError("Send the call's JSON as Content-Type: application/json.", 415)
         way, name = found[1] or found[3], found[2] or ""
-        call = read_json(await _whole(bounded))
+        try:
+            call = read_json(await Request(scope, bounded).body())
+        except ClientDisconnect as error:
+            raise RefusalError("The call was broken off.") from error
         checked = self._tool_call(call) if way == "mcp" else self._checked(way, name, call)
         body = json.dumps(with_own_files(checked)).encode()
-        scope["headers"] = [
-            (key, str(len(body)).encode() if key == b"content-length" else value)
-            for key, value in scope["headers"]
-        ]
+        MutableHeaders(scope=scope)["content-length"] = str(len(body))
         return _replayed(body, receive)
 
     def _bounded(self, receive: Receive) -> Receive:
@@ -202,7 +203,7 @@ class Gate:
         if not isinstance(call.get("data", []), list):
             raise RefusalError("data must be a list: the call's arguments in their order.")
         if way == "call":
-            data = positional(call.get("data", []), self._endpoints[name])
+            data = positional(call.get("data", []), self._endpoints[name], is_whole=True)
             return {"data": data, "session_hash": session}
         number = call.get("fn_index")
         if number is None and name in self._endpoints:
@@ -217,7 +218,7 @@ class Gate:
         if function.api_visibility != "public" or function.fn is None:
             return call  # the page's own
         # The clients' way in: what must be there is left for the function to say.
-        return call | {"data": filled(call.get("data", []), function.fn)}
+        return call | {"data": positional(call.get("data", []), function.fn)}
 
     def _tool_call(self, call: Any) -> Any:
         """An MCP message; of a tool's arguments, those that are null are left out. Raises
@@ -255,8 +256,13 @@ def _in_words(begun: Message, body: bytes) -> JSONResponse:
         told = json.loads(body)
     except ValueError:
         told = body.decode(errors="replace") if status < HTTPStatus.INTERNAL_SERVER_ERROR else None
+    headers = {
+        key: value
+        for key, value in Headers(raw=begun["headers"]).items()
+        if not key.startswith("content-")  # which say what the body is
+    }
     if isinstance(told, dict) and "jsonrpc" in told:
-        return JSONResponse(told, status, dict(_headers(begun)))
+        return JSONResponse(told, status, headers)
     said = told.get("error") or told.get("detail") if isinstance(told, dict) else told
     if isinstance(said, list) and said and isinstance(said[0], dict):  # what pydantic found
         place = ".".join(map(str, said[0].get("loc", ())))
@@ -267,30 +273,7 @@ def _in_words(begun: Message, body: bytes) -> JSONResponse:
     if not (isinstance(told, dict) and "error" in told):  # not one of ours
         said = f"{said.rstrip('.')}." if len(said) <= MOST_QUOTED else f"{said[:MOST_QUOTED]} …"
     kept = told if isinstance(told, dict) else {}
-    return JSONResponse(kept | {"detail": said, "error": said}, status, dict(_headers(begun)))
-
-
-def _headers(begun: Message) -> list[tuple[str, str]]:
-    """Those of an answer that do not say what its body is."""
-    headers = [
-        (key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in begun["headers"]
-    ]
-    return [(key, value) for key, value in headers if not key.startswith("content-")]
-
-
-def _is_stream(begun: Message) -> bool:
-    return dict(begun["headers"]).get(b"content-type", b"").startswith(b"text/event-stream")
-
-
-async def _whole(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise RefusalError("The call was broken off.")
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
+    return JSONResponse(kept | {"detail": said, "error": said}, status, headers)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -119,26 +119,18 @@ class SharedGpuPipeline:
     ) -> Iterator[Event]:
         """As ``InfinityPipeline.stream``; a stop is heeded after the scale that is being drawn."""
         self._pipeline.check(request)
-        return self._stream(request, cancel or threading.Event(), previews, refine)
-
-    def _stream(
-        self,
-        request: GenerationRequest,
-        cancel: threading.Event,
-        previews: PreviewPolicy,
-        refine: bool,
-    ) -> Iterator[Event]:
         events = self._draw(self._call, request, previews, refine)
-        completed = 0
-        try:
-            for event in events:
-                if isinstance(event, InfinityError):
-                    raise event
-                if isinstance(event, Preview):
-                    completed = event.index + 1
-                    if cancel.is_set():
-                        yield Cancelled(completed_scales=completed)
-                        return
-                yield event
-        finally:
-            events.close()
+        return _stopped_by(cancel or threading.Event(), events)
+
+
+def _stopped_by(cancel: threading.Event, events: Any) -> Iterator[Event]:
+    try:
+        for event in events:
+            if isinstance(event, InfinityError):
+                raise event
+            if isinstance(event, Preview) and cancel.is_set():
+                yield Cancelled(completed_scales=event.index + 1)
+                return
+            yield event
+    finally:
+        events.close()

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,24 +40,20 @@ class Storage:
         self.folder = folder
         self.ceiling = ceiling
         self._clock = clock
-        self._lock = threading.Lock()
         self._next = 0.0
 
     def tidy(self) -> None:
         """Remove the oldest files above the ceiling; looks at most every ``SECONDS_BETWEEN``."""
-        if self.ceiling is None or self._clock() < self._next or not self._lock.acquire(False):
+        if self.ceiling is None or self._clock() < self._next:
             return
-        try:
-            self._next = self._clock() + SECONDS_BETWEEN
-            files = sorted(self._files(), key=lambda file: file[0])
-            total = sum(size for _, size, _ in files)
-            for _, size, path in files:
-                if total <= self.ceiling:
-                    return
-                path.unlink(missing_ok=True)
-                total -= size
-        finally:
-            self._lock.release()
+        self._next = self._clock() + SECONDS_BETWEEN
+        files = sorted(self._files())
+        total = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if total <= self.ceiling:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         for path in self.folder.rglob("*"):

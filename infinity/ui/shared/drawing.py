@@ -70,8 +70,8 @@ class RunEvents(Generic[AnyView]):
         """
         raise NotImplementedError
 
-    def first_view(self, run: Run, before: int = 0) -> AnyView:
-        """A run that waits behind ``before`` others."""
+    def first_view(self, run: Run) -> AnyView:
+        """A run that waits."""
         raise NotImplementedError
 
     def views(self, run: Run) -> Iterator[AnyView]:
@@ -137,8 +137,7 @@ class RunEvents(Generic[AnyView]):
         except InfinityError as error:
             failed = Status("failed", for_visitors(error))
             return {self.drawing.status: status_html(failed), **self.standing(name)}
-        view = self.first_view(run, self.runs.before(name) or 0)
-        return {**asked, **self.show(view, None), **self.standing(name)}
+        return {**asked, **self.show(self.first_view(run), None), **self.standing(name)}
 
     def stop(self, request: gr.Request) -> Updates:
         """End the page's run within a scale, or before its turn came."""
@@ -203,7 +202,7 @@ class RunEvents(Generic[AnyView]):
         session = request.session_hash or ""
         page = self.runs.pages.of(session)
         name = page.runs_of(self.kind)
-        is_new = self.runs.before(name) is not None
+        is_new = self.runs.is_waiting(name)
         if is_new:
             page.relays[self.kind] = Relay(self._draw(name))
         relay = page.relays.get(self.kind)

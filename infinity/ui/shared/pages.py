@@ -78,22 +78,19 @@ class Relay(Generic[View]):
 
 @dataclass(eq=False)
 class Page:
-    """A tab of a browser. ``key`` is its secret, ``name`` what its runs are called by.
-
-    ``owner`` is who was logged in, empty where nobody logs in; ``heard`` counts the page's acts.
-    """
+    """A tab of a browser. ``key`` is its secret, which its runs are called by too; ``owner`` is who was
+    logged in, empty where nobody logs in; ``heard`` counts the page's acts."""
 
     session: str
     owner: str = ""
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    name: str = field(default_factory=lambda: secrets.token_hex(16))
     relays: dict[str, Relay[Any]] = field(default_factory=dict)
     is_left: bool = False
     heard: int = 0
 
     def runs_of(self, kind: str) -> str:
         """By what name the page's runs of one kind are known."""
-        return f"{self.name}/{kind}"
+        return f"{self.key}/{kind}"
 
 
 class Pages:
@@ -108,8 +105,7 @@ class Pages:
         self.grace_s = grace_s
         self._stop = stop
         self._lock = threading.RLock()  # a generator may be closed wherever memory is tidied
-        self._pages: OrderedDict[str, Page] = OrderedDict()
-        self._by_session: dict[str, Page] = {}
+        self._pages: OrderedDict[str, Page] = OrderedDict()  # by key, the one used last at the end
 
     def claim(
         self, session: str, key: object = None, owner: str = "", *, left: bool = False
@@ -126,16 +122,15 @@ class Pages:
             page = self._pages.get(key) if isinstance(key, str) else None
             if page is None or page.owner != owner or not (left or page.is_left):
                 return self._add(session, owner)
-            self._by_session.pop(page.session, None)
             page.session = session
-            self._by_session[session] = self._hear(page)
+            self._hear(page)
         self._watch(page)  # what it runs is paused until the tab follows it
         return page
 
     def of(self, session: str) -> Page:
         """The session's page, which acts now. One that was never claimed is given up sooner."""
         with self._lock:
-            if (page := self._by_session.get(session)) is not None:
+            if (page := self._newest(session)) is not None:
                 return self._hear(page)
             page = self._hear(self._add(session))
         self._watch(page)
@@ -152,12 +147,12 @@ class Pages:
     def leave(self, session: str) -> None:
         """The session's browser went away, perhaps to come back with the page's key."""
         with self._lock:
-            page = self._by_session.get(session)
+            page = self._newest(session)
             if page is None:
                 return
             page.is_left = True
             if not page.heard:
-                self._forget(page)
+                del self._pages[page.key]
                 return
         self._watch(page)
 
@@ -173,7 +168,7 @@ class Pages:
                 return
             page.is_left = True
             if not page.relays:
-                self._forget(page)
+                self._pages.pop(page.key, None)
         for kind in KINDS:
             self._stop(page.runs_of(kind))
         for relay in list(page.relays.values()):
@@ -182,21 +177,18 @@ class Pages:
     def _hear(self, page: Page) -> Page:
         page.heard += 1
         page.is_left = False
-        if page.key in self._pages:
-            self._pages.move_to_end(page.key)
+        self._pages.move_to_end(page.key)
         return page
 
+    def _newest(self, session: str) -> Page | None:
+        return next((p for p in reversed(self._pages.values()) if p.session == session), None)
+
     def _add(self, session: str, owner: str = "") -> Page:
-        page = self._by_session[session] = Page(session, owner)
+        page = Page(session, owner)
         self._pages[page.key] = page
         idle = [p for p in self._pages.values() if all(r.has_ended for r in p.relays.values())]
         drawn = [p for p in idle if p.relays]
         for pages, most in ((idle, MOST_PAGES), (drawn, MOST_DRAWN)):
             for oldest in pages[: max(0, len(pages) - most)]:
-                self._forget(oldest)
+                self._pages.pop(oldest.key, None)
         return page
-
-    def _forget(self, page: Page) -> None:
-        self._pages.pop(page.key, None)
-        if self._by_session.get(page.session) is page:
-            del self._by_session[page.session]

@@ -26,14 +26,16 @@ from infinity.ui.shared.turns import Turns
 class Run:
     """One request of one session; setting ``cancel`` ends it within a scale.
 
-    ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`); by default, the
-    session itself. Once ``is_drawn``, it is over but for its timeline, and the session may begin another.
+    ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`), ``session`` whose it
+    is once admitted. It waits until it is taken up; once ``is_drawn``, it is over but for its timeline, and the session may begin another.
     """
 
     model: str
     request: GenerationRequest
     visitor: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
+    session: str = ""
+    is_waiting: bool = False
     is_drawn: bool = False
     name: str = field(default_factory=lambda: secrets.token_hex(4))
 
@@ -46,16 +48,15 @@ class Runs:
 
     Attributes:
         turns: whose turn it is to draw.
-        pages: whose runs are whose, over reloads; a page's runs go by its name.
+        pages: whose runs are whose, over reloads; a page's runs go by its key.
     """
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self.allowance = allowance if allowance is not None else Allowance()
         self.turns = Turns()
         self.pages = Pages(self.stop)
-        self._lock = threading.Lock()
-        self._waiting: dict[str, Run] = {}
-        self._running: list[tuple[str, Run]] = []
+        self._lock = threading.RLock()
+        self._runs: list[Run] = []
         self._loads: list[tuple[str, threading.Event]] = []
         self._is_closed = False
 
@@ -65,37 +66,32 @@ class Runs:
         Raises:
             RequestError: the host does not allow it, or not yet.
         """
-        if self.is_busy(session):
-            return False
-        self._admit(session, run)
         with self._lock:
-            if session in self._waiting or self._drawing(session):
+            if self.is_busy(session):
                 return False
-            self._waiting[session] = run
+            self._admit(session, run)
+            run.is_waiting = True
             return True
 
-    def before(self, session: str) -> int | None:
-        """How many runs come before the session's waiting one; None when it has none waiting."""
+    def is_waiting(self, session: str) -> bool:
+        """Whether the session has a run that nothing has taken up yet."""
         with self._lock:
-            if session not in self._waiting:
-                return None
-            drawing = sum(not run.is_drawn for _, run in self._running)
-            return list(self._waiting).index(session) + drawing
+            return any(run.is_waiting for run in self._of(session))
 
     def is_busy(self, session: str) -> bool:
         """Whether the session has a run that waits or is drawn."""
         with self._lock:
-            return session in self._waiting or bool(self._drawing(session))
+            return any(not run.is_drawn for run in self._of(session))
 
     def is_stopping(self, session: str) -> bool:
         """Whether the session's run is to stop after its scale."""
         with self._lock:
-            return any(run.cancel.is_set() for run in self._drawing(session))
+            return any(run.cancel.is_set() and not run.is_drawn for run in self._of(session))
 
     @property
     def is_anyone_waiting(self) -> bool:
         with self._lock:
-            return bool(self._waiting) or self.turns.is_anyone_waiting
+            return any(run.is_waiting for run in self._runs) or self.turns.is_anyone_waiting
 
     @contextmanager
     def taken(self, session: str) -> Iterator[Run | None]:
@@ -104,14 +100,14 @@ class Runs:
         Holds no lock meanwhile: generators yield inside, and resume on other threads.
         """
         with self._lock:
-            run = self._waiting.pop(session, None)
+            run = next((run for run in self._of(session) if run.is_waiting), None)
             if run is not None:
-                self._running.append((session, run))
+                run.is_waiting = False
         try:
             yield run
         finally:
             if run is not None:
-                self._finish(session, run)
+                self._finish(run)
 
     @contextmanager
     def running(self, session: str, run: Run) -> Iterator[Run]:
@@ -121,12 +117,10 @@ class Runs:
             RequestError: the host does not allow it, or not yet.
         """
         self._admit(session, run)
-        with self._lock:
-            self._running.append((session, run))
         try:
             yield run
         finally:
-            self._finish(session, run)
+            self._finish(run)
 
     @contextmanager
     def loading(self, session: str) -> Iterator[threading.Event]:
@@ -144,47 +138,49 @@ class Runs:
     def stop(self, session: str) -> bool:
         """Cancel all the session has; True when something was running and will end by itself."""
         with self._lock:
-            waiting = self._waiting.pop(session, None)
-            running = [run for owner, run in self._running if owner == session]
+            runs = self._of(session)
             loads = [cancel for owner, cancel in self._loads if owner == session]
-            is_drawing = bool(self._drawing(session))
-        runs = [*running, waiting] if waiting else running
-        for cancel in (*loads, *(run.cancel for run in runs)):
-            cancel.set()
-        return bool(loads) or is_drawing
+            for cancel in (*loads, *(run.cancel for run in runs)):
+                cancel.set()
+            for run in runs:
+                if run.is_waiting:
+                    self._runs.remove(run)
+            return bool(loads) or any(not (run.is_waiting or run.is_drawn) for run in runs)
 
     def close(self, patience_s: float = 3.0) -> None:
         """Stop everybody, let nobody begin, and wait for those who draw to end, which each does
         after its scale."""
-        self._is_closed = True
         with self._lock:
-            sessions = {*self._waiting, *dict(self._running), *dict(self._loads)}
-        for session in sessions:
-            self.stop(session)
+            self._is_closed = True
+            sessions = {run.session for run in self._runs} | {owner for owner, _ in self._loads}
+            for session in sessions:
+                self.stop(session)
         ends = time.monotonic() + patience_s
         while len(self) and time.monotonic() < ends:
             time.sleep(0.05)
 
     def __len__(self) -> int:
         """Runs waiting or under way, of all sessions."""
-        with self._lock:
-            return len(self._waiting) + len(self._running)
+        return len(self._runs)
+
+    def _of(self, session: str) -> list[Run]:
+        return [run for run in self._runs if run.session == session]
 
     def _admit(self, session: str, run: Run) -> None:
         """Raises RequestError: the host does not allow it, or not yet."""
-        if self._is_closed:
-            raise RequestError("This page is about to end; try again in a minute.")
-        self.allowance.check_waiting(len(self))
-        self.allowance.admit(run.visitor or f"session:{session}", run.request)
+        with self._lock:
+            if self._is_closed:
+                raise RequestError("This page is about to end; try again in a minute.")
+            self.allowance.check_waiting(len(self))
+            self.allowance.admit(run.visitor, run.request)
+            run.session = session
+            self._runs.append(run)
 
-    def _drawing(self, session: str) -> list[Run]:
-        return [run for owner, run in self._running if owner == session and not run.is_drawn]
-
-    def _finish(self, session: str, run: Run) -> None:
+    def _finish(self, run: Run) -> None:
         """However a run ended: it is cancelled, should anything still draw it, and gone."""
         run.cancel.set()
         with self._lock:
-            self._running.remove((session, run))
+            self._runs.remove(run)
 
 
 def visitor_of(request: gr.Request) -> str:
@@ -203,3 +199,22 @@ def caller_of(request: gr.Request) -> str:
     """Whose runs and pictures a call of the API may stop or list: a visitor's session, so that a
     guessed one is of no use elsewhere; a new one for a call that names none."""
     return f"{visitor_of(request)} {request.session_hash or secrets.token_hex(16)}"
+
+
+def own_session(request: gr.Request) -> str:
+    """The session whose runs and pictures a caller may stop or list.
+
+    Raises:
+        RequestError: a caller without one. Over MCP Gradio gives all callers the same.
+    """
+    if (getattr(request, "headers", None) or {}).get("x-gradio-user") == "mcp":
+        raise RequestError(
+            "This cannot be asked over MCP, where callers are not told apart; use the page, or its "
+            "HTTP API."
+        )
+    if not request.session_hash:
+        raise RequestError(
+            "This call has no session, so nothing here is its own: send the session_hash of the calls "
+            "that it is about."
+        )
+    return caller_of(request)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from infinity.errors import StoppedError
 from infinity.manager import ModelManager
 from infinity.pipeline import InfinityPipeline
-from infinity.ui.shared.status import Status, loading
+from infinity.ui.shared.status import Status, loading, waiting
 
 POLL_SECONDS = 0.2
 """How soon a stop is noticed while a model loads or somebody waits."""
@@ -121,3 +121,17 @@ class Turns:
         """Whether anyone waits behind whoever draws."""
         with self._changed:
             return len(self._line) > 1
+
+    def ready(
+        self, manager: ModelManager, name: str, cancel: threading.Event
+    ) -> Iterator[Status | InfinityPipeline]:
+        """:func:`load`, then how the line goes; the pipeline comes with the turn, which is over when
+        this is closed or goes on. Cancelled, it ends without a pipeline."""
+        for report in load(manager, name, cancel):
+            if isinstance(report, Status):
+                yield report
+                continue
+            with self.place(cancel) as line:
+                yield from map(waiting, line)
+                if not cancel.is_set():
+                    yield report
