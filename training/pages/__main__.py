@@ -1,7 +1,7 @@
 """Pictures that a model draws of itself, for this project's pages: ``python -m training.pages PAGE``.
 
 ``contact-sheet`` draws fixed prompts into one picture; ``examples`` the page's example prompts
-(assets/examples); ``known-words`` docs/world.md and the thumbnails in assets/world. Prompt number n is
+(assets/examples); ``figures`` those of docs/how-it-works.md; ``known-words`` docs/world.md and the thumbnails in assets/world. Prompt number n is
 drawn with seed n, known words with seed 0; nothing is picked by hand.
 """
 
@@ -16,12 +16,14 @@ from infinity.errors import InfinityError
 from infinity.pipeline import InfinityPipeline
 from training.drawing import read_prompts
 from training.pages.examples import PROMPTS, contact_sheet, write_examples
+from training.pages.figures import write_figures
 from training.pages.known_words import write_known_words
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = {
     "contact-sheet": Path("contact_sheet.png"),
     "examples": ROOT / "assets" / "examples",
+    "figures": ROOT / "docs" / "images",
     "known-words": ROOT,
 }
 
@@ -40,7 +42,9 @@ def main() -> None:
     output = arguments.output or OUTPUTS[page]
     try:
         pipeline = InfinityPipeline.from_pretrained(arguments.model, adapter=arguments.adapter)
-        if page == "known-words":
+        if page == "figures":
+            write_figures(pipeline, output)
+        elif page == "known-words":
             write_known_words(pipeline, output / "docs", output / "assets" / "world")
         else:
             prompts = read_prompts(arguments.prompts or PROMPTS[page])
