@@ -37,10 +37,6 @@ class Setting:
     sentence: str
 
     @property
-    def is_list(self) -> bool:
-        return all(get_origin(kind) is tuple for kind in self.kinds)
-
-    @property
     def may_be_list(self) -> bool:
         return any(get_origin(kind) is tuple for kind in self.kinds)
 
@@ -119,7 +115,8 @@ def _value(name: str, setting: Setting, values: list[str]) -> Any:
             return json.loads(values[0])
         except ValueError as error:
             raise SettingsError(f"--{name} must be JSON, not {values[0]!r} ({error}).") from error
-    return values if setting.is_list or len(values) > 1 else values[0]
+    is_list = all(get_origin(kind) is tuple for kind in setting.kinds)
+    return values if is_list or len(values) > 1 else values[0]
 
 
 def _help(settings: Mapping[str, Setting]) -> str:

@@ -220,11 +220,6 @@ class TrainingConfig(Settings):
         return self.model
 
     @property
-    def validates(self) -> bool:
-        """Whether pictures are held out."""
-        return bool(self.data.held_out or self.data.held_out_sources)
-
-    @property
     def schedules(self) -> dict[str, ScaleSchedule]:
         """Aspect ratio -> schedule to train; the first is the model's default."""
         return self.data.schedules_to_train()

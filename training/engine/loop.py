@@ -34,7 +34,6 @@ from training.steps.step import MODEL, Metrics, Step, added_metrics
 
 logger = logging.getLogger(__name__)
 
-BuildStep = Callable[[TrainingConfig], Step]
 OpenBatches = Callable[..., Iterator[Batch]]
 OpenHeldOut = Callable[..., Iterable[tuple[Batch, bool]]]
 
@@ -52,7 +51,7 @@ def train(config: TrainingConfig) -> None:
 
 def run(
     config: TrainingConfig,
-    build: BuildStep,
+    build: Callable[[TrainingConfig], Step],
     open_batches: OpenBatches,
     open_held_out: OpenHeldOut = HeldOut,
 ) -> None:
@@ -102,7 +101,8 @@ class Trainer:
         journal = Journal(self.config, done) if processes.is_first else None
         place = {"rank": processes.rank, "world_size": processes.world_size}
         data = open_batches(self.config, start_step=done, **place)
-        held_out = open_held_out(self.config, **place) if self.config.validates else None
+        validates = self.config.data.held_out or self.config.data.held_out_sources
+        held_out = open_held_out(self.config, **place) if validates else None
         pictures = settings.sample_every and self.config.task == "tokenizer"
         shown = next(open_batches(self.config)) if pictures else None
         clock = Clock(self.config.optimization.batch_size, processes.device)

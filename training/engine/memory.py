@@ -123,15 +123,11 @@ def needs(config: TrainingConfig, processes: int = 1, device: str = "cuda") -> N
     shards = {"none": 1, "full": processes, "hybrid": parallel.shard_size or 1}[parallel.shard]
     is_transformer = config.task == "transformer"
     parts = _transformer_parts(config, device) if is_transformer else _tokenizer_parts(config)
-    everything = [p for module in parts.modules.values() for p in module.parameters()]
+    own = {name: list(module.parameters()) for name, module in parts.modules.items()}
+    everything = [p for parameters in own.values() for p in parameters]
     trained = [p for p in everything if p.requires_grad]
-    own = [
-        p
-        for name, part in parts.modules.items()
-        if name != DISCRIMINATOR
-        for p in part.parameters()
-    ]
-    model = [p for p in own if p.requires_grad]
+    discriminator = set(map(id, own.get(DISCRIMINATOR, ())))
+    model = [p for p in trained if id(p) not in discriminator]
     total, blocks = _count(trained), sum(_count(unit.parameters()) for unit in parts.units)
     state = 4 * FLOAT32 * total
     if optimization.optimizer == "muon":  # which keeps one moment, not two

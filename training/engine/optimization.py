@@ -64,11 +64,7 @@ class Optimizer:
     """
 
     def __init__(
-        self,
-        settings: OptimizationSettings,
-        step: Step,
-        phase: str,
-        scaler: torch.amp.GradScaler,
+        self, settings: OptimizationSettings, step: Step, phase: str, scaler: torch.amp.GradScaler
     ) -> None:
         self.settings = settings
         self.scaler = scaler

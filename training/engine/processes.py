@@ -73,7 +73,7 @@ def open_processes() -> Iterator[Processes]:
         ResourceError: there are fewer cards than processes on this machine.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    device = own_device(os.environ.get("LOCAL_RANK"))
+    device = _own_device()
     cuda = device.type == "cuda"
     if cuda:
         torch.cuda.set_device(device)
@@ -89,16 +89,12 @@ def open_processes() -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def own_device(local_rank: str | None) -> torch.device:
-    """Where a process computes: on the card of its number on this machine, if cards are taken.
-
-    Raises:
-        ResourceError: there are fewer cards than processes on this machine.
-    """
+def _own_device() -> torch.device:
+    """Where this process computes: on the card of its number on this machine, if cards are taken."""
     device = resolve_device()
     if device.type != "cuda":
         return torch.device("cpu")
-    index = device.index or 0 if local_rank is None else int(local_rank)
+    index = int(os.environ.get("LOCAL_RANK", device.index or 0))
     if index >= (cards := torch.cuda.device_count()):
         raise ResourceError(
             f"Process {index + 1} of this machine finds only {cards} CUDA devices; start at most one "
