@@ -22,26 +22,7 @@ class StoppedError(RequestError):
 
 
 class CheckpointError(InfinityError):
-    """A checkpoint cannot be used: missing, damaged, unsafe, or not fitting its configuration.
-
-    Attributes:
-        missing: names the model needs that the checkpoint lacks.
-        unexpected: names in the checkpoint that the model does not know.
-        mis_shaped: ``name: found (..) expected (..)`` for tensors of another shape or dtype.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        missing: tuple[str, ...] = (),
-        unexpected: tuple[str, ...] = (),
-        mis_shaped: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(message)
-        self.missing = missing
-        self.unexpected = unexpected
-        self.mis_shaped = mis_shaped
+    """A checkpoint cannot be used: missing, damaged, unsafe, or not fitting its configuration."""
 
 
 class ResourceError(InfinityError):

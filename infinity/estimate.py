@@ -95,16 +95,16 @@ def memory_need(
     largest = max(spec.schedules.values(), key=lambda schedule: schedule.total_tokens)
     rows = 2 if guided_length(spec.sampling, len(largest)) else 1
     cache = num_images * cache_bytes(spec, largest, rows, dtype)
-    drawing = rows * largest[-1].tokens * _token_bytes(spec, dtype)
+    config = spec.transformer
+    hidden = ROWS_WIDE * config.width + 2 * config.feed_forward_width
+    a_token = hidden * dtype.itemsize + 4 * config.bits_per_token * PRECISE_BYTES
+    drawing = rows * largest[-1].tokens * a_token
     on_device, on_host = decode_bytes(spec.tokenizer, largest, dtype, memory_mode.strips)
-    weights = transformer + tokenizer
-    working = max(drawing, on_device)
     is_cpu = device.type == "cpu"
-    if is_cpu:
-        working = max(drawing, on_device + on_host)
+    working = max(drawing, on_device + on_host * is_cpu)
     resident = 0 if memory_mode.release_text or (memory_mode.text_on_cpu and not is_cpu) else text
     reading = text if is_cpu or not memory_mode.text_on_cpu else 0
-    peak = weights + max(reading, resident + cache + working)
+    peak = transformer + tokenizer + max(reading, resident + cache + working)
     host = 0 if is_cpu else max(text if memory_mode.text_on_cpu else 0, on_host)
     return MemoryNeed(
         transformer=transformer,
@@ -150,12 +150,6 @@ def _map_elements(config: TokenizerConfig, schedule: ScaleSchedule) -> Iterator[
         yield wide * height * width * scale**2
     if config.refine_blocks:
         yield config.refine_channels * height * width * (config.stride // REFINE_PATCH) ** 2
-
-
-def _token_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:
-    config = spec.transformer
-    hidden = ROWS_WIDE * config.width + 2 * config.feed_forward_width
-    return hidden * dtype.itemsize + 4 * config.bits_per_token * PRECISE_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,7 +157,8 @@ class Allowance:
         with self._lock:
             now = self._clock()
             if len(self._begun) > MAX_VISITORS:
-                self._forget(now)
+                recently = {v: at for v, at in self._begun.items() if at and now - at[-1] < MINUTE}
+                self._begun = recently
             recent = self._begun.setdefault(visitor, deque())
             while recent and now - recent[0] >= MINUTE:
                 recent.popleft()
@@ -195,8 +196,3 @@ class Allowance:
                 f"{waiting} requests are waiting already, which is all that this page takes; try "
                 "again in a minute."
             )
-
-    def _forget(self, now: float) -> None:
-        """Drops visitors without a request in the last minute. The lock is held."""
-        for visitor in [v for v, at in self._begun.items() if not at or now - at[-1] >= MINUTE]:
-            del self._begun[visitor]

@@ -31,10 +31,7 @@ class MemoryMode:
 
 
 MEMORY_MODES: dict[str, MemoryMode] = {
-    "none": MemoryMode(
-        title="Fastest",
-        info="Everything stays on the device.",
-    ),
+    "none": MemoryMode(title="Fastest", info="Everything stays on the device."),
     "some": MemoryMode(
         title="Less memory",
         info="bfloat16; the text encoder runs on the CPU, a second or two for each new prompt.",

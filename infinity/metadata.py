@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -58,18 +58,15 @@ class PictureRecord:
             raise RequestError(
                 f"The picture's record is damaged: it asks for {request.num_images} pictures, not one."
             )
-        versions, threads = data.get("versions"), data.get("threads")
-        if type(threads) is not int or not 0 < threads <= MAX_THREADS:
-            threads = 0
+        threads = data.get("threads")
+        is_count = type(threads) is int and 0 < threads <= MAX_THREADS
         return cls(
             request=request,
             model=model,
-            weights=_text(data.get("weights")),
-            device=_text(data.get("device")),
-            dtype=_text(data.get("dtype")),
-            threads=threads,
-            versions=_texts(versions) if isinstance(versions, dict) else {},
+            threads=threads if is_count else 0,
+            versions=_texts(data.get("versions")),
             template=_text(data.get("template"), MAX_PROMPT_CHARACTERS),
+            **{name: _text(data.get(name)) for name in ("weights", "device", "dtype")},
         )
 
 
@@ -91,8 +88,9 @@ def _text(value: object, most: int = 100) -> str:
     return value[:most] if isinstance(value, str) else ""
 
 
-def _texts(data: Mapping[Any, Any]) -> dict[str, str]:
-    return {_text(key): _text(value) for key, value in list(data.items())[:MAX_VERSIONS]}
+def _texts(value: object) -> dict[str, str]:
+    pairs = list(value.items())[:MAX_VERSIONS] if isinstance(value, dict) else ()
+    return {_text(key): _text(one) for key, one in pairs}
 
 
 def attach(image: Image.Image, record: PictureRecord) -> Image.Image:

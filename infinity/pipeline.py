@@ -151,7 +151,7 @@ class InfinityPipeline:
             RequestError: at once, for what this model cannot do.
             ResourceError: while running, out of memory.
         """
-        self.check(request)
+        request = self.check(request)
         if previews not in PREVIEW_POLICIES:
             raise RequestError(
                 f"previews must be one of {', '.join(PREVIEW_POLICIES)}, not {previews!r}."
@@ -237,7 +237,6 @@ class InfinityPipeline:
         previews: PreviewPolicy,
         refine: bool,
     ) -> Iterator[Event]:
-        request = self.check(request)
         started_s = time.perf_counter()
         pictures, notes = self._pictures(request)
         text_seconds = time.perf_counter() - started_s
@@ -260,18 +259,17 @@ class InfinityPipeline:
         pictures = []
         with memory_errors("reading the prompt", LESS_MEMORY):
             for seed in request.seeds:
-                text, avoided = (
-                    expand(template, seed) for template in (request.prompt, request.negative_prompt)
+                features: dict[str, torch.Tensor] = {}
+                prompts = {"prompt": request.prompt, "negative prompt": request.negative_prompt}
+                for what, template in prompts.items():
+                    text = expand(template, seed)
+                    if what == "prompt" or (text.strip() and guided):
+                        read, found = read_prompt(what, text, self.text_encoder, vocabulary)
+                        features[what] = read.features
+                        notes += found
+                pictures.append(
+                    PictureInputs(seed, features["prompt"], features.get("negative prompt"))
                 )
-                prompt, found = read_prompt("prompt", text, self.text_encoder, vocabulary)
-                notes += found
-                negative = None
-                if avoided.strip() and guided:
-                    what = "negative prompt"
-                    negative, found = read_prompt(what, avoided, self.text_encoder, vocabulary)
-                    notes += found
-                features = None if negative is None else negative.features
-                pictures.append(PictureInputs(seed, prompt.features, features))
         if self.release_text_encoder:
             self.text_encoder.release()
         return pictures, tuple(dict.fromkeys(notes))
@@ -299,14 +297,11 @@ class InfinityPipeline:
             attach(image, replace(record, request=picture, template=template))
         if len(pictures) == 1:
             (request,) = pictures
-        parts = (text_seconds, drawn.model_seconds, drawn.decode_seconds, drawn.preview_seconds)
-        return Done(
-            images=tuple(images),
-            request=request,
-            seconds=sum(parts),
-            text_seconds=text_seconds,
-            model_seconds=drawn.model_seconds,
-            decode_seconds=drawn.decode_seconds,
-            preview_seconds=drawn.preview_seconds,
-            notes=notes,
-        )
+        seconds = {
+            "text_seconds": text_seconds,
+            "model_seconds": drawn.model_seconds,
+            "decode_seconds": drawn.decode_seconds,
+            "preview_seconds": drawn.preview_seconds,
+        }
+        total = sum(seconds.values())
+        return Done(images=tuple(images), request=request, notes=notes, seconds=total, **seconds)

@@ -1,6 +1,5 @@
 """Requests: immutable, validated once, with a JSON round trip."""
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,7 +17,6 @@ RANDOM_SEED = -1
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_IMAGES = 64
 MAX_THREADS = 4096
-MAX_GUIDANCE = MAX_TEMPERATURE = 100.0
 
 OTHER_NAMES = {
     "cfg": "guidance",
@@ -165,17 +163,10 @@ class GenerationRequest(Checked):
             if value is not None
         }
 
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), ensure_ascii=False)
-
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Settings by our names or by others'. Raises RequestError."""
         return super().from_dict(by_our_names(data))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        return cls.from_dict(parse_object(text, "The request"))
 
 
 def by_our_names(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,6 +215,4 @@ def parse_per_scale(text: str) -> float | tuple[float, ...]:
 
 
 def _at(value: float | Sequence[float], index: int) -> float:
-    return (
-        float(value) if isinstance(value, int | float) else float(value[min(index, len(value) - 1)])
-    )
+    return float(value if isinstance(value, int | float) else value[min(index, len(value) - 1)])

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from infinity.errors import RequestError, quoted
 
@@ -37,8 +37,7 @@ MOST_TOKENS = 10_000
 """A side; no schedule ever has as many."""
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """One pyramid level: ``height`` x ``width`` transformer tokens."""
 
     height: int
@@ -47,6 +46,9 @@ class Scale:
     @property
     def tokens(self) -> int:
         return self.height * self.width
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
 
 
 @dataclass(frozen=True)
@@ -66,24 +68,22 @@ class ScaleSchedule:
     rope_grid: Scale
 
     def __init__(
-        self,
-        scales: Sequence[Scale | tuple[int, int]],
-        rope_grid: Scale | tuple[int, int] | None = None,
+        self, scales: Sequence[tuple[int, int]], rope_grid: tuple[int, int] | None = None
     ) -> None:
-        levels = tuple(_scale(level) for level in scales)
-        if not levels:
+        if not scales:
             raise RequestError("A scale schedule needs at least one scale.")
+        levels = tuple(map(_scale, scales))
         for smaller, larger in pairwise(levels):
             if larger.height < smaller.height or larger.width < smaller.width:
                 raise RequestError(
-                    f"Scales must not shrink: {larger.height}x{larger.width} follows "
-                    f"{smaller.height}x{smaller.width}; list them from coarse to fine."
+                    f"Scales must not shrink: {larger} follows {smaller}; list them from coarse to "
+                    "fine."
                 )
-        grid = _scale(rope_grid) if rope_grid is not None else levels[-1]
-        if grid.height < levels[-1].height or grid.width < levels[-1].width:
+        last, grid = levels[-1], _scale(rope_grid or levels[-1])
+        if grid.height < last.height or grid.width < last.width:
             raise RequestError(
-                f"The rope grid {grid.height}x{grid.width} is smaller than the last scale "
-                f"{levels[-1].height}x{levels[-1].width}; make it at least as large."
+                f"The rope grid {grid} is smaller than the last scale {last}; make it at least as "
+                "large."
             )
         object.__setattr__(self, "scales", levels)
         object.__setattr__(self, "rope_grid", grid)
@@ -126,23 +126,19 @@ class ScaleSchedule:
         return type(self)(self.scales[:length], self.rope_grid)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "scales": [[scale.height, scale.width] for scale in self.scales],
-            "rope_grid": [self.rope_grid.height, self.rope_grid.width],
-        }
+        return {"scales": [list(scale) for scale in self.scales], "rope_grid": list(self.rope_grid)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        return cls([tuple(scale) for scale in data["scales"]], tuple(data["rope_grid"]))
+        return cls(data["scales"], data["rope_grid"])
 
 
-def _scale(level: Scale | tuple[int, int]) -> Scale:
-    height, width = (level.height, level.width) if isinstance(level, Scale) else level
-    scale = Scale(_side(height), _side(width))
-    if not (0 < scale.height <= MOST_TOKENS and 0 < scale.width <= MOST_TOKENS):
+def _scale(level: tuple[int, int]) -> Scale:
+    scale = Scale(*map(_side, level))
+    if not all(0 < side <= MOST_TOKENS for side in scale):
         raise RequestError(
             f"A scale needs at least one token a side and at most {MOST_TOKENS}, not "
-            f"{quoted((scale.height, scale.width))}."
+            f"{quoted(tuple(scale))}."
         )
     return scale
 

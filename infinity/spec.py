@@ -104,7 +104,6 @@ class ModelSpec(Checked):
         """JSON-ready; the content of an own-format config.json."""
         data = super().to_dict()
         del data["vocabulary"]
-        data["schedules"] = {label: one.to_dict() for label, one in self.schedules.items()}
         return {"format": FORMAT_VERSION, **data}
 
     @classmethod

@@ -3,7 +3,6 @@
 A model folder may hold it as ``world.json``. Models trained on pictures of all kinds have none.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from infinity.checks import Checked
+from infinity.errors import nearest
 from infinity.files import read_object
 
 VOCABULARY_FILE = "world.json"
@@ -29,7 +29,7 @@ SIMILARITY = 0.7
 SHORTEST_CORRECTED = 4
 """Letters a word must have to be read as another: short words are too much like each other."""
 Phrases = Mapping[str, tuple[str, ...]]
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD, _PARTS = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*"), re.compile("['-]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +68,9 @@ class Vocabulary(Checked):
         found: dict[str, str | None] = {}
         for match in _WORD.finditer(text):
             word = match.group().lower().replace("’", "'").removesuffix("'s")
-            parts = [part for part in re.split(r"['-]", word) if part]
-            if word in self.words or word in UNPICTURED or all(p in self.words for p in parts):
-                continue
-            near = difflib.get_close_matches(word, self._nameable, n=1, cutoff=SIMILARITY)
-            found.setdefault(match.group(), near[0] if near else None)
+            known = self.words | UNPICTURED
+            if word not in known and not self.words.issuperset(filter(None, _PARTS.split(word))):
+                found.setdefault(match.group(), nearest(word, self._nameable, SIMILARITY))
         return found
 
     def corrected(self, text: str) -> tuple[str, dict[str, str]]:
@@ -81,13 +79,11 @@ class Vocabulary(Checked):
         same first letter (slips there are rare, and a mouse is no house)."""
         read: dict[str, str] = {}
         for word in self.unknown(text):
-            if len(word) < SHORTEST_CORRECTED:
-                continue
             lowered = word.lower()
             alike = [name for name in self._names if name[0] == lowered[0]]
             meant = [name for name in alike if one_slip_apart(lowered, name)]
-            if near := difflib.get_close_matches(lowered, meant, n=1):
-                read[word] = near[0]
+            if len(word) >= SHORTEST_CORRECTED and (near := nearest(lowered, meant)):
+                read[word] = near
         return _WORD.sub(lambda match: read.get(match.group(), match.group()), text), read
 
     @cached_property
@@ -112,21 +108,16 @@ def words_of(text: str) -> Iterator[str]:
     """The single words of a text, in lower case; of "jack-o'-lantern" also its parts."""
     for match in _WORD.finditer(text.lower()):
         yield match.group()
-        yield from (part for part in re.split(r"['-]", match.group()) if part)
+        yield from filter(None, _PARTS.split(match.group()))
 
 
 def one_slip_apart(one: str, other: str) -> bool:
     """Whether a letter left out, added, replaced, or swapped with its neighbour tells them apart."""
-    start = _shared(one, other)
-    end = _shared(one[start:][::-1], other[start:][::-1])
-    left = [word[start : len(word) - end] for word in (one, other)]
-    return max(map(len, left)) <= 1 or (len(left[0]) == 2 and left[0] == left[1][::-1])
-
-
-def _shared(one: str, other: str) -> int:
-    """Letters that both begin with."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    return max(len(one), len(other)) <= 1 or (len(one) == 2 and one == other[::-1])
 
 
 def read_vocabulary(folder: str | Path) -> Vocabulary | None:

@@ -34,7 +34,6 @@ _NUMPY_NUMBERS: list[Any] = [
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 WEIGHT_SUFFIXES = (*PICKLE_SUFFIXES, ".safetensors")
 INDEX_SUFFIX = ".index.json"
-_ZIP_MAGIC = b"PK\x03\x04"
 
 
 @dataclass
@@ -96,16 +95,13 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def read_pickle(path: Path) -> tuple[Any, bool]:
+def _read_pickle(path: Path) -> tuple[Any, bool]:
     """What ``torch.save`` wrote, tensors and plain containers only; and whether it is mapped.
 
     Raises:
-        CheckpointError: missing, truncated, damaged, or holding objects that could run code.
+        CheckpointError: truncated, damaged, or holding objects that could run code.
     """
-    _require_file(path)
     mapped = zipfile.is_zipfile(path)
-    if not mapped and path.open("rb").read(len(_ZIP_MAGIC)) == _ZIP_MAGIC:
-        raise CheckpointError(f"{path} is truncated; fetch it again.")
     try:
         with torch.serialization.safe_globals(_NUMPY_NUMBERS):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped), mapped
@@ -115,18 +111,18 @@ def read_pickle(path: Path) -> tuple[Any, bool]:
                 f"{path} holds objects other than weights and was not opened, because reading them "
                 "could run code; only open checkpoints of plain weights."
             ) from error
-        raise CheckpointError(f"{path} is damaged; fetch it again.") from error
+        raise CheckpointError(f"{path} is damaged or truncated; fetch it again.") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged or truncated; fetch it again.") from error
 
 
 def read_file(path: Path) -> tuple[Any, bool]:
     """A weights file of either format: what it holds, and whether it is mapped."""
-    if path.suffix.lower() in PICKLE_SUFFIXES:
-        return read_pickle(path)
     if path.suffix.lower() == ".safetensors":
         return read_safetensors(path), True
     _require_file(path)
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        return _read_pickle(path)
     raise CheckpointError(
         f"{path} is not a weights file; its name should end in .safetensors or "
         f"{' or '.join(PICKLE_SUFFIXES)}."
@@ -174,10 +170,8 @@ def _read_indexed(index: Path) -> Weights:
         names = read_json(index)["weight_map"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{index} is not an index of shards; fetch it again.") from error
-    if not isinstance(names, dict) or any(
-        not isinstance(shard, str) or Path(shard).name != shard or len(shard) > 255
-        for shard in names.values()
-    ):
+    shards = names.values() if isinstance(names, dict) else [None]
+    if not all(isinstance(shard, str) and Path(shard).name == shard[:255] for shard in shards):
         raise CheckpointError(f"{index} names files outside its own folder; do not use it.")
     weights = Weights({}, folder)
     for shard in sorted(set(names.values())):
@@ -186,16 +180,14 @@ def _read_indexed(index: Path) -> Weights:
         if repeated := tensors.keys() & weights.tensors.keys():
             raise CheckpointError(
                 f"{folder / shard} repeats tensors of another file ({min(repeated)}); remove the "
-                "stray file.",
-                unexpected=tuple(sorted(repeated)),
+                "stray file."
             )
         weights.tensors.update(tensors)
         weights.mapped &= mapped
-    if missing := tuple(sorted(names.keys() - weights.tensors.keys())):
+    if missing := sorted(names.keys() - weights.tensors.keys()):
         raise CheckpointError(
             f"The shards in {folder} lack {len(missing)} tensors that the index names (first: "
-            f"{missing[0]}); fetch the folder again.",
-            missing=missing,
+            f"{missing[0]}); fetch the folder again."
         )
     return weights
 
@@ -219,36 +211,34 @@ def check_fit(
         CheckpointError: tensors are missing, unexpected, of another shape, or no floating-point
             numbers; it lists them.
     """
-    missing = tuple(name for name in expected if name not in tensors)
-    unexpected = () if allows_more else tuple(name for name in tensors if name not in expected)
-    mis_shaped = tuple(
-        f"{name}: found {tuple(tensors[name].shape)} {tensors[name].dtype}, expected "
-        f"{tuple(wanted.shape)} floats"
-        for name, wanted in expected.items()
-        if name in tensors
-        and (tensors[name].shape != wanted.shape or not tensors[name].is_floating_point())
+    kinds = {
+        "missing": [name for name in expected if name not in tensors],
+        "unexpected": [name for name in tensors if name not in expected and not allows_more],
+        "mis-shaped": [
+            f"{name}: found {tuple(found.shape)} {found.dtype}, expected {tuple(wanted.shape)} floats"
+            for name, wanted in expected.items()
+            if (found := tensors.get(name)) is not None
+            and not (found.shape == wanted.shape and found.is_floating_point())
+        ],
+    }
+    complaints = "; ".join(
+        f"{len(names)} {kind} ({listed(names)})" for kind, names in kinds.items() if names
     )
-    found = {"missing": missing, "unexpected": unexpected, "mis-shaped": mis_shaped}
-    if any(found.values()):
-        complaints = "; ".join(
-            f"{len(names)} {kind} ({listed(names)})" for kind, names in found.items() if names
-        )
+    if complaints:
         raise CheckpointError(
             f"The {what} weights in {source} do not fit the configuration: {complaints}; use the "
-            "configuration they were trained with, or fetch them again.",
-            missing=missing,
-            unexpected=unexpected,
-            mis_shaped=mis_shaped,
+            "configuration they were trained with, or fetch them again."
         )
 
 
 def require_finite(module: torch.nn.Module, what: str) -> None:
     """Raises CheckpointError for weights that are infinite or not numbers: all pictures would be."""
-    names = [name for name, _ in module.named_parameters()]
     with torch.inference_mode():
-        sums = [part.sum(dtype=torch.float32) for part in module.parameters()]
-        is_finite = torch.stack(sums).isfinite().tolist() if sums else []
-    bad = tuple(name for name, good in zip(names, is_finite, strict=True) if not good)
+        bad = [
+            name
+            for name, part in module.named_parameters()
+            if not part.sum(dtype=torch.float32).isfinite()
+        ]
     if bad:
         raise CheckpointError(
             f"{len(bad)} tensors of the {what} hold infinite values or none (first: {bad[0]}); its "
@@ -258,14 +248,8 @@ def require_finite(module: torch.nn.Module, what: str) -> None:
 
 def flat_tensors(content: Any, path: Path) -> dict[str, Tensor]:
     """A state dict as it is. Raises CheckpointError where it is anything else."""
-    if (
-        not isinstance(content, Mapping)
-        or not content
-        or any(
-            not isinstance(name, str) or not isinstance(tensor, Tensor)
-            for name, tensor in content.items()
-        )
-    ):
+    named = isinstance(content, Mapping) and content
+    if not named or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in named.items()):
         raise CheckpointError(f"{path} holds no named tensors; give a file of model weights.")
     return dict(content)
 

@@ -38,7 +38,11 @@ def expand(template: str, seed: int) -> str:
         RequestError: a brace without its partner, a count that its options cannot meet, or groups
             nested too deep.
     """
-    text = _parse(template)
+    text, position = _parse_text(template, 0, 0)
+    if position < len(template):
+        raise RequestError(
+            "The prompt has a } without its {; add one, or write \\} for the character itself."
+        )
     if all(isinstance(part, str) for part in text):
         return "".join(map(str, text))
     return re.sub(r" {2,}", " ", _fill(text, random.Random(seed))).strip()
@@ -54,27 +58,17 @@ def _fill(text: _Text, source: random.Random) -> str:
     for part in text:
         if isinstance(part, str):
             parts.append(part)
-        elif part.count is None:
-            parts.append(_fill(part.options[_draw(len(part.options), source)], source))
-        else:
-            left = list(part.options)
-            chosen = [left.pop(_draw(len(left), source)) for _ in range(part.count)]
-            parts.append(JOINT.join(_fill(option, source).strip() for option in chosen))
+            continue
+        left = list(part.options)
+        chosen = [left.pop(_draw(len(left), source)) for _ in range(part.count or 1)]
+        filled = [_fill(option, source) for option in chosen]
+        parts.append(JOINT.join(map(str.strip, filled)) if part.count else filled[0])
     return "".join(parts)
 
 
 def _draw(count: int, source: random.Random) -> int:
     """0 to ``count`` - 1. From ``random()``, the one method whose numbers Python promises to keep."""
     return int(source.random() * count)
-
-
-def _parse(template: str) -> _Text:
-    text, position = _parse_text(template, 0, 0)
-    if position < len(template):
-        raise RequestError(
-            "The prompt has a } without its {; add one, or write \\} for the character itself."
-        )
-    return text
 
 
 def _parse_text(template: str, position: int, depth: int) -> tuple[_Text, int]:
@@ -102,9 +96,9 @@ def _parse_group(template: str, position: int, depth: int) -> tuple[_Group, int]
             f"The prompt's braces are nested more than {MOST_NESTED} deep; simplify them."
         )
     counted = _COUNT.match(template, position)
-    options: list[_Text] = []
     position = counted.end() if counted else position
-    while True:
+    options: list[_Text] = []
+    while not options or template[position - 1] == "|":
         option, position = _parse_text(template, position, depth)
         options.append(option)
         if position == len(template):
@@ -112,8 +106,6 @@ def _parse_group(template: str, position: int, depth: int) -> tuple[_Group, int]
                 "The prompt has a { without its }; close it, or write \\{ for the character itself."
             )
         position += 1
-        if template[position - 1] == "}":
-            break
     count = int(counted[1][:9]) if counted else None
     if count is not None and not 1 <= count <= len(options):
         raise RequestError(

@@ -25,7 +25,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("registry", "presets"),
     ("rewriter",),
     ("hosting",),
-    ("t5",),
     ("text", "tokenizer", "model"),
     ("generation",),
     ("drawing", "reconstruction"),
@@ -39,8 +38,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 
 OWNERS: dict[str, frozenset[str]] = {
-    "transformers": frozenset({"t5", "text", "rewriter"}),
-    "tokenizers": frozenset({"t5"}),
+    "transformers": frozenset({"text", "rewriter"}),
+    "tokenizers": frozenset({"text"}),
     "huggingface_hub": frozenset({"checkpoints"}),
     "safetensors": frozenset({"checkpoints", "weights"}),
     "gradio": frozenset({"ui", "app"}),
@@ -82,7 +81,7 @@ LAZY = {
     "app: infinity.ui.serve": "Gradio reads the environment while it is imported, which is set right first",
     "infinity.__main__: infinity.cli": "loads torch; --help comes at once without",
     "infinity.rewriter: transformers": _SLOW,
-    "infinity.t5: transformers": _SLOW,
+    "infinity.text: transformers": _SLOW,
     "training.data.tables: datasets": _OPTIONAL,
     "training.data.tables: datasets.exceptions": _OPTIONAL,
     "training.engine.processes: resource": _UNIX,

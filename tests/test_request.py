@@ -37,9 +37,8 @@ REQUESTS = st.builds(
 
 @given(REQUESTS)
 def test_request_round_trips_through_json(request_):
-    text = request_.to_json()
-    json.loads(text)
-    assert GenerationRequest.from_json(text) == request_
+    text = json.dumps(request_.to_dict())
+    assert GenerationRequest.from_dict(json.loads(text)) == request_
 
 
 @given(REQUESTS)
@@ -126,8 +125,6 @@ def test_other_settings_that_make_no_sense_are_refused(settings, sentence):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "The request is damaged"),
-        ("3", "a JSON object is needed"),
         ("{}", "it has no 'prompt'"),
         ('{"prompt": "x", "guidence": 3}', "did you mean 'guidance'"),
         ('{"prompt": "x", "zzz": 3}', "known: prompt"),
@@ -136,7 +133,7 @@ def test_other_settings_that_make_no_sense_are_refused(settings, sentence):
 )
 def test_bad_json_is_refused_with_what_is_wrong(text, sentence):
     with pytest.raises(RequestError, match=sentence):
-        GenerationRequest.from_json(text)
+        GenerationRequest.from_dict(json.loads(text))
 
 
 def test_pictures_take_seeds_one_after_another_and_wrap_around():

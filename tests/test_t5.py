@@ -1,4 +1,4 @@
-"""infinity.t5: computes what transformers computes, and takes nothing but numbers from a folder."""
+"""infinity.text: computes what transformers computes, and takes nothing but numbers from a folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError, InfinityError
 from infinity.registry import DEFAULT_MODEL_FOLDER
 from infinity.rewriter import RewriterSettings, rewrite
-from infinity.t5 import TextTokenizer, load_encoder
-from infinity.text import TextEncoder
+from infinity.text import TextEncoder, TextTokenizer, load_encoder
 from tests.t5_folder import WIDTH, write_t5_folder
 
 CPU = torch.device("cpu")

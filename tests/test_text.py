@@ -143,7 +143,7 @@ def test_missing_tensor_is_listed(tmp_path):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match="1 missing") as caught:
         TextEncoder(folder, CONFIG).encode("x")
-    assert caught.value.missing == (name,)
+    assert f"1 missing ({name})" in str(caught.value)
 
 
 def test_mis_shaped_tensor_is_refused(tmp_path):

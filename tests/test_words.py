@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from pathlib import Path
@@ -30,7 +29,7 @@ def rows(title: str) -> list[list[str]]:
 def test_other_name_means_the_setting_in_json(name):
     ours = OTHER_NAMES[name]
     value = VALUES[ours]
-    asked = GenerationRequest.from_json(json.dumps({"prompt": "x", name: value}))
+    asked = GenerationRequest.from_dict({"prompt": "x", name: value})
     assert asked == GenerationRequest(prompt="x", **{ours: value})
 
 

@@ -12,7 +12,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from infinity.t5 import PIECES, TextTokenizer
+from infinity.text import PIECES, TextTokenizer
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 

@@ -122,26 +122,22 @@ def merge_adapter(transformer: nn.Module, adapter: Adapter) -> None:
         for name, module in transformer.named_modules()
         if isinstance(module, nn.Linear)
     }
-    unexpected: list[str] = []
-    mis_shaped: list[str] = []
+    differing: list[str] = []
     for name, change in adapter.layers.items():
         if (layer := layers.get(name)) is None:
-            unexpected.append(name)
+            differing.append(name)
             continue
         found, expected = (len(change.up), change.down.shape[1]), tuple(layer.weight.shape)
         if found != expected:
-            mis_shaped.append(f"{name}: found {found}, expected {expected}")
+            differing.append(f"{name}: found {found}, expected {expected}")
         elif change.bias is not None and layer.bias is None:
-            mis_shaped.append(f"{name}: found a bias, expected none")
-    if unexpected or mis_shaped:
-        differing = [*unexpected, *mis_shaped]
+            differing.append(f"{name}: found a bias, expected none")
+    if differing:
         trained = f", which was trained on {adapter.base}" if adapter.base else ""
         raise CheckpointError(
             f"The adapter in {adapter.folder}{trained}, does not fit this model: "
             f"{len(differing)} layers differ ({listed(differing)}); use it with the model it "
             "was trained on.",
-            unexpected=tuple(unexpected),
-            mis_shaped=tuple(mis_shaped),
         )
     with torch.no_grad():
         for name, change in adapter.layers.items():
@@ -203,9 +199,6 @@ def _by_layer(
         raise CheckpointError(
             f"{path} is not a low-rank adapter of a transformer ({first or 'it is empty'}); only "
             "changes of its linear layers can be merged.",
-            missing=tuple(alone),
-            unexpected=tuple(unexpected),
-            mis_shaped=tuple(unequal),
         )
     for name, parts in layers.items():
         if not all(tensor.float().isfinite().all() for tensor in parts.values()):

@@ -164,8 +164,6 @@ def from_upstream(state: Mapping[str, Tensor], kind: Kind) -> dict[str, Tensor]:
             f"This is not a {kind} of a kind known here: {len(unexpected)} unexpected tensors, "
             f"{len(mis_shaped)} of another shape or content (first: "
             f"{(unexpected + mis_shaped)[0]}); only the released architecture can be converted.",
-            unexpected=tuple(unexpected),
-            mis_shaped=tuple(mis_shaped),
         )
     return converted
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from infinity.checkpoints.adapter import Adapter
-from infinity.t5 import DECODER, PIECES
+from infinity.text import DECODER, PIECES
 from infinity.weights import read_own_part
 
 BLOCK_BYTES = 4096

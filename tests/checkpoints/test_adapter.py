@@ -127,15 +127,14 @@ def test_adapter_of_another_model_is_refused_with_both_sides_named(folder, tmp_p
     del transformer.blocks[2]
     with pytest.raises(CheckpointError, match=r"trained on tiny.*use it with the model") as raised:
         merge_adapter(transformer, read_adapter(folder))
-    assert any(name.startswith("blocks.2.") for name in raised.value.unexpected)
+    assert "(blocks.2." in str(raised.value)
 
 
 def test_adapter_of_another_width_is_refused(folder):
     transformer = tiny_transformer()
     transformer.blocks[0].attention.qkv = torch.nn.Linear(32, 96)
-    with pytest.raises(CheckpointError, match="found") as raised:
+    with pytest.raises(CheckpointError, match=r"blocks\.0\.attention\.qkv: found"):
         merge_adapter(transformer, read_adapter(folder))
-    assert raised.value.mis_shaped
 
 
 @pytest.mark.parametrize(

@@ -130,14 +130,14 @@ def test_key_bias_that_is_not_zero_is_refused():
     state["blocks.0.sa.zero_k_bias"][0] = 1
     with pytest.raises(CheckpointError, match="another shape or content") as caught:
         from_upstream(state, "transformer")
-    assert "blocks.0.sa.zero_k_bias" in caught.value.mis_shaped[0]
+    assert "blocks.0.sa.zero_k_bias" in str(caught.value)
 
 
 def test_unknown_tensor_is_refused_and_listed():
     state = {**transformer_state(), "blocks.0.ca_gamma": torch.zeros(64)}
     with pytest.raises(CheckpointError, match="1 unexpected") as caught:
         from_upstream(state, "transformer")
-    assert caught.value.unexpected == ("blocks.0.ca_gamma",)
+    assert "(first: blocks.0.ca_gamma)" in str(caught.value)
 
 
 def test_tensor_of_other_rank_is_refused():
@@ -145,7 +145,7 @@ def test_tensor_of_other_rank_is_refused():
     state["pos_start"] = state["pos_start"].flatten()
     with pytest.raises(CheckpointError) as caught:
         from_upstream(state, "transformer")
-    assert caught.value.mis_shaped == ("pos_start: found (64,), expected 1 1 C",)
+    assert "pos_start: found (64,), expected 1 1 C" in str(caught.value)
 
 
 def test_uneven_chunks_are_refused():

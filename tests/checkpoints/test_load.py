@@ -149,19 +149,15 @@ def test_missing_and_unexpected_tensors_are_listed(own):
         state["mystery"] = state.pop("head.bias")
 
     edit_weights(own, edit)
-    with pytest.raises(CheckpointError, match=r"1 missing.*1 unexpected") as caught:
+    with pytest.raises(CheckpointError, match=r"1 missing \(head.bias\); 1 unexpected \(mystery\)"):
         load_model(own)
-    assert caught.value.missing == ("head.bias",)
-    assert caught.value.unexpected == ("mystery",)
 
 
 def test_mis_shaped_tensor_is_listed(own):
     edit_weights(own, lambda state: state.update({"head.bias": torch.zeros(3)}))
     with pytest.raises(CheckpointError, match="1 mis-shaped") as caught:
         load_model(own)
-    assert caught.value.mis_shaped == (
-        "head.bias: found (3,) torch.float32, expected (16,) floats",
-    )
+    assert "(head.bias: found (3,) torch.float32, expected (16,) floats)" in str(caught.value)
 
 
 def test_integer_weights_are_refused(own):
@@ -174,7 +170,7 @@ def test_config_that_does_not_fit_the_weights_says_so(own):
     edit_config(own, transformer={**SPEC.transformer.to_dict(), "depth": 4})
     with pytest.raises(CheckpointError, match="do not fit the configuration") as caught:
         load_model(own)
-    assert all(name.startswith("blocks.3.") for name in caught.value.missing)
+    assert "missing (blocks.3." in str(caught.value)
 
 
 def test_text_table_shorter_than_the_config_says_so(own):

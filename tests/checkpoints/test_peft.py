@@ -302,7 +302,7 @@ def test_changes_of_other_kinds_are_refused_by_name(name, folder, tmp_path):
     save_file({**tensors, name: torch.ones(shape)}, folder / ADAPTER_WEIGHTS)
     with pytest.raises(CheckpointError) as caught:
         read_adapter(folder)
-    assert caught.value.unexpected == (name,)
+    assert f"({name})" in str(caught.value)
     assert name in str(caught.value)
 
 

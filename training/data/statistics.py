@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from infinity.images import rgb
-from infinity.t5 import TextTokenizer
+from infinity.text import TextTokenizer
 from training.config import TrainingConfig
 from training.data.errors import UNREADABLE, Skip, SkipReport, made_or_skip
 from training.data.records import Record

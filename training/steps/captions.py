@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5Enc
 from infinity.checkpoints.download import fetch_text_encoder
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError
-from infinity.t5 import load_encoder, read_sizes
+from infinity.text import load_encoder, read_sizes
 from training import text_encoder
 from training.config.sections import WorldSettings
 from training.config.settings import TrainingConfig
