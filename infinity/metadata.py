@@ -59,11 +59,12 @@ class PictureRecord:
                 f"The picture's record is damaged: it asks for {request.num_images} pictures, not one."
             )
         threads = data.get("threads")
-        is_count = type(threads) is int and 0 < threads <= MAX_THREADS
+        if type(threads) is not int or not 0 < threads <= MAX_THREADS:
+            threads = 0
         return cls(
             request=request,
             model=model,
-            threads=threads if is_count else 0,
+            threads=threads,
             versions=_texts(data.get("versions")),
             template=_text(data.get("template"), MAX_PROMPT_CHARACTERS),
             **{name: _text(data.get(name)) for name in ("weights", "device", "dtype")},

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infinity.errors import CheckpointError, RequestError
+from infinity.files import parse_object
 from infinity.grid.axes import Axis
 from infinity.grid.plan import GridPlan
 from infinity.metadata import PictureRecord, weights_note
@@ -111,8 +112,10 @@ def test_recipe_of_a_grid_with_anything_in_it_is_read_or_refused():
 
 
 def test_request_with_anything_in_it_is_read_or_refused():
-    texts = variants(json.loads(REQUEST.to_json()))
-    assert refusals(GenerationRequest.from_json, texts, RequestError) > 100
+    def read(text: str) -> GenerationRequest:
+        return GenerationRequest.from_dict(parse_object(text, "The request"))
+
+    assert refusals(read, variants(REQUEST.to_dict()), RequestError) > 100
 
 
 def test_configuration_with_anything_in_it_is_read_or_refused(tmp_path):

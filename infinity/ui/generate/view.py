@@ -15,7 +15,6 @@ import gradio as gr
 from PIL import Image
 
 from infinity.events import Cancelled, Done, Event, Preview, Refined
-from infinity.schedule import Scale
 from infinity.spec import ModelSpec
 from infinity.ui.shared import status
 from infinity.ui.shared.files import FinishedRun, address, data_uri
@@ -32,10 +31,12 @@ _SCRIPT = Path(__file__).with_name("viewer.js")
 
 
 @dataclass(frozen=True)
-class Frame(Scale):
+class Frame:
     """One scale in the timeline: its bits, and once it is drawn its time and the pictures so far,
     one each, as addresses; ``is_exact`` unless they are rough previews."""
 
+    height: int
+    width: int
     bits: int
     seconds: float | None = None
     pictures: tuple[str, ...] = ()
@@ -145,7 +146,7 @@ def viewer_value(view: View) -> dict[str, Any]:
             {
                 "height": frame.height,
                 "width": frame.width,
-                "tokens": f"{frame.tokens:,}",
+                "tokens": f"{frame.height * frame.width:,}",
                 "bits": f"{frame.bits:,}",
                 "time": "" if frame.seconds is None else duration(frame.seconds),
                 "exact": frame.is_exact,
@@ -180,7 +181,7 @@ def preview_uri(image: Image.Image, pixels: int = PREVIEW_PIXELS) -> str:
 
 def _painting(frames: tuple[Frame, ...], event: Preview) -> Status:
     """A scale is finished; the progress is counted in tokens, which is what takes the time."""
-    fraction = sum(f.tokens for f in frames[: event.index + 1]) / sum(f.tokens for f in frames)
+    fraction = sum(f.bits for f in frames[: event.index + 1]) / sum(f.bits for f in frames)
     spent = sum(f.seconds or 0.0 for f in frames)
     left = spent * (1 - fraction) / fraction
     rough = f"{left:.0f} s" if left < 59.5 else duration(left)
