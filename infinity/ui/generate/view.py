@@ -42,6 +42,10 @@ class Frame:
     pictures: tuple[str, ...] = ()
     is_exact: bool = False
 
+    @property
+    def tokens(self) -> int:
+        return self.height * self.width
+
 
 @dataclass(frozen=True)
 class View:
@@ -146,7 +150,7 @@ def viewer_value(view: View) -> dict[str, Any]:
             {
                 "height": frame.height,
                 "width": frame.width,
-                "tokens": f"{frame.height * frame.width:,}",
+                "tokens": f"{frame.tokens:,}",
                 "bits": f"{frame.bits:,}",
                 "time": "" if frame.seconds is None else duration(frame.seconds),
                 "exact": frame.is_exact,
@@ -181,7 +185,7 @@ def preview_uri(image: Image.Image, pixels: int = PREVIEW_PIXELS) -> str:
 
 def _painting(frames: tuple[Frame, ...], event: Preview) -> Status:
     """A scale is finished; the progress is counted in tokens, which is what takes the time."""
-    fraction = sum(f.bits for f in frames[: event.index + 1]) / sum(f.bits for f in frames)
+    fraction = sum(f.tokens for f in frames[: event.index + 1]) / sum(f.tokens for f in frames)
     spent = sum(f.seconds or 0.0 for f in frames)
     left = spent * (1 - fraction) / fraction
     rough = f"{left:.0f} s" if left < 59.5 else duration(left)
