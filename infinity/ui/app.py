@@ -17,8 +17,8 @@ from infinity.ui.generate.tab import GenerateTab
 from infinity.ui.grid.tab import GridTab
 from infinity.ui.history.tab import HistoryTab, build_keeper
 from infinity.ui.models.tab import ModelsTab, load_session
-from infinity.ui.opening.kept import build_back, wire_addresses, wire_kept
-from infinity.ui.opening.replay import Replay, wire_replay
+from infinity.ui.opening.replay import Replay
+from infinity.ui.opening.wiring import build_back, wire_opening
 from infinity.ui.server.gate import Gate
 from infinity.ui.server.storage import Storage
 from infinity.ui.shared.context import Context, offered_models
@@ -87,9 +87,7 @@ def build_app(
                 gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
         if hosting.history:
             build_keeper(generate.drawing.finished, grid.drawing.finished)
-        wire_replay(app, replay, opened)
-        wire_addresses(tabs)
-        wire_kept(app, runs.pages, replay, generate.kept | grid.axes)
+        wire_opening(app, replay, opened, generate.kept | grid.axes)
 
         def leave(request: gr.Request) -> None:
             runs.pages.leave(request.session_hash or "")

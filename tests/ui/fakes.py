@@ -23,7 +23,7 @@ from infinity.spec import ModelSpec
 from infinity.ui.generate.tab import GenerateTab
 from infinity.ui.grid.tab import GridTab
 from infinity.ui.models.tab import ModelsTab
-from infinity.ui.opening.kept import build_back
+from infinity.ui.opening.wiring import build_back
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.runs import Runs
 from infinity.ui.shared.wiring import Components

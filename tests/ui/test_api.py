@@ -26,7 +26,7 @@ from infinity.metadata import attach, read_record, save_png
 from infinity.presets import PRESET_NAMES, ramp
 from infinity.request import GenerationRequest
 from infinity.ui.controls.choices import GENERAL_STYLES
-from infinity.ui.opening.links import read_link
+from infinity.ui.opening.replay import read_link
 from infinity.ui.shared.runs import Runs
 from tests.tiny import SPEC, tiny_pipeline
 from tests.ui.tiny_page import tiny_page

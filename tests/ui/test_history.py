@@ -27,8 +27,14 @@ from infinity.ui.app import build_app
 from infinity.ui.controls.request import MAX_PICTURES, request_from
 from infinity.ui.history.entries import Entry, details_html, entries_of, find, zip_pictures
 from infinity.ui.history.tab import pack_files
-from infinity.ui.opening.links import MOST_CHARACTERS, link_query, read_link
-from infinity.ui.opening.replay import Replay, note_html, read_drop
+from infinity.ui.opening.replay import (
+    MOST_CHARACTERS,
+    Replay,
+    link_query,
+    note_html,
+    read_drop,
+    read_link,
+)
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import FinishedRun, save_pictures
 from infinity.ui.shared.runs import Runs

@@ -18,8 +18,7 @@ from infinity.metadata import weights_note
 from infinity.request import GenerationRequest
 from infinity.ui.grid.tab import axis_settings
 from infinity.ui.history.entries import MOST_IN_A_ZIP, zip_pictures
-from infinity.ui.opening.links import link_query
-from infinity.ui.opening.replay import read_drop
+from infinity.ui.opening.replay import link_query, read_drop
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import NOT_OURS, FinishedRun, file_data, own_file
 from infinity.ui.shared.runs import own_session

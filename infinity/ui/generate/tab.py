@@ -36,7 +36,7 @@ class GenerateTab(RunEvents[View]):
     """Laid out inside the current Blocks, its handlers wired.
 
     Args:
-        back: of :func:`~infinity.ui.opening.kept.build_back`.
+        back: of :func:`~infinity.ui.opening.wiring.build_back`.
 
     Attributes:
         controls: all that a request is made of.

@@ -62,7 +62,7 @@ class GridTab(RunEvents[GridView]):
 
     Args:
         controls: of the Generate tab; they say all that no axis does.
-        back: of :func:`~infinity.ui.opening.kept.build_back`.
+        back: of :func:`~infinity.ui.opening.wiring.build_back`.
 
     Attributes:
         axes: what varies over the columns ("x") and the rows ("y", which may vary nothing), and the

@@ -11,8 +11,7 @@ import gradio as gr
 from infinity.errors import InfinityError, RequestError
 from infinity.ui.history import entries
 from infinity.ui.history.entries import Entry
-from infinity.ui.opening.links import link_query
-from infinity.ui.opening.replay import FOCUS_PROMPT, Replay
+from infinity.ui.opening.replay import FOCUS_PROMPT, Replay, link_query
 from infinity.ui.shared.files import FinishedRun, address
 from infinity.ui.shared.wiring import PRIVATE, QUICK, Updates
 
@@ -205,7 +204,8 @@ class HistoryTab:
     def _details(self, entry: Entry) -> str:
         spec = self.replay.context.models.get(entry.model)
         title = spec.title if spec is not None else entry.model
-        here = self.replay.fingerprint(entry.model) if entry.weights and spec is not None else ""
+        manager = self.replay.context.manager
+        here = manager.fingerprint(entry.model) if entry.weights and spec is not None else ""
         return entries.details_html(entry, entries.find(entry.file), title, here)
 
     def _pair(self, left: Entry, right: Entry) -> Updates:

@@ -1,16 +1,21 @@
 """A request goes back to the page: from the history, from a dropped PNG, from a shared link.
 
-All three end here, in updates that set every control of the Generate tab to exactly that request.
+All three end here, in updates that set every control of the Generate tab to exactly that request. None
+draws anything. A link says all in plain words (``?prompt=a+red+apple&seed=7&guidance=3``), so that it
+can be read before it is opened, works on any server with the same model, and needs nothing kept anywhere.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 
-from infinity.errors import RequestError
+from infinity.errors import RequestError, nearest
+from infinity.grid.axes import PARAMETERS
 from infinity.grid.plan import GridPlan, read_plan
 from infinity.images import image_notes
 from infinity.metadata import PictureRecord, read_record, weights_note
@@ -18,12 +23,13 @@ from infinity.request import GenerationRequest
 from infinity.ui.controls.choices import control_updates
 from infinity.ui.controls.request import MAX_PICTURES
 from infinity.ui.grid.tab import axis_settings
-from infinity.ui.opening.links import read_link
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.status import problem_html
-from infinity.ui.shared.wiring import QUICK, Components, Updates
+from infinity.ui.shared.wiring import Components, Updates
 
-DROP_SCRIPT = Path(__file__).with_name("drop.js")
+MOST_CHARACTERS = 8000
+"""Of a link's settings: longer addresses are cut off by some servers and programs on the way."""
+NAMES = ("model", *(field.name for field in fields(GenerationRequest)))
 FOCUS_PROMPT = """() => setTimeout(() => {
   const prompt = document.querySelector('#prompt textarea');
   if (prompt) { prompt.focus(); prompt.select(); }
@@ -51,10 +57,6 @@ class Replay:
         """What a request that is put back may change."""
         return [self.note, self.tabs, *self.controls.values()]
 
-    def fingerprint(self, model: str) -> str:
-        """Of the weights that a model has here; "" where it is not known."""
-        return self.context.manager.fingerprint(model)
-
     def show(
         self,
         model: str,
@@ -81,7 +83,8 @@ class Replay:
             raise RequestError(
                 f"The page draws at most {MAX_PICTURES} pictures at a time, not {request.num_images}."
             )
-        other = weights_note(weights, self.fingerprint(model)) if weights else ""
+        here = self.context.manager.fingerprint(model) if weights else ""
+        other = weights_note(weights, here) if weights else ""
         return {
             self.note: note_html(f"{said} {other}".rstrip()),
             self.tabs: gr.update(selected=tab),
@@ -120,10 +123,56 @@ class Replay:
             return self.problem(error)
 
 
-def wire_replay(app: gr.Blocks, replay: Replay, opened: gr.UploadButton) -> None:
-    """Files from ``opened`` and from anywhere on the page."""
-    app.load(None, None, None, js=DROP_SCRIPT.read_text(encoding="utf-8"), **QUICK)
-    opened.upload(replay.open_file, opened, [*replay.outputs(), *replay.axes.values()], **QUICK)
+def link_query(model: str, request: GenerationRequest) -> str:
+    """The part of a link behind its ``?``.
+
+    Raises:
+        RequestError: the prompts are too long for a link.
+    """
+    settings = {"model": model}
+    for name, value in request.to_dict().items():
+        if value != "" or name == "prompt":
+            settings[name] = ",".join(map(repr, value)) if isinstance(value, list) else str(value)
+    query = urlencode(settings)
+    if len(query) > MOST_CHARACTERS:
+        raise RequestError(
+            "The prompts are too long for a link; share the PNG itself, which carries its settings."
+        )
+    return query
+
+
+def read_link(pairs: Iterable[tuple[str, str]]) -> tuple[str | None, GenerationRequest] | None:
+    """(model if named, request) of an address's settings; None where there are none of ours.
+
+    Raises:
+        RequestError: a value that is none, or settings that are misspelt, repeated or too long.
+    """
+    found: dict[str, str] = {}
+    for name, text in pairs:
+        if name not in NAMES:
+            if near := nearest(name, NAMES, cutoff=0.8):
+                raise RequestError(f"The link has a setting {name[:40]!r}; did it mean {near!r}?")
+            continue  # an address may carry words for others: the theme, where a visitor came from
+        if name in found:
+            raise RequestError(f"The link says {name!r} twice; keep one.")
+        found[name] = text
+    if not found:
+        return None
+    if sum(map(len, found.values())) > MOST_CHARACTERS:
+        raise RequestError(
+            f"The link holds more than {MOST_CHARACTERS:,} characters; shorten its prompt."
+        )
+    if "prompt" not in found:
+        raise RequestError("The link has settings but no prompt; add one, or ask for a whole link.")
+    model, settings = found.pop("model", None), {}
+    for name, text in found.items():
+        try:
+            settings[name] = int(text) if name == "num_images" else PARAMETERS[name].read(text)
+        except (ValueError, RequestError) as error:
+            raise RequestError(
+                f"The link's {name} is {text[:40]!r}, which is no number."
+            ) from error
+    return model, GenerationRequest.from_dict(settings)
 
 
 def read_drop(path: str | Path) -> PictureRecord | GridPlan:

@@ -106,7 +106,7 @@ class RunEvents(Generic[AnyView]):
         Args:
             triggers: what begins a run.
             inputs: of :meth:`checked`; ``asked`` are those that it may update.
-            back: of :func:`~infinity.ui.opening.kept.build_back`.
+            back: of :func:`~infinity.ui.opening.wiring.build_back`.
         """
         self.wire_start(triggers, self.start, inputs, asked)
         back.back(  # pyright: ignore[reportAttributeAccessIssue]
