@@ -7,6 +7,7 @@ error crosses as a value, for the package would hide what it says. Elsewhere not
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
@@ -119,18 +120,15 @@ class SharedGpuPipeline:
     ) -> Iterator[Event]:
         """As ``InfinityPipeline.stream``; a stop is heeded after the scale that is being drawn."""
         self._pipeline.check(request)
-        events = self._draw(self._call, request, previews, refine)
-        return _stopped_by(cancel or threading.Event(), events)
+        return _until(cancel, self._draw(self._call, request, previews, refine))
 
 
-def _stopped_by(cancel: threading.Event, events: Any) -> Iterator[Event]:
-    try:
-        for event in events:
+def _until(cancel: threading.Event | None, drawn: Any) -> Iterator[Event]:
+    with closing(drawn):
+        for event in drawn:
             if isinstance(event, InfinityError):
                 raise event
-            if isinstance(event, Preview) and cancel.is_set():
+            if isinstance(event, Preview) and cancel is not None and cancel.is_set():
                 yield Cancelled(completed_scales=event.index + 1)
                 return
             yield event
-    finally:
-        events.close()

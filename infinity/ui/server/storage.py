@@ -7,11 +7,11 @@ its folder, and a page that starts removes the folders whose lock nobody holds.
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 from filelock import FileLock, Timeout
 
@@ -43,7 +43,8 @@ class Storage:
         self._next = 0.0
 
     def tidy(self) -> None:
-        """Remove the oldest files above the ceiling; looks at most every ``SECONDS_BETWEEN``."""
+        """Remove the oldest files above the ceiling; looks at most every ``SECONDS_BETWEEN``. Two
+        threads may do so at once."""
         if self.ceiling is None or self._clock() < self._next:
             return
         self._next = self._clock() + SECONDS_BETWEEN
@@ -72,24 +73,17 @@ def opened_storage() -> Iterator[Storage]:
     Raises:
         ResourceError: no folder can be made (a full or read-only disk).
     """
-    parent = Path(os.environ.get(VARIABLE) or tempfile.gettempdir())
-    before = os.environ.get(VARIABLE)
+    parent = Path(os.environ.get(VARIABLE) or gettempdir())
     with disk_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(parent)
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    lock = FileLock(folder / LOCK)
-    lock.acquire()
-    os.environ[VARIABLE] = str(folder)
-    try:
-        yield Storage(folder, None)
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
-        lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
+        folder = TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True)
+    with folder, FileLock(Path(folder.name) / LOCK):
+        os.environ[VARIABLE] = folder.name
+        try:
+            yield Storage(Path(folder.name), None)
+        finally:
+            os.environ[VARIABLE] = str(parent)
 
 
 def remove_abandoned(parent: Path) -> None:
