@@ -98,10 +98,6 @@ def with_own_files(value: Any) -> Any:
     return {**value, "path": str(path), "url": None}
 
 
-def is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _whole_number(text: str) -> int:
     if len(text) > MOST_DIGITS:
         raise ValueError(f"a number has {len(text)} digits")

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -26,7 +26,6 @@ from infinity.hosting import Allowance, address_of
 from infinity.ui.server.calls import (
     RefusalError,
     arguments,
-    is_number,
     parameters,
     positional,
     read_json,
@@ -97,13 +96,10 @@ class Gate:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
         is_post = scope["type"] == "http" and scope["method"] == "POST"
         if CLOSED.match(path) or (is_post and not POSTS.fullmatch(path)):
-            await RefusalError("There is nothing at this address.", 404).response(
-                scope, receive, send
-            )
-            return
+            nothing = RefusalError("There is nothing at this address.", 404)
+            return await nothing.response(scope, receive, send)
         if scope["type"] != "http" or not (is_post or path.startswith(API_PREFIX)):
-            await self._app(scope, receive, send)
-            return
+            return await self._app(scope, receive, send)
         begun: Message | None = None
         bad = b""
 
@@ -161,7 +157,12 @@ class Gate:
         checked = self._tool_call(call) if way == "mcp" else self._checked(way, name, call)
         body = json.dumps(with_own_files(checked)).encode()
         MutableHeaders(scope=scope)["content-length"] = str(len(body))
-        return _replayed(body, receive)
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replayed() -> Message:  # then whatever else comes: that the caller went away
+            return whole.pop() if whole else await receive()
+
+        return replayed
 
     def _bounded(self, receive: Receive) -> Receive:
         received, is_whole = 0, False
@@ -212,7 +213,7 @@ class Gate:
             )
         if number is None:
             raise RefusalError("This call needs its fn_index; see /info.")
-        if not is_number(number) or number not in self._functions:
+        if type(number) is not int or number not in self._functions:
             raise RefusalError(f"There is no function with the number {quoted(number)}.", 404)
         function = self._functions[number]
         if function.api_visibility != "public" or function.fn is None:
@@ -228,21 +229,18 @@ class Gate:
         told = call.get("params")
         if not isinstance(told, dict) or not isinstance(given := told.get("arguments"), dict):
             return call
-        function = self._tools.get(str(told.get("name")))
+        if (function := self._tools.get(str(told.get("name")))) is None:
+            return call
         try:
-            wanted = given if function is None else arguments(given, function)
-            for key in wanted.keys() & _files(function):
-                with_own_files({"path": wanted[key], "meta": None})
+            wanted = arguments(given, function)
+            for name, parameter in parameters(function).items():
+                if parameter.annotation is FileData and name in wanted:
+                    with_own_files({"path": wanted[name], "meta": None})
         except RefusalError as error:
             said = {"content": [{"type": "text", "text": str(error)}], "isError": True}
             error.response = JSONResponse({"jsonrpc": "2.0", "id": call.get("id"), "result": said})
             raise
         return call | {"params": told | {"arguments": wanted}}
-
-
-def _files(function: Callable[..., Any] | None) -> set[str]:
-    known = {} if function is None else parameters(function)
-    return {name for name, parameter in known.items() if parameter.annotation is FileData}
 
 
 def _brief(body: bytes) -> bytes:
@@ -274,17 +272,3 @@ def _in_words(begun: Message, body: bytes) -> JSONResponse:
         said = f"{said.rstrip('.')}." if len(said) <= MOST_QUOTED else f"{said[:MOST_QUOTED]} …"
     kept = told if isinstance(told, dict) else {}
     return JSONResponse(kept | {"detail": said, "error": said}, status, headers)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then whatever else comes (that the caller went away)."""
-    is_told = False
-
-    async def replayed() -> Message:
-        nonlocal is_told
-        if is_told:
-            return await receive()
-        is_told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed
