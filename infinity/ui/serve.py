@@ -70,9 +70,8 @@ def serve(options: argparse.Namespace, storage: Storage) -> None:
         memory_mode=options.memory_mode,
         loader=InfinityPipeline.from_pretrained if gpu is None else SharedGpuLoader(gpu),
     )
-    with closing(
-        Runs(Allowance(hosting))
-    ) as runs:  # before the folder goes, where they would write
+    # Closed before the folder goes, where they would write.
+    with closing(Runs(Allowance(hosting))) as runs:
         app = build_app(manager, name, runs)
         health = Health(manager, runs)
         if hosting.warm_up:

@@ -247,7 +247,7 @@ META = {"meta": {"_type": "gradio.FileData"}}
 @pytest.mark.parametrize(
     "path",
     ["http://example.com/a.png", "https://[::1]/a.png", "ftp://a/b", "data:image/png;base64,AA",
-     "/etc/passwd", "x" * 9_000, "", None, 3, "/gradio_api/file=/etc/passwd"],
+     "/etc/passwd", "x" * 300, "x" * 9_000, "", None, 3, "/gradio_api/file=/etc/passwd"],
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
 @pytest.mark.parametrize("meta", [META, {"meta": 3}, {"meta": None}], ids=str)

@@ -25,7 +25,7 @@ from infinity.metadata import KEY, PictureRecord, attach, save_png
 from infinity.request import GenerationRequest
 from infinity.ui.app import build_app
 from infinity.ui.controls.request import MAX_PICTURES, request_from
-from infinity.ui.history.entries import Entry, details_html, entries_of, find, zip_pictures
+from infinity.ui.history.entries import Entry, details_html, entries_of, zip_pictures
 from infinity.ui.history.tab import pack_files
 from infinity.ui.opening.replay import (
     MOST_CHARACTERS,
@@ -36,7 +36,7 @@ from infinity.ui.opening.replay import (
     read_link,
 )
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.files import FinishedRun, save_pictures
+from infinity.ui.shared.files import FinishedRun, own_file, save_pictures
 from infinity.ui.shared.runs import Runs
 from tests.ui.fakes import FakeManager, make_spec, tabs_of
 
@@ -59,7 +59,7 @@ def test_every_picture_of_a_run_becomes_an_entry_of_its_own(run, tmp_path):
     second, first = entries_of(run)
     assert [first.request, second.request] == list(REQUEST.pictures())
     assert first.words in ("a red <b>apple</b>", "a blue <b>apple</b>")
-    assert find(second.file) == run.files[1]
+    assert own_file(second.file) == run.files[1]
     assert len(json.dumps(first.to_dict())) < 5000
 
 
@@ -95,16 +95,16 @@ def test_entry_that_is_none_is_refused(data):
         Entry.from_dict(data)
 
 
-def test_find_leads_nowhere_but_to_pictures_of_the_page(run, tmp_path):
+def test_name_of_a_file_leads_nowhere_but_to_pictures_of_the_page(run, tmp_path):
     secret = tmp_path.parent / "secret.png"
     secret.write_bytes(b"x")
     folder = tmp_path / ("a" * 32)
     folder.mkdir()
     (folder / "infinity-link.png").symlink_to(secret)
     for file in (f"{'a' * 32}/infinity-link.png", "../secret.png", str(secret), "", "infinity.png"):
-        assert find(file) is None
+        assert own_file(file) is None
     run.files[0].unlink()
-    assert find(entries_file(run.files[0])) is None
+    assert own_file(entries_file(run.files[0])) is None
 
 
 def entries_file(path: Path) -> str:
@@ -131,7 +131,7 @@ def test_zip_holds_all_pictures_byte_for_byte(run, tmp_path):
 
 
 def test_zip_of_strangers_files_is_refused(run):
-    for files in (None, "x", [], ["/etc/passwd"], [5], ["../" * 9 + "etc/passwd"]):
+    for files in (None, "x", [], ["/etc/passwd"], [5], ["../" * 9 + "etc/passwd"], ["x" * 300]):
         with pytest.raises(RequestError, match="None of these pictures"):
             pack_files(files)
     path, said = pack_files([entries_file(run.files[0]), f"{'b' * 32}/infinity-gone.png"])

@@ -6,7 +6,6 @@ the request and a small picture. Entries come back from the browser and are not 
 """
 
 import io
-import re
 import time
 import zipfile
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from gradio.utils import get_upload_folder
 from PIL import Image
 from pydantic import Field
 
@@ -81,27 +79,18 @@ class Entry(Checked):
 
 def entries_of(run: FinishedRun) -> list[Entry]:
     """One entry a picture, the last one first. Raises RequestError when a file is gone already."""
-    found = []
-    for request, path in zip(run.request.pictures(), run.files, strict=True):
-        image = open_image(path, "The picture")
-        entry = Entry(
+    pictures = [*zip(run.request.pictures(), run.files, strict=True)]
+    return [
+        Entry(
             model=run.model,
             request=request,
             file=f"{path.parent.name}/{path.name}",
-            thumbnail=_thumbnail(image),
+            thumbnail=_thumbnail(image := open_image(path, "The picture")),
             when=run.when,
             weights=read_record(image).weights if KEY in image.info else "",
         )
-        found.append(entry)
-    return found[::-1]
-
-
-def find(file: str) -> Path | None:
-    """The file of an entry, below the page's folder; None when it is gone, or is none of ours."""
-    if not re.fullmatch(_FILE, file):
-        return None
-    path = Path(get_upload_folder()) / file
-    return path if path.is_file() and not path.is_symlink() else None
+        for request, path in reversed(pictures)
+    ]
 
 
 def details_html(entry: Entry, path: Path | None, title: str, here: str = "") -> str:

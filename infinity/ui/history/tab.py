@@ -12,7 +12,7 @@ from infinity.errors import InfinityError, RequestError
 from infinity.ui.history import entries
 from infinity.ui.history.entries import Entry
 from infinity.ui.opening.replay import FOCUS_PROMPT, Replay, link_query
-from infinity.ui.shared.files import FinishedRun, address
+from infinity.ui.shared.files import FinishedRun, address, own_file
 from infinity.ui.shared.wiring import PRIVATE, QUICK, Updates
 
 KEEPER_SCRIPT = Path(__file__).with_name("keeper.js")
@@ -202,11 +202,10 @@ class HistoryTab:
         return {self.listing: fetched, self.message: _said(said)}
 
     def _details(self, entry: Entry) -> str:
-        spec = self.replay.context.models.get(entry.model)
-        title = spec.title if spec is not None else entry.model
-        manager = self.replay.context.manager
-        here = manager.fingerprint(entry.model) if entry.weights and spec is not None else ""
-        return entries.details_html(entry, entries.find(entry.file), title, here)
+        context = self.replay.context
+        title = context.models[entry.model].title if entry.model in context.models else entry.model
+        here = context.manager.fingerprint(entry.model) if entry.weights else ""
+        return entries.details_html(entry, own_file(entry.file), title, here)
 
     def _pair(self, left: Entry, right: Entry) -> Updates:
         """Both pictures behind one slider.
@@ -214,7 +213,7 @@ class HistoryTab:
         Raises:
             RequestError: one of the files is gone.
         """
-        paths = [entries.find(entry.file) for entry in (left, right)]
+        paths = [own_file(entry.file) for entry in (left, right)]
         if None in paths:
             raise RequestError(
                 "One of the two pictures is no longer on the server; draw it again to compare."
@@ -228,9 +227,8 @@ class HistoryTab:
 
 def pack_files(files: object) -> tuple[Path, str]:
     """(archive, what to say). Raises RequestError when nothing is left to pack."""
-    names = [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
-    names = names[: entries.MOST_IN_A_ZIP]
-    paths = [path for name in names if (path := entries.find(name)) is not None]
+    names = files[: entries.MOST_IN_A_ZIP] if isinstance(files, list) else []
+    paths = [path for name in names if (path := own_file(name)) is not None]
     if not paths:
         raise RequestError(
             "None of these pictures is on the server any more; choose one and draw it again."

@@ -201,10 +201,10 @@ class Gate:
         is_named = isinstance(session, str) and SESSION.fullmatch(session)
         if not is_named and (way != "call" or session is not None):
             raise RefusalError(NO_SESSION)
-        if not isinstance(call.get("data", []), list):
+        if not isinstance(data := call.get("data", []), list):
             raise RefusalError("data must be a list: the call's arguments in their order.")
         if way == "call":
-            data = positional(call.get("data", []), self._endpoints[name], is_whole=True)
+            data = positional(data, self._endpoints[name], is_whole=True)
             return {"data": data, "session_hash": session}
         number = call.get("fn_index")
         if number is None and name in self._endpoints:

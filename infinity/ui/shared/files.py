@@ -14,6 +14,7 @@ from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from infinity.files import is_there
 from infinity.metadata import save_png
 from infinity.request import GenerationRequest
 
@@ -88,4 +89,5 @@ def own_file(name: object) -> Path | None:
         return None
     folder = Path(get_upload_folder()).resolve()
     path = (folder / name).resolve()
-    return path if path.is_relative_to(folder) and path.is_file() else None
+    is_ours = path.is_relative_to(folder) and is_there(path) and path.is_file()
+    return path if is_ours else None
