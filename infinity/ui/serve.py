@@ -8,7 +8,6 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-import torch
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -52,6 +51,9 @@ def serve(options: argparse.Namespace, storage: Storage) -> None:
         settings = SPACE_SETTINGS
     hosting = Hosting() if settings is None else Hosting.from_file(settings)
     storage.ceiling = hosting.disk_megabytes * 1_000_000 or None
+    budget = hosting.memory_gigabytes * 1e9  # of all models together
+    if not budget and (memory := memory_of(device)) is not None:
+        budget = MOST_OF_MEMORY * memory[1]
     name, folders = options.model, {}
     if (Path(name) / CONFIG_FILE).is_file():
         folders = {(spec_name := read_spec(name).name): name}
@@ -62,7 +64,7 @@ def serve(options: argparse.Namespace, storage: Storage) -> None:
         base, name = name, adapted_name(name, options.adapter)
         adapted = {name: (base, options.adapter)}
     manager = ModelManager(
-        memory_budget(hosting, device),
+        round(budget) if budget else None,
         options.device,
         options.dtype,
         models=folders,
@@ -141,11 +143,3 @@ def trust_proxies(hosting: Hosting) -> None:
 def bracketed(host: str | None) -> str | None:
     """An IPv6 address as it stands in a link, which is how Gradio wants it."""
     return f"[{host}]" if host and ":" in host and not host.startswith("[") else host
-
-
-def memory_budget(hosting: Hosting, device: torch.device) -> int | None:
-    """Bytes for all models together: what the host set, else most of what the device has."""
-    if hosting.memory_gigabytes:
-        return round(hosting.memory_gigabytes * 1e9)
-    memory = memory_of(device)
-    return None if memory is None else round(MOST_OF_MEMORY * memory[1])

@@ -82,6 +82,7 @@ def test_entry_survives_the_browser(run):
         {"request": {"prompt": "a", "guidance": "much"}},
         {"model": 5},
         {"when": "yesterday"},
+        {"when": 1e300},
     ],
 )
 def test_entry_that_was_tampered_with_is_refused(run, change):

@@ -54,7 +54,7 @@ class Entry(Checked):
     thumbnail: Annotated[
         str, Field(pattern=r"\Adata:image/webp;base64,[A-Za-z0-9+/=]+\z", max_length=60_000)
     ]
-    when: float
+    when: Annotated[float, Field(ge=0, le=2**33)]
     weights: Annotated[str, Field(pattern=r"\A[0-9a-f]{0,64}\z")] = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,13 +110,21 @@ def details_html(entry: Entry, path: Path | None, title: str, here: str = "") ->
         else '<p class="gone">The full picture is no longer on the server, where pictures stay for a '
         "day. Its settings are all here: draw it again.</p>"
     )
-    facts = "".join(
+    facts = {"Model": title}
+    for name, parameter in PARAMETERS.items():
+        value = getattr(entry.request, name, None)
+        if name != "prompt" and value not in (None, ""):
+            facts[parameter.title] = show(value)
+    if entry.weights:
+        facts["Weights"] = f"{entry.weights} {weights_note(entry.weights, here)}".rstrip()
+    facts["Drawn"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(entry.when))
+    listed = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in _facts(entry, title, here)
+        for name, value in facts.items()
     )
     return (
         f'<article class="picture-details"><img src="{escape(source, quote=True)}" alt="{words}">'
-        f"<h2>{words}</h2>{caption}<dl>{facts}</dl></article>"
+        f"<h2>{words}</h2>{caption}<dl>{listed}</dl></article>"
     )
 
 
@@ -133,18 +141,6 @@ def zip_pictures(paths: Sequence[Path]) -> Path:
             for number, path in enumerate(paths, 1):
                 archive.write(path, f"{number:03d}-{path.name}")
     return target
-
-
-def _facts(entry: Entry, title: str, here: str) -> list[tuple[str, str]]:
-    facts = [("Model", title)]
-    for name, parameter in PARAMETERS.items():
-        value = getattr(entry.request, name, None)
-        if name != "prompt" and value not in (None, ""):
-            facts.append((parameter.title, show(value)))
-    if entry.weights:
-        facts.append(("Weights", f"{entry.weights} {weights_note(entry.weights, here)}".rstrip()))
-    drawn = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(entry.when))
-    return [*facts, ("Drawn", drawn)]
 
 
 def _thumbnail(image: Image.Image) -> str:
