@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from infinity.schedule import ScaleSchedule
-from training.config.settings import TrainingConfig
+from training.config import TrainingConfig, load_config
 
 SIZES = [(48, 48), (40, 60), (64, 40), (50, 50), (33, 47), (70, 44), (48, 50), (30, 45)] * 2
 """(height, width) of the pictures of the small set."""
@@ -52,8 +52,8 @@ def config_for(*sources: str | Path, **settings: Any) -> TrainingConfig:
         "workers": 0,
         **settings,
     }
-    return TrainingConfig.model_validate(
-        {
+    return load_config(
+        overrides={
             "output": "runs/test",
             "model": {
                 "depth": 2,
