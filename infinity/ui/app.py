@@ -133,11 +133,10 @@ def launch_options(
         "app_kwargs": {"routes": list(routes), "middleware": [gate]},
     }
     if hosting.login == "password":
-        user, password = os.environ.get(USER_VARIABLE), os.environ.get(PASSWORD_VARIABLE)
-        if not user or not password:
+        options["auth"] = os.environ.get(USER_VARIABLE), os.environ.get(PASSWORD_VARIABLE)
+        if not all(options["auth"]):
             raise RequestError(
                 f"The settings ask for a login; set {USER_VARIABLE} and {PASSWORD_VARIABLE} in the "
                 "environment."
             )
-        options["auth"] = (user, password)
     return options

@@ -135,9 +135,12 @@ class HistoryTab:
             compared = self._pair(left, entry) if left is not None else {self.message: ""}
         except RequestError as error:
             return {self.message: _said(str(error))}
+        context = self.replay.context
+        title = context.models[entry.model].title if entry.model in context.models else entry.model
+        here = context.manager.fingerprint(entry.model) if entry.weights else ""
         return {
             self.chosen: entry,
-            self.details: self._details(entry),
+            self.details: entries.details_html(entry, own_file(entry.file), title, here),
             self.actions: gr.update(visible=True),
             self.link: HIDDEN,
             **compared,
@@ -200,12 +203,6 @@ class HistoryTab:
         self.replay.context.keep(path)
         fetched = {"fetch": address(path), "name": entries.ZIP_NAME}
         return {self.listing: fetched, self.message: _said(said)}
-
-    def _details(self, entry: Entry) -> str:
-        context = self.replay.context
-        title = context.models[entry.model].title if entry.model in context.models else entry.model
-        here = context.manager.fingerprint(entry.model) if entry.weights else ""
-        return entries.details_html(entry, own_file(entry.file), title, here)
 
     def _pair(self, left: Entry, right: Entry) -> Updates:
         """Both pictures behind one slider.

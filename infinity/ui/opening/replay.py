@@ -84,7 +84,7 @@ class Replay:
                 f"The page draws at most {MAX_PICTURES} pictures at a time, not {request.num_images}."
             )
         here = self.context.manager.fingerprint(model) if weights else ""
-        other = weights_note(weights, here) if weights else ""
+        other = weights_note(weights, here)
         return {
             self.note: note_html(f"{said} {other}".rstrip()),
             self.tabs: gr.update(selected=tab),
