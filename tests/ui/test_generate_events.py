@@ -128,9 +128,8 @@ def test_run_shows_every_scale_then_the_files(page):
 
 def test_finished_run_is_handed_on_once(page):
     page.start(num_images=2, seed=7, seed_mode=KEEP)
-    *before, last = [update[FINISHED] for update in page.updates()]
-    assert not any(isinstance(handed, FinishedRun) for handed in before)
-    assert isinstance(last, FinishedRun)
+    handed = [update[FINISHED] for update in page.updates()]
+    (last,) = [run for run in handed if isinstance(run, FinishedRun)]
     assert (last.model, last.request.seeds, last.request.temperature) == ("default", (7, 8), 0.9)
     assert [str(path) for path in last.files] == list(page.written)
 
@@ -152,9 +151,9 @@ def test_every_view_says_how_the_buttons_stand(page):
     """The browser's client changes an update it has not shown yet into the next one of the stream:
     what the next one leaves out, as a skip does, would be lost."""
     page.start()
-    *busy, done = page.updates()
-    assert all(shows(update[GENERATE], False) and shows(update[STOP], True) for update in busy)
-    assert shows(done[GENERATE], True)
+    for update in page.updates():
+        is_done = "finished" in update[STATUS]
+        assert shows(update[GENERATE], is_done) and shows(update[STOP], not is_done)
     page.start()
     assert page.stop(ALICE)
     page.start()
@@ -355,9 +354,10 @@ def test_run_of_the_api_does_not_block_the_page(page):
 
 def test_timeline_is_completed_after_the_picture_and_changes_nothing_else(page):
     page.start()
-    after = [update for update in page.paint(ALICE) if not isinstance(update[STATUS], str)]
+    done, *after = [update for update in page.paint(ALICE) if "finished" in update[STATUS]]
     assert len(after) == 6
-    assert all("value" not in update[part] for update in after for part in (STATUS, FINISHED))
+    assert all("value" not in update[FINISHED] for update in after)
+    assert {update[STATUS] for update in after} == {done[STATUS]}
     assert all(shows(update[GENERATE], True) for update in after)
     assert all(frame["exact"] for frame in after[-1][VIEWER]["frames"])
 
@@ -371,6 +371,7 @@ def test_next_run_may_begin_while_the_timeline_is_completed(page):
     later = list(painting)
     assert len(later) <= 1, "the timeline waits for nobody's turn"
     assert all(shows(update[STOP], True) for update in later), "of the next run"
+    assert not any(isinstance(update[STATUS], str) for update in later), "that is the next run's"
     assert "finished" in page.texts()[-1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,7 +68,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
 def test_grid_is_shown_cell_by_cell_and_saved_with_its_recipe(page):
     seed = page.start()[SEED]
     updates = list(page.paint())
-    plots = [update[PLOT] for update in updates if isinstance(update[PLOT], str)]
+    plots = [plot for plot, _ in groupby(update[PLOT] for update in updates)]
     assert seed == VALUES["seed"]
     assert [plot.count("<img") for plot in plots[:-1]] == [0, 1, 2, 3, 4, 5, 6]
     assert "Grid finished" in updates[-1][STATUS]

@@ -111,10 +111,7 @@ class GenerateTab(RunEvents[View]):
             return
         yield stopped(view, 0)
 
-    def show(self, view: View, before: View | None) -> Updates:
-        if before is not None and before.status.phase == "done":
-            # The page may have gone on to the next run.
-            return {self.viewer: viewer_value(view)}
+    def show(self, view: View) -> Updates:
         if view.finished is not None and not all(path.exists() for path in view.finished.files):
             view = replace(view, finished=None)  # the timeline is all that is left of them
         return {

@@ -175,12 +175,8 @@ class GridTab(RunEvents[GridView]):
         written = save_sheet(self.context, view.plan, pictures) if pictures else None
         return replace(view, status=said, sheet=written)
 
-    def show(self, view: GridView, before: GridView | None) -> Updates:
-        is_same = before is not None and (view.drawn, view.sheet) == (before.drawn, before.sheet)
-        return {
-            self.plot: gr.skip() if is_same else grid_html(view),
-            self.drawing.status: status_html(view.status),
-        }
+    def show(self, view: GridView) -> Updates:
+        return {self.plot: grid_html(view), self.drawing.status: status_html(view.status)}
 
     def handed_on(self, view: GridView) -> Any:
         return tuple(view.drawn.values())

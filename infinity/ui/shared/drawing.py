@@ -82,12 +82,8 @@ class RunEvents(Generic[AnyView]):
         """
         raise NotImplementedError
 
-    def show(self, view: AnyView, before: AnyView | None) -> Updates:
-        """The updates of the tab's own outputs and its status.
-
-        Args:
-            before: the view shown before; None on a page that has shown none of this run.
-        """
+    def show(self, view: AnyView) -> Updates:
+        """The updates of the tab's own outputs and its status."""
         raise NotImplementedError
 
     def handed_on(self, view: AnyView) -> Any:
@@ -137,7 +133,7 @@ class RunEvents(Generic[AnyView]):
         except InfinityError as error:
             failed = Status("failed", for_visitors(error))
             return {self.drawing.status: status_html(failed), **self.standing(name)}
-        return {**asked, **self.show(self.first_view(run), None), **self.standing(name)}
+        return {**asked, **self.show(self.first_view(run)), **self.standing(name)}
 
     def stop(self, request: gr.Request) -> Updates:
         """End the page's run within a scale, or before its turn came."""
@@ -158,8 +154,9 @@ class RunEvents(Generic[AnyView]):
     def standing(self, name: str) -> Updates:
         """The buttons as the runs of a page stand now.
 
-        A stream sends them with every view, never :func:`gr.skip` instead: the browser's client changes
-        an update that it has not shown yet into the next one, and what that one leaves out is lost.
+        A stream sends them, and all else it shows, with every view, never :func:`gr.skip` instead: the
+        browser's client changes an update that it has not shown yet into the next one, and what that one
+        leaves out is lost.
         """
         is_busy, is_stopping = self.runs.is_busy(name), self.runs.is_stopping(name)
         return {
@@ -211,7 +208,9 @@ class RunEvents(Generic[AnyView]):
             return
         before = None
         for view in self.runs.pages.follow(session, relay):
-            updates = {**self.show(view, before), **self.standing(name)}
+            updates = {**self.show(view), **self.standing(name)}
+            if before is not None and not before.status.is_busy and self.runs.is_busy(name):
+                del updates[self.drawing.status]  # the page has gone on to the next run
             if not relay.is_handed_on and not view.status.is_busy:
                 relay.is_handed_on = True
                 updates[self.drawing.finished] = self.handed_on(view) or gr.skip()
