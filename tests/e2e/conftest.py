@@ -123,6 +123,7 @@ def server(shared_server: Server) -> Iterator[Server]:
     shared_server.manager.reset(Gate())
     yield shared_server
     shared_server.gate.open()
+    shared_server.forget_pages()
     shared_server.wait_until_idle()
 
 
@@ -140,4 +141,5 @@ def real_server(shared_real_server: Server) -> Iterator[Server]:
     shared_real_server.manager.gate = Gate()
     yield shared_real_server
     shared_real_server.gate.open()
+    shared_real_server.forget_pages()
     shared_real_server.wait_until_idle()

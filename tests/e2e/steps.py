@@ -101,6 +101,12 @@ class Server:
     def gate(self) -> Gate:
         return self.manager.gate
 
+    def forget_pages(self) -> None:
+        """What happens to pages some time after their browsers went away, now."""
+        pages = self.runs.pages
+        for page in list(pages._pages.values()):
+            pages._give_up(page, page.heard)
+
     def wait_until_idle(self) -> None:
         """No run is left, of any browser that came and went."""
         for _ in range(PATIENCE_MS // 50):

@@ -95,6 +95,7 @@ def test_settings_reach_the_picture(app_url, new_page, tmp_path):
         page.locator(f"#{name} input[type=number]").fill(value)
         page.locator(f"#{name} input[type=number]").blur()
     page.locator("#top-k input").fill("1")
+    page.locator("#top-k input").blur()
     ask(page)
     finished(page)
     assert page.locator("#stage img").count() == 2

@@ -136,6 +136,7 @@ def test_stopped_run_keeps_what_was_drawn(server, new_page):
     page = new_page(server.url)
     drawn(server, page, 3)
     page.locator("#stop").click()
+    page.locator("#stop").filter(has_text="Stopping").wait_for()
     server.gate.open()
     status(page, "Stopped after scale 3 of 7.")
     scale_button(page, 2).click()
