@@ -29,16 +29,16 @@ os.environ["INFINITY_DEVICE"] = "cpu"  # for processes that tests start, too
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores
 
 TESTS = Path(__file__).parent
-BROWSER = (("tests/e2e/test_reload", "tests/e2e/test_timeline"), ("tests/e2e/",))
-"""Files that share what is expensive to start: those in a browser, as two halves."""
-FIRST = ("e2e", "test_tools.py", "test_faked_card.py", "ui", "training")
-"""What takes longest starts first, so that short files are left for the end."""
+ONE_WORKER = ("tests/e2e/",)
+"""Folders whose files share what is expensive to start."""
+FIRST = ("e2e", "test_tools.py")
+"""What takes longest starts first, beside the rest."""
 
 
 class _ByFile(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        half = next((half[0] for half in BROWSER if nodeid.startswith(half)), None)
-        return half or super()._split_scope(nodeid)
+        shared = next((folder for folder in ONE_WORKER if nodeid.startswith(folder)), None)
+        return shared or super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
@@ -47,7 +47,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return min((os.cpu_count() or 2) + 1, 4) if whole else 0  # the browser waits much of its time
+    return max(2, min(os.cpu_count() or 2, 4)) if whole else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
