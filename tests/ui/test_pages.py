@@ -38,6 +38,17 @@ def test_key_brings_a_left_tab_back_to_its_page():
     assert pages.of("first") is not page
 
 
+def test_page_that_drew_before_it_was_claimed_stays_the_sessions():
+    """A quick visitor presses Enter before the page's own first call is answered."""
+    runs = Runs()
+    name = runs.pages.of("first").runs_of(GENERATE)
+    assert runs.begin(name, Run("default", GenerationRequest(prompt="a red apple")))
+    claimed = runs.pages.claim("first", owner="somebody")
+    assert claimed.runs_of(GENERATE) == name and runs.is_waiting(name)
+    assert claimed.owner == "somebody"
+    assert runs.pages.claim("first", owner="somebody else") is not claimed
+
+
 def test_key_is_at_least_128_random_bits():
     pages = Pages(Stopped(), LONG)
     keys = {pages.claim(str(i)).key for i in range(50)}

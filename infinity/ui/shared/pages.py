@@ -121,7 +121,11 @@ class Pages:
         with self._lock:
             page = self._pages.get(key) if isinstance(key, str) else None
             if page is None or page.owner != owner or not (left or page.is_left):
-                return self._add(session, owner)
+                page = self._newest(session)
+                if page is None or page.owner not in ("", owner):
+                    return self._add(session, owner)
+                page.owner = owner  # it drew something before it was claimed
+                return self._hear(page)
             page.session = session
             self._hear(page)
         self._watch(page)  # what it runs is paused until the tab follows it
