@@ -72,10 +72,8 @@ def _record(row: Any, settings: DataSettings, folders: PictureFolders, where: st
     if not isinstance(ratio, int | float) or not 0 < ratio < _TALLEST:
         ratio = 0.0  # it is measured
     kinds = {"long": captions.long, "short": captions.short}
-    for (
-        kind,
-        texts,
-    ) in kinds.items():  # up to "--", where flags of other programs begin (upstream's rule)
+    for kind, texts in kinds.items():
+        # Up to "--", where flags of other programs begin (upstream's rule).
         kinds[kind] = tuple(text.split("--")[0].strip() or text for text in texts)
     captions = replace(captions, **kinds)
     return Record(key=name, place=str(place), captions=captions, ratio=float(ratio))

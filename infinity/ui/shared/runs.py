@@ -27,7 +27,8 @@ class Run:
     """One request of one session; setting ``cancel`` ends it within a scale.
 
     ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`), ``session`` whose it
-    is once admitted. It waits until it is taken up; once ``is_drawn``, it is over but for its timeline, and the session may begin another.
+    is once admitted. It waits until it is taken up; once ``is_drawn``, it is over but for its timeline,
+    and the session may begin another.
     """
 
     model: str
