@@ -51,35 +51,78 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def new_page(browser: Any) -> Iterator[Any]:
-    """Opens pages; afterwards checks that none asked a foreign host or logged an error."""
-    contexts: list[Any] = []
-    foreign: list[str] = []
-    errors: list[str] = []
+class Tabs:
+    """Opens pages, each as a browser does that has never been there; the scripts of the page, which are
+    Gradio's and the same for all, are kept for the next test.
 
-    def open_page(url: str, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> Any:
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, accept_downloads=True)
-        contexts.append(context)
+    A test's first page is in the context that all tests share, emptied before; the others have their own.
+
+    Attributes:
+        foreign: addresses of other hosts that pages asked for.
+        errors: that pages logged.
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._shared = browser.new_context()
+        self._addresses: set[str] = set()
+        self._contexts: list[Any] = []
+        self.foreign: list[str] = []
+        self.errors: list[str] = []
+
+    def open(self, url: str, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> Any:
+        context = self._browser.new_context() if self._contexts else self._shared
+        self._contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
+        if context is self._shared:
+            self._addresses.add(url)
+            self._forget(page)
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=scheme)
         page.add_init_script(WATCH_STAGE)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((url, "data:", "blob:"))
-                else foreign.append(request.url)
-            ),
-        )
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._asked(request.url, url))
         page.goto(url)
         page.locator("#prompt textarea").wait_for()
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    def close(self) -> None:
+        """All pages of a test."""
+        for context in self._contexts:
+            if context is self._shared:
+                for page in context.pages:
+                    page.close()
+            else:
+                context.close()
+        self._contexts.clear()
+        self.foreign.clear()
+        self.errors.clear()
+
+    def _forget(self, page: Any) -> None:
+        """All that earlier pages kept, but for the files they loaded."""
+        self._shared.clear_cookies()
+        session = self._shared.new_cdp_session(page)
+        for url in self._addresses:
+            session.send("Storage.clearDataForOrigin", {"origin": url, "storageTypes": "all"})
+        session.detach()
+
+    def _asked(self, address: str, own: str) -> None:
+        if not address.startswith((own, "data:", "blob:")):
+            self.foreign.append(address)
+
+
+@pytest.fixture(scope="package")
+def tabs(browser: Any) -> Tabs:
+    return Tabs(browser)
+
+
+@pytest.fixture
+def new_page(tabs: Tabs) -> Iterator[Any]:
+    """Opens pages; afterwards checks that none asked a foreign host or logged an error."""
+    yield tabs.open
+    foreign, errors = [*tabs.foreign], [*tabs.errors]
+    tabs.close()
     assert foreign == []
     assert errors == []
 
