@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = {
     "ruff-check": ("ruff", "check", "."),
     "ruff-format": ("ruff", "format", "--check", "."),
-    "basedpyright": ("basedpyright", "--pythonpath", sys.executable),
+    "pyrefly": ("pyrefly", "check", "--python-interpreter-path", sys.executable),
 }
 
 

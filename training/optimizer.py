@@ -56,7 +56,7 @@ def text_encoder_groups(model: nn.Module, rate: float, weight_decay: float) -> l
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
     }
-    slower = rate * model.config.d_kv**-0.5  # pyright: ignore[reportAttributeAccessIssue, reportOperatorIssue]
+    slower = rate * model.config.d_kv**-0.5  # pyrefly: ignore[missing-attribute]
     kinds = ((True, weight_decay, slower), (False, weight_decay, rate), (None, 0.0, rate))
     return [
         _group(

@@ -55,7 +55,8 @@ def infer_transformer(state: Mapping[str, Tensor], **flags: Any) -> TransformerC
     usual = TransformerConfig(**{**sizes, **flags})
     if usual.feed_forward_width == hidden:
         return usual
-    return TransformerConfig(**{**sizes, "mlp_ratio": hidden / width, **flags})
+    sizes["mlp_ratio"] = hidden / width
+    return TransformerConfig(**{**sizes, **flags})
 
 
 def infer_tokenizer(state: Mapping[str, Tensor], patchify: bool = False) -> TokenizerConfig:

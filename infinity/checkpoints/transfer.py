@@ -27,7 +27,8 @@ class SilentBar(tqdm):
     """A disabled bar, where the progress is shown elsewhere."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "disable": True})
+        kwargs["disable"] = True
+        super().__init__(*args, **kwargs)
 
 
 class _Reporting(io.BufferedRandom):

@@ -128,7 +128,7 @@ def show(value: Value) -> str:
     """``3.0`` -> "3", ``(1.0, 2.5)`` -> "1,2.5"."""
     if isinstance(value, tuple):
         return ",".join(map(show, value))
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+    if isinstance(value, float) and abs(value) < 1e15 and value == int(value):
         return str(int(value))
     return str(value)
 

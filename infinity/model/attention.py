@@ -192,7 +192,7 @@ class _PlainAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyrefly: ignore[bad-override]
         q, k, v, *all_weights = ctx.saved_tensors
         grad = grad_outputs[0].contiguous()
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
@@ -223,7 +223,7 @@ class _UnitRotated(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyrefly: ignore[bad-override]
         qkv, norms, lengths, table = ctx.saved_tensors
         grad_q, grad_k, grad_v = (grad.transpose(1, 2) for grad in grad_outputs)
         grad = torch.stack((grad_q, grad_k), dim=2).float()

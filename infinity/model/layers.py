@@ -125,7 +125,7 @@ class BiasedLinear(nn.Linear):
     def __init__(self, in_width: int, out_width: int) -> None:
         super().__init__(in_width, out_width, bias=False)
 
-    def forward(self, input: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, input: Tensor, bias: Tensor) -> Tensor:  # pyrefly: ignore[bad-override]
         return F.linear(input, self.weight, bias)
 
 

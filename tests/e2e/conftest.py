@@ -2,7 +2,8 @@
 
 Two kinds of server: ``app.py`` itself, started as a user starts it, with the shipped model (or a tiny
 one where none is shipped); and the same page over a pipeline whose scales wait for the test, for all
-that happens in the middle of a run. Screenshots go to tests/artefacts/. One test file a tab.
+that happens in the middle of a run. With INFINITY_SCREENSHOTS set, pictures of it go to
+tests/artefacts/. One test file a tab.
 """
 
 from __future__ import annotations

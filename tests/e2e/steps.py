@@ -147,6 +147,9 @@ def finished(page: Any) -> None:
 
 
 def shot(page: Any, name: str) -> None:
+    """A picture for people to look at, where somebody wants one."""
+    if "INFINITY_SCREENSHOTS" not in os.environ:
+        return
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True, animations="disabled")
 

@@ -8,11 +8,17 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-import pytest
-
 from tests.e2e.steps import DESKTOP, PHONE, WIDE, ask, box, finished, open_tab, settled, shot
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+LOOKS = {
+    "desktop-light": (DESKTOP, "light"),
+    "desktop-dark": (DESKTOP, "dark"),
+    "phone-dark": (PHONE, "dark"),
+    "phone-light": (PHONE, "light"),
+    "wide-light": (WIDE, "light"),
+}
+IS_DARK = {"light": "false", "dark": "true"}
 TABS = ("Generate", "Grid", "History", "Models", "API")
 SERIOUS = ("serious", "critical")
 RUN_AXE = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
@@ -37,33 +43,25 @@ def _colors(node: dict[str, Any]) -> str:
     return f"{data['fgColor']} on {data['bgColor']}: {data['contrastRatio']}"
 
 
-@pytest.mark.parametrize(
-    ("name", "viewport", "scheme"),
-    [
-        ("desktop-light", DESKTOP, "light"),
-        ("desktop-dark", DESKTOP, "dark"),
-        ("phone-light", PHONE, "light"),
-        ("phone-dark", PHONE, "dark"),
-        ("wide-light", WIDE, "light"),
-    ],
-)
-def test_every_tab_is_as_wide_as_the_others_and_has_no_serious_violation(
-    name, viewport, scheme, server, new_page
-):
+def test_every_tab_is_as_wide_as_the_others_and_has_no_serious_violation(server, new_page):
     server.gate.open()
-    page = new_page(server.url, viewport, scheme)
+    page = new_page(server.url)
     ask(page)
     finished(page)
-    found: dict[str, list[str]] = {}
-    widths: dict[str, float] = {}
-    for tab in TABS:
-        open_tab(page, tab)
-        settled(page, ["#tabs"])
-        shot(page, f"{tab.lower()}-{name}")
-        if problems := violations(page):
-            found[tab] = problems
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= viewport["width"], f"{tab} sticks out sideways"
-        widths[tab] = box(page, "#tabs")["width"]
-    assert len(set(widths.values())) == 1, widths
-    assert not found, "\n".join(f"{tab}: {line}" for tab in found for line in found[tab])
+    for name, (viewport, scheme) in LOOKS.items():
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"document.body.classList.contains('dark') === {IS_DARK[scheme]}")
+        widths = [_width(page, tab, name) for tab in TABS]
+        assert len(set(widths)) == 1, (name, widths)
+
+
+def _width(page: Any, tab: str, name: str) -> float:
+    """Of a tab, that is checked on the way."""
+    open_tab(page, tab)
+    settled(page, ["#tabs"])
+    shot(page, f"{tab.lower()}-{name}")
+    assert not violations(page), f"{tab}, {name}"
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= page.viewport_size["width"], f"{tab}, {name}: sticks out sideways"
+    return box(page, "#tabs")["width"]

@@ -77,7 +77,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 class _Yaml(yaml.BaseLoader):
     """Reads "1:1" and "no" as they are written, not as the number 61 and false."""
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> str | None:
+    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
         value = super().construct_scalar(node)
         return None if value in ("", "~", "null") else value
 

@@ -110,23 +110,23 @@ class BatchBuilder(Dataset["Batch | InfinityError"]):
     def __init__(self, config: TrainingConfig, source: Source, plan: BatchPlan) -> None:
         self.config, self.source, self.plan = config, source, plan
 
-    def __getitem__(self, order: Order) -> Batch | InfinityError:
+    def __getitem__(self, index: Order) -> Batch | InfinityError:
         skips: list[Skip] = []
         try:
             samples = [
-                self._sample(order, position, int(place), skips)
-                for position, place in enumerate(order.places, order.first)
+                self._sample(index, position, int(place), skips)
+                for position, place in enumerate(index.places, index.first)
             ]
         except InfinityError as error:
             return error
         return Batch(
-            step=order.step,
-            aspect_ratio=order.aspect_ratio,
+            step=index.step,
+            aspect_ratio=index.aspect_ratio,
             captions=tuple(caption for _, _, caption, _ in samples),
             keys=tuple(record.key for record, *_ in samples),
-            positions=tuple(range(order.first, order.first + len(samples))),
+            positions=tuple(range(index.first, index.first + len(samples))),
             skipped=tuple(skips),
-            **self._tensors(samples, order.aspect_ratio),
+            **self._tensors(samples, index.aspect_ratio),
         )
 
     def _sample(self, order: Order, position: int, place: int, skips: list[Skip]) -> _Sample:

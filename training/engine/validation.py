@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,13 +134,13 @@ def draw_samples(
                 step.transformer, [text] * len(seeds), [None] * len(seeds), sampling, len(schedule)
             )
             generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-            for last in generate(
+            scales = generate(
                 step.transformer, config.tokenizer.model, condition, schedule, sampling, generators
-            ):
-                canvas = last.canvas
+            )
+            (last,) = deque(scales, maxlen=1)
             plain = re.sub(r"\W+", "-", prompt).strip("-")[:LONGEST_NAME]
             names.extend(f"{plain}_{seed}" for seed in seeds)
-            images.extend(images_from_tensor(step.tokenizer.decode(canvas.latent_Bdyx)))
+            images.extend(images_from_tensor(step.tokenizer.decode(last.canvas.latent_Bdyx)))
     return names, images
 
 

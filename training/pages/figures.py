@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,7 +100,7 @@ def self_correction(pipeline: InfinityPipeline, image: Image.Image) -> tuple[Row
 def knobs(pipeline: InfinityPipeline) -> tuple[Row, Row]:
     """Guidance and temperature, one prompt and one seed."""
 
-    def row(name: str, *values: float) -> Row:
+    def row(name: str, *values: Any) -> Row:
         base = GenerationRequest(prompt=PROMPT, seed=SEED)
         return {
             f"{name} {value:g}": pipeline.generate(replace(base, **{name: value})).images[0]

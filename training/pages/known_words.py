@@ -74,7 +74,9 @@ def sections(vocabulary: Vocabulary) -> Sections:
 
 def page(vocabulary: Vocabulary, titles: Sequence[str], images: str) -> str:
     """Markdown: a sheet a section, and the words that mean the same."""
-    parts = [INTRODUCTION.format(little=", ".join(LITTLE_WORDS), big=", ".join(BIG_WORDS))]
+    parts: list[str] = [
+        INTRODUCTION.format(little=", ".join(LITTLE_WORDS), big=", ".join(BIG_WORDS))
+    ]
     for title in titles:
         parts.append(f"## {title.capitalize()}\n\n![{title}]({images}/{title}.webp)\n")
         if title in vocabulary.objects:

@@ -131,7 +131,7 @@ def sample_scene(
     share = RECOLOR_SHARES[stage][layout]
     if layout in ("and", "position") and len(concepts) > 1:
         names = _pair(rng, concepts, split)
-        relation = pick(rng, POSITIONS) if layout == "position" else "and"
+        relation: Relation = pick(rng, POSITIONS) if layout == "position" else "and"
         colors = [_color(rng, CONCEPTS[name], "train", share) for name in names]
         objects = tuple(
             SceneObject(concept=name, color=color, relation=joint)

@@ -193,7 +193,7 @@ class RunEvents(Generic[AnyView]):
                 logger.exception("A run failed")
                 message = UNEXPECTED
             run.is_drawn = True
-            yield replace(view, status=Status("failed", message))  # pyright: ignore[reportArgumentType]
+            yield replace(view, status=Status("failed", message))  # pyrefly: ignore[bad-specialization]
 
     def _follow(self, request: gr.Request, *, is_back: bool) -> Iterator[Updates]:
         session = request.session_hash or ""
