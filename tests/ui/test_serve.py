@@ -14,7 +14,7 @@ import pytest
 
 from infinity.request import MAX_IMAGES
 from infinity.ui.server.storage import PREFIX
-from tests.e2e.steps import served, started
+from tests.e2e.steps import started
 from tests.hostile import small_png, uploaded
 from tests.tiny import tiny_folder
 from tests.ui.test_mcp import use
@@ -53,17 +53,29 @@ def _has_ipv6() -> bool:
 
 
 @pytest.mark.skipif(not _has_ipv6(), reason="needs IPv6")
-def test_page_starts_behind_proxies_on_ipv6_without_any_network(tmp_path: Path) -> None:
+def test_page_behind_proxies_on_ipv6_needs_no_network_and_writes_into_its_own_folder(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
-    model, log = tiny_folder(tmp_path / "model"), tmp_path / "log.txt"
-    with served(model, log, host="::1", PYTHONPATH=str(tmp_path), **PROXIES) as url:
+    model, log, files = tiny_folder(tmp_path / "model"), tmp_path / "log.txt", tmp_path / "files"
+    variables = {"PYTHONPATH": str(tmp_path), "GRADIO_TEMP_DIR": str(files), **PROXIES}
+    with started(model, log, "--mcp", host="::1", **variables) as (url, process):
         assert url.startswith("http://[::1]:")
+        picture = uploaded(f"{url}gradio_api/", small_png(), "a.png")["path"]
+        is_error, text = use(
+            f"{url}gradio_api/mcp/", "settings", picture=f"{url}gradio_api/file={picture}"
+        )
+        assert (is_error, "no Infinity record" in text) == (True, True)
         body = json.dumps({"prompt": "a red apple"}).encode()
         headers = {"Content-Type": "application/json"}
         call = urllib.request.Request(f"{url}gradio_api/call/v2/generate", body, headers)
         event = json.load(urllib.request.urlopen(call))["event_id"]
         answer = urllib.request.urlopen(f"{url}gradio_api/call/v2/generate/{event}").read()
         assert b"event: complete" in answer, answer
+        assert list(files.iterdir()) == folders(files)
+        process.terminate()
+        assert process.wait(120) == 0
+    assert list(files.iterdir()) == []
     said = log.read_text(encoding="utf-8")
     assert f"Running on local URL:  {url.rstrip('/')}" in said
     assert "$ALL_PROXY is not used" in said
@@ -118,10 +130,7 @@ sys.addaudithook(hook)
 """
 
 
-@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGINT])
-def test_page_ended_while_a_model_loads_leaves_no_files_and_no_traceback(
-    tmp_path: Path, way: signal.Signals
-) -> None:
+def test_page_ended_while_a_model_loads_leaves_no_files_and_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(SLOW_LOAD)
     model, log, files = tiny_folder(tmp_path / "model"), tmp_path / "log.txt", tmp_path / "files"
     variables = {"PYTHONPATH": str(tmp_path), "GRADIO_TEMP_DIR": str(files)}
@@ -133,21 +142,7 @@ def test_page_ended_while_a_model_loads_leaves_no_files_and_no_traceback(
         visitor = Visitor(f"{url}gradio_api/", json.loads("".join(lines(f"{url}config"))))
         visitor.join(visitor.number("models"), [])
         assert "data" in visitor.answer()  # answered meanwhile
-        process.send_signal(way)
+        process.send_signal(signal.SIGINT)  # SIGTERM: above
         assert process.wait(120) == 0
     assert list(files.iterdir()) == []
     assert "Traceback" not in log.read_text(encoding="utf-8")
-
-
-def test_nothing_is_written_outside_of_the_page_s_own_folder(tmp_path: Path) -> None:
-    model, log, files = tiny_folder(tmp_path / "model"), tmp_path / "log.txt", tmp_path / "files"
-    with started(model, log, "--mcp", GRADIO_TEMP_DIR=str(files)) as (url, process):
-        picture = uploaded(f"{url}gradio_api/", small_png(), "a.png")["path"]
-        is_error, said = use(
-            f"{url}gradio_api/mcp/", "settings", picture=f"{url}gradio_api/file={picture}"
-        )
-        assert (is_error, "no Infinity record" in said) == (True, True)
-        assert list(files.iterdir()) == folders(files)
-        process.terminate()
-        assert process.wait(120) == 0
-    assert list(files.iterdir()) == []

@@ -55,5 +55,7 @@ window.infinityKept = {
 // Only a tab that was left has this mark, so a copy of an open one is known for a copy.
 addEventListener('pagehide', () => write({left: true}));
 addEventListener('pageshow', event => { if (event.persisted) location.reload() });
-if (before.left) write();
-return [...names.map((name, i) => put(name, now[i])), isGone ? GONE : {__type__: 'update'}];
+const shown = names.map((name, i) => put(name, now[i]));
+keep(shown); // what was typed before this ran, too
+const AS_IT_IS = {__type__: 'update'};
+return [...shown.map((value, i) => value === now[i] ? AS_IT_IS : value), isGone ? GONE : AS_IT_IS];
