@@ -54,7 +54,7 @@ def settings(folder: Path, start_from: str, steps: int) -> TrainingConfig:
             "data": {"sources": [str(folder / "pictures")], "workers": 0},
             "optimization": {"steps": steps, "batch_size": 4, "learning_rate": 1e-5},
             "parallel": {"shard": "full"},
-            "logging": {"log_every": 1, "save_every": 2, "tensorboard": False},
+            "logging": {"log_every": 1, "save_every": 2, "curves": False, "tensorboard": False},
         }
     )
 

@@ -142,7 +142,7 @@ def small_build(folder):
     refined = {**model, "refine_blocks": 1, "refine_channels": 32}
     data = {"schedules": {"1:1": [[1, 1], [2, 2], [4, 4]]}, "workers": 0}
     few = {"steps": 4, "batch_size": 4, "warmup": 1, "compile": False, "dtype": "float32"}
-    logging = {"log_every": 1, "tensorboard": False, "validation_samples": 2}
+    logging = {"log_every": 1, "curves": False, "tensorboard": False, "validation_samples": 2}
     every = {"data": data, "optimization": few, "logging": logging}
     world = {
         "curriculum": [[0, {"single": 0.7, "full": 0.3}], [8, {"composed": 1.0}]],

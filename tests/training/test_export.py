@@ -51,7 +51,7 @@ def trained(place: Path, name: str, **settings) -> Path:
             "workers": 0,
         },
         "optimization": {"steps": 2, "batch_size": 2, "learning_rate": 1e-2},
-        "logging": {"log_every": 1, "tensorboard": False},
+        "logging": {"log_every": 1, "curves": False, "tensorboard": False},
     }
     train(load_config(overrides=base | settings))
     return place / name

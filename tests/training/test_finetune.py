@@ -45,7 +45,7 @@ def tuned(place: Path, start: Path, name: str, *words: str, schedule: str) -> Pa
         "--start_from", str(start), "--data.sources", str(place / "pictures"),
         "--output", str(place / name), "--optimization.steps", "1", "--optimization.batch_size",
         "2", "--optimization.learning_rate", "0.01", "--data.workers", "0",
-        "--data.schedules", schedule, "--logging.tensorboard", "false", *words,
+        "--data.schedules", schedule, "--logging.curves", "false", "--logging.tensorboard", "false", *words,
     ]  # fmt: skip
     assert main(arguments) == 0
     return place / name

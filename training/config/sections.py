@@ -212,6 +212,7 @@ class LoggingSettings(Settings):
     """What is written while training, in steps.
 
     Attributes:
+        curves: a picture of all metrics in the run's folder, drawn once a minute.
         tensorboard: files for TensorBoard in the run's folder.
         trackio, wandb: log there too, where its package is installed.
         log_every: steps between lines of metrics.
@@ -224,6 +225,7 @@ class LoggingSettings(Settings):
         sample_prompts, sample_seeds: every prompt is drawn with every seed.
     """
 
+    curves: bool = True
     tensorboard: bool = True
     trackio: bool = False
     wandb: bool = False

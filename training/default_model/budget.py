@@ -79,7 +79,12 @@ def measured(build: Build, steps: int) -> Costs:
     few = {
         "optimization": {"steps": 2 * steps, "warmup": 0, "compile": False, "scale_prefixes": []},
         "data": {"world": {"fresh_from": 0}},
-        "logging": {"log_every": steps, "save_every": 2 * steps, "tensorboard": False},
+        "logging": {
+            "log_every": steps,
+            "save_every": 2 * steps,
+            "curves": False,
+            "tensorboard": False,
+        },
     }
     costs: Costs = {}
     with tempfile.TemporaryDirectory() as place:

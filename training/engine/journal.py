@@ -64,7 +64,7 @@ class Journal:
     """
 
     def __init__(self, config: TrainingConfig, step: int) -> None:
-        self.folder = config.output
+        self.folder, self._draws = config.output, config.logging.curves
         self._drawn_s = time.monotonic()
         self._services: list[Any] = []
         kept = [line for line in read_metrics(self.folder) if line["step"] <= step]
@@ -130,7 +130,8 @@ class Journal:
 
     def draw(self, last: bool = False) -> None:
         """The curves so far, as a picture beside the metrics; once a minute, and the last time."""
-        if not last and time.monotonic() - self._drawn_s < SECONDS_BETWEEN_DRAWINGS:
+        is_due = last or time.monotonic() - self._drawn_s >= SECONDS_BETWEEN_DRAWINGS
+        if not (self._draws and is_due):
             return
         self._drawn_s = time.monotonic()
         with self._writing():

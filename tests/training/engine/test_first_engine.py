@@ -73,7 +73,7 @@ def config_of(folder: Path, **sections: Any) -> TrainingConfig:
         {
             "output": str(folder),
             "data": {"schedules": {"1:1": SCHEDULE}},
-            "logging": {"tensorboard": False},
+            "logging": {"curves": False, "tensorboard": False},
             **sections,
             "optimization": {
                 "steps": STEPS,

@@ -33,7 +33,7 @@ SCALARS = {
 
 
 def test_run_writes_every_metric_to_file_tensorboard_and_curves(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path / "run", logging={"tensorboard": True})
+    config = tiny_config(tmp_path / "run", logging={"curves": True, "tensorboard": True})
     train_alone(config)
     lines = read_metrics(config.output)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]

@@ -90,7 +90,9 @@ def test_full_disk_stops_a_run_which_then_goes_on(tmp_path: Path) -> None:
 
 
 def test_full_disk_while_metrics_and_curves_are_written_is_a_sentence_too(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path / "run", logging={"tensorboard": True, "save_every": 100})
+    config = tiny_config(
+        tmp_path / "run", logging={"curves": True, "tensorboard": True, "save_every": 100}
+    )
     with full_disk(10_000), pytest.raises(ResourceError, match=r"Cannot write.*free some space"):
         train_alone(config)
 

@@ -42,7 +42,7 @@ def tiny_config(output: object, **changes: dict[str, Any]) -> TrainingConfig:
             "ema_decay": 0.9,
             "clip": 1.0,
         },
-        "logging": {"log_every": 1, "save_every": 2, "tensorboard": False},
+        "logging": {"log_every": 1, "save_every": 2, "curves": False, "tensorboard": False},
         "self_correction": {"strength": 0.2, "scales": 3},
         "parallel": {},
         "data": {"schedules": {name: SPEC.schedules[name] for name in (RATIO, WIDE)}},
