@@ -22,9 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log_to_terminal(level, "%(levelname)s: %(message)s")
     bypass_proxies()
     try:
-        from infinity.cli import commands
+        from infinity.cli import commands, editing
 
-        getattr(commands, options.command)(options)
+        module = editing if options.module == "editing" else commands
+        getattr(module, options.command)(options)
     except (InfinityError, KeyboardInterrupt) as error:
         sys.stderr.write(f"infinity: {' '.join(str(error).split()) or 'stopped'}\n")
         return BAD_USAGE if isinstance(error, RequestError) else FAILED

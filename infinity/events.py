@@ -48,6 +48,7 @@ class Done:
         seconds: from the first step to here, without the time the caller took between events.
         text_seconds, model_seconds, decode_seconds, preview_seconds: its parts.
         notes: sentences the user should see, such as a prompt that was cut.
+        bits: of every picture, all scales (``infinity.packing``).
     """
 
     images: tuple[Image.Image, ...]
@@ -58,6 +59,7 @@ class Done:
     decode_seconds: float
     preview_seconds: float
     notes: tuple[str, ...] = ()
+    bits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,17 +27,18 @@ from infinity.devices import (
 )
 from infinity.errors import RequestError
 from infinity.events import Done, Event
-from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn, PictureInputs
-from infinity.generation.notes import read_prompt, setting_notes
-from infinity.generation.sampling import check_layers, guided_length
+from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn
+from infinity.generation.inputs import PictureInputs, read_pictures
+from infinity.generation.revision import Revision
+from infinity.generation.sampling import check_layers
 from infinity.metadata import PictureRecord, attach
 from infinity.model.transformer import InfinityTransformer
+from infinity.packing import pack_bits
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
 from infinity.spec import ModelSpec
 from infinity.text import TextEncoder
 from infinity.tokenizer.tokenizer import Reconstruction, Tokenizer, reconstruct
 from infinity.version import __version__
-from infinity.wildcards import expand
 
 
 class InfinityPipeline:
@@ -187,7 +188,7 @@ class InfinityPipeline:
                 "run those that differ one after another."
             )
         started_s = time.perf_counter()
-        encoded = [self._pictures(request) for request in resolved]
+        encoded = [self.read(request) for request in resolved]
         text_seconds = time.perf_counter() - started_s
         ((aspect_ratio, sampling),) = shapes
         events = self._drawing.draw(
@@ -214,7 +215,14 @@ class InfinityPipeline:
         self.spec.schedule(request.aspect_ratio)
         resolved = request.resolved(self.spec.sampling)
         check_layers(resolved.sampling(self.spec.sampling), self.transformer.config.depth)
+        self._revision(request)
         return resolved
+
+    def _revision(self, request: GenerationRequest) -> Revision | None:
+        if request.start is None:
+            return None
+        bits_per_token = self.tokenizer.config.bits_per_token
+        return Revision(request.start, self.spec.schedule(request.aspect_ratio), bits_per_token)
 
     def reconstruct(self, image: Image.Image, aspect_ratio: str | None = None) -> Reconstruction:
         """A picture through the tokenizer and back.
@@ -238,11 +246,12 @@ class InfinityPipeline:
         refine: bool,
     ) -> Iterator[Event]:
         started_s = time.perf_counter()
-        pictures, notes = self._pictures(request)
+        pictures, notes = self.read(request)
         text_seconds = time.perf_counter() - started_s
         schedule = self.spec.schedule(request.aspect_ratio)
         sampling = request.sampling(self.spec.sampling)
-        for event in self._drawing.draw(pictures, schedule, sampling, cancel, previews):
+        arguments = pictures, schedule, sampling, cancel, previews
+        for event in self._drawing.draw(*arguments, revision=self._revision(request)):
             if isinstance(event, Drawn):
                 yield self._done(request, event, event.images, text_seconds, notes)
                 if refine:
@@ -250,29 +259,13 @@ class InfinityPipeline:
             else:
                 yield event
 
-    def _pictures(self, request: GenerationRequest) -> tuple[list[PictureInputs], tuple[str, ...]]:
+    def read(self, request: GenerationRequest) -> tuple[list[PictureInputs], tuple[str, ...]]:
         """Encode a request's prompts; the notes say what the user should know about them."""
-        num_scales = len(self.spec.schedule(request.aspect_ratio))
-        sampling = request.sampling(self.spec.sampling)
-        notes = setting_notes(sampling, request.negative_prompt, num_scales)
-        guided, vocabulary = guided_length(sampling, num_scales) > 0, self.spec.vocabulary
-        pictures = []
         with memory_errors("reading the prompt", LESS_MEMORY):
-            for seed in request.seeds:
-                features: dict[str, torch.Tensor] = {}
-                prompts = {"prompt": request.prompt, "negative prompt": request.negative_prompt}
-                for what, template in prompts.items():
-                    text = expand(template, seed)
-                    if what == "prompt" or (text.strip() and guided):
-                        read, found = read_prompt(what, text, self.text_encoder, vocabulary)
-                        features[what] = read.features
-                        notes += found
-                pictures.append(
-                    PictureInputs(seed, features["prompt"], features.get("negative prompt"))
-                )
+            read = read_pictures(request, self.spec, self.text_encoder)
         if self.release_text_encoder:
             self.text_encoder.release()
-        return pictures, tuple(dict.fromkeys(notes))
+        return read
 
     def _done(
         self,
@@ -303,5 +296,10 @@ class InfinityPipeline:
             "decode_seconds": drawn.decode_seconds,
             "preview_seconds": drawn.preview_seconds,
         }
+        bits = tuple(
+            pack_bits([bits_BlD[number] for bits_BlD in drawn.bits]) for number in range(len(images))
+        )
         total = sum(seconds.values())
-        return Done(images=tuple(images), request=request, notes=notes, seconds=total, **seconds)
+        return Done(
+            images=tuple(images), request=request, notes=notes, bits=bits, seconds=total, **seconds
+        )

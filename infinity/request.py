@@ -10,6 +10,7 @@ from pydantic import Field
 from infinity.checks import Checked, Lists, WholeFloats, text, whole
 from infinity.errors import RequestError, is_unicode, quoted
 from infinity.files import parse_object
+from infinity.start import Start
 from infinity.wildcards import escape, expand
 
 MAX_SEED = 2**32 - 1
@@ -37,6 +38,12 @@ PerScale = Annotated[
     Lists,
     Field(description="a number from 0 to 100, or a list of them, one a scale"),
 ]
+Confidence = Annotated[float, Field(ge=0.5, le=1)]
+PerScaleConfidence = Annotated[
+    Confidence | Annotated[tuple[Confidence, ...], Field(min_length=1)],
+    Lists,
+    Field(description="a number from 0.5 to 1 (1 is off), or a list of them, one a scale"),
+]
 TopK = Annotated[int, WholeFloats, whole(0, 2**31)]
 TopP = Annotated[float, Field(gt=0, le=1, description="above 0 and at most 1 (1 is off)")]
 Layers = Annotated[
@@ -62,6 +69,8 @@ class SamplingParams(Checked):
         guidance_layers: 0 guides the logits; ``-n`` replaces the hidden state of both halves by
             their guided mix after block ``depth - n`` (paper, "guidance on features").
         guided_scales: guide only the first n scales, None guides all.
+        confidence: raises a scale's temperature until the likelier value of a bit has at most this
+            probability, on average over the scale; 1 is off. Lower: more variety.
     """
 
     refusal = RequestError
@@ -73,11 +82,16 @@ class SamplingParams(Checked):
     top_p: TopP = 1.0
     guidance_layers: Layers = (0,)
     guided_scales: Scales | None = None
+    confidence: PerScaleConfidence = 1.0
 
     def at_scale(self, index: int) -> tuple[float, float]:
         """(guidance, temperature) of scale ``index``; guidance is 1 from ``guided_scales`` on."""
         guided = self.guided_scales is None or index < self.guided_scales
         return (_at(self.guidance, index) if guided else 1.0), _at(self.temperature, index)
+
+    def confidence_at(self, index: int) -> float:
+        """Of scale ``index``."""
+        return _at(self.confidence, index)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +120,8 @@ class GenerationRequest(Checked):
     top_p: TopP | None = None
     guidance_layers: Layers | None = None
     guided_scales: Scales | None = None
+    confidence: PerScaleConfidence | None = None
+    start: Start | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt", "aspect_ratio"):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -171,6 +172,7 @@ class EncodedPrompt:
         unknown_tokens: how many of the tokens are pieces the encoder has no entry for, such as
             most emoji.
         understood_text: what the known tokens say; empty where nothing of the prompt is known.
+        spans: (first character, character behind the last) of each token in the prompt.
     """
 
     features: Tensor
@@ -178,6 +180,22 @@ class EncodedPrompt:
     kept_text: str
     unknown_tokens: int
     understood_text: str
+    spans: tuple[tuple[int, int], ...] = ()
+
+    def weights(self, weighted: Sequence[tuple[int, int, float]]) -> Tensor | None:
+        """(T) float32: of each token the weight of the piece of the prompt that it lies in, else 1.
+
+        Args:
+            weighted: (first character, character behind the last, weight); none: None.
+        """
+        if not weighted:
+            return None
+        weights = torch.ones(len(self.features))
+        for number, (start, end) in enumerate(self.spans):
+            for first, stop, weight in weighted:
+                if start < stop and max(first, start) < end:
+                    weights[number] = weight
+        return weights
 
 
 class TextEncoder:
@@ -245,7 +263,9 @@ class TextEncoder:
             features = _run(model, torch.tensor([ids], device=self.device))
         known = [token for token in ids if token != tokenizer.unknown]
         understood = " ".join(tokenizer.decode(known).split())
-        return EncodedPrompt(features, max(dropped, 0), kept, len(ids) - len(known), understood)
+        unknown = len(ids) - len(known)
+        spans = tuple(offsets[: len(ids) - 1])
+        return EncodedPrompt(features, max(dropped, 0), kept, unknown, understood, spans)
 
     def _load(self) -> tuple[TextTokenizer, T5EncoderModel]:
         if not self.folder.is_dir():

@@ -6,6 +6,7 @@ writes the same model, with a real tiny T5, in the package's own format.
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import replace
 from functools import cache
@@ -83,6 +84,7 @@ class WordsEncoder:
             kept_text=" ".join(kept),
             unknown_tokens=len(kept) - len(known),
             understood_text=" ".join(known),
+            spans=tuple((found.start(), found.end()) for found in re.finditer(r"\S+", prompt)),
         )
 
     def release(self) -> None:

@@ -1,1 +1,1 @@
-"""The commands ``generate | grid | reconstruct | replay | convert | models``."""
+"""The commands of ``python -m infinity``: drawing in ``commands``, going on from a picture in ``editing``."""

@@ -10,6 +10,7 @@ from infinity.grid.axes import parse_wholes
 from infinity.presets import PRESET_NAMES
 from infinity.registry import DEFAULT_MODEL
 from infinity.request import MAX_THREADS, parse_per_scale
+from infinity.start import REPAIR_DOUBT
 from infinity.version import __version__
 
 BAD_USAGE = 2
@@ -72,13 +73,72 @@ def make_parser() -> argparse.ArgumentParser:
     add("--ema", action="store_true", help="a training checkpoint's average")
 
     _command(group, "models", "list the models")
+    _add_editing(group)
     return parser
 
 
-def _command(group: Any, name: str, help: str) -> argparse.ArgumentParser:
+def _add_editing(group: Any) -> None:
+    """The commands that go on from a picture's bits."""
+    own = "drawn anew with the picture's own settings where others are not given"
+    for name, told, output in (
+        ("vary", "keep a picture's coarse scales, draw the rest anew", "variation.png"),
+        ("edit", "draw a part of a picture anew and keep the bits around it", "edit.png"),
+        ("mix", "the coarse scales of one picture, the fine ones of another", "mix.png"),
+        ("repair", "draw the bits anew that the model finds unlikely", "repair.png"),
+        ("extend", "draw a picture's surroundings, to another aspect ratio", "extended.png"),
+        ("inspect", "what the model thinks of every bit of a picture, as numbers", "inside.npz"),
+    ):
+        command = _command(group, name, told, module="editing")
+        add = command.add_argument
+        add("picture", type=home_path, help=f"a picture; of one made by this package, {own}")
+        if name == "mix":
+            add("fine", type=home_path, help="the picture of the fine scales")
+        if name == "edit":
+            add(
+                "prompt",
+                help="what the picture shows then; without --mask or --box, the part is where "
+                "these words part from the picture's own",
+            )
+        else:
+            add("--prompt", help="what the picture shows (default: what its record says)")
+        if name in ("vary", "mix"):
+            add("--keep-scales", type=int, default=3, help="how many coarse scales (default 3)")
+        if name in ("edit", "repair"):
+            box = _reader(_shares, "four shares such as 0.5,0,1,1")
+            place = command.add_mutually_exclusive_group().add_argument
+            place("--mask", type=home_path, help="a picture, bright where it may change")
+            place(
+                "--box",
+                type=box,
+                metavar="LEFT,TOP,RIGHT,BOTTOM",
+                help="as shares of the picture: 0.5,0,1,1 is its right half",
+            )
+        if name == "edit":
+            add("--keep-scales", type=int, default=0, help="coarse scales that stay everywhere")
+            add("--softness", type=int, default=0, help="tokens over which the edge is soft")
+        if name == "repair":
+            add(
+                "--doubt",
+                type=float,
+                default=REPAIR_DOUBT,
+                help=f"how unlikely a bit must be (default {REPAIR_DOUBT:g})",
+            )
+            add("--rounds", type=int, default=1, help="how often (default 1)")
+        if name == "extend":
+            add("--aspect-ratio", required=True, help="width:height, one of the model's")
+        if name != "inspect":
+            add("--seed", type=int, help="0 to 4294967295 (default: the picture's own); -1: random")
+            add("--num-images", type=int, help="how many, with seeds one after another")
+        _add_output(command, output)
+        _add_model(command, DEFAULT_MODEL)
+
+
+def _command(
+    group: Any, name: str, help: str, *, module: str = "commands"
+) -> argparse.ArgumentParser:
     command = group.add_parser(name, help=help, description=help.capitalize() + ".")
     command.add_argument("--verbose", action="store_true", help="log what is being done")
-    command.set_defaults(command=name)
+    command.set_defaults(command=name, module=module)
     return command
 
 
@@ -105,6 +165,8 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
     where = "0: the logits; -1: after the last block; 0,-4: both"
     add("--guidance-layers", type=layers, help=where)
     add("--guided-scales", type=int, help="guide only the first N scales")
+    told = f"0.5 to 1: raise the temperature until bits are no surer than this; {per_scale}"
+    add("--confidence", type=number, help=told)
 
 
 def _add_output(command: argparse.ArgumentParser, default: str) -> None:
@@ -135,6 +197,11 @@ def _reader(read: Callable[[str], Any], wanted: str) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(f"{quoted(text)} is not {wanted}") from error
 
     return read_or_refuse
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    left, top, right, bottom = (float(share) for share in text.split(","))
+    return left, top, right, bottom
 
 
 def _threads(text: str) -> int:

@@ -15,7 +15,9 @@ from torch import Tensor
 from infinity.devices import memory_errors
 from infinity.events import Cancelled, Preview, Refined
 from infinity.generation.generate import ScaleStep, generate, text_condition
+from infinity.generation.inputs import PictureInputs
 from infinity.generation.previews import PreviewDecoder, exact_scales
+from infinity.generation.revision import Revision
 from infinity.generation.sampling import guided_length, seeded_generator
 from infinity.images import images_from_tensor
 from infinity.model.transformer import InfinityTransformer
@@ -27,26 +29,12 @@ LESS_MEMORY = "ask for fewer pictures, a smaller model or aspect ratio, or the p
 
 
 @dataclass(frozen=True)
-class PictureInputs:
-    """What one picture is drawn from.
-
-    Attributes:
-        seed: from 0 to ``MAX_SEED``.
-        prompt: (T, text width) float.
-        negative: likewise; None for the learned unconditional text.
-    """
-
-    seed: int
-    prompt: Tensor
-    negative: Tensor | None
-
-
-@dataclass(frozen=True)
 class Drawn:
     """The pictures, and where the time went.
 
     Attributes:
         rough: scale -> the sum of codes after it (B, d, y, x), where the preview was rough.
+        bits: per scale (B, l, D) bool.
     """
 
     images: tuple[Image.Image, ...]
@@ -54,6 +42,7 @@ class Drawn:
     decode_seconds: float
     preview_seconds: float
     rough: dict[int, Tensor]
+    bits: tuple[Tensor, ...]
 
 
 class Drawing:
@@ -74,9 +63,13 @@ class Drawing:
         cancel: threading.Event,
         previews: PreviewPolicy,
         *,
+        revision: Revision | None = None,
         together: bool = False,
     ) -> Iterator[Preview | Cancelled | Drawn]:
         """Run all pictures scale by scale: in one pass if ``together``, else each in its own.
+
+        Args:
+            revision: what becomes of drawn bits where the pictures begin from others.
 
         Yields:
             A ``Preview`` a scale, the last one with the finished pictures, then ``Drawn``; or
@@ -91,9 +84,10 @@ class Drawing:
         late_exact = {"off": 0, "live": self._late_exact.get(key, 0), "full": len(schedule)}
         first_exact = len(schedule) - 1 - late_exact[previews]
         groups = [list(pictures)] if together else [[picture] for picture in pictures]
-        runs = [self._run(group, schedule, sampling) for group in groups]
+        runs = [self._run(group, schedule, sampling, revision) for group in groups]
         model_seconds = rough_seconds = preview_seconds = 0.0
         rough: dict[int, Tensor] = {}
+        bits: list[Tensor] = []
         for index, scale in enumerate(schedule):
             steps: list[ScaleStep] = []
             for run in runs:
@@ -109,6 +103,7 @@ class Drawing:
                 yield Cancelled(completed_scales=len(schedule))
                 return
             started_s = time.perf_counter()
+            bits.append(torch.cat([step.bits_BlD for step in steps]))
             latent_Bdyx = torch.cat([step.canvas.latent_Bdyx for step in steps])
             is_exact, images = index >= first_exact, None
             with memory_errors("decoding", LESS_MEMORY):
@@ -136,7 +131,8 @@ class Drawing:
                 if previews == "live":
                     times = model_seconds, spent_seconds, rough_seconds
                     self._late_exact[key] = exact_scales(*times, len(schedule))
-                yield Drawn(images, model_seconds, spent_seconds, preview_seconds, rough)
+                times = model_seconds, spent_seconds, preview_seconds
+                yield Drawn(images, *times, rough, tuple(bits))
 
     @torch.inference_mode()
     def refine(self, drawn: Drawn, cancel: threading.Event) -> Iterator[Refined]:
@@ -151,14 +147,39 @@ class Drawing:
             yield Refined(index=index, images=images_from_tensor(decoded_B3HW))
 
     def _run(
-        self, group: Sequence[PictureInputs], schedule: ScaleSchedule, sampling: SamplingParams
+        self,
+        group: Sequence[PictureInputs],
+        schedule: ScaleSchedule,
+        sampling: SamplingParams,
+        revision: Revision | None,
     ) -> Iterator[ScaleStep]:
-        texts = [p.prompt for p in group], [p.negative for p in group]
+        firsts = sorted({part.first_scale for picture in group for part in picture.prompt})
+        negatives = [picture.negative for picture in group]
+        conditions = {}
         with memory_errors("reading the prompt", LESS_MEMORY):
-            condition = text_condition(self.transformer, *texts, sampling, len(schedule))
-        generators = [seeded_generator(picture.seed) for picture in group]
-        config = self.tokenizer.config
-        return generate(self.transformer, config, condition, schedule, sampling, generators)
+            for first in firsts:
+                parts = [picture.part(first) for picture in group]
+                texts = [part.features for part in parts], negatives
+                weights = [part.weights for part in parts]
+                conditions[first] = text_condition(
+                    self.transformer, *texts, sampling, len(schedule), weights
+                )
+        source = () if revision is None else revision.source
+        for remaining in reversed(range(1 if revision is None else revision.start.rounds)):
+            steps = generate(
+                self.transformer,
+                self.tokenizer.config,
+                conditions[0],
+                schedule,
+                sampling,
+                [seeded_generator(picture.seed) for picture in group],
+                later=conditions,
+                revise=None if revision is None else revision.hook(source),
+            )
+            if remaining:
+                source = [step.bits_BlD for step in steps]
+            else:
+                yield from steps
 
     def _decode(self, latent_Bdyx: Tensor) -> Tensor:
         """Each picture by itself, so that its pixels depend on it alone: (B, 3, H, W) in [-1, 1]."""

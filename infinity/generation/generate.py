@@ -8,7 +8,7 @@ Legend: B pictures, l tokens of a scale, C width, D bits a token.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from infinity.config import TokenizerConfig
 from infinity.errors import ResourceError
 from infinity.generation.sampling import (
     NO_GUIDANCE,
+    at_confidence,
     block_guidance,
     check_layers,
     guide,
@@ -36,12 +37,27 @@ NOT_FINITE = (
 )
 
 
+Revise = Callable[[int, Tensor, Tensor], Tensor]
+"""(scale index, drawn bits (B, l, D) bool, logits (B, l, D, 2) they were drawn from) -> the bits to
+use, the same shape."""
+
+
+def leading(bits: Sequence[Tensor]) -> Revise:
+    """The leading scales are these bits, (B or 1, l, D) bool each, whatever is drawn."""
+
+    def revise(index: int, drawn_BlD: Tensor, _: Tensor) -> Tensor:
+        is_given = index < len(bits)
+        return bits[index].to(drawn_BlD.device).expand_as(drawn_BlD) if is_given else drawn_BlD
+
+    return revise
+
+
 @dataclass(frozen=True)
 class ScaleStep:
     """One finished scale of B pictures.
 
     Attributes:
-        bits_BlD: bool, what was drawn, or forced.
+        bits_BlD: bool, what was drawn, revised where that was asked for.
         canvas: the running sum with this scale added; belongs to the loop: read it
             before asking for the next step.
         seconds: time from the previous step's end, without what the caller did in between.
@@ -64,6 +80,7 @@ def text_condition(
     negatives: Sequence[Tensor | None],
     sampling: SamplingParams,
     num_scales: int,
+    weights: Sequence[Tensor | None] = (),
 ) -> TextCondition:
     """Encode the texts that ``generate`` needs, once.
 
@@ -71,6 +88,7 @@ def text_condition(
         prompts: B encoded prompts (T_b, text_width).
         negatives: B encoded negative prompts; None takes the learned unconditional text, at the
             prompt's length (upstream's rule).
+        weights: (T_b) float of each prompt's tokens; None is 1 for all.
 
     Returns:
         A condition of 2B rows, the unconditional half last; of B rows if no scale is guided.
@@ -80,8 +98,10 @@ def text_condition(
         for prompt, negative in zip(prompts, negatives, strict=True):
             text = transformer.unconditional_text(len(prompt)) if negative is None else negative
             rows.append(text.to(prompt))
+    if weights:
+        weights = [*weights, *[None] * (len(rows) - len(prompts))]
     with torch.inference_mode():
-        return transformer.encode_text(rows)
+        return transformer.encode_text(rows, weights)
 
 
 @torch.inference_mode()
@@ -93,7 +113,8 @@ def generate(
     sampling: SamplingParams,
     generators: Sequence[torch.Generator],
     *,
-    forced_bits: Sequence[Tensor] = (),
+    later: Mapping[int, TextCondition] | None = None,
+    revise: Revise | None = None,
     keep_logits: bool = False,
 ) -> Iterator[ScaleStep]:
     """Draw B pictures, a step a scale.
@@ -101,15 +122,16 @@ def generate(
     Args:
         condition: from :func:`text_condition`: 2B rows if any scale is guided, else B.
         generators: B random sources on the CPU, one a picture.
-        forced_bits: bits (B, l, D) bool of the leading scales, used instead of drawn ones. The
-            model still runs on them, and random numbers are still drawn, so that the scales that
-            follow are those of the same seed.
+        later: scale -> what takes the place of ``condition`` from there on.
+        revise: changes the bits of each scale once they are drawn. The model goes on from what it
+            returns; random numbers are drawn all the same, so that a bit which is left alone is the
+            one that the same seed gives after the same bits.
         keep_logits: hand out logits and inputs with each step.
 
     Raises:
         RequestError: a guidance layer the model does not have.
         ResourceError: the model computed infinite values or none.
-        ValueError: a condition or forced bits of another batch or shape.
+        ValueError: a condition or revised bits of another batch or shape.
     """
     check_layers(sampling, transformer.config.depth)
     batch, guided = len(generators), guided_length(sampling, len(schedule))
@@ -122,8 +144,10 @@ def generate(
     input_BlD: Tensor | None = None
     is_finite = torch.ones((), dtype=torch.bool, device=device)
     for index in range(len(schedule)):
+        condition = condition if later is None else later.get(index, condition)
         if guided and index == guided:
             cache.keep(batch)
+        if guided and index >= guided:
             condition = condition.select(slice(0, batch))
         logits_BlD2 = _guided_logits(
             transformer, condition, cache, index, input_BlD, sampling, index < guided
@@ -133,8 +157,8 @@ def generate(
         bits_BlD = sample_bits(
             logits_BlD2, float(not is_greedy), sampling.top_k, sampling.top_p, generators
         )
-        if index < len(forced_bits):
-            bits_BlD = forced_bits[index].to(device).expand_as(bits_BlD)
+        if revise is not None:
+            bits_BlD = revise(index, bits_BlD, logits_BlD2)
         read_BlD, input_BlD = input_BlD, canvas.add(bits_BlD)
         if device.type != "cpu":
             torch.accelerator.synchronize(device)  # so that the clock read next is true
@@ -172,4 +196,6 @@ def _guided_logits(
     logits_RlD2 = transformer.logits(hidden_RlC, condition)
     if temperature != 0:
         logits_RlD2 = logits_RlD2 * (1 / temperature)
-    return guide(logits_RlD2, guidance) if mixes else logits_RlD2
+    logits_BlD2 = guide(logits_RlD2, guidance) if mixes else logits_RlD2
+    confidence = sampling.confidence_at(index)
+    return logits_BlD2 if confidence == 1 else at_confidence(logits_BlD2, confidence)

@@ -1,6 +1,9 @@
 """Notes for the user about a request: what was cut, unknown or without effect."""
 
+from collections.abc import Mapping
+
 from infinity.generation.sampling import guided_length
+from infinity.prompt import PromptPart, parse
 from infinity.request import SamplingParams
 from infinity.text import EncodedPrompt, TextEncoder
 from infinity.vocabulary import Vocabulary
@@ -10,19 +13,40 @@ SHOWN_WORDS = 6
 
 
 def read_prompt(
-    what: str, text: str, encoder: TextEncoder, vocabulary: Vocabulary | None
-) -> tuple[EncodedPrompt, list[str]]:
-    """Encode a text as a model of these words reads it, misspelt names put right; and the notes on it.
+    text: str, num_scales: int, encoder: TextEncoder, vocabulary: Vocabulary | None
+) -> tuple[list[tuple[PromptPart, EncodedPrompt]], list[str]]:
+    """A prompt as a model of these words reads it, misspelt names put right; and the notes on it.
 
-    Args:
-        what: "prompt" or "negative prompt".
+    Raises:
+        RequestError: see ``infinity.prompt``.
     """
     text, corrected = (text, {}) if vocabulary is None else vocabulary.corrected(text)
+    parts = [(part, encoder.encode(part.text)) for part in parse(text, num_scales)]
+    notes = correction_notes(corrected)
+    for part, encoded in parts:
+        notes += text_notes("prompt", encoded) + vocabulary_notes(part.text, vocabulary)
+    return parts, notes
+
+
+def read_negative(
+    text: str, encoder: TextEncoder, vocabulary: Vocabulary | None
+) -> tuple[EncodedPrompt, list[str]]:
+    """A negative prompt likewise; it is plain text."""
+    text, corrected = (text, {}) if vocabulary is None else vocabulary.corrected(text)
     encoded = encoder.encode(text)
+    notes = correction_notes(corrected) + text_notes("negative prompt", encoded)
+    return encoded, notes + vocabulary_notes(text, vocabulary)
+
+
+def correction_notes(corrected: Mapping[str, str]) -> list[str]:
+    """Misspelt words that were put right: as written -> as read."""
+    read = ", ".join(f"“{word}” as “{meant}”" for word, meant in corrected.items())
+    return [f"Read {read}."] if read else []
+
+
+def text_notes(what: str, encoded: EncodedPrompt) -> list[str]:
+    """What became of a text; ``what`` is "prompt" or "negative prompt"."""
     notes: list[str] = []
-    if corrected:
-        read = ", ".join(f"“{word}” as “{meant}”" for word, meant in corrected.items())
-        notes.append(f"Read {read}.")
     if encoded.dropped_tokens:
         notes.append(
             f"The {what} was cut to its first {len(encoded.features)} tokens; the model did not see "
@@ -39,7 +63,7 @@ def read_prompt(
         notes.append(
             f"The model does not know some of the {what}’s characters and read it as “{shown}”."
         )
-    return encoded, notes + vocabulary_notes(text, vocabulary)
+    return notes
 
 
 def vocabulary_notes(text: str, vocabulary: Vocabulary | None) -> list[str]:

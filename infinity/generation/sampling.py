@@ -23,6 +23,8 @@ from infinity.errors import RequestError
 from infinity.request import SamplingParams
 
 NO_GUIDANCE = 1.0
+HOTTEST = 8.0
+HALVINGS = 16
 
 
 def guide(rows: Tensor, guidance: float) -> Tensor:
@@ -69,6 +71,27 @@ def check_layers(sampling: SamplingParams, depth: int) -> None:
 def seeded_generator(seed: int) -> torch.Generator:
     """The random source of one picture, always on the CPU."""
     return torch.Generator(device="cpu").manual_seed(seed)
+
+
+def at_confidence(logits_BlD2: Tensor, confidence: float) -> Tensor:
+    """Logits divided by what brings the likelier values' mean probability down to ``confidence``.
+
+    Of each picture by itself; 1 to ``HOTTEST``, and 1 where the mean is no higher to begin with.
+
+    Args:
+        logits_BlD2: (B, l, D, 2) float; channel = bit value.
+        confidence: 0.5 to 1.
+    """
+    distance_BlD = (logits_BlD2[..., 1] - logits_BlD2[..., 0]).float().abs()
+    low_B = torch.ones(len(logits_BlD2), 1, 1, device=logits_BlD2.device)
+    high_B = low_B * HOTTEST
+    for _ in range(HALVINGS):
+        middle_B = (low_B + high_B) / 2
+        is_sure_B = (distance_BlD / middle_B).sigmoid().mean(dim=(1, 2), keepdim=True) > confidence
+        low_B = torch.where(is_sure_B, middle_B, low_B)
+        high_B = torch.where(is_sure_B, high_B, middle_B)
+    is_sure_B = distance_BlD.sigmoid().mean(dim=(1, 2), keepdim=True) > confidence
+    return logits_BlD2 / torch.where(is_sure_B, middle_B, 1.0)[..., None]
 
 
 def sample_bits(

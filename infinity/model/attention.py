@@ -46,13 +46,23 @@ ROTATED_AT_ONCE = 2**22
 def attend(
     q_BHLd: Tensor, k_BHSd: Tensor, v_BHSd: Tensor, *, scale: float = 1, mask: Tensor | None = None
 ) -> Tensor:
-    """softmax(scale q k') v, (B, H, L, d). ``mask`` is bool, True where a key may be seen."""
+    """softmax(scale q k') v, (B, H, L, d). ``mask`` is bool, True where a key may be seen, or float: added to
+    the scores."""
     if _needs_plain_products(q_BHLd):
         everything = ((slice(0, q_BHLd.shape[2]), k_BHSd.shape[2]),)
         return _PlainAttention.apply(q_BHLd, k_BHSd, v_BHSd, everything, scale, mask)
     if q_BHLd.device.type == "cpu" and q_BHLd.dtype == torch.bfloat16:
         return _chunked_products(q_BHLd, k_BHSd, v_BHSd, scale, mask)
+    if mask is not None and mask.is_floating_point():
+        mask = mask.to(q_BHLd.dtype)
     return F.scaled_dot_product_attention(q_BHLd, k_BHSd, v_BHSd, attn_mask=mask, scale=scale)
+
+
+def attention_weights(
+    q_BHLd: Tensor, k_BHSd: Tensor, *, scale: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """softmax(scale q k'), (B, H, L, S) float32: what :func:`attend` weighs the values by, to look at."""
+    return _masked((q_BHLd.float() * scale) @ k_BHSd.float().mT, mask).softmax(dim=-1)
 
 
 def attend_scale_causally(
@@ -146,9 +156,17 @@ def _chunked_products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tenso
 
 def _products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
     scores = (q if scale == 1.0 else q * scale) @ k.mT
-    if mask is not None:
-        scores.masked_fill_(~mask, float("-inf"))
+    _masked(scores, mask)
     return scores.softmax(dim=-1) @ v
+
+
+def _masked(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """The scores, changed in place by a mask as :func:`attend` takes it."""
+    if mask is None:
+        return scores
+    if mask.dtype == torch.bool:
+        return scores.masked_fill_(~mask, float("-inf"))
+    return scores.add_(mask)
 
 
 def _centered(k_BHSd: Tensor) -> Tensor:
@@ -181,8 +199,7 @@ class _PlainAttention(torch.autograd.Function):
         all_weights = []
         for span, stop in parts:
             scores = (q[:, :, span] * scale) @ k[:, :, :stop].mT
-            if mask is not None:
-                scores.masked_fill_(~mask, float("-inf"))
+            _masked(scores, mask)
             weights = scores.softmax(dim=-1)
             output[:, :, span] = weights @ v[:, :, :stop]
             all_weights.append(weights)

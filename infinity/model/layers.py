@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from infinity.config import TransformerConfig
-from infinity.model.attention import attend, unit_rotated
+from infinity.model.attention import attend, attention_weights, unit_rotated
 
 NORM_EPS = 1e-6
 MAX_LOG_SCALE = math.log(100.0)
@@ -26,24 +26,32 @@ SelfAttend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """q, k, v (B, H, L, d) -> attention (B, H, L, d): cached or scale-causal."""
 
 
+Watch = Callable[[Tensor], None]
+"""Is given a block's attention (B, l, T) float32 on the text, averaged over heads."""
+
+
 class BlockCondition(NamedTuple):
     """What one block needs of the prompt.
 
     Attributes:
         modulation: (6, B, 1, C) float32: gamma1, gamma2, 1 + scale1, 1 + scale2, shift1, shift2.
         keys, values: (B, H, T, d), the text as cross-attention sees it.
-        mask: (B, 1, 1, T) bool, True at real tokens; None where all prompts are equally long.
+        mask: (B, 1, 1, T) bool, True at real tokens, or float32, the logarithm of their weights (0 beyond the
+            prompt); None where all prompts are equally long and nothing is weighted.
+        watch: None where nobody asks.
     """
 
     modulation: Tensor
     keys: Tensor
     values: Tensor
     mask: Tensor | None
+    watch: Watch | None = None
 
     def select(self, rows: slice) -> Self:
         """The condition of some of the rows."""
         mask = None if self.mask is None else self.mask[rows]
-        return type(self)(self.modulation[:, rows], self.keys[rows], self.values[rows], mask)
+        keys, values = self.keys[rows], self.values[rows]
+        return type(self)(self.modulation[:, rows], keys, values, mask, self.watch)
 
 
 class SharedText(NamedTuple):
@@ -192,6 +200,9 @@ class CrossAttention(nn.Module):
         q = self.rounded(self.query(x_BLC.to(self.query.weight.dtype)))
         q = rearrange(q, "B L (H d) -> B H L d", H=self.num_heads)
         scale = q.shape[-1] ** -0.5
+        if condition.watch is not None:
+            weights = attention_weights(q, condition.keys, scale=scale, mask=condition.mask)
+            condition.watch(weights.mean(dim=1))
         out = attend(q, condition.keys, condition.values, scale=scale, mask=condition.mask)
         return self.output(rearrange(self.rounded(out), "B H L d -> B L (H d)"))
 

@@ -28,6 +28,7 @@ from infinity.model.layers import (
     FeedForward,
     SharedText,
     TextPooling,
+    Watch,
     added,
     linear_float32,
     modulated_norm,
@@ -63,6 +64,11 @@ class TextCondition:
         selected = tuple(block.select(rows) for block in blocks)
         return type(self)(self.pooled_BC[rows], self.head_modulation[:, rows], selected)
 
+    def watched(self, watch: Watch) -> Self:
+        """The same, every block telling ``watch`` which words it looks at; not of a shared text."""
+        blocks = cast("tuple[BlockCondition, ...]", self.blocks)
+        return replace(self, blocks=tuple(block._replace(watch=watch) for block in blocks))
+
 
 class InfinityTransformer(nn.Module):
     """The transformer of the paper (section 3), upstream checkpoint format.
@@ -97,15 +103,26 @@ class InfinityTransformer(nn.Module):
         """The precision of the blocks' matrix products, and so of a cache."""
         return next(self._blocks()).attention.qkv.weight.dtype
 
-    def encode_text(self, text: Sequence[Tensor]) -> TextCondition:
-        """What the prompts alone decide: of each a (T_b, W) tensor, T_b at least 1. Differentiable."""
-        shared = self.share_text(text)
+    def encode_text(
+        self, text: Sequence[Tensor], weights: Sequence[Tensor | None] = ()
+    ) -> TextCondition:
+        """What the prompts alone decide. Differentiable.
+
+        Args:
+            text: a (T_b, W) tensor a prompt, T_b at least 1.
+            weights: a (T_b) float tensor a prompt, how much its tokens count in every attention on the
+                text, not all 0; None is 1 for all, () likewise for all prompts.
+        """
+        shared = self.share_text(text, weights=weights)
         texts = cast("tuple[SharedText, ...]", shared.blocks)
         parts = zip(self._blocks(), texts, strict=True)
         return replace(shared, blocks=tuple(block.condition(text) for block, text in parts))
 
     def share_text(
-        self, text: Sequence[Tensor], branch_factors: Tensor | None = None
+        self,
+        text: Sequence[Tensor],
+        branch_factors: Tensor | None = None,
+        weights: Sequence[Tensor | None] = (),
     ) -> TextCondition:
         """``encode_text`` without the blocks' own parts, which they add when they run.
 
@@ -118,6 +135,12 @@ class InfinityTransformer(nn.Module):
         if min(lengths) != max(lengths):
             positions = torch.arange(max(lengths), device=self.device)
             mask = positions < torch.tensor(lengths, device=self.device)[:, None, None, None]
+        if any(each is not None for each in weights):
+            rows = [
+                torch.ones(length) if each is None else each
+                for length, each in zip(lengths, weights, strict=True)
+            ]
+            mask = pad_sequence(rows, batch_first=True).to(self.device).log()[:, None, None]
         norm = self.text_norm
         normed = F.rms_norm(padded.float(), norm.normalized_shape, norm.weight.float(), NORM_EPS)
         pooled = self.text_pooling(normed, mask)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from infinity.errors import RequestError
-from infinity.generation.generate import ScaleStep, generate, text_condition
+from infinity.generation.generate import ScaleStep, generate, leading, text_condition
 from infinity.generation.sampling import guide, seeded_generator
 from infinity.model.attention import KVCache
 from infinity.request import SamplingParams
@@ -183,16 +183,16 @@ def test_greedy_runs_ignore_the_seed():
     )
 
 
-def test_forcing_the_bits_that_were_drawn_changes_nothing():
+def test_leading_bits_that_were_drawn_anyway_change_nothing():
     steps = list(run())
     forced = [step.bits_BlD for step in steps[:2]]
-    assert torch.equal(bits_of(list(run(forced_bits=forced))), bits_of(steps))
+    assert torch.equal(bits_of(list(run(revise=leading(forced)))), bits_of(steps))
 
 
-def test_forced_bits_are_used_and_change_what_follows():
+def test_leading_bits_are_used_and_change_what_follows():
     steps = list(run())
     forced = [~steps[0].bits_BlD]
-    other = list(run(forced_bits=forced))
+    other = list(run(revise=leading(forced)))
     assert torch.equal(other[0].bits_BlD, forced[0])
     assert not torch.equal(bits_of(other)[:, 1:], bits_of(steps)[:, 1:])
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infinity.generation.sampling import sample_bits, seeded_generator
+from infinity.generation.sampling import at_confidence, sample_bits, seeded_generator
 from tests.reference_sampling import bit_probabilities
 
 FINITE = st.floats(-8, 8, allow_nan=False, width=32)
@@ -104,3 +104,14 @@ def test_extreme_logits_draw_the_certain_bit(dtype):
     logits = torch.tensor([[[[-1e4, 1e4], [1e4, -1e4]]]], dtype=dtype)
     bits = sample_bits(logits, 1.0, 0, 1.0, [seeded_generator(3)])
     assert bits.tolist() == [[[True, False]]]
+
+
+@pytest.mark.parametrize("confidence", [0.65, 0.75, 0.85])
+def test_confidence_is_what_the_likelier_values_come_down_to(confidence):
+    logits = torch.randn(2, 50, 8, 2, generator=torch.Generator().manual_seed(1)) * 3
+    logits[1] *= 0.01  # as undecided as can be: stays as it is
+    cooled = at_confidence(logits, confidence)
+    likelier = cooled.softmax(-1).amax(-1).mean((1, 2))
+    assert likelier[0] == pytest.approx(confidence, abs=1e-3)
+    assert torch.equal(cooled[1], logits[1])
+    assert torch.equal(at_confidence(logits[:1], confidence), cooled[:1])

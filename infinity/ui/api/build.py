@@ -10,6 +10,7 @@ from gradio.events import api
 
 from infinity.errors import InfinityError
 from infinity.ui.api.draw import DrawEndpoints, takes_settings
+from infinity.ui.api.edit import EditEndpoints
 from infinity.ui.api.history import HistoryEndpoints, RecentRuns
 from infinity.ui.api.models import ModelEndpoints
 from infinity.ui.shared.context import Context
@@ -33,11 +34,17 @@ def build_api(context: Context) -> RecentRuns:
     """
     recent = RecentRuns()
     draw, history = DrawEndpoints(context, recent), HistoryEndpoints(context, recent)
-    models = ModelEndpoints(context)
+    models, edits = ModelEndpoints(context), EditEndpoints(context, recent)
     first = context.first_model
     endpoints: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         "generate": (takes_settings(draw.generate, first), DRAW),
         "grid": (takes_settings(draw.grid, first, without="num_images"), DRAW),
+        "vary": (edits.vary, DRAW),
+        "edit": (edits.edit, DRAW),
+        "mix": (edits.mix, DRAW),
+        "repair": (edits.repair, DRAW),
+        "extend": (edits.extend, DRAW),
+        "inspect": (edits.inspect, DRAW),
         "stop": (draw.stop, BESIDE),
         "settings": (history.settings, FILES),
         "models": (models.list_models, BESIDE),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infinity.generation.generate import generate, text_condition
+from infinity.generation.generate import generate, leading, text_condition
 from infinity.generation.sampling import seeded_generator
 from infinity.images import images_from_tensor
 from infinity.request import SamplingParams
@@ -81,7 +81,7 @@ def check(case: Case, tolerances: Mapping[str, float], report: Report) -> None:
         schedule,
         sampling,
         generators,
-        forced_bits=forced,
+        revise=leading(forced),
         keep_logits=True,
     )
     for step in steps:

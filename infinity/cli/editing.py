@@ -1,0 +1,66 @@
+"""The commands that go on from a picture's bits."""
+
+import argparse
+from typing import Any
+
+from infinity.cli.shared import check_output, draw, free_path, load_model, save, say
+from infinity.edit import tasks
+from infinity.generation.inspection import save as save_arrays
+from infinity.images import open_image
+from infinity.request import GenerationRequest, chosen_seed
+
+
+def vary(options: argparse.Namespace) -> None:
+    _draw(options, tasks.vary, keep_scales=options.keep_scales)
+
+
+def edit(options: argparse.Namespace) -> None:
+    kept = {"keep_scales": options.keep_scales, "softness": options.softness}
+    _draw(options, tasks.edit, area=_area(options), **kept)
+
+
+def mix(options: argparse.Namespace) -> None:
+    _draw(options, tasks.mix, fine=open_image(options.fine), keep_scales=options.keep_scales)
+
+
+def repair(options: argparse.Namespace) -> None:
+    how = {"doubt": options.doubt, "rounds": options.rounds}
+    _draw(options, tasks.repair, area=_area(options), **how)
+
+
+def extend(options: argparse.Namespace) -> None:
+    _draw(options, tasks.extend, aspect_ratio=options.aspect_ratio)
+
+
+def inspect(options: argparse.Namespace) -> None:
+    check_output(options)
+    image = open_image(options.picture)
+    pipeline = load_model(options, options.model)
+    request, scales = tasks.inspect(pipeline, image, options.prompt or "")
+    words = [
+        request.prompt[first:stop]
+        for first, stop in pipeline.text_encoder.encode(request.prompt).spans
+    ]
+    about = {"model": pipeline.spec.name, "request": request.to_dict(), "words": words}
+    path = free_path(options)
+    save_arrays(path, scales, about)
+    say("SCALE  TOKENS  LIKELIHOOD  ENTROPY")
+    for number, scale in enumerate(scales, 1):
+        size = f"{scale.height}x{scale.width}"
+        likelihood, entropy = scale.likelihood_lD.mean(), scale.entropy_lD.mean()
+        say(f"{number:5}  {size:>6}  {likelihood:10.3f}  {entropy:7.3f}")
+    say(f"{path}: {len(scales)} scales")
+
+
+def _draw(options: argparse.Namespace, task: Any, **own: Any) -> None:
+    check_output(options)
+    image = open_image(options.picture)
+    seed = None if options.seed is None else chosen_seed(options.seed)
+    settings = {"prompt": options.prompt, "seed": seed, "num_images": options.num_images}
+    pipeline = load_model(options, options.model)
+    request: GenerationRequest = task(pipeline, image, **own, **settings)
+    save(options, draw(pipeline, request, None))
+
+
+def _area(options: argparse.Namespace) -> tasks.Area:
+    return options.box if options.mask is None else open_image(options.mask)

@@ -1,0 +1,90 @@
+"""Which part of a picture may change: from a mask, a box, or two prompts.
+
+Legend: l tokens of a scale, h w the last scale's token grid.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from infinity.errors import RequestError, quoted
+from infinity.generation.inspection import InspectedScale
+from infinity.packing import pack_region
+from infinity.schedule import Scale
+
+HALF = 0.5
+CHANGED = 0.35
+"""Of the largest difference between two prompts: from here on a token is told apart by them."""
+
+
+def region_of_mask(mask: Image.Image, last: Scale) -> str:
+    """A mask of any size, bright (or, with an alpha channel, opaque) inside -> a packed region.
+
+    A token of the last scale is inside where at least half of it is.
+
+    Raises:
+        RequestError: nothing is inside.
+    """
+    gray = mask.getchannel("A") if "A" in mask.getbands() else mask.convert("L")
+    shares = np.asarray(gray.resize((last.width, last.height), Image.Resampling.BOX)) / 255
+    return pack_tokens(shares >= HALF)
+
+
+def region_of_box(box: Sequence[float], last: Scale) -> str:
+    """(left, top, right, bottom) as shares of the picture -> a packed region.
+
+    Raises:
+        RequestError: not such a box, or no token's center is inside.
+    """
+    numbers = (
+        isinstance(box, Sequence)
+        and len(box) == 4
+        and all(isinstance(share, int | float) for share in box)
+    )
+    if not numbers or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+        raise RequestError(
+            "A box is left, top, right and bottom as shares of the picture, such as 0.5,0,1,1 for its "
+            f"right half; not {quoted(box)}."
+        )
+    left, top, right, bottom = box
+    across = (np.arange(last.width) + HALF) / last.width
+    down = (np.arange(last.height) + HALF) / last.height
+    return pack_tokens(
+        np.outer((down >= top) & (down < bottom), (across >= left) & (across < right))
+    )
+
+
+def region_of_words(before: Sequence[InspectedScale], after: Sequence[InspectedScale]) -> str:
+    """Where two prompts part on the same bits -> a packed region.
+
+    The difference of a token is that of its bits' probabilities, averaged over its bits and over the
+    scales from the first that has several tokens.
+
+    Args:
+        before, after: the same bits, inspected with one prompt and with the other.
+
+    Raises:
+        RequestError: the prompts do not part anywhere.
+    """
+    last = after[-1]
+    difference_hw = torch.zeros(last.height, last.width)
+    for one, other in zip(before, after, strict=True):
+        parted_l = torch.from_numpy(np.abs(one.conditional_lD - other.conditional_lD).mean(-1))
+        if len(parted_l) > 1:
+            difference_hw += _enlarged(parted_l.view(one.height, one.width), last)
+    return pack_tokens((difference_hw > CHANGED * difference_hw.max()).numpy())
+
+
+def pack_tokens(inside_hw: np.ndarray) -> str:
+    """(h, w) bool -> a packed region. Raises RequestError where nothing is inside."""
+    if not inside_hw.any():
+        raise RequestError("Nothing of the picture is to change; mark a larger region.")
+    return pack_region(inside_hw)
+
+
+def _enlarged(map_hw: Tensor, last: InspectedScale) -> Tensor:
+    return F.interpolate(map_hw[None, None], size=(last.height, last.width), mode="bilinear")[0, 0]

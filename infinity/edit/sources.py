@@ -1,0 +1,104 @@
+"""The bits that a picture begins from: of a picture drawn here, of any picture, of a larger canvas."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter, ImageOps
+
+from infinity.edit.regions import pack_tokens
+from infinity.errors import RequestError
+from infinity.images import preprocess, rgb
+from infinity.metadata import KEY, read_record
+from infinity.packing import pack_bits
+from infinity.pipeline import InfinityPipeline
+from infinity.request import GenerationRequest
+from infinity.schedule import nearest_aspect_ratio
+
+_BLUR = 0.05  # of the canvas's longer side
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture as bits of a model.
+
+    Attributes:
+        bits: of all scales (``infinity.packing``).
+        aspect_ratio: of the model, that the bits are of.
+        request: what drew the picture; None where it was not drawn by this model.
+    """
+
+    bits: str
+    aspect_ratio: str
+    request: GenerationRequest | None = None
+
+
+def source_of(
+    pipeline: InfinityPipeline, image: Image.Image, aspect_ratio: str | None = None
+) -> Source:
+    """A picture's bits: the very ones it was drawn with where its record is of this model and these
+    weights, else those of the tokenizer.
+
+    Args:
+        image: any size and mode.
+        aspect_ratio: one of the model's, for the tokenizer; None takes the nearest.
+
+    Raises:
+        RequestError: a damaged record, or an aspect ratio the model does not have.
+        ResourceError: out of memory.
+    """
+    if isinstance(image.info.get(KEY), str):
+        record = read_record(image)
+        same = record.model == pipeline.spec.name and record.weights == pipeline.fingerprint
+        if same and aspect_ratio in (None, record.request.aspect_ratio):
+            done = pipeline.generate(record.request)
+            return Source(done.bits[0], record.request.aspect_ratio, record.request)
+    rebuilt = pipeline.reconstruct(image, aspect_ratio)
+    bits = pack_bits([torch.from_numpy(each) for each in rebuilt.bits])
+    return Source(bits, rebuilt.aspect_ratio)
+
+
+def on_canvas(
+    pipeline: InfinityPipeline, image: Image.Image, aspect_ratio: str
+) -> tuple[Source, str]:
+    """A picture in the middle of a canvas of another aspect ratio, and the region around it.
+
+    Around the picture lies its own blurred and enlarged copy, of which nothing need stay.
+
+    Returns:
+        the canvas's bits, and the packed region of the tokens that are not wholly in the picture.
+
+    Raises:
+        RequestError: an aspect ratio that the model does not have, or that adds nothing.
+    """
+    schedule = pipeline.spec.schedule(aspect_ratio)
+    height, width = schedule.image_size(pipeline.spec.tokenizer.token_pixels)
+    picture = ImageOps.contain(rgb(image), (width, height), Image.Resampling.LANCZOS)
+    left, top = (width - picture.width) // 2, (height - picture.height) // 2
+    last = schedule[-1]
+    rows, columns = (
+        _covered(first, first + size, length, tokens)
+        for first, size, length, tokens in (
+            (top, picture.height, height, last.height),
+            (left, picture.width, width, last.width),
+        )
+    )
+    around = ~np.outer(rows, columns)
+    if not around.any():
+        nearest = nearest_aspect_ratio(image.height, image.width, pipeline.spec.schedules)
+        raise RequestError(
+            f"The picture fills {aspect_ratio} already (it is nearest to {nearest}); choose a wider or "
+            "a taller aspect ratio."
+        )
+    canvas = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+    canvas = canvas.filter(ImageFilter.GaussianBlur(_BLUR * max(width, height)))
+    canvas.paste(picture, (left, top))
+    encoded = pipeline.tokenizer.encode(preprocess(canvas, height, width)[None], schedule)
+    bits = pack_bits([each[0] for each in encoded.bits])
+    return Source(bits, aspect_ratio), pack_tokens(around)
+
+
+def _covered(first: int, stop: int, pixels: int, tokens: int) -> np.ndarray:
+    """(tokens) bool: which tokens of a side lie wholly between two pixels of it."""
+    edges = np.arange(tokens + 1) * pixels / tokens
+    return (edges[:-1] >= first) & (edges[1:] <= stop)

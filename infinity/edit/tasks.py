@@ -1,0 +1,188 @@
+"""What people do with a picture's bits, each as a request: vary, edit, mix, repair, extend, inspect.
+
+The requests are complete: their records draw the results again without the pictures they began from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from PIL import Image
+
+from infinity.devices import memory_errors
+from infinity.edit.regions import region_of_box, region_of_mask, region_of_words
+from infinity.edit.sources import Source, on_canvas, source_of
+from infinity.errors import RequestError
+from infinity.generation import inspection
+from infinity.generation.drawing import LESS_MEMORY
+from infinity.generation.inspection import InspectedScale
+from infinity.packing import unpack_bits
+from infinity.pipeline import InfinityPipeline
+from infinity.request import GenerationRequest
+from infinity.start import REPAIR_DOUBT, Start
+
+Area = Image.Image | Sequence[float] | None
+"""A mask, a box (left, top, right, bottom as shares of the picture), or everything."""
+
+
+def vary(
+    pipeline: InfinityPipeline, image: Image.Image, keep_scales: int, **settings: Any
+) -> GenerationRequest:
+    """The coarse scales of a picture, the rest drawn anew: another seed, prompt, guidance, ...
+
+    Args:
+        settings: of the request; what is not given is as it was, for pictures drawn here.
+
+    Raises:
+        RequestError: no prompt is given for a picture that brings none, or wrong settings. Here and
+            below also as ``source_of``.
+    """
+    source = source_of(pipeline, image)
+    return _request(source, Start(bits=source.bits, keep_scales=keep_scales), settings)
+
+
+def edit(
+    pipeline: InfinityPipeline,
+    image: Image.Image,
+    area: Area,
+    *,
+    keep_scales: int = 0,
+    softness: int = 0,
+    **settings: Any,
+) -> GenerationRequest:
+    """A part of a picture drawn anew; all bits outside of it stay.
+
+    Args:
+        area: the part; None finds it by the words that ``prompt`` changes, for pictures drawn here.
+        softness: tokens over which the part's edge is soft.
+
+    Raises:
+        RequestError: nothing is to change.
+    """
+    source = source_of(pipeline, image)
+    if area is None:
+        region = _region_of_words(pipeline, source, settings)
+    else:
+        region = _region(pipeline, source, area)
+    start = Start(bits=source.bits, region=region, keep_scales=keep_scales, softness=softness)
+    return _request(source, start, settings)
+
+
+def mix(
+    pipeline: InfinityPipeline,
+    coarse: Image.Image,
+    fine: Image.Image,
+    keep_scales: int,
+    **settings: Any,
+) -> GenerationRequest:
+    """The coarse scales of one picture, the fine ones of another."""
+    source = source_of(pipeline, coarse)
+    finer = source_of(pipeline, fine, source.aspect_ratio)
+    start = Start(bits=source.bits, keep_scales=keep_scales, finer_bits=finer.bits)
+    if source.request is None and not settings.get("prompt"):
+        settings["prompt"] = "a mix of two pictures"  # nothing of it is drawn
+    return _request(source, start, settings)
+
+
+def repair(
+    pipeline: InfinityPipeline,
+    image: Image.Image,
+    area: Area = None,
+    *,
+    doubt: float = REPAIR_DOUBT,
+    rounds: int = 1,
+    **settings: Any,
+) -> GenerationRequest:
+    """The bits drawn anew that the model finds unlikely: self-correction at inference.
+
+    Args:
+        doubt: how unlikely a bit must be.
+        rounds: how often, each time on what came of the time before.
+    """
+    source = source_of(pipeline, image)
+    region = "" if area is None else _region(pipeline, source, area)
+    start = Start(bits=source.bits, region=region, doubt=doubt, rounds=rounds)
+    return _request(source, start, settings)
+
+
+def extend(
+    pipeline: InfinityPipeline, image: Image.Image, aspect_ratio: str, **settings: Any
+) -> GenerationRequest:
+    """A picture in the middle of a wider or taller one, drawn around it."""
+    source = source_of(pipeline, image)
+    canvas, region = on_canvas(pipeline, image, aspect_ratio)
+    start = Start(bits=canvas.bits, region=region)
+    return _request(replace(source, aspect_ratio=aspect_ratio), start, settings)
+
+
+def inspect(
+    pipeline: InfinityPipeline, image: Image.Image, prompt: str = ""
+) -> tuple[GenerationRequest, tuple[InspectedScale, ...]]:
+    """What the model thinks of every bit of a picture, and the request whose prompt and sampling it read.
+
+    Args:
+        prompt: in place of the picture's own; "" for that.
+    """
+    source = source_of(pipeline, image)
+    start = Start(bits=source.bits, keep_scales=len(pipeline.spec.schedule(source.aspect_ratio)))
+    request = _request(source, start, {"prompt": prompt} if prompt else {})
+    return request, inspect_bits(pipeline, request, source.bits)
+
+
+def inspect_bits(
+    pipeline: InfinityPipeline, request: GenerationRequest, bits: str
+) -> tuple[InspectedScale, ...]:
+    """What the model thinks of every bit of a picture that ``request`` could have drawn.
+
+    Args:
+        bits: of all scales, of the request's aspect ratio. Of a prompt that changes at a scale the first
+            one is read.
+
+    Raises:
+        RequestError: bits of another model or aspect ratio.
+        ResourceError: out of memory.
+    """
+    request = pipeline.check(request)
+    schedule, tokenizer = pipeline.spec.schedule(request.aspect_ratio), pipeline.tokenizer.config
+    unpacked = unpack_bits(bits, schedule, tokenizer.bits_per_token)
+    (picture, *_), _ = pipeline.read(request)
+    with memory_errors("reading the bits", LESS_MEMORY):
+        return inspection.inspect(
+            pipeline.transformer,
+            tokenizer,
+            picture.prompt[0].features,
+            picture.negative,
+            unpacked,
+            schedule,
+            request.sampling(pipeline.spec.sampling),
+        )
+
+
+def _request(source: Source, start: Start, settings: dict[str, Any]) -> GenerationRequest:
+    given = {name: value for name, value in settings.items() if value is not None}
+    if source.request is not None:
+        changed = {"start": start, "aspect_ratio": source.aspect_ratio, **given}
+        return replace(source.request, **changed)
+    if "prompt" not in given:
+        raise RequestError(
+            "This picture brings no prompt, as it was not drawn by this model; say what it shows."
+        )
+    return GenerationRequest(**given, aspect_ratio=source.aspect_ratio, start=start)
+
+
+def _region(pipeline: InfinityPipeline, source: Source, area: Image.Image | Sequence[float]) -> str:
+    last = pipeline.spec.schedule(source.aspect_ratio)[-1]
+    if isinstance(area, Image.Image):
+        return region_of_mask(area, last)
+    return region_of_box(area, last)
+
+
+def _region_of_words(pipeline: InfinityPipeline, source: Source, settings: dict[str, Any]) -> str:
+    if source.request is None or not settings.get("prompt"):
+        raise RequestError(
+            "Which part is to change cannot be told from words alone for this picture; mark it with a "
+            "mask or a box."
+        )
+    after = replace(source.request, prompt=settings["prompt"])
+    read = [inspect_bits(pipeline, request, source.bits) for request in (source.request, after)]
+    return region_of_words(*read)

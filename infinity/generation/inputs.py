@@ -1,0 +1,75 @@
+"""From a request's words to what pictures are drawn from."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from infinity.generation.notes import read_negative, read_prompt, setting_notes
+from infinity.generation.sampling import guided_length
+from infinity.request import GenerationRequest
+from infinity.spec import ModelSpec
+from infinity.text import TextEncoder
+from infinity.wildcards import expand
+
+
+@dataclass(frozen=True)
+class EncodedPart:
+    """A prompt as it is read from a scale on.
+
+    Attributes:
+        features: (T, text width) float.
+        weights: (T) float, of its tokens; None is 1 for all.
+    """
+
+    first_scale: int
+    features: Tensor
+    weights: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class PictureInputs:
+    """What one picture is drawn from.
+
+    Attributes:
+        seed: from 0 to ``MAX_SEED``.
+        prompt: its parts in the order of their scales; the first begins at 0.
+        negative: (T, text width) float; None for the learned unconditional text.
+    """
+
+    seed: int
+    prompt: tuple[EncodedPart, ...]
+    negative: Tensor | None
+
+    def part(self, scale: int) -> EncodedPart:
+        """What is read at a scale."""
+        return [part for part in self.prompt if part.first_scale <= scale][-1]
+
+
+def read_pictures(
+    request: GenerationRequest, spec: ModelSpec, encoder: TextEncoder
+) -> tuple[list[PictureInputs], tuple[str, ...]]:
+    """Encode a request's prompts; the notes say what the user should know about them.
+
+    Raises:
+        RequestError: see ``infinity.prompt``.
+        CheckpointError: the text encoder cannot be loaded.
+    """
+    num_scales = len(spec.schedule(request.aspect_ratio))
+    sampling = request.sampling(spec.sampling)
+    notes = setting_notes(sampling, request.negative_prompt, num_scales)
+    guided, pictures = guided_length(sampling, num_scales) > 0, []
+    for seed in request.seeds:
+        text, avoided = (expand(t, seed) for t in (request.prompt, request.negative_prompt))
+        parts, found = read_prompt(text, num_scales, encoder, spec.vocabulary)
+        notes += found
+        prompt = tuple(
+            EncodedPart(part.first_scale, read.features, read.weights(part.weights))
+            for part, read in parts
+        )
+        negative = None
+        if avoided.strip() and guided:
+            read, found = read_negative(avoided, encoder, spec.vocabulary)
+            notes += found
+            negative = read.features
+        pictures.append(PictureInputs(seed, prompt, negative))
+    return pictures, tuple(dict.fromkeys(notes))

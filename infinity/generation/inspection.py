@@ -1,0 +1,153 @@
+"""What the model thinks of every bit of a picture: probabilities, uncertainty, and the words it looked at.
+
+Legend: l tokens of a scale, D bits a token, d y x the latent, T text tokens, W text width.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infinity.config import TokenizerConfig
+from infinity.files import disk_errors
+from infinity.generation.generate import ScaleStep, generate, leading, text_condition
+from infinity.generation.sampling import seeded_generator
+from infinity.model.layers import Watch
+from infinity.model.transformer import InfinityTransformer
+from infinity.request import SamplingParams
+from infinity.schedule import ScaleSchedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectedScale:
+    """One scale of one picture, as arrays.
+
+    Attributes:
+        height, width: tokens.
+        bits_lD: bool.
+        probability_lD: float32, of a 1, as bits are drawn: guided and at the scale's temperature.
+        conditional_lD, unconditional_lD: float32, of a 1, of the prompt alone and of the text that
+            guidance leads away from, at temperature 1.
+        latent_dyx: float32, the sum of codes up to and including this scale.
+        attention_Tl: float32, how much each picture token looked at each token of the prompt, averaged over
+            blocks and heads; over the prompt it adds up to 1.
+        seconds: in the model.
+    """
+
+    height: int
+    width: int
+    bits_lD: np.ndarray
+    probability_lD: np.ndarray
+    conditional_lD: np.ndarray
+    unconditional_lD: np.ndarray
+    latent_dyx: np.ndarray
+    attention_Tl: np.ndarray
+    seconds: float
+
+    @property
+    def entropy_lD(self) -> np.ndarray:
+        """float32, 0 to 1 (in bits): how undecided the model was."""
+        p = np.clip(self.probability_lD.astype(np.float64), 1e-12, 1 - 1e-12)
+        return (-p * np.log2(p) - (1 - p) * np.log2(1 - p)).astype(np.float32)
+
+    @property
+    def likelihood_lD(self) -> np.ndarray:
+        """float32: the probability of the bit that is there."""
+        return np.where(self.bits_lD, self.probability_lD, 1 - self.probability_lD)
+
+
+@torch.inference_mode()
+def inspect(
+    transformer: InfinityTransformer,
+    tokenizer_config: TokenizerConfig,
+    prompt_TW: Tensor,
+    negative_TW: Tensor | None,
+    bits: Sequence[Tensor],
+    schedule: ScaleSchedule,
+    sampling: SamplingParams,
+) -> tuple[InspectedScale, ...]:
+    """Let the model read a picture's bits scale by scale; three passes, nothing is drawn.
+
+    Args:
+        prompt_TW, negative_TW: encoded texts; None is the learned unconditional text.
+        bits: per scale (l, D) bool.
+
+    Raises:
+        RequestError: a guidance layer the model does not have.
+        ResourceError: the model computed infinite values or none.
+    """
+    if negative_TW is None:
+        negative_TW = transformer.unconditional_text(len(prompt_TW)).to(prompt_TW)
+    alone = replace(sampling, guidance=1.0, temperature=1.0, top_p=1.0, top_k=0)
+    looked: list[Tensor] = []
+
+    def reading(
+        text_TW: Tensor, sampling: SamplingParams, watch: Watch | None
+    ) -> Iterator[ScaleStep]:
+        condition = text_condition(transformer, [text_TW], [negative_TW], sampling, len(schedule))
+        if watch is not None:
+            condition = condition.watched(watch)
+        return generate(
+            transformer,
+            tokenizer_config,
+            condition,
+            schedule,
+            sampling,
+            [seeded_generator(0)],
+            revise=leading(bits),
+            keep_logits=True,
+        )
+
+    passes = (
+        reading(prompt_TW, sampling, looked.append),
+        reading(prompt_TW, alone, None),
+        reading(negative_TW, alone, None),
+    )
+    inspected = []
+    for scale, drawn, prompted, unprompted in zip(schedule, *passes, strict=True):
+        attention_lT = torch.stack([weights[0] for weights in looked]).mean(dim=0)
+        looked.clear()
+        inspected.append(
+            InspectedScale(
+                height=scale.height,
+                width=scale.width,
+                bits_lD=drawn.bits_BlD[0].cpu().numpy(),
+                probability_lD=_probability(drawn),
+                conditional_lD=_probability(prompted),
+                unconditional_lD=_probability(unprompted),
+                latent_dyx=drawn.canvas.latent_Bdyx[0].float().cpu().numpy(),
+                attention_Tl=attention_lT.T.cpu().numpy(),
+                seconds=drawn.seconds,
+            )
+        )
+    return tuple(inspected)
+
+
+def save(path: Path, scales: Sequence[InspectedScale], about: Mapping[str, Any]) -> None:
+    """Write a ``.npz``: ``scale_1_bits``, ``scale_1_probability``, ...; ``about`` as JSON.
+
+    Raises:
+        ResourceError: the disk is full, or the place may not be written.
+    """
+    arrays: dict[str, np.ndarray] = {
+        f"scale_{number}_{name.rsplit('_', 1)[0]}": value
+        for number, scale in enumerate(scales, 1)
+        for name, value in {**vars(scale), "entropy_lD": scale.entropy_lD}.items()
+        if isinstance(value, np.ndarray)
+    }
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays["about"] = np.array(json.dumps(about, ensure_ascii=False))
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def _probability(step: ScaleStep) -> np.ndarray:
+    """(l, D) float32, of a 1."""
+    assert step.logits_BlD2 is not None, "logits are kept"
+    logits_lD2 = step.logits_BlD2[0]
+    return (logits_lD2[..., 1] - logits_lD2[..., 0]).sigmoid().float().cpu().numpy()

@@ -1,0 +1,83 @@
+"""What becomes of drawn bits where a picture begins from others (the rule of ``infinity.start``).
+
+Legend: B pictures, l tokens of a scale, D bits a token, h w a token grid.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from infinity.generation.generate import Revise
+from infinity.packing import unpack_bits, unpack_region
+from infinity.schedule import Scale, ScaleSchedule
+from infinity.start import Start
+
+_NEVER = -1.0
+
+
+class Revision:
+    """What a start makes of the drawn bits of one picture, scale by scale.
+
+    Raises:
+        RequestError: bits of another model or aspect ratio, or a damaged region.
+    """
+
+    def __init__(self, start: Start, schedule: ScaleSchedule, bits_per_token: int) -> None:
+        self.start = start
+        self.source = unpack_bits(start.bits, schedule, bits_per_token)
+        finer = start.finer_bits
+        self.finer = unpack_bits(finer, schedule, bits_per_token) if finer else None
+        region = unpack_region(start.region) if start.region else np.ones((1, 1), dtype=bool)
+        self.thresholds = [
+            thresholds(region, scale, schedule[-1], start.softness).clamp(max=start.doubt)
+            if index >= start.keep_scales
+            else torch.full((scale.tokens,), _NEVER)
+            for index, scale in enumerate(schedule)
+        ]
+
+    def hook(self, source: Sequence[Tensor]) -> Revise:
+        """The rule applied to the bits of ``source``, per scale (l, D) bool."""
+
+        def revise(index: int, drawn_BlD: Tensor, logits_BlD2: Tensor) -> Tensor:
+            there_lD = source[index].to(drawn_BlD.device)
+            threshold_l1 = self.thresholds[index].to(drawn_BlD.device)[:, None]
+            towards_one = logits_BlD2[..., 1].float() - logits_BlD2[..., 0].float()
+            probability = torch.where(there_lD, towards_one, -towards_one).sigmoid()
+            if self.start.doubt < 1:
+                drawn_BlD = towards_one > 0
+            if self.finer is not None:
+                drawn_BlD = self.finer[index].to(drawn_BlD.device).expand_as(drawn_BlD)
+            return torch.where(probability <= threshold_l1, drawn_BlD, there_lD)
+
+        return revise
+
+
+def thresholds(region_hw: np.ndarray, scale: Scale, last: Scale, softness: int) -> Tensor:
+    """(l) float32 of a scale's tokens: 1 inside the region, below 0 outside, between on a soft edge.
+
+    A token is inside where the region is at the token's center.
+
+    Args:
+        region_hw: bool, of any size.
+        last: the scale whose tokens ``softness`` counts.
+    """
+    inside_hw = torch.from_numpy(_at_centers(region_hw, scale))
+    outside_hw = ~torch.from_numpy(_at_centers(region_hw, last))
+    depth_hw = torch.ones(outside_hw.shape)
+    for _ in range(softness):
+        outside_hw = F.max_pool2d(outside_hw[None].float(), 3, stride=1, padding=1)[0] > 0
+        depth_hw += ~outside_hw
+    soft_hw = torch.from_numpy(_at_centers((depth_hw / (softness + 1)).numpy(), scale))
+    return torch.where(inside_hw, soft_hw, _NEVER).flatten()
+
+
+def _at_centers(values_hw: np.ndarray, scale: Scale) -> np.ndarray:
+    """The values at the centers of a scale's tokens."""
+    rows, columns = (
+        ((np.arange(tokens) + 0.5) * size / tokens).astype(int)
+        for tokens, size in zip((scale.height, scale.width), values_hw.shape, strict=True)
+    )
+    return values_hw[np.ix_(rows, columns)]

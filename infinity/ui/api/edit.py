@@ -1,0 +1,248 @@
+"""Endpoints that go on from a picture's bits, and the one that tells what the model thinks of them."""
+
+# No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from infinity.edit import tasks
+from infinity.errors import RequestError, StoppedError
+from infinity.events import Done
+from infinity.generation.inspection import save as save_arrays
+from infinity.images import open_image
+from infinity.pipeline import InfinityPipeline
+from infinity.request import GenerationRequest, chosen_seed
+from infinity.start import REPAIR_DOUBT
+from infinity.ui.api.callers import RecentRuns
+from infinity.ui.shared.context import Context
+from infinity.ui.shared.files import NOT_OURS, file_data, new_folder, own_file
+from infinity.ui.shared.runs import Run, caller_of, visitor_of
+
+INSPECTED = "inside.npz"
+
+
+@dataclass(frozen=True)
+class EditEndpoints:
+    """The functions behind ``/vary``, ``/edit``, ``/mix``, ``/repair``, ``/extend`` and ``/inspect``."""
+
+    context: Context
+    recent: RecentRuns
+
+    def vary(
+        self,
+        request: gr.Request,
+        picture: gr.FileData,
+        keep_scales: int = 3,
+        prompt: str = "",
+        seed: int | None = None,
+        num_images: int = 1,
+        model: str = "",
+    ) -> list[gr.FileData]:
+        """Keep the coarse scales of a picture and draw the rest anew.
+
+        Args:
+            picture: of one that was drawn here, its own prompt and settings hold where none are given.
+            keep_scales: how many scales stay, from the coarsest.
+            prompt: what the picture shows then; empty: what its record says.
+            seed: null is the picture's own, -1 a random one.
+            num_images: how many pictures; the next ones use the next seeds.
+            model: one of the names that the models tool lists; empty: the first.
+
+        Returns:
+            The finished pictures as PNG files, one a seed.
+        """
+        given = _given(prompt, seed, num_images)
+        task = partial(tasks.vary, image=_opened(picture), keep_scales=keep_scales, **given)
+        return self._drawn(request, model, given, task)
+
+    def edit(
+        self,
+        request: gr.Request,
+        picture: gr.FileData,
+        prompt: str,
+        mask: gr.FileData | None = None,
+        box: list[float] | None = None,
+        keep_scales: int = 0,
+        softness: int = 0,
+        seed: int | None = None,
+        num_images: int = 1,
+        model: str = "",
+    ) -> list[gr.FileData]:
+        """Draw a part of a picture anew; all bits outside of it stay as they are.
+
+        Args:
+            picture: of one that was drawn here, its own settings hold where none are given.
+            prompt: what the whole picture shows then.
+            mask: a picture, bright where the part is; null with a null box: the part is found by the
+                words of the prompt that differ from the picture's own.
+            box: the part as [left, top, right, bottom] in shares of the picture, from 0 to 1.
+            keep_scales: scales that stay everywhere, from the coarsest.
+            softness: tokens over which the part's edge is soft.
+            seed: null is the picture's own, -1 a random one.
+            num_images: how many pictures; the next ones use the next seeds.
+            model: one of the names that the models tool lists; empty: the first.
+
+        Returns:
+            The finished pictures as PNG files, one a seed.
+        """
+        if mask is not None and box is not None:
+            raise RequestError("Give a mask or a box, not both.")
+        given = _given(prompt, seed, num_images)
+        area = box if mask is None else _opened(mask)
+        kept = {"keep_scales": keep_scales, "softness": softness}
+        task = partial(tasks.edit, image=_opened(picture), area=area, **kept, **given)
+        return self._drawn(request, model, given, task)
+
+    def mix(
+        self,
+        request: gr.Request,
+        picture: gr.FileData,
+        fine: gr.FileData,
+        keep_scales: int = 3,
+        model: str = "",
+    ) -> list[gr.FileData]:
+        """Put the coarse scales of one picture and the fine scales of another together.
+
+        Args:
+            picture: gives the coarse scales.
+            fine: gives the others.
+            keep_scales: how many coarse scales.
+            model: one of the names that the models tool lists; empty: the first.
+
+        Returns:
+            The finished picture as a PNG file, in a list.
+        """
+        pictures = {"coarse": _opened(picture), "fine": _opened(fine)}
+        task = partial(tasks.mix, keep_scales=keep_scales, **pictures)
+        return self._drawn(request, model, {}, task)
+
+    def repair(
+        self,
+        request: gr.Request,
+        picture: gr.FileData,
+        box: list[float] | None = None,
+        doubt: float = REPAIR_DOUBT,
+        rounds: int = 1,
+        prompt: str = "",
+        model: str = "",
+    ) -> list[gr.FileData]:
+        """Find the bits of a picture that the model thinks unlikely, and put them right.
+
+        Args:
+            picture: of one that was drawn here, its own prompt and settings hold.
+            box: where, as [left, top, right, bottom] in shares of the picture; null: everywhere.
+            doubt: bits to which the model gives at most this probability change.
+            rounds: how often, each time on what came of the time before.
+            prompt: what the picture shows; empty: what its record says.
+            model: one of the names that the models tool lists; empty: the first.
+
+        Returns:
+            The finished picture as a PNG file, in a list.
+        """
+        given = _given(prompt, None, None)
+        how = {"doubt": doubt, "rounds": rounds}
+        task = partial(tasks.repair, image=_opened(picture), area=box, **how, **given)
+        return self._drawn(request, model, given, task)
+
+    def extend(
+        self,
+        request: gr.Request,
+        picture: gr.FileData,
+        aspect_ratio: str,
+        prompt: str = "",
+        seed: int | None = None,
+        num_images: int = 1,
+        model: str = "",
+    ) -> list[gr.FileData]:
+        """Put a picture in the middle of a wider or taller one and draw what is around it.
+
+        Args:
+            picture: of one that was drawn here, its own prompt and settings hold where none are given.
+            aspect_ratio: width:height; one of the model's own.
+            prompt: what the whole picture shows then; empty: what its record says.
+            seed: null is the picture's own, -1 a random one.
+            num_images: how many pictures; the next ones use the next seeds.
+            model: one of the names that the models tool lists; empty: the first.
+
+        Returns:
+            The finished pictures as PNG files, one a seed.
+        """
+        given = _given(prompt, seed, num_images)
+        task = partial(tasks.extend, image=_opened(picture), aspect_ratio=aspect_ratio, **given)
+        return self._drawn(request, model, given, task)
+
+    def inspect(
+        self, request: gr.Request, picture: gr.FileData, prompt: str = "", model: str = ""
+    ) -> gr.FileData:
+        """Tell what the model thinks of every bit of a picture, as numbers.
+
+        Args:
+            picture: of one that was drawn here, its own prompt and settings hold.
+            prompt: what the picture shows; empty: what its record says.
+            model: one of the names that the models tool lists; empty: the first.
+
+        Returns:
+            A numpy .npz file. A scale has its bits, the probability of a 1 as it was drawn, of the prompt
+            alone and of no prompt, entropy, latent, and attention by word: "scale_1_bits", ...
+        """
+        image, path = _opened(picture), new_folder() / INSPECTED
+
+        def read(pipeline: InfinityPipeline) -> None:
+            wanted, scales = tasks.inspect(pipeline, image, prompt)
+            save_arrays(path, scales, {"model": run.model, "request": wanted.to_dict()})
+
+        run = self._run(request, model, {"prompt": prompt} if prompt else {})
+        with self.context.runs.running(caller_of(request), run):
+            pipeline = self.context.manager.get(run.model, cancel=run.cancel)
+            with self.context.runs.turns.turn(run.cancel):
+                read(pipeline)
+        self.context.keep(path)
+        return file_data(path)
+
+    def _drawn(
+        self,
+        request: gr.Request,
+        model: str,
+        given: dict[str, Any],
+        task: Callable[[InfinityPipeline], GenerationRequest],
+    ) -> list[gr.FileData]:
+        """Let a task make its request and draw it, in one turn of the caller's."""
+        run, session = self._run(request, model, given), caller_of(request)
+        with self.context.runs.running(session, run):
+            pipeline = self.context.manager.get(run.model, cancel=run.cancel)
+            with self.context.runs.turns.turn(run.cancel):
+                wanted = task(pipeline)
+                for event in pipeline.stream(wanted, cancel=run.cancel, previews="off"):
+                    if isinstance(event, Done):
+                        finished = self.context.finish(event, run.model)
+                        if self.context.hosting.history:
+                            self.recent.add(session, finished)
+                        return [file_data(path) for path in finished.files]
+        raise StoppedError
+
+    def _run(self, request: gr.Request, model: str, given: dict[str, Any]) -> Run:
+        """What the host's limits are asked for, before the picture's own prompt is known."""
+        model = model or self.context.first_model
+        self.context.spec(model)
+        return Run(
+            model, GenerationRequest(**{"prompt": "a picture", **given}), visitor_of(request)
+        )
+
+
+def _opened(picture: object) -> Image.Image:
+    """A picture that was uploaded or drawn here. Raises RequestError for anything else."""
+    name = picture.get("path") if isinstance(picture, Mapping) else None
+    if (path := own_file(name)) is None:
+        raise RequestError(NOT_OURS)
+    return open_image(path, "The picture")
+
+
+def _given(prompt: str, seed: Any, num_images: int | None) -> dict[str, Any]:
+    """Settings of a request that are not left to the picture."""
+    given = {"prompt": prompt or None, "num_images": num_images}
+    given["seed"] = None if seed is None else chosen_seed(seed)
+    return {name: value for name, value in given.items() if value is not None}

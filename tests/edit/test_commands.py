@@ -1,0 +1,94 @@
+"""The commands that go on from a picture do what the tasks do."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infinity.edit import tasks
+from infinity.metadata import read_record, save_png
+from infinity.request import GenerationRequest
+from tests.edit.test_sources import photo
+from tests.test_cli import PIPELINE, run  # noqa: F401
+
+BOX = (0.5, 0.0, 1.0, 1.0)
+
+
+@pytest.fixture
+def picture(run):  # noqa: F811
+    image = PIPELINE.generate(GenerationRequest(prompt="a red apple", seed=1)).images[0]
+    save_png(image, "apple.png")
+    mask = Image.new("L", (40, 40), 0)
+    mask.paste(255, (20, 0, 40, 40))
+    mask.save("mask.png")
+    photo().save("photo.png")
+    return image
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["vary", "apple.png", "--keep-scales", "2", "--seed", "5"],
+         lambda p: tasks.vary(PIPELINE, p, 2, seed=5)),
+        (["edit", "apple.png", "a blue boat", "--box", "0.5,0,1,1", "--keep-scales", "1", "--softness", "2"],
+         lambda p: tasks.edit(PIPELINE, p, BOX, prompt="a blue boat", keep_scales=1, softness=2)),
+        (["edit", "apple.png", "a blue boat", "--mask", "mask.png"],
+         lambda p: tasks.edit(PIPELINE, p, BOX, prompt="a blue boat")),
+        (["edit", "apple.png", "a red boat"],
+         lambda p: tasks.edit(PIPELINE, p, None, prompt="a red boat")),
+        (["mix", "apple.png", "photo.png", "--keep-scales", "1"],
+         lambda p: tasks.mix(PIPELINE, p, photo(), 1)),
+        (["repair", "apple.png", "--doubt", "0.1", "--rounds", "2", "--box", "0.5,0,1,1"],
+         lambda p: tasks.repair(PIPELINE, p, BOX, doubt=0.1, rounds=2)),
+        (["extend", "apple.png", "--aspect-ratio", "3:2", "--prompt", "snow"],
+         lambda p: tasks.extend(PIPELINE, p, "3:2", prompt="snow")),
+    ],
+    ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_command_draws_what_the_task_asks_for(run, picture, arguments, expected):  # noqa: F811
+    status, _, err = run(*arguments, "-o", "out.png")
+    assert (status, err) == (0, ""), err
+    request = PIPELINE.check(expected(picture))
+    assert read_record("out.png").request == request
+    with Image.open("out.png") as image:
+        assert np.array_equal(np.asarray(image), np.asarray(PIPELINE.generate(request).images[0]))
+
+
+def test_several_variations_have_seeds_one_after_another(run, picture):  # noqa: F811
+    assert run("vary", "apple.png", "--seed", "7", "--num-images", "2")[0] == 0
+    assert [read_record(f"variation-{seed}.png").request.seed for seed in (7, 8)] == [7, 8]
+
+
+def test_inspect_writes_arrays_and_says_how_sure_the_model_was(run, picture):  # noqa: F811
+    status, out, _ = run("inspect", "apple.png")
+    assert status == 0 and "inside.npz: 5 scales" in out and "LIKELIHOOD" in out
+    with np.load("inside.npz") as file:
+        about = json.loads(str(file["about"]))
+        assert about["request"]["prompt"] == "a red apple" and about["words"] == [
+            "a",
+            "red",
+            "apple",
+        ]
+        assert file["scale_5_probability"].shape == (64, 8)
+        assert file["scale_5_attention"].shape == (4, 64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["vary", "photo.png"], "say what it shows"),
+        (["edit", "apple.png", "x", "--box", "1,2"], "is not four shares"),
+        (["edit", "apple.png", "x", "--box", "0.5,0,0.5,1"], "A box is left, top"),
+        (["edit", "apple.png", "x", "--box", "0,0,1,1", "--mask", "mask.png"], "not allowed with"),
+        (["edit", "apple.png", "a red apple"], "Nothing of the picture"),
+        (["repair", "apple.png", "--rounds", "99"], "rounds must be"),
+        (["repair", "apple.png", "--doubt", "7"], "doubt must be"),
+        (["extend", "apple.png", "--aspect-ratio", "1:1"], "fills 1:1 already"),
+        (["inspect", "apple.png", "-o", "x.png"], "must end in .npz"),
+        (["mix", "apple.png", "none.png"], "none.png"),
+    ],
+)  # fmt: skip
+def test_wrong_command_is_one_line(run, picture, arguments, said):  # noqa: F811
+    status, _, err = run(*arguments)
+    assert status == 2 and said in err and err.count("\n") == 1

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from infinity.edit.regions import region_of_box, region_of_mask, region_of_words
+from infinity.errors import RequestError
+from infinity.generation.inspection import inspect
+from infinity.packing import unpack_bits, unpack_region
+from infinity.request import GenerationRequest
+from infinity.schedule import Scale
+from tests.tiny import SPEC, WordsEncoder, tiny_pipeline
+
+
+@pytest.mark.parametrize("size", [(8, 6), (80, 60), (333, 251)])
+@pytest.mark.parametrize("mode", ["L", "1", "RGB", "RGBA", "LA"])
+def test_mask_of_any_size_and_mode_is_its_bright_part(size, mode):
+    width, height = size
+    mask = Image.new("L", size, 0)
+    mask.paste(255, (width // 2, 0, width, height))
+    if mode in ("RGBA", "LA"):  # what is opaque counts, whatever its color
+        painted = Image.new(mode, size, 0)
+        painted.putalpha(mask)
+        mask = painted
+    inside = unpack_region(region_of_mask(mask.convert(mode), Scale(6, 8)))
+    assert inside.shape == (6, 8)
+    assert inside[:, 4:].all() and not inside[:, :4].any()
+
+
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        ((0.5, 0, 1, 1), (0, 6), (4, 8)),
+        ((0, 0, 0.25, 0.5), (0, 3), (0, 2)),
+        ((0, 0, 1, 1), (0, 6), (0, 8)),
+    ],
+)
+def test_box_is_the_tokens_whose_centers_it_holds(box, rows, columns):
+    expected = np.zeros((6, 8), bool)
+    expected[slice(*rows), slice(*columns)] = True
+    assert np.array_equal(unpack_region(region_of_box(box, Scale(6, 8))), expected)
+
+
+@pytest.mark.parametrize(
+    "box", [(), (0, 0, 1), (0.5, 0, 0.5, 1), (0, 0, 2, 1), (0, 0, 0.01, 0.01), (-1, 0, 1, 1)]
+)
+def test_wrong_or_empty_box_is_refused(box):
+    with pytest.raises(RequestError, match=r"box|Nothing of the picture"):
+        region_of_box(box, Scale(6, 8))
+
+
+def test_empty_mask_is_refused():
+    with pytest.raises(RequestError, match="mark a larger region"):
+        region_of_mask(Image.new("L", (50, 50), 0), Scale(6, 8))
+
+
+def test_words_part_where_their_probabilities_do():
+    pipeline, schedule = tiny_pipeline(), SPEC.schedules["1:1"]
+    bits = unpack_bits(pipeline.generate(GenerationRequest(prompt="a boat")).bits[0], schedule, 8)
+    one, other = (
+        inspect(
+            pipeline.transformer,
+            SPEC.tokenizer,
+            WordsEncoder().encode(prompt).features,
+            None,
+            bits,
+            schedule,
+            SPEC.sampling,
+        )
+        for prompt in ("a boat", "a house")
+    )
+    inside = unpack_region(region_of_words(one, other))
+    assert inside.shape == (8, 8) and 0 < inside.mean() <= 1
+    assert np.array_equal(inside, unpack_region(region_of_words(other, one)))
+    with pytest.raises(RequestError, match="Nothing of the picture"):
+        region_of_words(one, one)

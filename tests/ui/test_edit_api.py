@@ -1,0 +1,119 @@
+"""The endpoints that go on from a picture: each draws what the task of its name asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from infinity.edit import tasks
+from infinity.images import open_image
+from infinity.metadata import read_record, save_png
+from infinity.request import GenerationRequest
+from infinity.ui.shared.runs import Runs
+from tests.edit.test_sources import photo
+from tests.tiny import tiny_pipeline
+from tests.ui.tiny_page import tiny_page
+
+PIPELINE = tiny_pipeline()
+BOX = [0.5, 0.0, 1.0, 1.0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    done = PIPELINE.generate(GenerationRequest(prompt="a red apple", seed=1))
+    save_png(done.images[0], folder / "apple.png")
+    photo().save(folder / "photo.png")
+    mask = Image.new("L", (40, 40), 0)
+    mask.paste(255, (20, 0, 40, 40))
+    mask.save(folder / "mask.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with tiny_page(tmp_path_factory.mktemp("page"), PIPELINE, Runs()) as url:
+        client = Client(url, verbose=False, download_files=str(tmp_path_factory.mktemp("got")))
+        yield client
+        client.close()
+
+
+CALLS: dict[str, tuple[dict[str, Any], Any]] = {
+    "/vary": ({"keep_scales": 2, "seed": 5}, lambda p: tasks.vary(PIPELINE, p, 2, seed=5)),
+    "/edit": (
+        {"prompt": "a blue boat", "box": BOX, "softness": 1},
+        lambda p: tasks.edit(PIPELINE, p, BOX, prompt="a blue boat", softness=1),
+    ),
+    "/mix": (
+        {"fine": "photo.png", "keep_scales": 1},
+        lambda p: tasks.mix(PIPELINE, p, photo(), 1),
+    ),
+    "/repair": (
+        {"doubt": 0.1, "rounds": 2},
+        lambda p: tasks.repair(PIPELINE, p, doubt=0.1, rounds=2),
+    ),
+    "/extend": (
+        {"aspect_ratio": "3:2", "num_images": 2},
+        lambda p: tasks.extend(PIPELINE, p, "3:2", num_images=2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_endpoint_draws_what_its_task_asks_for(client, folder, name):
+    given, expected = CALLS[name]
+    given = {k: handle_file(folder / v) if k == "fine" else v for k, v in given.items()}
+    paths = client.predict(handle_file(folder / "apple.png"), **given, api_name=name)
+    done = PIPELINE.generate(expected(open_image(folder / "apple.png")))
+    assert len(paths) == len(done.images)
+    for path, image in zip(paths, done.images, strict=True):
+        assert np.array_equal(np.asarray(open_image(path)), np.asarray(image))
+        assert read_record(path).request == read_record(image).request
+
+
+def test_mask_and_box_of_one_half_edit_alike(client, folder):
+    picture = handle_file(folder / "apple.png")
+    pixels = [
+        np.asarray(open_image(client.predict(picture, "snow", **area, api_name="/edit")[0]))
+        for area in ({"box": BOX}, {"mask": handle_file(folder / "mask.png")})
+    ]
+    assert np.array_equal(*pixels)
+
+
+def test_inspection_is_a_file_of_arrays(client, folder):
+    path = client.predict(handle_file(folder / "apple.png"), api_name="/inspect")
+    with np.load(path) as file:
+        assert file["scale_1_bits"].shape == (1, 8) and file["scale_5_entropy"].shape == (64, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("/vary", {"picture": "photo.png"}, "say what it shows"),
+        ("/vary", {"keep_scales": -1}, "keep_scales must be"),
+        ("/vary", {"num_images": 10_000}, "num_images must be"),
+        ("/vary", {"model": "tyni"}, "Unknown model"),
+        ("/edit", {"prompt": "x", "box": [1, 2]}, "A box is left, top"),
+        ("/edit", {"prompt": "x", "box": "half"}, "A box is left, top"),
+        ("/edit", {"prompt": "x", "box": [None, 0, 1, 1]}, "A box is left, top"),
+        ("/edit", {"prompt": "x", "box": 7}, "A box is left, top"),
+        ("/edit", {"prompt": "x", "box": BOX, "mask": "mask.png"}, "not both"),
+        ("/edit", {"prompt": "", "box": None}, "mask or a box"),
+        ("/repair", {"doubt": "none"}, "doubt must be"),
+        ("/extend", {"aspect_ratio": "9:1"}, "choose one of"),
+        ("/extend", {"aspect_ratio": "1:1"}, "fills 1:1 already"),
+    ],
+)
+def test_wrong_call_is_answered_with_a_sentence(client, folder, name, given, said):
+    given = {"picture": "apple.png", **given}
+    for key in given.keys() & {"picture", "mask"}:
+        given[key] = handle_file(folder / given[key])
+    with pytest.raises(AppError, match=said):
+        client.predict(**given, api_name=name)
