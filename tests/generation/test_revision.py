@@ -1,5 +1,6 @@
 """Drawing on from bits: what must stay stays, for every ratio and with patches; the rest is drawn."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
