@@ -17,7 +17,7 @@ from infinity.images import open_image
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, chosen_seed
 from infinity.start import REPAIR_DOUBT
-from infinity.ui.api.callers import RecentRuns
+from infinity.ui.api.history import RecentRuns
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import NOT_OURS, file_data, new_folder, own_file
 from infinity.ui.shared.runs import Run, caller_of, visitor_of
