@@ -297,7 +297,8 @@ class InfinityPipeline:
             "preview_seconds": drawn.preview_seconds,
         }
         bits = tuple(
-            pack_bits([bits_BlD[number] for bits_BlD in drawn.bits]) for number in range(len(images))
+            pack_bits([bits_BlD[number] for bits_BlD in drawn.bits])
+            for number in range(len(images))
         )
         total = sum(seconds.values())
         return Done(

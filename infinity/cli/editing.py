@@ -37,10 +37,9 @@ def inspect(options: argparse.Namespace) -> None:
     image = open_image(options.picture)
     pipeline = load_model(options, options.model)
     request, scales = tasks.inspect(pipeline, image, options.prompt or "")
-    words = [
-        request.prompt[first:stop]
-        for first, stop in pipeline.text_encoder.encode(request.prompt).spans
-    ]
+    (picture, *_), _ = pipeline.read(request)
+    parts = [picture.part(index) for index in range(len(scales))]
+    words = [[part.text[first:stop] for first, stop in part.spans] for part in parts]
     about = {"model": pipeline.spec.name, "request": request.to_dict(), "words": words}
     path = free_path(options)
     save_arrays(path, scales, about)

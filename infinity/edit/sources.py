@@ -1,5 +1,6 @@
 """The bits that a picture begins from: of a picture drawn here, of any picture, of a larger canvas."""
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,8 @@ import torch
 from PIL import Image, ImageFilter, ImageOps
 
 from infinity.edit.regions import pack_tokens
-from infinity.errors import RequestError
+from infinity.errors import RequestError, StoppedError
+from infinity.events import Done
 from infinity.images import preprocess, rgb
 from infinity.metadata import KEY, read_record
 from infinity.packing import pack_bits
@@ -34,7 +36,10 @@ class Source:
 
 
 def source_of(
-    pipeline: InfinityPipeline, image: Image.Image, aspect_ratio: str | None = None
+    pipeline: InfinityPipeline,
+    image: Image.Image,
+    aspect_ratio: str | None = None,
+    cancel: threading.Event | None = None,
 ) -> Source:
     """A picture's bits: the very ones it was drawn with where its record is of this model and these
     weights, else those of the tokenizer.
@@ -42,17 +47,21 @@ def source_of(
     Args:
         image: any size and mode.
         aspect_ratio: one of the model's, for the tokenizer; None takes the nearest.
+        cancel: set it, from any thread, to stop.
 
     Raises:
         RequestError: a damaged record, or an aspect ratio the model does not have.
         ResourceError: out of memory.
+        StoppedError: cancelled.
     """
     if isinstance(image.info.get(KEY), str):
         record = read_record(image)
         same = record.model == pipeline.spec.name and record.weights == pipeline.fingerprint
         if same and aspect_ratio in (None, record.request.aspect_ratio):
-            done = pipeline.generate(record.request)
-            return Source(done.bits[0], record.request.aspect_ratio, record.request)
+            for event in pipeline.stream(record.request, cancel=cancel, previews="off"):
+                if isinstance(event, Done):
+                    return Source(event.bits[0], record.request.aspect_ratio, record.request)
+            raise StoppedError
     rebuilt = pipeline.reconstruct(image, aspect_ratio)
     bits = pack_bits([torch.from_numpy(each) for each in rebuilt.bits])
     return Source(bits, rebuilt.aspect_ratio)

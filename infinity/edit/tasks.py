@@ -3,7 +3,8 @@
 The requests are complete: their records draw the results again without the pictures they began from.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -115,6 +116,23 @@ def extend(
     return _request(replace(source, aspect_ratio=aspect_ratio), start, settings)
 
 
+def kept(
+    pipeline: InfinityPipeline,
+    image: Image.Image,
+    prompt: str = "",
+    cancel: threading.Event | None = None,
+) -> GenerationRequest:
+    """A picture with all of its bits; drawn, it is the picture as the model decodes it.
+
+    Args:
+        prompt: in place of the picture's own; "" for that.
+        cancel: set it, from any thread, to stop.
+    """
+    source = source_of(pipeline, image, cancel=cancel)
+    start = Start(bits=source.bits, keep_scales=len(pipeline.spec.schedule(source.aspect_ratio)))
+    return _request(source, start, {"prompt": prompt} if prompt else {})
+
+
 def inspect(
     pipeline: InfinityPipeline, image: Image.Image, prompt: str = ""
 ) -> tuple[GenerationRequest, tuple[InspectedScale, ...]]:
@@ -123,20 +141,18 @@ def inspect(
     Args:
         prompt: in place of the picture's own; "" for that.
     """
-    source = source_of(pipeline, image)
-    start = Start(bits=source.bits, keep_scales=len(pipeline.spec.schedule(source.aspect_ratio)))
-    request = _request(source, start, {"prompt": prompt} if prompt else {})
-    return request, inspect_bits(pipeline, request, source.bits)
+    request = kept(pipeline, image, prompt)
+    assert request.start is not None, "its bits are all kept"
+    return request, tuple(inspect_bits(pipeline, request, request.start.bits))
 
 
 def inspect_bits(
     pipeline: InfinityPipeline, request: GenerationRequest, bits: str
-) -> tuple[InspectedScale, ...]:
-    """What the model thinks of every bit of a picture that ``request`` could have drawn.
+) -> Iterator[InspectedScale]:
+    """What the model thinks of every bit of a picture that ``request`` could have drawn, scale by scale.
 
     Args:
-        bits: of all scales, of the request's aspect ratio. Of a prompt that changes at a scale the first
-            one is read.
+        bits: of all scales, of the request's aspect ratio.
 
     Raises:
         RequestError: bits of another model or aspect ratio.
@@ -146,16 +162,14 @@ def inspect_bits(
     schedule, tokenizer = pipeline.spec.schedule(request.aspect_ratio), pipeline.tokenizer.config
     unpacked = unpack_bits(bits, schedule, tokenizer.bits_per_token)
     (picture, *_), _ = pipeline.read(request)
-    with memory_errors("reading the bits", LESS_MEMORY):
-        return inspection.inspect(
-            pipeline.transformer,
-            tokenizer,
-            picture.prompt[0].features,
-            picture.negative,
-            unpacked,
-            schedule,
-            request.sampling(pipeline.spec.sampling),
-        )
+    sampling = request.sampling(pipeline.spec.sampling)
+    steps = inspection.inspect(
+        pipeline.transformer, tokenizer, picture, unpacked, schedule, sampling
+    )
+    for _ in schedule:
+        with memory_errors("reading the bits", LESS_MEMORY):
+            step = next(steps)
+        yield step
 
 
 def _request(source: Source, start: Start, settings: dict[str, Any]) -> GenerationRequest:
@@ -184,5 +198,7 @@ def _region_of_words(pipeline: InfinityPipeline, source: Source, settings: dict[
             "mask or a box."
         )
     after = replace(source.request, prompt=settings["prompt"])
-    read = [inspect_bits(pipeline, request, source.bits) for request in (source.request, after)]
+    read = [
+        tuple(inspect_bits(pipeline, request, source.bits)) for request in (source.request, after)
+    ]
     return region_of_words(*read)

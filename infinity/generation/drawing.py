@@ -14,8 +14,8 @@ from torch import Tensor
 
 from infinity.devices import memory_errors
 from infinity.events import Cancelled, Preview, Refined
-from infinity.generation.generate import ScaleStep, generate, text_condition
-from infinity.generation.inputs import PictureInputs
+from infinity.generation.generate import ScaleStep, generate
+from infinity.generation.inputs import PictureInputs, text_conditions
 from infinity.generation.previews import PreviewDecoder, exact_scales
 from infinity.generation.revision import Revision
 from infinity.generation.sampling import guided_length, seeded_generator
@@ -153,17 +153,8 @@ class Drawing:
         sampling: SamplingParams,
         revision: Revision | None,
     ) -> Iterator[ScaleStep]:
-        firsts = sorted({part.first_scale for picture in group for part in picture.prompt})
-        negatives = [picture.negative for picture in group]
-        conditions = {}
         with memory_errors("reading the prompt", LESS_MEMORY):
-            for first in firsts:
-                parts = [picture.part(first) for picture in group]
-                texts = [part.features for part in parts], negatives
-                weights = [part.weights for part in parts]
-                conditions[first] = text_condition(
-                    self.transformer, *texts, sampling, len(schedule), weights
-                )
+            conditions = text_conditions(self.transformer, group, sampling, len(schedule))
         source = () if revision is None else revision.source
         for remaining in reversed(range(1 if revision is None else revision.start.rounds)):
             steps = generate(

@@ -1,12 +1,15 @@
 """From a request's words to what pictures are drawn from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from infinity.generation.generate import text_condition
 from infinity.generation.notes import read_negative, read_prompt, setting_notes
 from infinity.generation.sampling import guided_length
-from infinity.request import GenerationRequest
+from infinity.model.transformer import InfinityTransformer, TextCondition
+from infinity.request import GenerationRequest, SamplingParams
 from infinity.spec import ModelSpec
 from infinity.text import TextEncoder
 from infinity.wildcards import expand
@@ -19,11 +22,14 @@ class EncodedPart:
     Attributes:
         features: (T, text width) float.
         weights: (T) float, of its tokens; None is 1 for all.
+        text, spans: without any syntax, and (first character, character behind the last) of its tokens.
     """
 
     first_scale: int
     features: Tensor
     weights: Tensor | None = None
+    text: str = ""
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,13 @@ def read_pictures(
         parts, found = read_prompt(text, num_scales, encoder, spec.vocabulary)
         notes += found
         prompt = tuple(
-            EncodedPart(part.first_scale, read.features, read.weights(part.weights))
+            EncodedPart(
+                part.first_scale,
+                read.features,
+                read.weights(part.weights),
+                part.text,
+                read.spans,
+            )
             for part, read in parts
         )
         negative = None
@@ -73,3 +85,20 @@ def read_pictures(
             negative = read.features
         pictures.append(PictureInputs(seed, prompt, negative))
     return pictures, tuple(dict.fromkeys(notes))
+
+
+def text_conditions(
+    transformer: InfinityTransformer,
+    pictures: Sequence[PictureInputs],
+    sampling: SamplingParams,
+    num_scales: int,
+) -> dict[int, TextCondition]:
+    """Scale -> what pictures drawn in one pass read from there on; the first begins at 0."""
+    negatives = [picture.negative for picture in pictures]
+    conditions = {}
+    for first in sorted({part.first_scale for picture in pictures for part in picture.prompt}):
+        parts = [picture.part(first) for picture in pictures]
+        texts = [part.features for part in parts], negatives
+        weights = [part.weights for part in parts]
+        conditions[first] = text_condition(transformer, *texts, sampling, num_scales, weights)
+    return conditions

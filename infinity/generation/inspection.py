@@ -15,7 +15,8 @@ from torch import Tensor
 
 from infinity.config import TokenizerConfig
 from infinity.files import disk_errors
-from infinity.generation.generate import ScaleStep, generate, leading, text_condition
+from infinity.generation.generate import ScaleStep, generate, leading
+from infinity.generation.inputs import EncodedPart, PictureInputs, text_conditions
 from infinity.generation.sampling import seeded_generator
 from infinity.model.layers import Watch
 from infinity.model.transformer import InfinityTransformer
@@ -34,8 +35,8 @@ class InspectedScale:
         conditional_lD, unconditional_lD: float32, of a 1, of the prompt alone and of the text that
             guidance leads away from, at temperature 1.
         latent_dyx: float32, the sum of codes up to and including this scale.
-        attention_Tl: float32, how much each picture token looked at each token of the prompt, averaged over
-            blocks and heads; over the prompt it adds up to 1.
+        attention_Tl: float32, how much each picture token looked at each token of the prompt (of the part
+            of it that is read at this scale), averaged over blocks and heads; over it, it adds up to 1.
         seconds: in the model.
     """
 
@@ -65,67 +66,64 @@ class InspectedScale:
 def inspect(
     transformer: InfinityTransformer,
     tokenizer_config: TokenizerConfig,
-    prompt_TW: Tensor,
-    negative_TW: Tensor | None,
+    picture: PictureInputs,
     bits: Sequence[Tensor],
     schedule: ScaleSchedule,
     sampling: SamplingParams,
-) -> tuple[InspectedScale, ...]:
-    """Let the model read a picture's bits scale by scale; three passes, nothing is drawn.
+) -> Iterator[InspectedScale]:
+    """Let the model read a picture's bits, a step a scale; three passes, nothing is drawn.
 
     Args:
-        prompt_TW, negative_TW: encoded texts; None is the learned unconditional text.
+        picture: its words.
         bits: per scale (l, D) bool.
 
     Raises:
         RequestError: a guidance layer the model does not have.
         ResourceError: the model computed infinite values or none.
     """
-    if negative_TW is None:
-        negative_TW = transformer.unconditional_text(len(prompt_TW)).to(prompt_TW)
-    alone = replace(sampling, guidance=1.0, temperature=1.0, top_p=1.0, top_k=0)
+    alone = replace(sampling, guidance=1.0, temperature=1.0, top_p=1.0, top_k=0, confidence=1.0)
     looked: list[Tensor] = []
 
     def reading(
-        text_TW: Tensor, sampling: SamplingParams, watch: Watch | None
+        picture: PictureInputs, sampling: SamplingParams, watch: Watch | None
     ) -> Iterator[ScaleStep]:
-        condition = text_condition(transformer, [text_TW], [negative_TW], sampling, len(schedule))
+        conditions = text_conditions(transformer, [picture], sampling, len(schedule))
         if watch is not None:
-            condition = condition.watched(watch)
+            conditions = {first: each.watched(watch) for first, each in conditions.items()}
         return generate(
             transformer,
             tokenizer_config,
-            condition,
+            conditions[0],
             schedule,
             sampling,
             [seeded_generator(0)],
+            later=conditions,
             revise=leading(bits),
             keep_logits=True,
         )
 
     passes = (
-        reading(prompt_TW, sampling, looked.append),
-        reading(prompt_TW, alone, None),
-        reading(negative_TW, alone, None),
+        reading(picture, sampling, looked.append),
+        reading(picture, alone, None),
+        reading(_without_prompt(transformer, picture), alone, None),
     )
-    inspected = []
-    for scale, drawn, prompted, unprompted in zip(schedule, *passes, strict=True):
+    for index, (scale, drawn, prompted, unprompted) in enumerate(
+        zip(schedule, *passes, strict=True)
+    ):
         attention_lT = torch.stack([weights[0] for weights in looked]).mean(dim=0)
         looked.clear()
-        inspected.append(
-            InspectedScale(
-                height=scale.height,
-                width=scale.width,
-                bits_lD=drawn.bits_BlD[0].cpu().numpy(),
-                probability_lD=_probability(drawn),
-                conditional_lD=_probability(prompted),
-                unconditional_lD=_probability(unprompted),
-                latent_dyx=drawn.canvas.latent_Bdyx[0].float().cpu().numpy(),
-                attention_Tl=attention_lT.T.cpu().numpy(),
-                seconds=drawn.seconds,
-            )
+        tokens = len(picture.part(index).features)
+        yield InspectedScale(
+            height=scale.height,
+            width=scale.width,
+            bits_lD=drawn.bits_BlD[0].cpu().numpy(),
+            probability_lD=_probability(drawn),
+            conditional_lD=_probability(prompted),
+            unconditional_lD=_probability(unprompted),
+            latent_dyx=drawn.canvas.latent_Bdyx[0].float().cpu().numpy(),
+            attention_Tl=attention_lT.T[:tokens].cpu().numpy(),
+            seconds=drawn.seconds,
         )
-    return tuple(inspected)
 
 
 def save(path: Path, scales: Sequence[InspectedScale], about: Mapping[str, Any]) -> None:
@@ -144,6 +142,17 @@ def save(path: Path, scales: Sequence[InspectedScale], about: Mapping[str, Any])
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays["about"] = np.array(json.dumps(about, ensure_ascii=False))
         np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def _without_prompt(transformer: InfinityTransformer, picture: PictureInputs) -> PictureInputs:
+    """The same with the text that guidance leads away from in the prompt's place."""
+    parts = []
+    for part in picture.prompt:
+        text = picture.negative
+        if text is None:
+            text = transformer.unconditional_text(len(part.features))
+        parts.append(EncodedPart(part.first_scale, text.to(part.features)))
+    return replace(picture, prompt=tuple(parts))
 
 
 def _probability(step: ScaleStep) -> np.ndarray:

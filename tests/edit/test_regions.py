@@ -4,6 +4,7 @@ from PIL import Image
 
 from infinity.edit.regions import region_of_box, region_of_mask, region_of_words
 from infinity.errors import RequestError
+from infinity.generation.inputs import EncodedPart, PictureInputs
 from infinity.generation.inspection import inspect
 from infinity.packing import unpack_bits, unpack_region
 from infinity.request import GenerationRequest
@@ -56,17 +57,13 @@ def test_empty_mask_is_refused():
 def test_words_part_where_their_probabilities_do():
     pipeline, schedule = tiny_pipeline(), SPEC.schedules["1:1"]
     bits = unpack_bits(pipeline.generate(GenerationRequest(prompt="a boat")).bits[0], schedule, 8)
-    one, other = (
-        inspect(
-            pipeline.transformer,
-            SPEC.tokenizer,
-            WordsEncoder().encode(prompt).features,
-            None,
-            bits,
-            schedule,
-            SPEC.sampling,
-        )
+    pictures = (
+        PictureInputs(0, (EncodedPart(0, WordsEncoder().encode(prompt).features),), None)
         for prompt in ("a boat", "a house")
+    )
+    one, other = (
+        tuple(inspect(pipeline.transformer, SPEC.tokenizer, picture, bits, schedule, SPEC.sampling))
+        for picture in pictures
     )
     inside = unpack_region(region_of_words(one, other))
     assert inside.shape == (8, 8) and 0 < inside.mean() <= 1

@@ -1,10 +1,14 @@
 import json
+import threading
 
 import numpy as np
 import pytest
 import torch
 
+from infinity.edit.tasks import inspect_bits, kept
+from infinity.errors import StoppedError
 from infinity.generation.generate import text_condition
+from infinity.generation.inputs import EncodedPart, PictureInputs
 from infinity.generation.inspection import inspect, save
 from infinity.model.attention import KVCache
 from infinity.packing import unpack_bits
@@ -26,8 +30,8 @@ def steps():
 @pytest.fixture(scope="module")
 def inspected(steps):
     bits = [step.bits_BlD[0] for step in steps]
-    arguments = (PROMPT.features, None, bits, SCHEDULE, SAMPLING)
-    return inspect(PIPELINE.transformer, SPEC.tokenizer, *arguments)
+    picture = PictureInputs(0, (EncodedPart(0, PROMPT.features),), None)
+    return tuple(inspect(PIPELINE.transformer, SPEC.tokenizer, picture, bits, SCHEDULE, SAMPLING))
 
 
 def test_probabilities_are_those_that_the_bits_were_drawn_from(steps, inspected):
@@ -101,3 +105,20 @@ def test_prompt_that_changes_draws_the_first_scales_of_the_one_before():
     )
     assert all(torch.equal(a, b) for a, b in zip(changed[:2], before[:2], strict=True))
     assert not torch.equal(changed[2], before[2]) and not torch.equal(changed[2], after[2])
+
+
+def test_weights_and_changes_are_read_as_they_were_drawn():
+    prompt = "a (red:3) [boat:house of snow:3]"
+    request = GenerationRequest(prompt=prompt, seed=2, guidance=1.0, top_k=1)
+    done = PIPELINE.generate(request)
+    scales = tuple(inspect_bits(PIPELINE, request, done.bits[0]))
+    for scale in scales:  # greedy, so every bit is the likelier one
+        assert np.array_equal(scale.bits_lD, scale.probability_lD > 0.5)
+    assert [len(scale.attention_Tl) for scale in scales] == [4, 4, 6, 6, 6]
+
+
+def test_stopped_picture_is_not_read():
+    done, cancel = PIPELINE.generate(GenerationRequest(prompt="a boat")), threading.Event()
+    cancel.set()
+    with pytest.raises(StoppedError):
+        kept(PIPELINE, done.images[0], cancel=cancel)

@@ -106,7 +106,9 @@ def test_record_of_an_edit_draws_it_again():
     done = drawn("tiny", "2:3", region=pack_region(np.eye(9, 6, dtype=bool)), softness=1, doubt=0.9)
     request, _ = read_request(done.images[0])
     assert request.start == done.request.start is not None
-    again = PIPELINES["tiny"].generate(GenerationRequest.from_dict(json.loads(json.dumps(request.to_dict()))))
+    again = PIPELINES["tiny"].generate(
+        GenerationRequest.from_dict(json.loads(json.dumps(request.to_dict())))
+    )
     assert again.bits == done.bits
     assert np.array_equal(np.asarray(again.images[0]), np.asarray(done.images[0]))
 
