@@ -19,6 +19,7 @@ import httpx2
 
 from infinity.checks import Checked, Size
 from infinity.errors import CheckpointError, RequestError, ResourceError
+from infinity.prompt import words
 from infinity.request import MAX_PROMPT_CHARACTERS
 
 MAX_ANSWER_BYTES = 256 * 1024
@@ -94,7 +95,8 @@ class RewriterSettings(Checked):
 
 
 def rewrite(prompt: str, settings: RewriterSettings, key: str = "") -> str:
-    """A longer prompt of the same meaning; one of ``LONG_ENOUGH_WORDS`` as it is.
+    """A longer prompt of the same meaning; one of ``LONG_ENOUGH_WORDS`` as it is. Weights and changes by
+    scale are left out: a helper would take them for words.
 
     Args:
         key: the endpoint's, instead of the environment variable's.
@@ -110,6 +112,7 @@ def rewrite(prompt: str, settings: RewriterSettings, key: str = "") -> str:
         raise RequestError("There is no prompt to improve yet; write a few words first.")
     if len(prompt.split()) >= LONG_ENOUGH_WORDS:
         return prompt
+    prompt = words(prompt)
     if settings.kind == "local":
         return tidy(_ask_local(settings.model, prompt))
     variable = settings.key_variable

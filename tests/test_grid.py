@@ -161,6 +161,7 @@ AXES = {
     "seed": "3, 4",
     "guidance": '1, "1,2,3"',
     "temperature": "0.5, 2",
+    "confidence": '0.6, "0.5,1"',
     "top_p": "0.7, 1",
     "top_k": "0, 1",
     "guided_scales": "1, 3",
@@ -170,7 +171,7 @@ AXES = {
     "model": "default, tiny",
 }
 PAIRS = [("words", "seed"), ("prompt", "guidance"), ("negative_prompt", "temperature"),
-         ("top_p", "top_k"), ("guided_scales", "guidance_layers"), ("aspect_ratio", "model"), ("style", "seed")]  # fmt: skip
+         ("top_p", "top_k"), ("guided_scales", "guidance_layers"), ("aspect_ratio", "model"), ("style", "confidence")]  # fmt: skip
 
 
 def test_pairs_cover_every_parameter():

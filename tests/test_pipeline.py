@@ -406,6 +406,25 @@ def test_values_beyond_the_last_scale_get_a_note():
     assert note.startswith("Of the 9 values of guidance only the first 5 are used")
 
 
+def test_negative_prompt_is_read_without_syntax_and_says_so():
+    done = draw(replace(REQUEST, negative_prompt="(snow:1.3)"))
+    assert same(done.images, draw(replace(REQUEST, negative_prompt="snow")).images)
+    assert done.notes == ("A negative prompt has no weights or changes; it was read as “snow”.",)
+
+
+def test_prompt_that_ends_at_a_scale_is_no_unknown_prompt():
+    assert draw(replace(REQUEST, prompt="[a red dog::2]")).notes == ()
+
+
+def test_confidence_without_chance_has_no_effect_and_a_note():
+    plain = replace(REQUEST, temperature=0.0)
+    done = draw(replace(plain, confidence=0.6))
+    assert same(done.images, draw(plain).images)
+    assert [note.split(";")[0] for note in done.notes] == [
+        "Confidence has no effect while every bit takes its likelier value"
+    ]
+
+
 def test_blank_negative_prompt_is_none():
     assert same(draw(replace(REQUEST, negative_prompt="  ")).images, draw(REQUEST).images)
 

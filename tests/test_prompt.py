@@ -1,12 +1,17 @@
 import pytest
 
 from infinity.errors import RequestError
-from infinity.prompt import PromptPart, parse
+from infinity.prompt import PromptPart, parse, words
 
 
 def test_plain_prompt_is_one_part_as_it_stands():
-    text = "a (small) robot [sic], 3:2"
+    text = "a (small) robot [sic], 3:2, (16:9), (at 12:30), :-) [a:b] (x:y) (: 1"
     assert parse(text, 7) == (PromptPart(0, text),)
+    assert words(text) == text
+
+
+def test_words_are_all_that_is_named():
+    assert words(r"a [(old:1.2) castle:ruin:5] in \(fog\)") == "a old castle ruin in (fog)"
 
 
 def test_weight_belongs_to_its_words():

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from infinity.pipeline import InfinityPipeline
+from infinity.presets import presets
 from infinity.request import GenerationRequest
 from infinity.wildcards import escape
 
@@ -21,14 +22,22 @@ def read_prompts(path: Path) -> list[str]:
 
 
 def draw(
-    pipeline: InfinityPipeline, wanted: Sequence[tuple[str, int]], batch_size: int = 1
+    pipeline: InfinityPipeline,
+    wanted: Sequence[tuple[str, int]],
+    batch_size: int = 1,
+    preset: str = "balanced",
 ) -> Iterator[Image.Image]:
-    """A picture of each (prompt, seed) with the model's default settings; braces are plain text.
+    """A picture of each (prompt, seed) with a preset's settings; braces are plain text.
 
     Args:
         batch_size: pictures in one pass; equal to single ones except for rounding.
+        preset: one of ``infinity.presets``; "balanced" is the model's own settings.
     """
-    requests = [GenerationRequest(prompt=escape(prompt), seed=seed) for prompt, seed in wanted]
+    plain = [GenerationRequest(prompt=escape(prompt), seed=seed) for prompt, seed in wanted]
+    requests = [
+        request.resolved(presets(pipeline.spec, request.aspect_ratio)[preset].sampling)
+        for request in plain
+    ]
     starts = range(0, len(requests), batch_size)
     for start in tqdm(starts, desc=f"{batch_size} pictures each"):
         for done in pipeline.generate_batch(requests[start : start + batch_size]):

@@ -14,6 +14,7 @@ import torch
 
 from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.errors import InfinityError
+from infinity.presets import PRESET_NAMES
 from training.evaluation.exam import examine
 from training.evaluation.judge import WEIGHTS
 from training.evaluation.prompts import EXAM
@@ -28,6 +29,7 @@ def main() -> None:
     add("--prompts", type=home_path, default=EXAM, help="one JSON object a line, as GenEval's")
     add("--seeds", type=int, default=4, help="pictures a prompt")
     add("--limit", type=int, help="prompts a category, for a quick look")
+    add("--preset", choices=PRESET_NAMES, default="balanced", help="settings to draw with")
     add("--output", type=home_path, required=True, help="folder for the results")
     add("--judge", type=home_path, default=WEIGHTS, help="weights of the judge")
     add("--world", type=home_path, default=Path("data/world"), help="its art; built if missing")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from infinity.generation.sampling import guided_length
-from infinity.prompt import PromptPart, parse
+from infinity.prompt import PromptPart, parse, words
 from infinity.request import SamplingParams
 from infinity.text import EncodedPrompt, TextEncoder
 from infinity.vocabulary import Vocabulary
@@ -24,6 +24,8 @@ def read_prompt(
     parts = [(part, encoder.encode(part.text)) for part in parse(text, num_scales)]
     notes = correction_notes(corrected)
     for part, encoded in parts:
+        if not part.text.strip():
+            continue  # of a prompt that says nothing from a scale on
         notes += text_notes("prompt", encoded) + vocabulary_notes(part.text, vocabulary)
     return parts, notes
 
@@ -31,10 +33,14 @@ def read_prompt(
 def read_negative(
     text: str, encoder: TextEncoder, vocabulary: Vocabulary | None
 ) -> tuple[EncodedPrompt, list[str]]:
-    """A negative prompt likewise; it is plain text."""
+    """A negative prompt likewise; its words count alike, at every scale."""
     text, corrected = (text, {}) if vocabulary is None else vocabulary.corrected(text)
+    text, written = words(text), text
     encoded = encoder.encode(text)
     notes = correction_notes(corrected) + text_notes("negative prompt", encoded)
+    if text != written:
+        shown = text[:SHOWN_CHARACTERS]
+        notes.append(f"A negative prompt has no weights or changes; it was read as “{shown}”.")
     return encoded, notes + vocabulary_notes(text, vocabulary)
 
 
@@ -90,7 +96,14 @@ def setting_notes(sampling: SamplingParams, negative_prompt: str, num_scales: in
     notes: list[str] = []
     if negative_prompt.strip() and not guided_length(sampling, num_scales):
         notes.append("The negative prompt has no effect while guidance is 1; raise guidance.")
-    for name in ("guidance", "temperature"):
+    scales = range(num_scales)
+    is_varied = any(sampling.confidence_at(i) < 1 for i in scales)
+    if is_varied and (sampling.top_k == 1 or not any(sampling.at_scale(i)[1] for i in scales)):
+        notes.append(
+            "Confidence has no effect while every bit takes its likelier value; raise the temperature, "
+            "or set top-k to 0."
+        )
+    for name in ("guidance", "temperature", "confidence"):
         value = getattr(sampling, name)
         if isinstance(value, tuple) and len(value) > num_scales:
             notes.append(

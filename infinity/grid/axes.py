@@ -58,6 +58,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "seed": Parameter("Seed", int, "1-4"),
     "guidance": Parameter("Guidance", parse_per_scale, '1, 3, 5, "1,2,3"'),
     "temperature": Parameter("Temperature", parse_per_scale, "0.5-1 (+0.25)"),
+    "confidence": Parameter("Confidence", parse_per_scale, '0.6-1 [5], "0.6,0.8"'),
     "top_p": Parameter("Top-p", float, "0.7-1 [4]"),
     "top_k": Parameter("Top-k", int, "0, 1"),
     "guided_scales": Parameter("Guided scales", int, "2-8 (+2)"),

@@ -14,7 +14,7 @@ MAX_PIXELS = 40_000_000
 PAPER, INK, FAINT, BLANK = "white", "#18181b", "#52525b", "#e4e4e7"
 FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "arial.ttf", "Arial Unicode.ttf")
 MOST_LINES, SPACING = 4, 2
-FACTS = ("aspect_ratio", "seed", "guidance", "temperature", "top_p", "top_k")
+FACTS = ("aspect_ratio", "seed", "guidance", "temperature", "confidence", "top_p", "top_k")
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 

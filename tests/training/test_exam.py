@@ -11,7 +11,15 @@ from torch.utils.data import default_collate
 from infinity.errors import CheckpointError, RequestError
 from tests.tiny import tiny_pipeline
 from training.drawing import draw
-from training.evaluation.exam import answers, ceiling, frechet_distance, result, sample, shares
+from training.evaluation.exam import (
+    answers,
+    ceiling,
+    frechet_distance,
+    result,
+    sample,
+    shares,
+    variety,
+)
 from training.evaluation.grade import Answer, Detection, Seen, grade
 from training.evaluation.judge import NAMES, SCENES, Judge, load_judge, save_judge
 from training.evaluation.judge_training import judge_example, judge_loss, train_judge
@@ -331,7 +339,7 @@ def test_result_counts_by_category_and_report_shows_every_category(tmp_path):
     true = [Answer(prompt, image, "", np.zeros(1)) for prompt in prompts]
     found = [true[0], Answer(prompts[0], image, "no", np.zeros(1)), true[1]]
     assert shares(found) == {"single_object": 0.5, "scene": 1.0}
-    outcome = result(found, true, {"blurred": 0.0}, 3.0) | {"model": "m"}
+    outcome = result(found, true, {"blurred": 0.0}, 3.0) | {"model": "m", "preset": "p"}
     assert outcome["overall"] == 0.75 and outcome["scores_unseen"] == {"scene": 1.0}
     write_outcome(tmp_path, outcome, found)
     page = (tmp_path / "exam.md").read_text()
@@ -372,6 +380,22 @@ def test_answers_come_in_order_with_every_seed():
     assert [one.prompt for one in found] == [prompt for prompt in prompts for _ in (0, 1)]
     assert found[0].image.tobytes() != found[1].image.tobytes()
     assert all(one.wrong for one in found)  # an untrained judge sees nothing
+
+
+def test_variety_is_the_distance_from_the_mean_of_a_prompts_pictures():
+    prompt = ExamPrompt(tag="t", prompt="a dog", include=(DOG,))
+    image = Image.new("RGB", (16, 16))
+    lie = [(0.0, 0.0), (6.0, 8.0), (1.0, 1.0), (1.0, 1.0)]
+    found = [Answer(prompt, image, "", np.array(place)) for place in lie]
+    assert variety(found, 2) == pytest.approx((5 + 5 + 0 + 0) / 4)
+
+
+def test_preset_reaches_the_pictures():
+    pipeline = tiny_pipeline()
+    (own,), (paper,) = (
+        list(draw(pipeline, [("a dog", 1)], 1, name)) for name in ("balanced", "paper")
+    )
+    assert own.tobytes() != paper.tobytes()
 
 
 def test_sample_takes_some_of_every_category_and_always_the_same():

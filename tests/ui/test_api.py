@@ -40,6 +40,7 @@ CHANGES: dict[str, Any] = {
     "temperature": 0.4,
     "top_k": 1,
     "top_p": 0.8,
+    "confidence": [0.6, 0.8],
     "num_images": 2,
     "guidance_layers": [-1],
     "guided_scales": 2,
@@ -58,10 +59,14 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"temperature": 1000}, "temperature must be a number"),
     ({"top_k": 1.5}, "top_k must be a whole number"),
     ({"top_p": 0}, "top_p must be above 0"),
+    ({"confidence": 0.4}, "confidence must be a number from 0.5 to 1"),
     ({"num_images": 0}, "num_images must be a whole number"),
     ({"aspect_ratio": "9:1"}, "choose one of 1:1, 3:2, 2:3"),
     ({"model": "tyni"}, "Unknown model 'tyni'; choose one of tiny"),
-    ({"preset": "slow"}, "Unknown preset 'slow'; choose one of balanced, fast, paper, pyramid"),
+    (
+        {"preset": "slow"},
+        "Unknown preset 'slow'; choose one of balanced, fast, paper, pyramid, varied",
+    ),
     ({"style": "baroque"}, "Unknown style 'baroque'; choose one of None, Photograph"),
     ({"guidance": [1, "x"]}, "guidance must be a number"),
     ({"guidance_layers": [3]}, "guidance_layers must be a list"),
@@ -237,9 +242,9 @@ def test_every_endpoint_is_offered_and_described(client):
     assert [p["parameter_name"] for p in parameters] == [
         "prompt", "negative_prompt", "model", "aspect_ratio", "seed",
         "guidance", "temperature", "top_k", "top_p", "num_images", "guidance_layers",
-        "guided_scales", "preset", "style",
+        "guided_scales", "confidence", "preset", "style",
     ]  # fmt: skip
-    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 13
+    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 14
     common = [p["parameter_name"] for p in parameters if p["parameter_name"] != "num_images"]
     grid = [p["parameter_name"] for p in endpoints["/grid"]["parameters"]]
     assert [name for name in grid if name.split("_")[0] not in "xy"] == common

@@ -35,6 +35,10 @@ VALUES: dict[str, Any] = {
     "temperature_mode": "constant",
     "temperature_last": 0.5,
     "temperature_list": "0.5",
+    "confidence": 1.0,
+    "confidence_mode": "constant",
+    "confidence_last": 0.9,
+    "confidence_list": "0.6, 0.8",
     "top_k": 0,
     "top_p": 1.0,
     "guidance_layers": "0",
@@ -70,6 +74,16 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "temperature_list": (
         {"temperature_mode": "custom", "temperature_list": "1, 0"},
         {"temperature": (1.0, 0.0)},
+    ),
+    "confidence": ({"confidence": 0.7}, {"confidence": 0.7}),
+    "confidence_mode": ({"confidence_mode": "custom"}, {"confidence": (0.6, 0.8)}),
+    "confidence_last": (
+        {"confidence_mode": "pyramid", "confidence": 0.6, "confidence_last": 0.9},
+        {"confidence": ramp(0.6, 0.9, len(SCALES))},
+    ),
+    "confidence_list": (
+        {"confidence_mode": "custom", "confidence_list": "0.5, 1"},
+        {"confidence": (0.5, 1.0)},
     ),
     "top_k": ({"top_k": 1}, {"top_k": 1}),
     "top_p": ({"top_p": 0.8}, {"top_p": 0.8}),

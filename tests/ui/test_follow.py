@@ -32,6 +32,8 @@ NUMBERS = st.floats(0, 12)
 LISTS = st.lists(NUMBERS, min_size=2, max_size=9).map(tuple)
 RAMPS = st.builds(ramp, NUMBERS, NUMBERS, st.just(len(SCALES)))
 PER_SCALE = NUMBERS | LISTS | RAMPS
+SHARES = st.floats(0.5, 1)
+CONFIDENCES = SHARES | st.lists(SHARES, min_size=2, max_size=9).map(tuple)
 
 
 def shown(updates: dict[str, Any]) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def values_for(sampling: SamplingParams) -> dict[str, Any]:
         num_images=st.integers(1, 9),
         guidance=PER_SCALE,
         temperature=PER_SCALE,
+        confidence=CONFIDENCES,
         top_k=st.integers(0, 1000),
         top_p=st.floats(0.01, 1),
         guidance_layers=st.sampled_from([(0,), (-1,), (0, -1)]),
@@ -83,6 +86,7 @@ def test_preset_sets_the_controls_and_is_recognised(name):
     [
         {"guidance": 7.3},
         {"temperature": 0.33},
+        {"confidence": 0.7},
         {"top_k": 1},
         {"top_p": 0.9},
         {"guidance_layers": "-1"},
@@ -104,6 +108,8 @@ def test_presets_are_the_papers_and_fit_the_model():
     assert known["fast"].sampling == replace(SPEC.sampling, guided_scales=len(SCALES) - 2)
     paper = known["paper"].sampling
     assert (paper.guidance, paper.temperature, paper.guided_scales) == (4.0, 1.0, None)
+    varied = known["varied"].sampling
+    assert varied == replace(SPEC.sampling, confidence=(0.6, 0.6, 0.65, 0.7, 0.75, 0.8, 1.0))
     pyramid = known["pyramid"].sampling.guidance
     assert isinstance(pyramid, tuple)
     assert (pyramid[0], pyramid[-1], len(pyramid)) == (1.0, 5.0, len(SCALES))
@@ -119,7 +125,7 @@ def test_only_what_the_mode_needs_is_shown():
     values = VALUES | {"guidance_mode": "pyramid", "temperature_mode": "custom"}
     assert module.preset_of(values, SPEC) == module.CUSTOM_PRESET
     visible = module.shown_updates(values).values()
-    assert [update["visible"] for update in visible] == [True, False, False, True]
+    assert [update["visible"] for update in visible] == [True, False, False, True, False, False]
     visible = module.shown_updates(VALUES).values()
     assert not any(update["visible"] for update in visible)
 
@@ -131,6 +137,11 @@ def test_plot_shows_every_scale_and_says_its_values():
     assert html.count("<rect") == 2 * len(SCALES)
     assert "Guidance from the first to the last scale: 1, 2, 3, 4, 5, 6, 7" in html
     assert "Temperature from the first to the last scale: 0.9, 0.9" in html
+
+
+def test_plot_shows_confidence_where_it_is_used():
+    html = plots_of(VALUES | {"confidence": 0.7}, SPEC)
+    assert "Confidence from the first to the last scale: 0.7, 0.7" in html
 
 
 def test_plot_shows_where_guidance_ends():

@@ -47,6 +47,11 @@ def test_typed_key_is_sent_and_nothing_else_keeps_it(stub):
     assert "sk-typed" not in str(updates)
 
 
+def test_helper_is_asked_about_the_words_alone(stub):
+    suggest(Hosting(), "a (red:1.3) [fox:wolf:4]", "endpoint", "m", stub.url, "")
+    assert stub.asked[0][2]["messages"][-1]["content"] == "a red fox wolf"
+
+
 def test_off_says_so():
     assert "Prompt help is off" in suggest(Hosting(), "a fox", "off", "", "", "")[0]
 

@@ -31,6 +31,7 @@ def examine(
     prompts: Path = EXAM,
     seeds: int = 4,
     limit: int | None = None,
+    preset: str = "balanced",
     judge: Path = WEIGHTS,
     world: Path,
 ) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def examine(
         output: the folder of both.
         seeds: pictures a prompt.
         limit: prompts a category, for a quick look; None: all.
+        preset: whose settings the pictures are drawn with.
         judge: its weights.
         world: folder of its art; built if missing.
 
@@ -51,23 +53,28 @@ def examine(
     asked, marker = sample(asked, limit), load_judge(judge)
     ensure_sprites(world)
     true, passed_spoiled = ceiling(marker, asked, World.load(world, styles=STYLES))
-    found = answers(InfinityPipeline.from_pretrained(model), marker, asked, seeds)
+    found = answers(InfinityPipeline.from_pretrained(model), marker, asked, seeds, preset)
     distance = None
     if min(len(found), len(true)) > 1:
         drawn, rendered = (np.stack([one.features for one in group]) for group in (found, true))
         distance = frechet_distance(drawn, rendered)
-    outcome = {"model": model, "seeds": seeds, **result(found, true, passed_spoiled, distance)}
+    outcome = {"model": model, "preset": preset, "seeds": seeds, "variety": variety(found, seeds)}
+    outcome |= result(found, true, passed_spoiled, distance)
     outcome |= {"prompts": prompts.name, "limit": limit, "not_asked": unknown}
     write_outcome(output, outcome, found)
     return outcome
 
 
 def answers(
-    pipeline: InfinityPipeline, judge: Judge, prompts: Sequence[ExamPrompt], seeds: int
+    pipeline: InfinityPipeline,
+    judge: Judge,
+    prompts: Sequence[ExamPrompt],
+    seeds: int,
+    preset: str = "balanced",
 ) -> list[Answer]:
-    """Draw every prompt with seeds 0 to ``seeds`` - 1 and default settings, and mark the pictures."""
+    """Draw every prompt with seeds 0 to ``seeds`` - 1 and a preset's settings, and mark the pictures."""
     asked = [(prompt, seed) for prompt in prompts for seed in range(seeds)]
-    pictures = draw(pipeline, [(prompt.prompt, seed) for prompt, seed in asked], BATCH)
+    pictures = draw(pipeline, [(prompt.prompt, seed) for prompt, seed in asked], BATCH, preset)
     found: list[Answer] = []
     while images := list(islice(pictures, BATCH)):
         for image, seen in zip(images, judge.see(images), strict=True):
@@ -136,6 +143,14 @@ def result(
         "frechet_distance_judge_features": distance,
         "pictures": len(found),
     }
+
+
+def variety(found: Sequence[Answer], seeds: int) -> float:
+    """How far apart the pictures of one prompt lie, in the judge's features: the mean distance from
+    their mean."""
+    features = np.stack([one.features for one in found]).reshape(-1, seeds, len(found[0].features))
+    away = np.linalg.norm(features - features.mean(1, keepdims=True), axis=-1)
+    return float(away.mean())
 
 
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:

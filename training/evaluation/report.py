@@ -50,7 +50,7 @@ def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]
 def _facts(outcome: dict[str, Any]) -> list[str]:
     """What the figures mean, and how far the judge can be trusted."""
     facts = [
-        f"{outcome['pictures']:,} pictures, default settings. Score: share of pictures marked right "
+        f"{outcome['pictures']:,} pictures, preset {outcome['preset']}. Score: share of pictures marked right "
         "by a judge that sees pixels only. Ceiling: its marks on true renders of the same prompts. "
         "Unseen: prompts with a pair or a colored object that training never showed."
     ]

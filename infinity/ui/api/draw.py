@@ -43,8 +43,10 @@ class Settings:
         guidance_layers: where guidance acts: 0 is the final scores of the bits, -1 the features
             after the last block, -2 after the one before.
         guided_scales: guide only this many scales, from the first; the rest run faster.
-        preset: settings to begin with, which those given here replace: fast, balanced, paper or
-            pyramid; empty for none.
+        preset: settings to begin with, which those given here replace: balanced, fast, paper, pyramid
+            or varied; empty for none.
+        confidence: how sure of a bit the model may be, 0.5 to 1, on average over a scale: where it is
+            surer, the temperature is raised. Lower is more varied; 1 is off. A list has one a scale.
         style: one of the model's styles, put at the end of the prompt; empty for none.
     """
 
@@ -59,6 +61,7 @@ class Settings:
     num_images: int = 1
     guidance_layers: list[int] | None = None
     guided_scales: int | None = None
+    confidence: float | list[float] | None = None
     preset: str = ""
     style: str = ""
 
@@ -143,7 +146,7 @@ class DrawEndpoints:
         Args:
             prompt: what to draw, such as "a red apple on a sandy beach".
             x: what varies over the columns: words, prompt, negative_prompt, seed, guidance,
-                temperature, top_p, top_k, guided_scales, guidance_layers, style, aspect_ratio, model.
+                temperature, confidence, top_p, top_k, guided_scales, guidance_layers, style, aspect_ratio, model.
             x_values: its values with commas between, double quotes around one that has a comma;
                 numbers may be ranges, such as "1-4" or "1-9 (+2)". Of words the first is looked for
                 in the prompt, and each takes its place in turn, such as "red, blue, green".

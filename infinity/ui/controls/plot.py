@@ -1,4 +1,4 @@
-"""A small plot of what guidance and temperature are at every scale, as SVG."""
+"""A small plot of what guidance, temperature and confidence are at every scale, as SVG."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,16 +15,20 @@ LEFT, RIGHT, TOP, BOTTOM = 10, 10, 20, 18
 
 
 def plots_of(values: Mapping[str, Any], spec: ModelSpec) -> str:
-    """Guidance and temperature over the scales as two plots, or what is wrong with a list."""
+    """Guidance, temperature and, where it is used, confidence over the scales, a plot each; or what is
+    wrong with a list."""
     try:
         schedule = spec.schedule(values["aspect_ratio"])
         sampling = SamplingParams(**sampling_settings(values, len(schedule)))
     except RequestError as error:
         return f'<p class="per-scale-problem" role="status">{escape(str(error))}</p>'
-    settings = zip(*map(sampling.at_scale, range(len(schedule))), strict=True)
+    rows = [(*sampling.at_scale(i), sampling.confidence_at(i)) for i in range(len(schedule))]
+    settings = dict(zip(PER_SCALE, zip(*rows, strict=True), strict=True))
+    if min(settings["confidence"]) == 1:
+        del settings["confidence"]
     return "".join(
-        plot_html(name.capitalize(), setting, schedule.scales, most / 2)
-        for (name, (_, most)), setting in zip(PER_SCALE.items(), settings, strict=True)
+        plot_html(name.capitalize(), setting, schedule.scales, PER_SCALE[name][1] / 2)
+        for name, setting in settings.items()
     )
 
 

@@ -24,7 +24,7 @@ MAX_PICTURES = 9
 NO_STYLE = ""
 ROLL, KEEP, NEXT = "Roll", "Keep", "+1"
 CONSTANT, PYRAMID, CUSTOM = "constant", "pyramid", "custom"
-PER_SCALE = {"guidance": (1.0, 10.0), "temperature": (0.0, 2.0)}
+PER_SCALE = {"guidance": (1.0, 10.0), "temperature": (0.0, 2.0), "confidence": (0.5, 1.0)}
 """The settings that may differ from scale to scale, and what their sliders show."""
 
 

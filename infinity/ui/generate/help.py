@@ -36,6 +36,12 @@ WILDCARDS = (
     "<p>Wildcards: <code>a {red|blue} car</code> draws one or the other, as each picture’s seed "
     "picks; <code>{2$$cat|dog|owl}</code> takes two. The picture’s record has the words drawn.</p>"
 )
+WEIGHTS = (
+    "<p>Weights: in <code>a (red:1.4) car</code> the model looks 1.4 times as much at “red”; below 1, "
+    "less. By scale: <code>a [castle:watercolor:5]</code> is “a castle” until scale 5 and “a watercolor” "
+    "from there on; <code>0.5</code> is half of the scales. For plain brackets put a <code>\\</code> "
+    "before.</p>"
+)
 ANYTHING = (
     "<p>This model was trained on pictures of all kinds with long descriptions: write whole "
     "sentences on what is to be seen, where, in what light and in what style.</p>"
@@ -109,7 +115,7 @@ def world_html(spec: ModelSpec) -> str:
     tiles = read_tiles() if spec.name == DEFAULT_MODEL else NO_TILES
     vocabulary = spec.vocabulary
     if vocabulary is None:
-        return f'<div class="world">{ANYTHING}{WILDCARDS}</div>'
+        return f'<div class="world">{ANYTHING}{WILDCARDS}{WEIGHTS}</div>'
     count = sum(map(len, vocabulary.objects.values()))
     about = (
         f"<p>This small model knows {count} things, {len(vocabulary.scenes)} places and "
@@ -131,7 +137,7 @@ def world_html(spec: ModelSpec) -> str:
     )
     width = tiles.columns * SHOWN
     sheet = f' style="--tiles:url({tiles.address}) 0 0 / {width}px auto"' if tiles.numbers else ""
-    return f'<div class="world"{sheet}>{about}{lists}{WILDCARDS}</div>'
+    return f'<div class="world"{sheet}>{about}{lists}{WILDCARDS}{WEIGHTS}</div>'
 
 
 def _color(name: str) -> str:

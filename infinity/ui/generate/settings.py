@@ -39,7 +39,7 @@ from infinity.ui.shared.context import Context
 from infinity.ui.shared.wiring import QUICK, Components, Updates
 
 RADIO_KEYS = Path(__file__).with_name("radio_keys.js")
-STEPS = {"guidance": 0.1, "temperature": 0.05}
+STEPS = {"guidance": 0.1, "temperature": 0.05, "confidence": 0.01}
 
 
 def build_settings(context: Context, controls: Components) -> None:
@@ -154,6 +154,15 @@ def _build_by_scale(name: str, values: dict[str, Any], controls: Components) -> 
 
 
 def _build_more(values: dict[str, Any], controls: Components) -> None:
+    controls["confidence"] = gr.Slider(
+        *PER_SCALE["confidence"],
+        value=values["confidence"],
+        step=STEPS["confidence"],
+        label="Confidence",
+        info="How sure of a bit the model may be, on average over a scale; where it is surer, the "
+        "temperature is raised. 1 is off; lower gives more different pictures of one prompt, and "
+        "more that miss it.",
+    )
     controls["negative_prompt"] = gr.Textbox(
         label="Negative prompt",
         info="What the picture is steered away from. Works through guidance, so not at guidance 1.",

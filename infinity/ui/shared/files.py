@@ -16,6 +16,7 @@ from PIL import Image
 
 from infinity.files import is_there
 from infinity.metadata import save_png
+from infinity.prompt import words
 from infinity.request import GenerationRequest
 
 MOST_CHARACTERS = 4096
@@ -62,8 +63,8 @@ def new_folder() -> Path:
 
 def file_name(prompt: str, seed: int) -> str:
     """``infinity-a-red-apple-42.png``: plain ASCII, short, recognisable."""
-    words = re.findall(r"[a-z0-9]+", prompt.lower())
-    stem = "-".join(words)[:48].strip("-")
+    named = re.findall(r"[a-z0-9]+", words(prompt).lower())
+    stem = "-".join(named)[:48].strip("-")
     return f"infinity-{stem}-{seed}.png" if stem else f"infinity-{seed}.png"
 
 
