@@ -1,0 +1,247 @@
+"""What is measured of each feature: a function of the pipeline and a case's number, giving plain figures."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from infinity.edit import tasks
+from infinity.events import Done
+from infinity.packing import pack_bits, unpack_region
+from infinity.pipeline import InfinityPipeline
+from infinity.start import Start
+from tests.bench.editing.cases import (
+    BOXES,
+    concepts,
+    draw,
+    exam,
+    kept_outside,
+    pairs,
+    psnr,
+    scales,
+    seen,
+)
+from training.evaluation.grade import grade, is_at
+
+Figures = dict[str, Any]
+PLANTED, FIRST_PLANTED = 0.05, 3
+"""Share of the bits that are flipped, and the first scale (from 0) at which they are."""
+THIRD = 1 / 6
+"""What a 3:2 picture lacks of a square one, above and below."""
+
+
+def edits(pipeline: InfinityPipeline, case: int) -> Figures:
+    """A thing is replaced: by a box around its half, and by its word alone."""
+    pair = pairs()[case]
+    source = draw(pipeline, pair.before, case)
+    image = source.images[0]
+    figures: Figures = {"source right": {pair.old, pair.other} <= concepts(image)}
+    for way, area in (("box", BOXES[pair.relation]), ("words", None)):
+        done = pipeline.generate(tasks.edit(pipeline, image, area, prompt=pair.after))
+        assert done.request.start is not None
+        region, there = unpack_region(done.request.start.region), concepts(done.images[0])
+        figures[way] = {
+            "bits kept outside": kept_outside(pipeline, done),
+            "new there": pair.new in there,
+            "old gone": pair.old not in there,
+            "other stays": pair.other in there,
+            "region": float(region.mean()),
+            "psnr outside": psnr(image, done.images[0], ~region),
+        }
+    return figures
+
+
+def branches(pipeline: InfinityPipeline, case: int) -> Figures:
+    """Coarse scales of a picture, the rest drawn with another seed ("vary") or taken of another ("mix")."""
+    asked = exam("single_object")
+    prompt, other = asked[case], asked[(case + 1) % len(asked)]
+    one, two = draw(pipeline, prompt.prompt, case), draw(pipeline, other.prompt, case + 1000)
+    figures: Figures = {}
+    for kept in range(1, len(pipeline.spec.schedule("1:1"))):
+        varied = pipeline.generate(
+            tasks.vary(pipeline, one.images[0], kept, seed=case + 2000)
+        ).images[0]
+        mixed = pipeline.generate(tasks.mix(pipeline, one.images[0], two.images[0], kept))
+        there = concepts(mixed.images[0])
+        figures[f"keep {kept}"] = {
+            "vary right": not grade(prompt, seen(varied)),
+            "vary psnr": psnr(one.images[0], varied),
+            "mix shows coarse": prompt.include[0].concept in there,
+            "mix shows fine": other.include[0].concept in there,
+            "mix bits as asked": all(
+                torch.equal(bits, coarse if index < kept else fine)
+                for index, (bits, coarse, fine) in enumerate(
+                    zip(*(scales(pipeline, each) for each in (mixed, one, two)), strict=True)
+                )
+            ),
+        }
+    return figures
+
+
+def extensions(pipeline: InfinityPipeline, case: int) -> Figures:
+    """The middle of a picture, cut to 3:2 and extended to a square again."""
+    prompt = exam("scene")[case]
+    cut = cut_of(draw(pipeline, prompt.prompt, case).images[0])
+    done = pipeline.generate(
+        tasks.extend(pipeline, cut, "1:1", prompt=prompt.prompt, seed=case + 1000)
+    )
+    image = done.images[0]
+    return {
+        "bits kept": kept_outside(pipeline, done),
+        "right": not grade(prompt, seen(image)),
+        "psnr of the middle": psnr(cut, cut_of(image)),
+    }
+
+
+def cut_of(image: Image.Image) -> Image.Image:
+    """The middle of a square picture as 3:2."""
+    return image.crop(
+        (0, round(image.height * THIRD), image.width, round(image.height * (1 - THIRD)))
+    )
+
+
+def repairs(pipeline: InfinityPipeline, case: int) -> Figures:
+    """Bits flipped at random at one scale, drawn by lot, or at all from the fourth on; then repaired."""
+    tags = ("single_object", "position", "scene", "colors", "style")
+    prompt = exam(tags[case % len(tags)])[case // len(tags)].prompt
+    source = draw(pipeline, prompt, case + 5000)
+    rng = np.random.default_rng(case)
+    one = int(rng.integers(FIRST_PLANTED, len(scales(pipeline, source))))
+    untouched = repaired(pipeline, source)
+    figures: Figures = {
+        "untouched changed": changed(pipeline, source, untouched),
+        "untouched distance": distance(source, untouched),
+    }
+    for plan in ("one scale", "all scales"):
+        planted = plant(pipeline, source, rng, one if plan == "one scale" else None)
+        after = repaired(pipeline, planted)
+        figures[plan] = {
+            "damage": distance(source, planted),
+            "left": distance(source, after),
+            "bits wrong before": changed(pipeline, source, planted),
+            "bits wrong after": changed(pipeline, source, after),
+        }
+    return figures
+
+
+def plant(
+    pipeline: InfinityPipeline, source: Done, rng: np.random.Generator, scale: int | None
+) -> Done:
+    """The picture with bits flipped at one scale (counted from 0), or at all of them."""
+    bits = [
+        each ^ torch.from_numpy(rng.random(each.shape) < PLANTED)
+        if index >= FIRST_PLANTED and scale in (None, index)
+        else each
+        for index, each in enumerate(scales(pipeline, source))
+    ]
+    start = Start(bits=pack_bits(bits), keep_scales=len(bits))
+    return pipeline.generate(replace(source.request, start=start))
+
+
+def repaired(pipeline: InfinityPipeline, done: Done) -> Done:
+    return pipeline.generate(tasks.repair(pipeline, done.images[0]))
+
+
+def changed(pipeline: InfinityPipeline, one: Done, other: Done) -> float:
+    """Share of the bits that differ."""
+    a, b = (torch.cat(scales(pipeline, each)) for each in (one, other))
+    return float((a != b).float().mean())
+
+
+def distance(one: Done, other: Done) -> float:
+    """Between the judge's features of two pictures."""
+    a, b = (seen(each.images[0]).features for each in (one, other))
+    return float(np.linalg.norm(a - b))
+
+
+def words(pipeline: InfinityPipeline, case: int) -> Figures:
+    """Where the model looked at each of two words, against where the judge sees the things."""
+    pair = pairs()[case]
+    done = draw(pipeline, pair.before, case)
+    spans = pipeline.text_encoder.encode(pair.before).spans
+    _, inspected = tasks.inspect(pipeline, done.images[0])
+    boundary = pair.before.index(f" {pair.relation} ")
+    first = [index for index, (_, stop) in enumerate(spans) if 0 < stop <= boundary]
+    second = [
+        index
+        for index, (start, stop) in enumerate(spans)
+        if stop > start >= boundary + len(pair.relation) + 2
+    ]
+    last = inspected[-1]
+    maps = {}
+    for thing, columns in ((pair.old, first), (pair.other, second)):
+        total = np.zeros((last.height, last.width))
+        for scale in inspected[FIRST_PLANTED:]:
+            one = scale.attention_Tl[columns].sum(0).reshape(scale.height, scale.width)
+            enlarged = Image.fromarray(one / one.sum()).resize((last.width, last.height))
+            total += np.asarray(enlarged)
+        maps[thing] = total / total.sum()
+    difference = maps[pair.old] - maps[pair.other]
+    centers = [_center(np.clip(sign * difference, 0, None)) for sign in (1, -1)]
+    dx, dy = (np.array(centers[0]) - centers[1]).tolist()
+    sides = {"left of": dx < 0, "right of": dx > 0, "above": dy < 0, "below": dy > 0}
+    objects = seen(done.images[0]).objects
+    figures: Figures = {"on the side asked for": sides[pair.relation]}
+    known = [[one for one in objects if one.concept == thing] for thing in maps]
+    if all(known):
+        figures["side in the picture too"] = any(
+            is_at(one, pair.relation, it) for one in known[0] for it in known[1]
+        )
+        for name, found, (x, y) in zip(("first", "second"), known, centers, strict=True):
+            figures[f"{name} inside its box"] = any(
+                abs(x - one.x) <= one.width / 2 and abs(y - one.y) <= one.height / 2
+                for one in found
+            )
+    return figures
+
+
+def _center(map_hw: np.ndarray) -> tuple[float, float]:
+    """(x, y) of the center of mass, in shares of the picture."""
+    height, width = map_hw.shape
+    weight = map_hw / map_hw.sum()
+    x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
+    return float((weight.sum(0) * x).sum()), float((weight.sum(1) * y).sum())
+
+
+def seconds(pipeline: InfinityPipeline, case: int) -> Figures:
+    """Seconds of each feature, its reading of the source apart."""
+    pair = pairs()[case]
+    image = draw(pipeline, pair.before, case).images[0]
+    makers: dict[str, Callable[[], Any]] = {
+        "vary": lambda: tasks.vary(pipeline, image, 3, seed=1),
+        "edit a box": lambda: tasks.edit(pipeline, image, (0, 0, 0.5, 1), prompt=pair.after),
+        "edit by words": lambda: tasks.edit(pipeline, image, None, prompt=pair.after),
+        "mix": lambda: tasks.mix(pipeline, image, image, 3),
+        "repair": lambda: tasks.repair(pipeline, image),
+        "extend": lambda: tasks.extend(pipeline, cut_of(image), "1:1", prompt=pair.before),
+    }
+    figures: Figures = {"draw": timed(lambda: draw(pipeline, pair.before, case))[1]}
+    for name, make in makers.items():
+        request, reading = timed(make)
+        figures[name] = {
+            "read": reading,
+            "draw": timed(lambda it=request: pipeline.generate(it))[1],
+        }
+    figures["inspect"] = timed(lambda: tasks.inspect(pipeline, image))[1]
+    return figures
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    started_s = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - started_s
+
+
+SUBJECTS: Mapping[str, tuple[Callable[[InfinityPipeline, int], Figures], int]] = {
+    "seconds": (seconds, 12),
+    "repairs": (repairs, 100),
+    "words": (words, 105),
+    "extensions": (extensions, 50),
+    "branches": (branches, 25),
+    "edits": (edits, 500),
+}
+"""Subject -> how a case is measured, and how many there are."""
