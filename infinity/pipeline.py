@@ -251,8 +251,11 @@ class InfinityPipeline:
         schedule = self.spec.schedule(request.aspect_ratio)
         sampling = request.sampling(self.spec.sampling)
         arguments = pictures, schedule, sampling, cancel, previews
-        for event in self._drawing.draw(*arguments, revision=self._revision(request)):
+        revision = self._revision(request)
+        for event in self._drawing.draw(*arguments, revision=revision):
             if isinstance(event, Drawn):
+                if revision is not None:
+                    notes += revision.notes(event.bits)
                 yield self._done(request, event, event.images, text_seconds, notes)
                 if refine:
                     yield from self._drawing.refine(event, cancel)

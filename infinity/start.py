@@ -3,8 +3,8 @@
 Everything that goes on from a picture is one rule. At each scale a token has a *threshold*; a bit of it
 is drawn anew where the model, having read the scales so far, gives the bit that is there at most this
 probability. Kept scales and tokens outside of the region have a threshold below any probability: their
-bits stay, one for one. Inside it is 1 and all is drawn; a lower one (``doubt``) changes only what the
-model finds unlikely, which repairs a picture.
+bits stay, one for one. Inside it is 1 and all is drawn. A repair takes it from the picture itself: the
+share of a scale's bits that are errors, as far as the model can tell (``doubt``).
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ MOST_CHARACTERS = 2_000_000
 MOST_SCALES = 1000
 MOST_ROUNDS = 16
 MOST_SOFTNESS = 100
-REPAIR_DOUBT = 0.02
-"""Bits less likely than this are errors more often than not where one in twenty is one."""
+REPAIR_DOUBT = 0.1
+"""So many errors are looked for where no other number is given."""
 
 Share = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
 
@@ -35,8 +35,10 @@ class Start(Checked):
         region: where the finer scales may change; "" is everywhere.
         softness: tokens of the last scale over which a region's edge is soft: the nearer to the edge, the
             less likely a bit has to be to change.
-        doubt: 1 draws all bits anew; below, only bits to which the model gives at most this probability
-            change, to their likelier value (the same seed would draw the same again).
+        doubt: 1 draws all bits anew; below, errors alone change, to the likelier value. Of each scale the
+            share of errors that explains its bits best is found, at most this one; a bit is an error
+            where that is likelier than that it was drawn. A picture that is as the model draws it has a
+            share near 0 and stays as it is.
         rounds: how often the rule is applied, each time to the bits of the time before.
         finer_bits: another picture's bits, which take the place of drawn ones; "" draws.
 

@@ -121,7 +121,8 @@ def _add_editing(group: Any) -> None:
                 "--doubt",
                 type=float,
                 default=REPAIR_DOUBT,
-                help=f"how unlikely a bit must be (default {REPAIR_DOUBT:g})",
+                help="the largest share of a scale's bits that is taken for errors "
+                f"(default {REPAIR_DOUBT:g})",
             )
             add("--rounds", type=int, default=1, help="how often (default 1)")
         if name == "extend":

@@ -94,10 +94,10 @@ def repair(
     rounds: int = 1,
     **settings: Any,
 ) -> GenerationRequest:
-    """The bits drawn anew that the model finds unlikely: self-correction at inference.
+    """The bits put right that are errors as far as the model can tell: self-correction at inference.
 
     Args:
-        doubt: how unlikely a bit must be.
+        doubt: the largest share of a scale's bits that is taken for errors (``infinity.start``).
         rounds: how often, each time on what came of the time before.
     """
     source = source_of(pipeline, image)

@@ -16,6 +16,7 @@ from infinity.schedule import Scale, ScaleSchedule
 from infinity.start import Start
 
 _NEVER = -1.0
+_HALVINGS = 20
 
 
 class Revision:
@@ -48,11 +49,54 @@ class Revision:
             probability = torch.where(there_lD, towards_one, -towards_one).sigmoid()
             if self.start.doubt < 1:
                 drawn_BlD = towards_one > 0
+                may_change_l = threshold_l1[:, 0] >= 0
+                threshold_l1 = threshold_l1.minimum(share_of_errors(probability[:, may_change_l]))
             if self.finer is not None:
                 drawn_BlD = self.finer[index].to(drawn_BlD.device).expand_as(drawn_BlD)
             return torch.where(probability <= threshold_l1, drawn_BlD, there_lD)
 
         return revise
+
+    def notes(self, bits: Sequence[Tensor]) -> tuple[str, ...]:
+        """What a repair changed in each picture, for people; nothing for other starts.
+
+        Args:
+            bits: of all scales, (B, l, D) bool.
+        """
+        if self.start.doubt == 1:
+            return ()
+        changed_SB = torch.stack(
+            [
+                (after.cpu() != before).sum((1, 2))
+                for before, after in zip(self.source, bits, strict=True)
+            ]
+        )
+        total = sum(before.numel() for before in self.source)
+        return tuple(
+            f"{sum(by_scale):,} of {total:,} bits were put right; by scale: "
+            f"{', '.join(f'{count:,}' for count in by_scale)}."
+            for by_scale in changed_SB.T.tolist()
+        )
+
+
+def share_of_errors(probability_BlD: Tensor) -> Tensor:
+    """(B, 1, 1) float: which share of a picture's bits were flipped after they were drawn, 0 to 0.5.
+
+    The maximum likelihood estimate: a bit that the model gives probability p is there with (1 - share) p
+    + share (1 - p). Where an error and a draw are equally likely, p is this very share.
+
+    Args:
+        probability_BlD: (B, l, D) float, of the bits that are there.
+    """
+    low_B11 = probability_BlD.new_zeros(len(probability_BlD), 1, 1)
+    high_B11 = low_B11 + 0.5
+    against_BlD = 1 - 2 * probability_BlD
+    for _ in range(_HALVINGS):
+        share_B11 = (low_B11 + high_B11) / 2
+        slope_B11 = (against_BlD / (probability_BlD + share_B11 * against_BlD)).sum((1, 2), keepdim=True)
+        low_B11 = torch.where(slope_B11 > 0, share_B11, low_B11)
+        high_B11 = torch.where(slope_B11 > 0, high_B11, share_B11)
+    return low_B11
 
 
 def thresholds(region_hw: np.ndarray, scale: Scale, last: Scale, softness: int) -> Tensor:

@@ -1,5 +1,7 @@
 """What people do with a picture's bits; every result replays from its own record."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,9 @@ from PIL import Image
 from infinity.edit import tasks
 from infinity.errors import RequestError
 from infinity.metadata import read_request
-from infinity.packing import unpack_bits, unpack_region
+from infinity.packing import pack_bits, unpack_bits, unpack_region
 from infinity.request import GenerationRequest
+from infinity.start import Start
 from tests.edit.test_sources import photo
 from tests.tiny import SPEC, tiny_pipeline
 
@@ -22,6 +25,14 @@ def scales(bits, ratio="1:1"):
     return unpack_bits(bits, SPEC.schedules[ratio], SPEC.tokenizer.bits_per_token)
 
 
+def damaged():
+    """The picture with every fifth bit of the last scale flipped."""
+    *coarse, last = scales(DRAWN.bits[0])
+    flipped = last ^ (torch.arange(last.numel()) % 5 == 0).view(last.shape)
+    start = Start(bits=pack_bits([*coarse, flipped]), keep_scales=len(coarse) + 1)
+    return PIPELINE.generate(replace(DRAWN.request, start=start)).images[0]
+
+
 def same_pixels(one, other):
     return np.array_equal(np.asarray(one), np.asarray(other))
 
@@ -31,7 +42,7 @@ REQUESTS = {
     "edit a box": lambda: tasks.edit(PIPELINE, PICTURE, (0.5, 0, 1, 1), prompt="a blue boat"),
     "edit by words": lambda: tasks.edit(PIPELINE, PICTURE, None, prompt="a red boat", softness=1),
     "mix": lambda: tasks.mix(PIPELINE, PICTURE, photo(), 3),
-    "repair": lambda: tasks.repair(PIPELINE, PICTURE, doubt=0.1, rounds=2),
+    "repair": lambda: tasks.repair(PIPELINE, damaged(), doubt=0.4, rounds=2),
     "extend": lambda: tasks.extend(PIPELINE, PICTURE, "3:2", seed=2),
     "vary a photo": lambda: tasks.vary(PIPELINE, photo(), 2, prompt="snow"),
     "repair a photo": lambda: tasks.repair(PIPELINE, photo(), prompt="snow"),

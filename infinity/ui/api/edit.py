@@ -130,12 +130,12 @@ class EditEndpoints:
         prompt: str = "",
         model: str = "",
     ) -> list[gr.FileData]:
-        """Find the bits of a picture that the model thinks unlikely, and put them right.
+        """Find the bits of a picture that are errors as far as the model can tell, and put them right.
 
         Args:
             picture: of one that was drawn here, its own prompt and settings hold.
             box: where, as [left, top, right, bottom] in shares of the picture; null: everywhere.
-            doubt: bits to which the model gives at most this probability change.
+            doubt: the largest share of a scale's bits that is taken for errors, below 1.
             rounds: how often, each time on what came of the time before.
             prompt: what the picture shows; empty: what its record says.
             model: one of the names that the models tool lists; empty: the first.
@@ -218,6 +218,8 @@ class EditEndpoints:
                 wanted = task(pipeline)
                 for event in pipeline.stream(wanted, cancel=run.cancel, previews="off"):
                     if isinstance(event, Done):
+                        for note in event.notes:
+                            gr.Info(note)
                         finished = self.context.finish(event, run.model)
                         if self.context.hosting.history:
                             self.recent.add(session, finished)
