@@ -221,8 +221,8 @@ class InfinityPipeline:
     def _revision(self, request: GenerationRequest) -> Revision | None:
         if request.start is None:
             return None
-        bits_per_token = self.tokenizer.config.bits_per_token
-        return Revision(request.start, self.spec.schedule(request.aspect_ratio), bits_per_token)
+        schedule = self.spec.schedule(request.aspect_ratio)
+        return Revision(request.start, schedule, self.tokenizer.config)
 
     def reconstruct(self, image: Image.Image, aspect_ratio: str | None = None) -> Reconstruction:
         """A picture through the tokenizer and back.

@@ -3,8 +3,8 @@
 Everything that goes on from a picture is one rule. At each scale a token has a *threshold*; a bit of it
 is drawn anew where the model, having read the scales so far, gives the bit that is there at most this
 probability. Kept scales and tokens outside of the region have a threshold below any probability: their
-bits stay, one for one. Inside it is 1 and all is drawn. A repair takes it from the picture itself: the
-share of a scale's bits that are errors, as far as the model can tell (``doubt``).
+bits stay, one for one. Inside it is 1 and all is drawn. A repair (``doubt`` below 1) finds it in the picture
+itself: the share of a scale's bits that are errors (``infinity.generation.repair``).
 """
 
 from dataclasses import dataclass
@@ -35,10 +35,9 @@ class Start(Checked):
         region: where the finer scales may change; "" is everywhere.
         softness: tokens of the last scale over which a region's edge is soft: the nearer to the edge, the
             less likely a bit has to be to change.
-        doubt: 1 draws all bits anew; below, errors alone change, to the likelier value. Of each scale the
-            share of errors that explains its bits best is found, at most this one; a bit is an error
-            where that is likelier than that it was drawn. A picture that is as the model draws it has a
-            share near 0 and stays as it is.
+        doubt: 1 draws all bits anew; below, only bits that are likelier errors than drawn change, where at
+            most this share of a scale's bits is believed to be errors. A picture that is as the model
+            draws it stays.
         rounds: how often the rule is applied, each time to the bits of the time before.
         finer_bits: another picture's bits, which take the place of drawn ones; "" draws.
 

@@ -14,7 +14,12 @@ from torch import Tensor
 
 from infinity.devices import memory_errors
 from infinity.events import Cancelled, Preview, Refined
-from infinity.generation.generate import ScaleStep, generate
+from infinity.generation.generate import (
+    Revise,
+    ScaleStep,
+    generate,
+    leading,
+)
 from infinity.generation.inputs import PictureInputs, text_conditions
 from infinity.generation.previews import PreviewDecoder, exact_scales
 from infinity.generation.revision import Revision
@@ -155,9 +160,9 @@ class Drawing:
     ) -> Iterator[ScaleStep]:
         with memory_errors("reading the prompt", LESS_MEMORY):
             conditions = text_conditions(self.transformer, group, sampling, len(schedule))
-        source = () if revision is None else revision.source
-        for remaining in reversed(range(1 if revision is None else revision.start.rounds)):
-            steps = generate(
+
+        def run(revise: Revise | None, *, keep_logits: bool = False) -> Iterator[ScaleStep]:
+            return generate(
                 self.transformer,
                 self.tokenizer.config,
                 conditions[0],
@@ -165,12 +170,22 @@ class Drawing:
                 sampling,
                 [seeded_generator(picture.seed) for picture in group],
                 later=conditions,
-                revise=None if revision is None else revision.hook(source),
+                revise=revise,
+                keep_logits=keep_logits,
             )
-            if remaining:
-                source = [step.bits_BlD for step in steps]
-            else:
-                yield from steps
+
+        def read(bits: Sequence[Tensor]) -> list[Tensor]:
+            steps = run(leading(bits), keep_logits=True)
+            kept = [step.logits_BlD2 for step in steps if step.logits_BlD2 is not None]
+            return [logits[..., 1].float() - logits[..., 0].float() for logits in kept]
+
+        if revision is None:
+            yield from run(None)
+            return
+        source: Sequence[Tensor] = revision.source
+        for _ in range(revision.start.rounds - 1):
+            source = [step.bits_BlD for step in run(revision.hook(source, read))]
+        yield from run(revision.hook(source, read))
 
     def _decode(self, latent_Bdyx: Tensor) -> Tensor:
         """Each picture by itself, so that its pixels depend on it alone: (B, 3, H, W) in [-1, 1]."""

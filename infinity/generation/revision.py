@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infinity.config import TokenizerConfig
 from infinity.generation.generate import Revise
+from infinity.generation.repair import Read, find_errors
 from infinity.packing import unpack_bits, unpack_region
 from infinity.schedule import Scale, ScaleSchedule
 from infinity.start import Start
 
 _NEVER = -1.0
-_HALVINGS = 20
 
 
 class Revision:
@@ -26,8 +27,10 @@ class Revision:
         RequestError: bits of another model or aspect ratio, or a damaged region.
     """
 
-    def __init__(self, start: Start, schedule: ScaleSchedule, bits_per_token: int) -> None:
+    def __init__(self, start: Start, schedule: ScaleSchedule, config: TokenizerConfig) -> None:
+        bits_per_token = config.bits_per_token
         self.start = start
+        self.schedule, self.patch = schedule, config.patch
         self.source = unpack_bits(start.bits, schedule, bits_per_token)
         finer = start.finer_bits
         self.finer = unpack_bits(finer, schedule, bits_per_token) if finer else None
@@ -39,21 +42,29 @@ class Revision:
             for index, scale in enumerate(schedule)
         ]
 
-    def hook(self, source: Sequence[Tensor]) -> Revise:
-        """The rule applied to the bits of ``source``, per scale (l, D) bool."""
+    def hook(self, source: Sequence[Tensor], read: Read) -> Revise:
+        """The rule applied to the bits of ``source``, per scale (l, D) bool.
+
+        Args:
+            read: what the model thinks of bits; asked by repairs.
+        """
+        right: list[Tensor] = []
 
         def revise(index: int, drawn_BlD: Tensor, logits_BlD2: Tensor) -> Tensor:
-            there_lD = source[index].to(drawn_BlD.device)
-            threshold_l1 = self.thresholds[index].to(drawn_BlD.device)[:, None]
-            towards_one = logits_BlD2[..., 1].float() - logits_BlD2[..., 0].float()
-            probability = torch.where(there_lD, towards_one, -towards_one).sigmoid()
-            if self.start.doubt < 1:
-                drawn_BlD = towards_one > 0
-                may_change_l = threshold_l1[:, 0] >= 0
-                threshold_l1 = threshold_l1.minimum(share_of_errors(probability[:, may_change_l]))
+            device = drawn_BlD.device
+            there_BlD = source[index].to(device).expand_as(drawn_BlD)
+            threshold_l1 = self.thresholds[index].to(device)[:, None]
+            towards_one_BlD = logits_BlD2[..., 1].float() - logits_BlD2[..., 0].float()
             if self.finer is not None:
-                drawn_BlD = self.finer[index].to(drawn_BlD.device).expand_as(drawn_BlD)
-            return torch.where(probability <= threshold_l1, drawn_BlD, there_lD)
+                drawn_BlD = self.finer[index].to(device).expand_as(drawn_BlD)
+            elif self.start.doubt < 1:
+                rest = [bits.to(device).expand(len(there_BlD), -1, -1) for bits in source[index:]]
+                thought = [*right, *rest], towards_one_BlD, threshold_l1
+                error_BlD = find_errors(index, *thought, self.schedule, self.patch, read)
+                right.append(there_BlD ^ error_BlD)
+                return right[-1]
+            probability_BlD = torch.where(there_BlD, towards_one_BlD, -towards_one_BlD).sigmoid()
+            return torch.where(probability_BlD <= threshold_l1, drawn_BlD, there_BlD)
 
         return revise
 
@@ -77,26 +88,6 @@ class Revision:
             f"{', '.join(f'{count:,}' for count in by_scale)}."
             for by_scale in changed_SB.T.tolist()
         )
-
-
-def share_of_errors(probability_BlD: Tensor) -> Tensor:
-    """(B, 1, 1) float: which share of a picture's bits were flipped after they were drawn, 0 to 0.5.
-
-    The maximum likelihood estimate: a bit that the model gives probability p is there with (1 - share) p
-    + share (1 - p). Where an error and a draw are equally likely, p is this very share.
-
-    Args:
-        probability_BlD: (B, l, D) float, of the bits that are there.
-    """
-    low_B11 = probability_BlD.new_zeros(len(probability_BlD), 1, 1)
-    high_B11 = low_B11 + 0.5
-    against_BlD = 1 - 2 * probability_BlD
-    for _ in range(_HALVINGS):
-        share_B11 = (low_B11 + high_B11) / 2
-        slope_B11 = (against_BlD / (probability_BlD + share_B11 * against_BlD)).sum((1, 2), keepdim=True)
-        low_B11 = torch.where(slope_B11 > 0, share_B11, low_B11)
-        high_B11 = torch.where(slope_B11 > 0, high_B11, share_B11)
-    return low_B11
 
 
 def thresholds(region_hw: np.ndarray, scale: Scale, last: Scale, softness: int) -> Tensor:

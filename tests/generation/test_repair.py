@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from infinity.edit import tasks
-from infinity.generation.revision import share_of_errors
+from infinity.generation.repair import share_of_errors
 from infinity.packing import pack_bits, unpack_bits
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
@@ -52,9 +52,7 @@ def test_planted_errors_are_repaired(pipeline, drawn, planted):
     ]
     assert sum(right) > 0.6 * sum(int(flip.sum()) for flip in flips)
     assert apart(after, drawn) < 0.6 * apart(before, drawn)
-    changed = [
-        int((a != b).sum()) for a, b in zip(scales(pipeline, after), damaged, strict=True)
-    ]
+    changed = [int((a != b).sum()) for a, b in zip(scales(pipeline, after), damaged, strict=True)]
     assert after.notes[-1].startswith(f"{sum(changed):,} of ") and sum(changed) > 0
     assert after.notes[-1].endswith(f"by scale: {', '.join(f'{n:,}' for n in changed)}.")
 
