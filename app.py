@@ -1,4 +1,7 @@
-"""Start the page: ``python app.py --model NAME_OR_FOLDER --port 7860``."""
+"""Start the page: ``python app.py --model NAME_OR_FOLDER --port 7860``.
+
+``gradio app.py`` serves it too and builds it anew as files change; the page itself is ``app.demo``.
+"""
 
 import argparse
 import atexit
@@ -7,7 +10,9 @@ import os
 import signal
 import socket
 import sys
-from typing import NoReturn
+import threading
+from contextlib import closing
+from typing import Any, NoReturn
 
 from infinity.console import bypass_proxies, expand_home, log_to_terminal
 from infinity.devices import DTYPES
@@ -74,9 +79,13 @@ def main(arguments: list[str]) -> int:
     try:
         check_address(options.host)
         with opened_storage() as storage:
-            from infinity.ui.serve import serve
+            from infinity.ui.serve import Page, within_loop
 
-            serve(options, storage)
+            page = within_loop(Page, options, storage)
+            globals()["demo"] = page.demo  # where Gradio's reload mode and a Space look for it
+            with closing(page.runs):  # before the folder goes, where they would write
+                within_loop(page.launch)
+                page.demo.block_thread()
     except (InfinityError, OSError) as error:
         sys.stderr.write(f"app.py: {error}\n")
         return 1
@@ -116,5 +125,19 @@ def run() -> NoReturn:
     os._exit(status)
 
 
+def __getattr__(name: str) -> Any:
+    """``demo``: the page of no options, a Gradio Blocks, built when it is first asked for."""
+    if name != "demo":
+        raise AttributeError(name)
+    from infinity.ui.serve import Page
+
+    return globals().setdefault(name, Page(parse([])).demo)
+
+
 if __name__ == "__main__":
-    run()
+    if threading.current_thread() is threading.main_thread():
+        run()
+    else:  # Gradio's reload mode runs this file again as files change, and takes its ``demo``
+        from infinity.ui.serve import Page, within_loop
+
+        demo = within_loop(Page, parse(sys.argv[1:])).demo

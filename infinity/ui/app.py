@@ -119,7 +119,12 @@ def launch_options(
         RequestError: the settings ask for a password and none is set.
     """
     hosting = runs.allowance.hosting
-    gate = Middleware(Gate, functions=app.fns, allowance=runs.allowance, storage=storage)
+    gate = Middleware(
+        Gate,
+        functions=lambda: (app.app.blocks or app).fns,
+        allowance=runs.allowance,
+        storage=storage,
+    )
     options: dict[str, Any] = {
         "theme": theme(),
         "css_paths": style_sheets(),

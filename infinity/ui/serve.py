@@ -2,11 +2,14 @@
 ready: Gradio reads the proxies, the address to listen on and the folder of its files as it is imported."""
 
 import argparse
+import asyncio
 import logging
 import os
 import threading
-from contextlib import closing
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -30,6 +33,8 @@ from infinity.ui.shared.status import UNEXPECTED, for_visitors
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 SPACE_SETTINGS = shipped("assets/hosting.toml")
 MOST_OF_MEMORY = 0.8
 TRUSTED_VARIABLE = "FORWARDED_ALLOW_IPS"
@@ -37,57 +42,84 @@ TRUSTED_VARIABLE = "FORWARDED_ALLOW_IPS"
 SPACE_PROXIES = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
 
-def serve(options: argparse.Namespace, storage: Storage) -> None:
-    """Serve until interrupted.
+class Page:
+    """The page of the options that ``app.py`` takes, built and not yet served. No weights are read.
+
+    Args:
+        storage: the folder of its files, kept below the settings' ceiling; None: wherever Gradio's are.
+
+    Attributes:
+        demo: the Blocks, whose ``launch`` has the page's looks and limits.
 
     Raises:
         InfinityError: a setting or the model cannot be used.
-        OSError: the port is taken (Gradio's, with a sentence).
     """
-    gpu = shared_gpu()  # before anything asks for CUDA
-    device = resolve_device(options.device)
-    settings = options.hosting
-    if settings is None and os.environ.get("SPACE_ID"):
-        settings = SPACE_SETTINGS
-    hosting = Hosting() if settings is None else Hosting.from_file(settings)
-    storage.ceiling = hosting.disk_megabytes * 1_000_000 or None
-    budget = hosting.memory_gigabytes * 1e9  # of all models together
-    if not budget and (memory := memory_of(device)) is not None:
-        budget = MOST_OF_MEMORY * memory[1]
-    name, folders = options.model, {}
-    if (Path(name) / CONFIG_FILE).is_file():
-        folders = {(spec_name := read_spec(name).name): name}
-        name = spec_name
-    adapted = {}
-    if options.adapter is not None:
-        read_adapter(options.adapter)
-        base, name = name, adapted_name(name, options.adapter)
-        adapted = {name: (base, options.adapter)}
-    manager = ModelManager(
-        round(budget) if budget else None,
-        options.device,
-        options.dtype,
-        models=folders,
-        adapted=adapted,
-        memory_mode=options.memory_mode,
-        loader=InfinityPipeline.from_pretrained if gpu is None else SharedGpuLoader(gpu),
-    )
-    # Closed before the folder goes, where they would write.
-    with closing(Runs(Allowance(hosting))) as runs:
-        app = build_app(manager, name, runs)
-        health = Health(manager, runs)
-        if hosting.warm_up:
-            health.warm_up(name)
-        trust_proxies(hosting)
-        app.launch(
-            server_name=bracketed(options.host),
-            server_port=options.port,
-            share=options.share,
-            inbrowser=options.open,
-            mcp_server=options.mcp or None,
-            _frontend=False,  # or a machine that is slow for three seconds has no page
-            **launch_options(app, runs, [health.route], storage),
+
+    def __init__(self, options: argparse.Namespace, storage: Storage | None = None) -> None:
+        gpu = shared_gpu()  # before anything asks for CUDA
+        device = resolve_device(options.device)
+        settings = options.hosting
+        if settings is None and os.environ.get("SPACE_ID"):
+            settings = SPACE_SETTINGS
+        self.hosting = Hosting() if settings is None else Hosting.from_file(settings)
+        if storage is not None:
+            storage.ceiling = self.hosting.disk_megabytes * 1_000_000 or None
+        budget = self.hosting.memory_gigabytes * 1e9  # of all models together
+        if not budget and (memory := memory_of(device)) is not None:
+            budget = MOST_OF_MEMORY * memory[1]
+        name, folders = options.model, {}
+        if (Path(name) / CONFIG_FILE).is_file():
+            folders = {(spec_name := read_spec(name).name): name}
+            name = spec_name
+        adapted = {}
+        if options.adapter is not None:
+            read_adapter(options.adapter)
+            base, name = name, adapted_name(name, options.adapter)
+            adapted = {name: (base, options.adapter)}
+        manager = ModelManager(
+            round(budget) if budget else None,
+            options.device,
+            options.dtype,
+            models=folders,
+            adapted=adapted,
+            memory_mode=options.memory_mode,
+            loader=InfinityPipeline.from_pretrained if gpu is None else SharedGpuLoader(gpu),
         )
+        self.options, self.model = options, name
+        self.runs = Runs(Allowance(self.hosting))
+        self.demo = build_app(manager, name, self.runs)
+        self.health = Health(manager, self.runs)
+        looks = launch_options(self.demo, self.runs, [self.health.route], storage)
+        self.demo.launch = partial(self.demo.launch, **looks)
+
+    def launch(self) -> None:
+        """Serve in threads of its own.
+
+        Raises:
+            OSError: the port is taken (Gradio's, with a sentence).
+        """
+        if self.hosting.warm_up:
+            self.health.warm_up(self.model)
+        trust_proxies(self.hosting)
+        self.demo.launch(
+            server_name=bracketed(self.options.host),
+            server_port=self.options.port,
+            share=self.options.share,
+            inbrowser=self.options.open,
+            mcp_server=self.options.mcp or None,
+            prevent_thread_lock=True,
+            _frontend=False,  # or a machine that is slow for three seconds has no page
+        )
+
+
+def within_loop(act: Callable[..., Result], *arguments: Any) -> Result:
+    """Call ``act`` while an event loop runs. Elsewhere Gradio begins a loop for every lock that it makes
+    and closes none of them, which Python tells with a traceback sooner or later."""
+
+    async def acted() -> Result:
+        return act(*arguments)
+
+    return asyncio.run(acted())
 
 
 class Health:

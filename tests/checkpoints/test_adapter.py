@@ -187,6 +187,9 @@ def test_page_starts_with_the_adapted_model(folder, tmp_path, monkeypatch, capsy
         def launch(self, **options):
             pass
 
+        def block_thread(self):
+            pass
+
     def build(manager, name, *others):
         started.append(manager.get(name))
         return Page()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
+import threading
+from pathlib import Path
+from types import ModuleType
 
+import gradio as gr
 import pytest
 
 import app as entry
@@ -116,6 +121,40 @@ def test_start_on_a_taken_port_ends_with_one_line(monkeypatch, capsys):
     assert error.startswith("app.py: ")
     assert port in error
     assert error.count("\n") == 1
+
+
+def run_again(path: Path) -> ModuleType:
+    """app.py as Gradio's reload mode runs it: as the program, in a thread beside it."""
+    module = ModuleType("__main__")
+    code = compile(path.read_text(encoding="utf-8"), path, "exec")
+    thread = threading.Thread(target=exec, args=(code, module.__dict__))
+    thread.start()
+    thread.join()
+    return module
+
+
+def test_reload_mode_and_a_space_find_the_page_as_demo(monkeypatch):
+    launched: list[gr.Blocks] = []
+    built = build_app(FakeManager())
+    monkeypatch.setattr(serve, "build_app", lambda *_: built)
+    monkeypatch.setattr(built, "block_thread", lambda: launched.append(vars(entry)["demo"]))
+    monkeypatch.setattr(built, "launch", lambda **options: None)
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    assert entry.demo is built
+    monkeypatch.delitem(vars(entry), "demo")
+    assert entry.main([]) == 0
+    assert launched == [built]
+    monkeypatch.delitem(vars(entry), "demo")
+    assert run_again(Path(entry.__file__)).demo is built
+    assert not hasattr(entry, "nothing")
+
+
+def test_page_is_built_without_loops_that_nobody_closes(monkeypatch):
+    def begun() -> None:
+        raise AssertionError("Gradio began a loop of its own")
+
+    monkeypatch.setattr(asyncio, "new_event_loop", begun)
+    assert isinstance(serve.within_loop(build_app, FakeManager()), gr.Blocks)
 
 
 @pytest.mark.parametrize(

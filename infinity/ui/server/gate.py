@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -67,8 +67,8 @@ class Gate:
     """ASGI middleware around the page.
 
     Args:
-        functions: all of the page, by their number; the signatures of those that are public, which are
-            its endpoints, say what a call may have.
+        functions: gives all of the page, by their number: a reload changes them. The signatures of
+            those that are public, which are its endpoints, say what a call may have.
         storage: kept below its ceiling as calls come in; None where nobody keeps files.
     """
 
@@ -76,19 +76,13 @@ class Gate:
         self,
         app: ASGIApp,
         *,
-        functions: Mapping[int, BlockFunction],
+        functions: Callable[[], Mapping[int, BlockFunction]],
         allowance: Allowance,
         storage: Storage | None = None,
     ) -> None:
         self._app = app
         self._allowance = allowance
         self._functions = functions
-        self._endpoints = {
-            str(function.api_name): function.fn
-            for function in functions.values()
-            if function.api_visibility == "public" and function.fn is not None
-        }
-        self._tools = {function.__name__: function for function in self._endpoints.values()}
         self._storage = storage
         self._most_bytes = allowance.hosting.upload_megabytes * 1_000_000
 
@@ -130,6 +124,14 @@ class Gate:
                 logger.exception("A call failed")
                 error = RefusalError(UNEXPECTED, 500)
             await error.response(scope, receive, send)
+
+    @property
+    def _endpoints(self) -> dict[str, Callable[..., Any]]:
+        return {
+            str(function.api_name): function.fn
+            for function in self._functions().values()
+            if function.api_visibility == "public" and function.fn is not None
+        }
 
     async def _admit(self, scope: Scope, path: str, receive: Receive) -> Receive:
         """What the page then receives. Raises RefusalError."""
@@ -213,9 +215,10 @@ class Gate:
             )
         if number is None:
             raise RefusalError("This call needs its fn_index; see /info.")
-        if type(number) is not int or number not in self._functions:
+        functions = self._functions()
+        if type(number) is not int or number not in functions:
             raise RefusalError(f"There is no function with the number {quoted(number)}.", 404)
-        function = self._functions[number]
+        function = functions[number]
         if function.api_visibility != "public" or function.fn is None:
             return call  # the page's own
         # The clients' way in: what must be there is left for the function to say.
@@ -229,7 +232,8 @@ class Gate:
         told = call.get("params")
         if not isinstance(told, dict) or not isinstance(given := told.get("arguments"), dict):
             return call
-        if (function := self._tools.get(str(told.get("name")))) is None:
+        tools = {function.__name__: function for function in self._endpoints.values()}
+        if (function := tools.get(str(told.get("name")))) is None:
             return call
         try:
             wanted = arguments(given, function)
