@@ -160,7 +160,7 @@ class LoadPlan:
         memory_mode: name of the memory mode it is for.
         free, total: bytes of the device's memory, what keeping other models takes counted as free;
             None where the system does not tell.
-        download: bytes to fetch first.
+        download: bytes to fetch first; None where that is not known.
         obstacle: why it cannot be loaded now, in one sentence; empty if it can.
     """
 
@@ -171,7 +171,7 @@ class LoadPlan:
     need: MemoryNeed
     free: int | None
     total: int | None
-    download: int = 0
+    download: int | None = None
     obstacle: str = ""
 
     @property

@@ -162,8 +162,9 @@ class ModelManager(KeptModels):
             obstacle = f"{name} is a configuration whose weights were never released."
             return replace(plan, obstacle=obstacle)
         try:
-            plan = replace(plan, download=bytes_to_download(spec, self._folder(name)))
-            require_space(plan.download)
+            missing = bytes_to_download(spec, self._folder(name))
+            plan = replace(plan, download=missing)
+            require_space(missing)
         except InfinityError as error:
             return replace(plan, obstacle=str(error))
         return plan

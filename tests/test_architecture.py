@@ -56,7 +56,7 @@ UI_LAYERS: tuple[tuple[str, ...], ...] = (
     ("shared", "controls"),
     ("generate", "grid", "models", "server"),
     ("opening",),
-    ("history",),
+    ("history", "pictures"),
     ("api",),
     ("app",),
     ("serve",),

@@ -19,6 +19,7 @@ from infinity.ui.history.tab import HistoryTab, build_keeper
 from infinity.ui.models.tab import ModelsTab, load_session
 from infinity.ui.opening.replay import Replay
 from infinity.ui.opening.wiring import build_back, wire_opening
+from infinity.ui.pictures.hand_over import build_hand_over
 from infinity.ui.server.gate import Gate
 from infinity.ui.server.storage import Storage
 from infinity.ui.shared.context import Context, offered_models
@@ -85,8 +86,9 @@ def build_app(
                 ModelsTab(context, models_tab, generate.controls)
             with gr.Tab("API", id="api-tab"):
                 gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
-        if hosting.history:
-            build_keeper(generate.drawing.finished, grid.drawing.finished)
+        finished = generate.drawing.finished, grid.drawing.finished
+        build_keeper(*finished, is_kept=hosting.history)
+        build_hand_over([], tabs, note, generate.controls)
         wire_opening(app, replay, opened, generate.kept | grid.axes)
 
         def leave(request: gr.Request) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from infinity.errors import ResourceError
 from infinity.metadata import read_record
-from infinity.ui.generate.help import read_examples
+from infinity.ui.generate.examples import read_examples
 from tests.e2e.steps import (
     DESKTOP,
     PHONE,

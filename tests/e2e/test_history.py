@@ -30,17 +30,19 @@ def test_history_outlives_a_reload_and_puts_everything_back(server, new_page, tm
     page.locator("#prompt textarea").wait_for()
     choose(page, 1)
     shot(page, "history")
-    page.locator("#compare").click()
-    page.locator("#history-message", has_text="Now choose").wait_for()
+    page.locator("#chosen .picture-compare").click()
+    page.locator(".pictures-said").filter(has_text="now press Compare").wait_for()
     page.locator(".cards button").nth(0).click()
-    page.locator("#compare-slider img").first.wait_for()
+    page.locator(".picture-details h2").filter(has_text="castle").wait_for()
+    page.locator("#chosen .picture-compare").click()
+    page.locator("dialog.large .two").wait_for()
     shot(page, "history-compare")
-    page.locator("#compare").click()
+    page.keyboard.press("Escape")
     with page.expect_download() as download:
         page.locator("[data-do=pack]").click()
     assert download.value.suggested_filename == "infinity-pictures.zip"
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download PNG").last.click()
+        page.locator("#chosen").get_by_role("link", name="Download PNG").click()
     path = tmp_path / "castle.png"
     download.value.save_as(path)
     page.locator("#share").click()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.e2e.steps import ask, box, finished, status
+from PIL import Image
+
+from tests.e2e.steps import PROMPT, ask, box, finished, status
 from tests.ui.fakes import SCALES
 
 
@@ -132,6 +134,83 @@ def test_batch_is_scrubbed_together(server, new_page):
     assert page.locator("#stage figcaption").count() == 0
 
 
+def test_picture_and_timeline_fit_one_screen_and_nine_fill_the_stage(server, new_page):
+    server.gate.open()
+    page = new_page(server.url)
+    page.locator("#num-images input[type=number]").fill("9")
+    page.locator("#num-images input[type=number]").blur()
+    ask(page)
+    finished(page)
+    page.locator("#stage figure").nth(8).wait_for()
+    assert page.locator("#stage figure").first.bounding_box()["width"] >= 165
+    for part in ("#stage", "#strip", ".strip li:last-child", "#recent"):
+        found = box(page, part)
+        assert found["y"] + found["height"] <= page.viewport_size["height"], part
+
+
+def test_pictures_open_large_are_walked_through_and_compared_by_keyboard(server, new_page):
+    server.gate.open()
+    page = new_page(server.url)
+    page.locator("#num-images input[type=number]").fill("3")
+    page.locator("#num-images input[type=number]").blur()
+    ask(page)
+    finished(page)
+    page.locator("#stage figcaption").nth(2).wait_for()
+    page.locator("#stage .open").first.press("Enter")
+    count = page.locator("dialog.large .count")
+    count.filter(has_text="1 of 3").wait_for()
+    page.keyboard.press("ArrowLeft")
+    count.filter(has_text="3 of 3").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator("dialog.large[open]").count() == 0
+    assert page.evaluate("document.activeElement.className") == "open"
+    for picture in (0, 1):
+        page.locator("#stage .picture-compare").nth(picture).press("Enter")
+    page.locator("dialog.large .two").wait_for()
+    page.keyboard.press("Home")
+    assert "100%" in page.locator("dialog.large .two").evaluate("item => item.style.clipPath")
+
+
+def test_finished_picture_replaces_an_earlier_scale_that_was_looked_at(server, new_page):
+    page = new_page(server.url)
+    drawn(server, page, 3)
+    scale_button(page, 1).click()
+    page.get_by_role("button", name="What it added").click()
+    server.gate.open()
+    finished(page)
+    fact(page, "Scale 7 of 7")
+    assert "gradio_api/file=" in source(page)
+
+
+def test_growth_is_downloaded_and_the_seed_is_used_again(server, new_page, tmp_path):
+    server.gate.open()
+    page = new_page(server.url)
+    ask(page)
+    finished(page)
+    page.locator("#strip .fact").filter(has_not_text="rough").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the growth as WebP").click()
+    download.value.save_as(tmp_path / "growth.webp")
+    with Image.open(tmp_path / "growth.webp") as growth:
+        assert growth.n_frames > 2
+    seed = page.locator("#seed input").input_value()
+    page.locator("#seed input").fill("1")
+    page.locator("#stage .picture-use").click()
+    page.wait_for_function("seed => document.querySelector('#seed input').value === seed", arg=seed)
+    page.locator("#stage .picture-star").click()
+    page.locator("#stage .picture-star[aria-pressed=true]").wait_for()
+    page.locator("#recent button").first.click()
+    page.locator("dialog.large .words").filter(has_text=PROMPT).wait_for()
+
+
+def test_known_word_goes_into_the_prompt_where_the_caret_is(app_url, new_page):
+    page = new_page(app_url)
+    page.get_by_role("button", name="What this model knows").click()
+    page.locator("#prompt textarea").fill("a red")
+    page.locator("#world button").filter(has_text="robot").first.click()
+    assert page.locator("#prompt textarea").input_value() == "a red robot"
+
+
 def test_stopped_run_keeps_what_was_drawn(server, new_page):
     page = new_page(server.url)
     drawn(server, page, 3)
@@ -139,6 +218,7 @@ def test_stopped_run_keeps_what_was_drawn(server, new_page):
     page.locator("#stop").filter(has_text="Stopping").wait_for()
     server.gate.open()
     status(page, "Stopped after scale 3 of 7.")
+    page.locator("#status .note").filter(has_text="not a finished picture").wait_for()
     scale_button(page, 2).click()
     fact(page, "Scale 2 of 7")
     assert scale_button(page, 4).is_disabled()

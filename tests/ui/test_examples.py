@@ -13,7 +13,8 @@ from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER
 from infinity.request import GenerationRequest
 from infinity.spec import read_spec
 from infinity.ui.generate import help as module
-from infinity.ui.generate.help import Example, read_examples, world_html
+from infinity.ui.generate.examples import Example, examples_of, read_examples
+from infinity.ui.generate.help import world_html
 from tests.tiny import tiny_pipeline
 from tests.ui.fakes import make_spec
 from tests.ui.test_follow import WORLD
@@ -52,6 +53,13 @@ def test_shipped_examples_are_small_and_of_the_shipped_models_world():
             assert max(picture.size) <= SIDE
 
 
+def test_examples_are_the_models_own():
+    assert examples_of(make_spec(DEFAULT_MODEL, "X")) == read_examples()
+    assert all(not example.picture for example in examples_of(make_spec("x", "X")))
+    assert examples_of(make_spec("x", "X"))
+    assert examples_of(replace(make_spec("x", "X"), vocabulary=WORLD)) == ()
+
+
 def test_example_shows_its_picture_from_its_own_address():
     assert Example("a dog", 0, b"\0").html.startswith('<img src="data:image/webp;base64,AA=="')
 
@@ -59,7 +67,7 @@ def test_example_shows_its_picture_from_its_own_address():
 def test_known_words_are_listed_and_escaped():
     html = world_html(replace(make_spec("x", "X"), vocabulary=WORLD))
     for word in ("dog", "red", "3d style", "cartoon style"):
-        assert f"{word}</li>" in html
+        assert f"<span>{word}</span></button></li>" in html
     risky = replace(WORLD, objects={"<i>": ("<b>",)})
     assert "{red|blue}" in html
     assert "<b>" not in world_html(replace(make_spec("x", "X"), vocabulary=risky))
@@ -74,6 +82,6 @@ def test_default_models_words_have_their_tiles(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "read_tiles", partial(module.read_tiles, tmp_path))
     html = world_html(replace(make_spec(DEFAULT_MODEL, "X"), vocabulary=WORLD))
     assert "--tiles:url(data:image/webp;base64,AA==) 0 0 / 72px auto" in html
-    assert 'background-position:-0px -0px"></span>dog</li>' in html
-    assert 'background-position:-36px -36px"></span>cartoon style</li>' in html
+    assert 'background-position:-0px -0px"></span><span>dog</span>' in html
+    assert 'background-position:-36px -36px"></span><span>cartoon style</span>' in html
     assert "tile" not in world_html(replace(make_spec("x", "X"), vocabulary=WORLD))

@@ -119,7 +119,7 @@ def test_details_are_escaped_and_say_gently_that_a_file_is_gone(run):
         assert "<b>apple" not in html
         assert "<i>Model" not in html
         assert "Seed" in html
-    assert "Download PNG" in there
+    assert "&quot;download&quot;" in there
     assert "no longer on the server" in gone
     assert entry.thumbnail in gone
 

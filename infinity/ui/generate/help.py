@@ -1,4 +1,4 @@
-"""What helps to write a prompt: examples with their pictures, the words that a model knows, and a
+"""What helps to write a prompt: the words that a model knows, each of which a press puts into it, and a
 suggestion to read, change and take, or leave."""
 
 import json
@@ -25,8 +25,7 @@ from infinity.ui.shared.wiring import HELP_TWO, PRIVATE, Components
 
 logger = logging.getLogger(__name__)
 
-EXAMPLES_FOLDER = shipped("assets/examples")
-"""Written by ``python -m training.pages examples``."""
+WORDS_SCRIPT = Path(__file__).with_name("words.js")
 THUMBNAILS = shipped("assets/world")
 """Written by ``python -m training.pages known-words``."""
 SHOWN = 36
@@ -50,33 +49,6 @@ KINDS = [("Off", "off"), ("A server", "endpoint"), ("A model on this machine", "
 
 
 @dataclass(frozen=True)
-class Example:
-    """A prompt, a seed, and the picture that the default model made of them, a WebP of a few
-    kilobytes."""
-
-    prompt: str
-    seed: int
-    picture: bytes
-
-    @property
-    def html(self) -> str:
-        return (
-            f'<img src="{data_uri(self.picture, "webp")}" alt="" width="72" height="72">'
-            f"<span>{escape(self.prompt)}</span>"
-        )
-
-
-def read_examples(folder: Path = EXAMPLES_FOLDER) -> tuple[Example, ...]:
-    """The examples in a folder; none where there is no such folder."""
-    index = folder / "examples.json"
-    entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else ()
-    return tuple(
-        Example(entry["prompt"], entry["seed"], (folder / entry["file"]).read_bytes())
-        for entry in entries
-    )
-
-
-@dataclass(frozen=True)
 class Tiles:
     """Small pictures of words on one sheet: its address, its columns, the number of each word's tile."""
 
@@ -87,13 +59,13 @@ class Tiles:
     def item(self, name: str, words: Sequence[str]) -> str:
         """The first of a thing's words behind its tile, if it has one; the others are a hint."""
         first, *others = words
-        hint = f' title="also: {escape(", ".join(others), quote=True)}"' if others else ""
+        hint = f"also: {', '.join(others)}" if others else ""
         tile = ""
         if name in self.numbers:
             row, column = divmod(self.numbers[name], self.columns)
             place = f"background-position:-{column * SHOWN}px -{row * SHOWN}px"
             tile = f'<span class="tile" style="{place}"></span>'
-        return f"<li{hint}>{tile}{escape(first)}</li>"
+        return _word(first, tile, hint)
 
 
 NO_TILES = Tiles("", 1, {})
@@ -143,7 +115,13 @@ def world_html(spec: ModelSpec) -> str:
 def _color(name: str) -> str:
     """A swatch beside the word: the world's colour words are CSS's own, without their spaces."""
     css = escape(name.replace(" ", ""), quote=True)
-    return f'<li><i style="background:{css}"></i>{escape(name)}</li>'
+    return _word(name, f'<i style="background:{css}"></i>')
+
+
+def _word(word: str, picture: str, hint: str = "") -> str:
+    """A button that puts the word into the prompt (``words.js``)."""
+    title = f' title="{escape(hint, quote=True)}"' if hint else ""
+    return f'<li><button type="button"{title}>{picture}<span>{escape(word)}</span></button></li>'
 
 
 def build_prompt_help(prompt: gr.Textbox, allowance: Allowance) -> Components:

@@ -34,7 +34,7 @@ from infinity.ui.controls.request import (
     SAMPLING,
     sampling_values,
 )
-from infinity.ui.generate.help import world_html
+from infinity.ui.generate.help import WORDS_SCRIPT, world_html
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.wiring import QUICK, Components, Updates
 
@@ -119,7 +119,12 @@ def build_settings(context: Context, controls: Components) -> None:
     with gr.Accordion("More settings", open=False, elem_id="more-settings"):
         _build_more(values, controls)
     with gr.Accordion("What this model knows", open=False, elem_id="known"):
-        world = gr.HTML(world_html(spec), elem_id="world", padding=False)
+        world = gr.HTML(
+            world_html(spec),
+            js_on_load=WORDS_SCRIPT.read_text(encoding="utf-8"),
+            elem_id="world",
+            padding=False,
+        )
     for name, component in controls.items():
         component.elem_id = name.replace("_", "-")
     _wire(context, controls, preset, plots, world)

@@ -27,6 +27,8 @@ PREVIEW_PIXELS = 768
 WORTH_SAYING_SECONDS = 2.0
 """Less time left than this is not shown: it would be over before it is read."""
 MOST_ALT_CHARACTERS = 300
+UNFINISHED = "What is shown is a preview, not a finished picture."
+NOTHING = "Your picture appears here and sharpens scale by scale."
 _SCRIPT = Path(__file__).with_name("viewer.js")
 
 
@@ -59,10 +61,12 @@ class View:
     finished: FinishedRun | None = None
 
 
-def idle(spec: ModelSpec) -> View:
-    """Before the first run: the scales to come of the model's default aspect ratio."""
+def idle(spec: ModelSpec, aspect_ratio: str | None = None) -> View:
+    """Before the first run: the scales to come, of the model's default aspect ratio where it has none
+    of the given name."""
     said = Status("idle", "Describe a picture and press Enter.")
-    return View(said, frames=_frames(spec, spec.aspect_ratios[0]))
+    known = aspect_ratio if aspect_ratio in spec.schedules else spec.aspect_ratios[0]
+    return View(said, frames=_frames(spec, known))
 
 
 def waiting(prompts: tuple[str, ...] = (), run: str = "") -> View:
@@ -84,7 +88,8 @@ def opened(view: View, spec: ModelSpec, aspect_ratio: str) -> View:
 def stopped(view: View, completed_scales: int) -> View:
     """Ended on request; what was drawn so far stays."""
     after = f" after scale {completed_scales} of {len(view.frames)}" if completed_scales else ""
-    return replace(view, status=Status("stopped", f"Stopped{after}."))
+    notes = (UNFINISHED,) if completed_scales else ()
+    return replace(view, status=Status("stopped", f"Stopped{after}.", notes=notes))
 
 
 def after(view: View, event: Event, run: FinishedRun | None = None) -> View:
@@ -119,14 +124,19 @@ def after(view: View, event: Event, run: FinishedRun | None = None) -> View:
             return stopped(view, event.completed_scales)
 
 
-def build_viewer(view: View) -> gr.HTML:
-    """The component, in the current column."""
+def build_viewer(view: View, prefix: str = "", nothing: str = NOTHING) -> gr.HTML:
+    """The component, in the current column.
+
+    Args:
+        prefix: of the ids inside; each viewer of a page has its own.
+        nothing: what the stage says before there is a picture.
+    """
     return gr.HTML(
         viewer_value(view),
-        html_template=_TEMPLATE,
+        html_template=_TEMPLATE.replace("PREFIX", prefix).replace("NOTHING", nothing),
         js_on_load=_SCRIPT.read_text(encoding="utf-8"),
         apply_default_css=False,
-        elem_id="viewer",
+        elem_id=f"{prefix}viewer",
     )
 
 
@@ -142,6 +152,7 @@ def viewer_value(view: View) -> dict[str, Any]:
         "run": view.run,
         "prompts": [prompt[:MOST_ALT_CHARACTERS] for prompt in view.prompts],
         "aspect": frames[-1].width / frames[-1].height if frames else 1.0,
+        "unfinished": run is None and view.status.phase in ("stopped", "failed"),
         "current": ahead[0] if view.status.phase == "painting" and ahead else -1,
         "facts": " · ".join(facts) if frames else "",
         "wide": per_row(len(frames), 9),
@@ -223,16 +234,16 @@ def _pyramid() -> str:
 
 
 _HEAT = """
-<svg class="heat" width="0" height="0" aria-hidden="true"><filter id="heat"
+<svg class="heat" width="0" height="0" aria-hidden="true"><filter id="PREFIXheat"
 color-interpolation-filters="sRGB"><feColorMatrix values="1.6 1.6 1.6 0 0 1.6 1.6 1.6 0 0 1.6 1.6 1.6 0 0 0 0 0 1 0"/>
 <feComponentTransfer><feFuncR type="table" tableValues="0 .34 .73 .97 .99"/>
 <feFuncG type="table" tableValues="0 .06 .21 .55 1"/>
 <feFuncB type="table" tableValues=".02 .43 .33 .04 .64"/></feComponentTransfer></filter></svg>
 """
 _TEMPLATE = f"""
-<div id="stage" class="stage is-empty" role="group" aria-label="Pictures"><div class="nothing">{_pyramid()}
-<p>Your picture appears here and sharpens scale by scale.</p></div></div>
-<section id="strip" class="strip" aria-label="Timeline of the scales">
+<div id="PREFIXstage" class="stage is-empty" role="group" aria-label="Pictures"><div class="nothing">{_pyramid()}
+<p>NOTHING</p></div></div>
+<section id="PREFIXstrip" class="strip" aria-label="Timeline of the scales">
 <header><h2>Scale by scale</h2><p></p></header>
 <div class="scrub">
 <button type="button" class="play" aria-label="Play the scales"></button>
@@ -242,5 +253,7 @@ _TEMPLATE = f"""
 </div>
 <p class="fact"></p>
 <ol></ol>
+<p class="growth">Growth <button type="button" data-kind="webp" aria-label="Download the growth as WebP">WebP</button>
+<button type="button" data-kind="gif" aria-label="Download the growth as GIF">GIF</button></p>
 </section>{_HEAT}
 """

@@ -6,10 +6,13 @@ const slider = strip.querySelector('input[type=range]');
 const play = strip.querySelector('.play');
 const looks = [...strip.querySelectorAll('.looks button')];
 const list = strip.querySelector('ol');
+const growth = [...strip.querySelectorAll('.growth button')];
+const heat = `url(#${element.querySelector('filter').id})`;
 let chosen = null;  // a scale somebody went to; null follows the newest
 let added = false;  // show what the scale added instead of the picture so far
 let timer = null;
 let shownRun = null;
+let isFinished = false;
 
 const make = (tag, className, text) => {
   const made = document.createElement(tag);
@@ -34,12 +37,24 @@ const atEnd = () => shownScale() === lastDrawn();
 // without pictures shows those of an earlier one.
 function picturesNow() {
   const value = props.value;
-  if (atEnd() && value.pictures.length && !added) return value.pictures;
-  return picturesAt(shownScale()).map((source) => ({source}));
+  const found = atEnd() && value.pictures.length && !added ? value.pictures
+    : picturesAt(shownScale()).map((source) => ({source}));
+  return found.map((picture, i) => ({...picture, words: value.prompts[i] || ''}));
 }
 function picturesAt(index) {
   for (let i = index; i >= 0; i--) if (frames()[i].pictures.length) return frames()[i].pictures;
   return [];
+}
+
+// As many columns as make the pictures largest.
+function fill() {
+  const count = stage.querySelectorAll('.cell').length;
+  const side = (columns) => Math.min(stage.clientWidth / columns,
+    stage.clientHeight / Math.ceil(count / columns) * (props.value.aspect || 1));
+  let best = 1;
+  for (let columns = 2; columns <= count; columns++) if (side(columns) > side(best)) best = columns;
+  stage.style.setProperty('--columns', best);
+  stage.style.setProperty('--rows', Math.max(1, Math.ceil(count / best)));
 }
 
 function drawStage() {
@@ -49,25 +64,28 @@ function drawStage() {
   stage.classList.remove('is-empty');
   stage.classList.toggle('is-many', pictures.length > 1);
   stage.classList.toggle('is-added', added);
-  const columns = Math.ceil(Math.sqrt(pictures.length));
-  stage.style.setProperty('--columns', columns);
-  stage.style.setProperty('--rows', Math.ceil(pictures.length / columns));
+  stage.classList.toggle('is-unfinished', value.unfinished);
   const cells = [...stage.querySelectorAll('.cell')];
-  pictures.slice(cells.length).forEach(() => {
-    const cell = stage.appendChild(make('div', 'cell'));
-    const figure = cell.appendChild(make('figure'));
+  pictures.slice(cells.length).forEach((_, more) => {
+    const figure = stage.appendChild(make('div', 'cell')).appendChild(make('figure'));
     const pixels = figure.appendChild(make('div', 'pixels'));
     pixels.append(make('img'), make('i', 'before'));
+    const large = figure.appendChild(make('button', 'open'));
+    large.type = 'button';
+    large.onclick = () => window.infinityPictures.open(picturesNow(), cells.length + more);
   });
   cells.slice(pictures.length).forEach((cell) => cell.remove());
+  fill();
   const earlier = shownScale() > 0 ? picturesAt(shownScale() - 1) : [];
   stage.querySelectorAll('.cell').forEach((cell, i) => {
     const figure = cell.firstChild;
     figure.style.setProperty('--aspect', value.aspect);
     const image = figure.querySelector('img');
+    const words = added ? `What scale ${shownScale() + 1} added` : pictures[i].words;
     put(image, 'src', pictures[i].source);
-    put(image, 'alt', added ? `What scale ${shownScale() + 1} added` : value.prompts[i] || '');
-    figure.querySelector('.pixels').style.filter = added ? 'url(#heat)' : '';
+    put(image, 'alt', words);
+    put(figure.querySelector('.open'), 'aria-label', `Open large: ${words}`);
+    figure.querySelector('.pixels').style.filter = added ? heat : '';
     const before = figure.querySelector('.before');
     before.style.backgroundImage = added && earlier[i] ? `url("${earlier[i]}")` : '';
     caption(figure, pictures[i]);
@@ -77,17 +95,13 @@ function drawStage() {
 function caption(figure, picture) {
   const old = figure.querySelector('figcaption');
   if (!picture.download) { if (old) old.remove(); return; }
-  if (old && old.dataset.file === picture.download) return;
+  if (old && old.dataset.file === picture.source) return;
   if (old) old.remove();
-  const bar = figure.appendChild(make('figcaption'));
-  bar.dataset.file = picture.download;
-  const seed = bar.appendChild(make('span'));
+  const made = figure.appendChild(make('figcaption'));
+  made.dataset.file = picture.source;
+  const seed = made.appendChild(make('span'));
   seed.append(make('b', '', 'Seed '), String(picture.seed));
-  const link = bar.appendChild(make('a'));
-  link.append(make('b', '', 'Download '), 'PNG');
-  link.href = picture.source;
-  link.download = picture.download;
-  link.title = 'The PNG carries the prompt, the seed and all settings';
+  made.append(window.infinityPictures.bar(picture));
 }
 
 function drawStrip() {
@@ -120,6 +134,8 @@ function drawStrip() {
     say(bits, `${frame.bits} bits`);
     say(time, frame.time || '–');
   });
+  list.classList.toggle('is-long', all.length > 9);
+  growth.forEach((button) => { button.disabled = !value.pictures.length; });
   const last = lastDrawn();
   slider.max = all.length || 1;
   slider.disabled = play.disabled = last < 0;
@@ -158,7 +174,13 @@ function thumbnail(thumb, frame) {
 
 function draw() {
   if (!props.value) return;
-  if (props.value.run !== shownRun) { shownRun = props.value.run; chosen = null; halt(); }
+  if (props.value.run !== shownRun) { shownRun = props.value.run; isFinished = false; chosen = null; halt(); }
+  if (!isFinished && props.value.pictures.length) {  // which no earlier scale stands in front of
+    isFinished = true;
+    chosen = null;
+    added = false;
+    halt();
+  }
   drawStage();
   drawStrip();
 }
@@ -205,5 +227,7 @@ strip.addEventListener('keydown', (event) => {
   go(step);
   if (event.target.closest('li')) list.children[shownScale()].firstChild.focus();
 });
+growth.forEach((button) => button.addEventListener('click', () => trigger('grow', {kind: button.dataset.kind})));
+new ResizeObserver(() => { if (props.value) fill(); }).observe(stage);
 watch('value', draw);
 draw();

@@ -6,6 +6,7 @@ the request and a small picture. Entries come back from the browser and are not 
 """
 
 import io
+import json
 import time
 import zipfile
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from gradio.utils import get_upload_folder
 from PIL import Image
 from pydantic import Field
 
@@ -30,6 +32,8 @@ THUMBNAIL_PIXELS = 160
 MOST_IN_A_ZIP = 500
 ZIP_NAME = "infinity-pictures.zip"
 
+SHOWN = "id", "words", "source"
+"""What an entry has besides, for the lists in the browser."""
 DAMAGED = "This entry of the history is damaged; remove it."
 _FILE = r"[0-9a-f]{32}/infinity-[a-z0-9-]{1,80}\.png"
 
@@ -58,8 +62,9 @@ class Entry(Checked):
     weights: Annotated[str, Field(pattern=r"\A[0-9a-f]{0,64}\z")] = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; ``id`` and ``words`` are for the list in the browser."""
-        return super().to_dict() | {"id": self.file, "words": self.words}
+        """JSON-ready, with what the lists in the browser need."""
+        source = address(Path(get_upload_folder(), self.file))
+        return super().to_dict() | dict(zip(SHOWN, (self.file, self.words, source), strict=True))
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
@@ -67,7 +72,7 @@ class Entry(Checked):
         if not isinstance(data, dict):
             raise RequestError(DAMAGED)
         try:
-            return super().from_dict({k: v for k, v in data.items() if k not in ("id", "words")})
+            return super().from_dict({k: v for k, v in data.items() if k not in SHOWN})
         except RequestError as error:
             raise RequestError(DAMAGED) from error
 
@@ -103,13 +108,13 @@ def details_html(entry: Entry, path: Path | None, title: str, here: str = "") ->
     """
     source = address(path) if path is not None else entry.thumbnail
     words = escape(entry.words)
-    caption = (
-        f'<a class="plain-button" href="{escape(source, quote=True)}" '
-        f'download="{escape(path.name, quote=True)}">Download PNG</a>'
-        if path is not None
-        else '<p class="gone">The full picture is no longer on the server, where pictures stay for a '
-        "day. Its settings are all here: draw it again.</p>"
+    gone = (
+        '<p class="gone">The full picture is no longer on the server, where pictures stay for a day. '
+        "Its settings are all here: draw it again.</p>"
     )
+    shown = {"source": source, "words": entry.words, "seed": entry.request.seed}
+    if path is not None:
+        shown["download"] = path.name
     facts = {"Model": title}
     for name, parameter in PARAMETERS.items():
         value = getattr(entry.request, name, None)
@@ -123,8 +128,10 @@ def details_html(entry: Entry, path: Path | None, title: str, here: str = "") ->
         for name, value in facts.items()
     )
     return (
-        f'<article class="picture-details"><img src="{escape(source, quote=True)}" alt="{words}">'
-        f"<h2>{words}</h2>{caption}<dl>{listed}</dl></article>"
+        f'<article class="picture-details" data-picture="{escape(json.dumps(shown), quote=True)}">'
+        f'<button type="button" class="open" aria-label="Open large: {words}">'
+        f'<img src="{escape(source, quote=True)}" alt="{words}"></button>'
+        f'<h2>{words}</h2><div class="slot">{gone if path is None else ""}</div><dl>{listed}</dl></article>'
     )
 
 

@@ -1,10 +1,12 @@
 // The history of this browser: entries in its own storage, which the page's parts share as
 // `window.infinityHistory`. Gradio runs this as the page loads, with `props` and `watch`.
-const KEY = `infinity-history:${location.pathname}`, OFF = `${KEY}:off`, MOST = 300;
+const KEY = `infinity-history:${location.pathname}`, OFF = `${KEY}:off`, STARS = `${KEY}:stars`, MOST = 300;
 const CHANGED = 'infinity-history-changed';
 let unsaved = [];
 
-const storage = use => { try { return use(localStorage) } catch { return undefined } };
+const storage = use => {
+  try { return IS_KEPT ? use(localStorage) : undefined } catch { return undefined }
+};
 const isOff = () => storage(s => s.getItem(OFF)) === 'yes';
 const tell = () => window.dispatchEvent(new Event(CHANGED));
 
@@ -18,7 +20,7 @@ function read() {
 }
 
 function write(list) {
-  unsaved = list.slice(0, MOST);
+  unsaved = list.filter((entry, i) => i < MOST || isStarred(entry.id));
   const allowed = storage(s => s.getItem(KEY)) !== undefined;
   while (allowed && !storage(s => { s.setItem(KEY, JSON.stringify(unsaved)); return true }) && unsaved.length)
     unsaved = unsaved.slice(0, Math.floor(unsaved.length * 0.8));  // full: the oldest go
@@ -30,10 +32,27 @@ const turn = on => {
   tell();
 };
 
-window.infinityHistory = {CHANGED, isOff, read, write, turn};
+let unsavedStars = [];
+const stars = () => {
+  try { return [].concat(JSON.parse(storage(s => s.getItem(STARS)) ?? 'null') ?? unsavedStars) } catch { return [] }
+};
+const isStarred = id => stars().includes(id);
+const star = id => {
+  unsavedStars = isStarred(id) ? stars().filter(one => one !== id) : [...stars(), id];
+  storage(s => s.setItem(STARS, JSON.stringify(unsavedStars)));
+  tell();
+};
+// An entry as `infinityPictures` shows it.
+const picture = entry => ({
+  source: entry.source ?? entry.thumbnail, download: entry.source && entry.id.split('/').at(-1),
+  seed: entry.request?.seed, words: entry.words,
+});
+
+window.infinityHistory = {CHANGED, isOff, read, write, turn, isStarred, star, picture};
 window.addEventListener('storage', event => { if (event.key === KEY || event.key === OFF) tell() });
 watch('value', () => {
   const added = props.value || [];
   const known = new Set(added.map(entry => entry.id));
   if (added.length && !isOff()) write([...added, ...read().filter(entry => !known.has(entry.id))]);
 });
+tell();

@@ -1,5 +1,5 @@
 """The History tab: this browser's finished pictures, and what happens when one of them is chosen,
-compared, shared, put back or removed."""
+shared, put back or removed."""
 
 from collections.abc import Sequence
 from html import escape
@@ -17,6 +17,7 @@ from infinity.ui.shared.wiring import PRIVATE, QUICK, Updates
 
 KEEPER_SCRIPT = Path(__file__).with_name("keeper.js")
 LIST_SCRIPT = Path(__file__).with_name("list.js")
+CHOSEN_SCRIPT = Path(__file__).with_name("chosen.js")
 ABOUT = (
     "Pictures and settings are listed in this browser only, in its own storage; nobody else can see "
     "the list. The full pictures stay on the server for a day."
@@ -26,6 +27,7 @@ LIST = """
   <header>
     <p class="count" role="status"></p>
     <label class="keep"><input type="checkbox"> Keep a history in this browser</label>
+    <button type="button" class="plain-button" data-do="starred">★ Starred</button>
     <button type="button" class="plain-button" data-do="pack">Download all</button>
     <button type="button" class="plain-button" data-do="clear">Clear</button>
   </header>
@@ -44,17 +46,19 @@ REWORDED = "Same seed and settings: type another prompt and press Enter."
 HIDDEN = gr.update(visible=False)
 
 
-def build_keeper(*finished: gr.State) -> None:
+def build_keeper(*finished: gr.State, is_kept: bool) -> None:
     """What puts finished pictures into the browser's list. It stands outside all tabs, because
     Gradio makes the parts of a tab only when that is first opened.
 
     Args:
         finished: states whose value is the newest :class:`FinishedRun`, or several, or None.
+        is_kept: in the browser's storage; else the list lasts as long as the page.
     """
+    script = KEEPER_SCRIPT.read_text(encoding="utf-8")
     keeper = gr.HTML(
         None,
         html_template="",
-        js_on_load=KEEPER_SCRIPT.read_text(encoding="utf-8"),
+        js_on_load=script.replace("IS_KEPT", str(is_kept).lower()),
         elem_id="history-keeper",
     )
 
@@ -69,21 +73,13 @@ def build_keeper(*finished: gr.State) -> None:
 
 class HistoryTab:
     """Laid out inside the current Blocks, its handlers wired. They are given the :class:`Entry` that
-    is chosen, and the one that is ``compared`` with it, on the left of the slider; or None."""
+    is chosen, or None."""
 
     def __init__(self, replay: Replay) -> None:
         self.replay = replay
-        self.chosen, self.compared = chosen, compared = gr.State(None), gr.State(None)
+        self.chosen = chosen = gr.State(None)
         gr.HTML(f"<p class='about'>{ABOUT}</p>")
         self.message = gr.HTML("", elem_id="history-message")
-        self.slider = gr.ImageSlider(
-            label="Left and right",
-            format="png",
-            type="filepath",
-            interactive=False,
-            visible=False,
-            elem_id="compare-slider",
-        )
         with gr.Row(elem_id="history-panel", equal_height=False):
             with gr.Column(scale=3, min_width=300):
                 self.listing = gr.HTML(
@@ -93,13 +89,16 @@ class HistoryTab:
                     elem_id="history-list",
                 )
             with gr.Column(scale=2, min_width=300, elem_id="chosen"):
-                self.details = gr.HTML(NOTHING_CHOSEN, elem_id="chosen-picture")
+                self.details = gr.HTML(
+                    NOTHING_CHOSEN,
+                    js_on_load=CHOSEN_SCRIPT.read_text(encoding="utf-8"),
+                    elem_id="chosen-picture",
+                )
                 with gr.Column(visible=False, elem_id="chosen-actions") as self.actions:
                     use = gr.Button(
                         "Use these settings", variant="primary", size="md", elem_id="use-settings"
                     )
                     reword = gr.Button("Same seed, other prompt", size="md", elem_id="other-prompt")
-                    self.compare = gr.Button("Compare with another", size="md", elem_id="compare")
                     share = gr.Button("Share as a link", size="md", elem_id="share")
                     remove = gr.Button("Remove from the history", size="md", elem_id="remove")
                 self.link = gr.Textbox(
@@ -112,27 +111,23 @@ class HistoryTab:
                     elem_id="share-link",
                 )
         listing, message, link = self.listing, self.message, self.link
-        shown = [chosen, self.details, self.actions, link, self.slider, message]
-        comparing = [compared, self.compare, self.slider, message]
-        emptied = [*shown, compared, self.compare]
-        listing.select(self.choose, compared, shown, **QUICK)
+        shown = [chosen, self.details, self.actions, link, message]
+        listing.select(self.choose, None, shown, **QUICK)
         listing.pack(self.pack, None, [listing, message], **QUICK)
-        listing.clear(self.nothing_chosen, None, emptied, **QUICK)
+        listing.clear(self.nothing_chosen, None, shown, **QUICK)
         use.click(lambda entry: self.put_back(entry, USED), chosen, replay.outputs(), **QUICK)
         reword.click(
             lambda entry: self.put_back(entry, REWORDED), chosen, replay.outputs(), **QUICK
         ).then(None, None, None, js=FOCUS_PROMPT, **PRIVATE)
-        self.compare.click(self.start_comparing, [chosen, compared], comparing, **QUICK)
         share.click(self.make_link, chosen, [link, message], **QUICK).success(
             None, link, link, js=COPY_LINK, **PRIVATE
         )
-        remove.click(self.forget, chosen, [listing, *emptied], **QUICK)
+        remove.click(self.forget, chosen, [listing, *shown], **QUICK)
 
-    def choose(self, event: gr.EventData, left: Entry | None) -> Updates:
-        """Show a picture of the list, beside the one it is compared with, if any."""
+    def choose(self, event: gr.EventData) -> Updates:
+        """Show a picture of the list."""
         try:
             entry = Entry.from_dict((event._data or {}).get("entry"))
-            compared = self._pair(left, entry) if left is not None else {self.message: ""}
         except RequestError as error:
             return {self.message: _said(str(error))}
         context = self.replay.context
@@ -143,7 +138,7 @@ class HistoryTab:
             self.details: entries.details_html(entry, own_file(entry.file), title, here),
             self.actions: gr.update(visible=True),
             self.link: HIDDEN,
-            **compared,
+            self.message: "",
         }
 
     def put_back(self, entry: Entry | None, said: str) -> Updates:
@@ -154,22 +149,6 @@ class HistoryTab:
             return self.replay.show(entry.model, entry.request, said, weights=entry.weights)
         except RequestError as error:
             return self.replay.problem(error)
-
-    def start_comparing(self, entry: Entry | None, left: Entry | None) -> Updates:
-        """Keep the chosen picture for the left side, or end comparing."""
-        if left is not None or entry is None:
-            return self.not_comparing()
-        said = _said("Now choose the picture to compare it with.")
-        return {self.compared: entry, self.compare: "Stop comparing", self.message: said}
-
-    def not_comparing(self) -> Updates:
-        """No comparison."""
-        return {
-            self.compared: None,
-            self.compare: "Compare with another",
-            self.slider: HIDDEN,
-            self.message: "",
-        }
 
     def make_link(self, entry: Entry | None) -> Updates:
         """The chosen picture's request as a link."""
@@ -191,7 +170,7 @@ class HistoryTab:
             self.details: NOTHING_CHOSEN,
             self.actions: HIDDEN,
             self.link: HIDDEN,
-            **self.not_comparing(),
+            self.message: "",
         }
 
     def pack(self, event: gr.EventData) -> Updates:
@@ -203,23 +182,6 @@ class HistoryTab:
         self.replay.context.keep(path)
         fetched = {"fetch": address(path), "name": entries.ZIP_NAME}
         return {self.listing: fetched, self.message: _said(said)}
-
-    def _pair(self, left: Entry, right: Entry) -> Updates:
-        """Both pictures behind one slider.
-
-        Raises:
-            RequestError: one of the files is gone.
-        """
-        paths = [own_file(entry.file) for entry in (left, right)]
-        if None in paths:
-            raise RequestError(
-                "One of the two pictures is no longer on the server; draw it again to compare."
-            )
-        names = (f"“{entry.words[:80]}”, seed {entry.request.seed}" for entry in (left, right))
-        return {
-            self.slider: gr.update(value=tuple(map(str, paths)), visible=True),
-            self.message: _said("Left: {}. Right: {}.".format(*names)),
-        }
 
 
 def pack_files(files: object) -> tuple[Path, str]:

@@ -195,7 +195,10 @@ def plan_html(plan: LoadPlan) -> str:
         facts.append(("Ordinary memory besides", size(need.host)))
     if plan.free is not None and plan.total is not None:
         facts.append(("Memory there", f"{size(plan.free)} free of {size(plan.total)}"))
-    facts.append(("To download", size(plan.download) if plan.download else "nothing"))
+    fetched = (
+        "unknown" if plan.download is None else size(plan.download) if plan.download else "nothing"
+    )
+    facts.append(("To download", fetched))
     rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     verdict = ""
     if plan.obstacle:

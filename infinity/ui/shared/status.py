@@ -16,6 +16,9 @@ MOST_SAID = 1000
 PLACE = re.compile(r"""(?<![\w:/.])(?:/|~/|[A-Za-z]:[\\/])[^\s'",;:)\\/]+[\\/][^\s'",;:)]*""")
 """An absolute path of two parts or more, of any system; no address of the web."""
 
+MEANT = re.compile(r"“([^”]+)”( for |\?)(?:“([^”]+)”)?")
+"""In a note: what may have been meant, and for which word where it names several."""
+
 Phase = Literal["idle", "waiting", "loading", "painting", "done", "stopped", "failed"]
 
 
@@ -49,7 +52,7 @@ def status_html(status: Status) -> str:
     """What is happening, how far it is, what to know."""
     live = "off" if status.phase == "painting" else "polite"
     role = "alert" if status.phase == "failed" else "status"
-    notes = "".join(f'<span class="note">{escape(note)}</span>' for note in status.notes)
+    notes = "".join(f'<span class="note">{_note_html(note)}</span>' for note in status.notes)
     percent = round(100 * status.fraction)
     meter = (
         f'<div class="meter" role="progressbar" aria-label="Progress" aria-valuemin="0" '
@@ -60,6 +63,20 @@ def status_html(status: Status) -> str:
         f'<span class="dot"></span><span class="message">{escape(status.message)}</span>{notes}</p>'
         f"{meter}</div>"
     )
+
+
+def _note_html(note: str) -> str:
+    """Words that may have been meant are buttons, which put them into the prompt (``words.js``)."""
+    said, asked, meant = note.partition(" Did you mean ")
+    word = said[1:].partition("”")[0]  # where the note is about one
+
+    def button(found: re.Match[str]) -> str:
+        near, way, of = found.groups()
+        written = of or escape(word)
+        rest = f"{way}“{of}”" if of else way
+        return f'“<button type="button" data-word="{written}"><span>{near}</span></button>”{rest}'
+
+    return escape(said + asked) + MEANT.sub(button, escape(meant))
 
 
 def duration(seconds: float) -> str:
