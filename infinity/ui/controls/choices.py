@@ -148,14 +148,12 @@ def model_updates(
 
 
 def preset_updates(name: str, spec: ModelSpec, aspect_ratio: str) -> dict[str, Any]:
-    """Updates of the sampling controls when a preset is chosen; "custom" leaves them be.
+    """Updates of the sampling controls when a preset is chosen.
 
     Raises:
         RequestError: an aspect ratio the model does not have.
     """
-    preset = presets(spec, aspect_ratio).get(name)
-    if preset is None:
-        return {"guidance": gr.skip()}
+    preset = presets(spec, aspect_ratio)[name]
     return sampling_values(preset.sampling, len(spec.schedule(aspect_ratio)))
 
 

@@ -222,9 +222,14 @@ def _wire(
     def choose_model(name: str, ratio: str | None, style: str) -> Updates:
         return controls.updates(model_updates(name, spec_of(name), ratio, style))
 
-    def choose_preset(event: gr.SelectData, model: str, ratio: str) -> Updates:
-        """By what was clicked: the radio itself may show an earlier choice again by now."""
-        return controls.updates(preset_updates(event.value, spec_of(model), ratio))
+    def choose_preset(event: gr.SelectData, given: dict[Component, Any]) -> Updates:
+        """By what was clicked: the radio itself may show an earlier choice again by now. "Custom" is
+        nothing to choose: it goes back to what the settings are."""
+        values = controls.read(given)
+        spec = spec_of(values["model"])
+        if event.value == CUSTOM_PRESET[0]:
+            return {preset: preset_of(values, spec)[0]}
+        return controls.updates(preset_updates(event.value, spec, values["aspect_ratio"]))
 
     def follow(given: dict[Component, Any]) -> Updates:
         values = controls.read(given)
@@ -240,8 +245,10 @@ def _wire(
     sampling = controls.named(*SAMPLING)
     model.input(choose_model, of_model, [*of_model, *sampling], **QUICK)
     model.change(lambda name: world_html(spec_of(name)), model, world, **QUICK)
-    preset.select(choose_preset, [model, aspect_ratio], sampling, trigger_mode="multiple", **QUICK)
     causes = [model, aspect_ratio, *sampling]
+    preset.select(
+        choose_preset, set(causes), [*sampling, preset], trigger_mode="multiple", **QUICK
+    )
     # On every change, whoever made it: a person, a preset, or another tab's "use these settings".
     gr.on(
         [component.change for component in causes],
