@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from infinity.errors import RequestError
+from infinity.ui.controls.request import KEEP
 from infinity.ui.generate import view as viewing
 from infinity.ui.generate.growth import MOST_PIXELS, save_growth
 from infinity.ui.pictures.hand_over import GONE, Button, build_hand_over
@@ -70,13 +71,14 @@ def test_picture_that_is_gone_or_strange_gets_a_sentence(page, data):
 def test_seed_of_a_picture_is_kept_for_the_next_run(page):
     updates = page.press("use", {"seed": 41})
     assert updates[page.controls["seed"]] == 41
-    assert updates[page.controls["seed_mode"]] == "keep"
+    assert updates[page.controls["seed_mode"]] == KEEP
     assert list(page.press("use", {"seed": "x"})) == [page.note]
 
 
 def drawn(images: int) -> viewing.View:
     view = viewing.opened(viewing.waiting(("x",) * images), SPEC, "1:1")
-    view = viewing.after(viewing.after(view, preview(1, images)), preview(4, images))
+    red = replace(preview(4), images=(Image.new("RGB", (48, 48), "red"),) * images)
+    view = viewing.after(viewing.after(view, preview(1, images)), red)
     pictures = [Image.new("RGB", (600, 400), (0, 200, 0))] * images
     request = replace(done().request, num_images=images)
     saved = viewing.FinishedRun("m", request, tuple(save_pictures(pictures, request)), 1.0, 0.0)

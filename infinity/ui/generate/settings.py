@@ -246,9 +246,7 @@ def _wire(
     model.input(choose_model, of_model, [*of_model, *sampling], **QUICK)
     model.change(lambda name: world_html(spec_of(name)), model, world, **QUICK)
     causes = [model, aspect_ratio, *sampling]
-    preset.select(
-        choose_preset, set(causes), [*sampling, preset], trigger_mode="multiple", **QUICK
-    )
+    preset.select(choose_preset, set(causes), [*sampling, preset], trigger_mode="multiple", **QUICK)
     # On every change, whoever made it: a person, a preset, or another tab's "use these settings".
     gr.on(
         [component.change for component in causes],

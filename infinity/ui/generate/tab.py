@@ -62,7 +62,6 @@ class GenerateTab(RunEvents[View]):
             with gr.Column(scale=0, min_width=140, elem_id="ask-buttons"):
                 generate = gr.Button("Generate", variant="primary", elem_id="generate")
                 stop = gr.Button("Stop", variant="secondary", visible=shown(False), elem_id="stop")
-        helped = build_prompt_help(self.controls["prompt"], context.runs.allowance)
         self.dataset = gr.Dataset(
             components=[gr.HTML(render=False)],
             samples=samples(examples),
@@ -89,6 +88,7 @@ class GenerateTab(RunEvents[View]):
                 )
             with gr.Column(scale=0, min_width=300, elem_id="settings"):
                 build_settings(context, self.controls)
+                helped = build_prompt_help(self.controls["prompt"], context.runs.allowance)
         self.kept = self.controls | helped
         drawing = Drawing(line, generate, stop, gr.State(None))
         super().__init__(context, drawing, [self.viewer])

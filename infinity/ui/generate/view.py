@@ -61,12 +61,13 @@ class View:
     finished: FinishedRun | None = None
 
 
-def idle(spec: ModelSpec, aspect_ratio: str | None = None) -> View:
+def idle(spec: ModelSpec, aspect_ratio: str = "") -> View:
     """Before the first run: the scales to come, of the model's default aspect ratio where it has none
     of the given name."""
     said = Status("idle", "Describe a picture and press Enter.")
-    known = aspect_ratio if aspect_ratio in spec.schedules else spec.aspect_ratios[0]
-    return View(said, frames=_frames(spec, known))
+    if aspect_ratio not in spec.schedules:
+        aspect_ratio = spec.aspect_ratios[0]
+    return View(said, frames=_frames(spec, aspect_ratio))
 
 
 def waiting(prompts: tuple[str, ...] = (), run: str = "") -> View:

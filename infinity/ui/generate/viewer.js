@@ -55,6 +55,9 @@ function fill() {
   for (let columns = 2; columns <= count; columns++) if (side(columns) > side(best)) best = columns;
   stage.style.setProperty('--columns', best);
   stage.style.setProperty('--rows', Math.max(1, Math.ceil(count / best)));
+  const width = stage.querySelector(count > 1 ? 'figure' : '.cell')?.offsetWidth ?? 0;
+  stage.classList.toggle('is-small', width < 600);
+  stage.classList.toggle('is-tiny', width < 260);
 }
 
 function drawStage() {
@@ -75,7 +78,6 @@ function drawStage() {
     large.onclick = () => window.infinityPictures.open(picturesNow(), cells.length + more);
   });
   cells.slice(pictures.length).forEach((cell) => cell.remove());
-  fill();
   const earlier = shownScale() > 0 ? picturesAt(shownScale() - 1) : [];
   stage.querySelectorAll('.cell').forEach((cell, i) => {
     const figure = cell.firstChild;
@@ -90,6 +92,7 @@ function drawStage() {
     before.style.backgroundImage = added && earlier[i] ? `url("${earlier[i]}")` : '';
     caption(figure, pictures[i]);
   });
+  fill();
 }
 
 function caption(figure, picture) {
