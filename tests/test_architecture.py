@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("checkpoints",),
     ("pipeline", "estimate"),
     ("kept_models", "grid", "edit"),
-    ("manager",),
+    ("manager", "inside"),
     ("ui", "cli"),
     ("__main__", "app"),
 )

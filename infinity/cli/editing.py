@@ -7,6 +7,9 @@ from infinity.cli.shared import check_output, draw, free_path, load_model, save,
 from infinity.edit import tasks
 from infinity.generation.inspection import save as save_arrays
 from infinity.images import open_image
+from infinity.inside.reading import words_of
+from infinity.inside.sheet import map_sheet
+from infinity.metadata import save_png
 from infinity.request import GenerationRequest, chosen_seed
 
 
@@ -49,6 +52,9 @@ def inspect(options: argparse.Namespace) -> None:
         likelihood, entropy = scale.likelihood_lD.mean(), scale.entropy_lD.mean()
         say(f"{number:5}  {size:>6}  {likelihood:10.3f}  {entropy:7.3f}")
     say(f"{path}: {len(scales)} scales")
+    if options.maps:
+        sheet = map_sheet(scales, words_of(picture, len(scales)), request.prompt)
+        say(str(save_png(sheet, path.with_suffix(".png"))))
 
 
 def _draw(options: argparse.Namespace, task: Any, **own: Any) -> None:

@@ -101,6 +101,8 @@ def _add_editing(group: Any) -> None:
             )
         else:
             add("--prompt", help="what the picture shows (default: what its record says)")
+        if name == "inspect":
+            add("--maps", action="store_true", help="also draw all maps on one PNG beside it")
         if name in ("vary", "mix"):
             add("--keep-scales", type=int, default=3, help="how many coarse scales (default 3)")
         if name in ("edit", "repair"):

@@ -1,6 +1,6 @@
 """A grid as one picture: cells in their places, labels beside them, the recipe inside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from itertools import product
 
@@ -29,6 +29,24 @@ def sheet(plan: GridPlan, pictures: Mapping[tuple[int, int], Image.Image]) -> Im
         An RGB picture. Cells keep their pixels unless all together have over ``MAX_PIXELS``.
     """
     rows, columns = plan.shape
+    result = labelled(
+        pictures,
+        [plan.x.label(i) for i in range(columns)],
+        [] if plan.y is None else [plan.y.label(i) for i in range(rows)],
+        _caption(plan),
+    )
+    result.info[KEY] = plan.to_json()
+    return result
+
+
+def labelled(
+    pictures: Mapping[tuple[int, int], Image.Image],
+    heads: Sequence[str],
+    sides: Sequence[str],
+    caption: str,
+) -> Image.Image:
+    """Pictures, by (row, column), in a table with its headings; without ``sides`` it has one row."""
+    rows, columns = max(1, len(sides)), len(heads)
     wide = max(picture.width for picture in pictures.values())
     high = max(picture.height for picture in pictures.values())
     shrink = min(1.0, (MAX_PIXELS / (rows * columns * wide * high)) ** 0.5)
@@ -36,14 +54,12 @@ def sheet(plan: GridPlan, pictures: Mapping[tuple[int, int], Image.Image]) -> Im
     size = min(40, max(13, wide // 14))
     font, gap = _font(size), max(4, size // 3)
 
-    heads = [_wrapped(plan.x.label(i), font, max(wide, 60)) for i in range(columns)]
+    heads = [_wrapped(text, font, max(wide, 60)) for text in heads]
     top = max(_size(text, font)[1] for text in heads) + 2 * gap
-    sides, side = [""] * rows, 0
-    if plan.y is not None:
-        sides = [_wrapped(plan.y.label(i), font, max(wide // 2, 110)) for i in range(rows)]
-        side = max(_size(text, font)[0] for text in sides) + 2 * gap
+    sides = [_wrapped(text, font, max(wide // 2, 110)) for text in sides]
+    side = max((_size(text, font)[0] + 2 * gap for text in sides), default=0)
     full = max(side + columns * (wide + gap), 320)
-    caption = _wrapped(_caption(plan), font, full - 2 * gap)
+    caption = _wrapped(caption, font, full - 2 * gap)
     bottom = _size(caption, font)[1] + 3 * gap
 
     result = Image.new("RGB", (full, top + rows * (high + gap) + bottom), PAPER)
@@ -52,7 +68,7 @@ def sheet(plan: GridPlan, pictures: Mapping[tuple[int, int], Image.Image]) -> Im
     tops = [top + row * (high + gap) for row in range(rows)]
     for x, text in zip(lefts, heads, strict=True):
         write((x + wide // 2, top - gap), text, INK, anchor="md", align="center")
-    for y, text in zip(tops, sides, strict=True):
+    for y, text in zip(tops, sides, strict=bool(sides)):
         write((side - gap, y + high // 2), text, INK, anchor="rm", align="right")
     for (row, y), (column, x) in product(enumerate(tops), enumerate(lefts)):
         picture = pictures.get((row, column))
@@ -64,7 +80,6 @@ def sheet(plan: GridPlan, pictures: Mapping[tuple[int, int], Image.Image]) -> Im
             fitted.thumbnail((wide, high), Image.Resampling.LANCZOS)
         result.paste(fitted, (x + (wide - fitted.width) // 2, y + (high - fitted.height) // 2))
     write((gap, result.height - bottom + gap), caption, FAINT)
-    result.info[KEY] = plan.to_json()
     return result
 
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from infinity.edit import tasks
+from infinity.inside.sheet import CELL_PIXELS
 from infinity.metadata import read_record, save_png
 from infinity.request import GenerationRequest
 from tests.edit.test_sources import photo
@@ -61,7 +62,9 @@ def test_several_variations_have_seeds_one_after_another(run, picture):  # noqa:
 
 
 def test_inspect_writes_arrays_and_says_how_sure_the_model_was(run, picture):  # noqa: F811
-    status, out, _ = run("inspect", "apple.png")
+    status, out, _ = run("inspect", "apple.png", "--maps")
+    with Image.open("inside.png") as sheet:  # four maps and three words of five scales
+        assert sheet.width > 5 * CELL_PIXELS and sheet.height > 7 * CELL_PIXELS
     assert status == 0 and "inside.npz: 5 scales" in out and "LIKELIHOOD" in out
     with np.load("inside.npz") as file:
         about = json.loads(str(file["about"]))
