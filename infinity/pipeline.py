@@ -33,11 +33,13 @@ from infinity.generation.revision import Revision
 from infinity.generation.sampling import check_layers
 from infinity.metadata import PictureRecord, attach
 from infinity.model.transformer import InfinityTransformer
-from infinity.packing import pack_bits
+from infinity.packing import pack_bits, unpack_bits
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
 from infinity.spec import ModelSpec
 from infinity.text import TextEncoder
-from infinity.tokenizer.tokenizer import Reconstruction, Tokenizer, reconstruct
+from infinity.tokenizer import reconstruction
+from infinity.tokenizer.reconstruction import ReconstructedScale, Reconstruction
+from infinity.tokenizer.tokenizer import Tokenizer
 from infinity.version import __version__
 
 
@@ -236,7 +238,24 @@ class InfinityPipeline:
             ResourceError: out of memory.
         """
         with memory_errors("reconstructing", LESS_MEMORY):
-            return reconstruct(self.spec, self.tokenizer, image, aspect_ratio)
+            return reconstruction.reconstruct(self.spec, self.tokenizer, image, aspect_ratio)
+
+    def decode(self, bits: str, aspect_ratio: str) -> Reconstruction:
+        """The picture of some bits (``infinity.packing``). Raises as :meth:`reconstruct`, also for bits of
+        another model or aspect ratio."""
+        schedule = self.spec.schedule(aspect_ratio)
+        unpacked = unpack_bits(bits, schedule, self.tokenizer.config.bits_per_token)
+        arrays = tuple(bits_lD.numpy() for bits_lD in unpacked)
+        with memory_errors("decoding", LESS_MEMORY):
+            image = reconstruction.decode(self.tokenizer, arrays, schedule)
+        return Reconstruction(image, image, arrays, aspect_ratio)
+
+    def measure(self, rebuilt: Reconstruction) -> Iterator[ReconstructedScale]:
+        """A reconstruction scale by scale, each as soon as it is measured. Raises ResourceError where
+        memory runs out."""
+        with memory_errors("reconstructing", LESS_MEMORY):
+            schedule = self.spec.schedule(rebuilt.aspect_ratio)
+            yield from reconstruction.measure_scales(self.tokenizer, rebuilt, schedule)
 
     def _stream(
         self,

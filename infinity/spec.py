@@ -89,7 +89,7 @@ class ModelSpec(Checked):
 
     def schedule(self, aspect_ratio: str) -> ScaleSchedule:
         """Raises RequestError for an aspect ratio the model was not trained on."""
-        if aspect_ratio not in self.schedules:
+        if not isinstance(aspect_ratio, str) or aspect_ratio not in self.schedules:
             raise RequestError(
                 f"{self.name} makes no pictures of aspect ratio {quoted(aspect_ratio)}; "
                 f"choose one of {', '.join(self.schedules)}."

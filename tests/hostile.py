@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 MOST_CHARACTERS = 1_200
@@ -40,6 +41,7 @@ GOOD: dict[str, Any] = {
     "y": "",
     "seed": 0,
 }
+PICTURES = ("picture", "fine", "mask")
 BODIES = (
     b"", b"{", b"null", b"[]", b"3", b"\xff\xfe", b"{}", b'{"data": null}', b'{"data": "x"}',
     b"[" * 50_000, b'{"data": [' + b"9" * 4_301 + b"]}", b'{"data": [NaN, Infinity]}',
@@ -69,11 +71,13 @@ class Call:
 @dataclass(frozen=True)
 class Function:
     """What can be called: an endpoint, or, without a name, a handler of the page. ``values`` are those
-    of a page that was just opened, or what an endpoint takes, in their order."""
+    of a page that was just opened, or what an endpoint takes, in their order; ``files`` are strange ones
+    that the app has, for endpoints."""
 
     number: int
     name: str
     values: Mapping[str, Any]
+    files: tuple[Any, ...] = ()
 
 
 def functions(url: str) -> list[Function]:
@@ -82,7 +86,9 @@ def functions(url: str) -> list[Function]:
         endpoints = json.load(reply)["named_endpoints"]
     with urllib.request.urlopen(f"{url.removesuffix('gradio_api/')}config", timeout=60) as reply:
         config = json.load(reply)
-    good = GOOD | {"picture": uploaded(url, small_png(), "a.png")}
+    picture = uploaded(url, small_png(), "a.png")
+    good = GOOD | {"picture": picture, "fine": picture}
+    files = tuple(uploaded(url, content, name) for name, content in strange_files().items())
     shown = {part["id"]: part["props"].get("value") for part in config["components"]}
     numbers = {one["api_name"]: one["id"] for one in config["dependencies"]}
     found = [
@@ -93,12 +99,15 @@ def functions(url: str) -> list[Function]:
                 one["parameter_name"]: good.get(one["parameter_name"], one["parameter_default"])
                 for one in told["parameters"]
             },
+            files,
         )
         for name, told in sorted(endpoints.items())
     ]
     known = {function.number for function in found}
     handlers = [
-        Function(one["id"], "", {str(n): shown[part] for n, part in enumerate(one["inputs"])})
+        Function(
+            one["id"], "", {str(n): shown[part] for n, part in enumerate(one["inputs"])}, files
+        )
         for one in config["dependencies"]
         if one["backend_fn"] and one["id"] not in known
     ]
@@ -109,6 +118,28 @@ def small_png() -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (8, 8)).save(stream, "PNG")
     return stream.getvalue()
+
+
+def strange_files() -> dict[str, bytes]:
+    """Bits that are none: damaged, cut off, of a model there is not, a bomb, Python's own objects."""
+    arrays = {"scale_1_bits": np.ones((1, 8), bool)}
+    files = {}
+    for name, members in {
+        "other": {**arrays, "about": np.array('{"model": "x", "aspect_ratio": "1:1"}')},
+        "bomb": {"scale_1_bits": np.zeros(2**27, bool), "about": np.array("{}")},
+        "objects": {"scale_1_bits": np.array([{}], object), "about": np.array("{}")},
+        "wordless": arrays,
+    }.items():
+        np.savez_compressed(stream := io.BytesIO(), allow_pickle=True, **members)
+        files[f"{name}.npz"] = stream.getvalue()
+    whole = files["other.npz"]
+    half = len(whole) // 2
+    return files | {
+        "cut.npz": whole[:half],
+        "damaged.npz": whole[:half] + b"\xff" * 9 + whole[half + 9 :],
+        "named.png": whole,
+        "empty.npz": b"",
+    }
 
 
 def uploaded(url: str, content: bytes, name: str) -> dict[str, Any]:
@@ -134,7 +165,8 @@ def calls(functions: Sequence[Function], count: int, seed: int = 0) -> Iterator[
         function = chance.choice(handlers if is_handler else endpoints)
         values = dict(function.values)
         for key in _some(chance, list(values)):
-            values[key] = chance.choice(VALUES)
+            strange = VALUES + 3 * function.files if key in PICTURES else VALUES
+            values[key] = chance.choice(strange)
         session = f"session-{seed}-{number}"
         if way == "call/v2":
             body: dict[str, Any] = values

@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "console", "shipped", "version"),
     ("files", "int8"),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights"),
-    ("checks", "images", "memory_modes", "packing", "prompt"),
+    ("arrays", "checks", "images", "memory_modes", "packing", "prompt"),
     ("config", "start", "vocabulary"),
     ("request",),
     ("events", "metadata"),
@@ -54,7 +54,7 @@ TRAINING_CEILING = RANK["pipeline"]
 # Of the page, in the same way.
 UI_LAYERS: tuple[tuple[str, ...], ...] = (
     ("shared", "controls"),
-    ("generate", "grid", "models", "server"),
+    ("generate", "grid", "models", "server", "tokenizer"),
     ("opening",),
     ("history", "pictures"),
     ("api",),

@@ -1,5 +1,6 @@
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -299,11 +300,33 @@ def test_replay_of_a_picture_made_elsewhere_is_refused(run):
 
 def test_reconstruct_saves_the_picture_and_tells_the_bits(run):
     Image.effect_noise((30, 40), 50).save("in.png")
-    status, out, _ = run("reconstruct", "in.png", "--output", "out.png")
+    status, out, _ = run("reconstruct", "in.png", "--output", "out.png", "--scales-dir", "scales")
     assert status == 0
-    assert out.startswith("out.png: 12x18, aspect ratio 2:3, 4 scales, ")
+    *table, last = out.splitlines()
+    assert last.startswith("out.png: 12x18, aspect ratio 2:3, 4 scales, ")
     with Image.open("out.png") as image:
         assert image.size == (12, 18)
+    figures = json.loads(Path("scales/figures.json").read_text())["scales"]
+    for number, (line, told) in enumerate(zip(table[1:], figures, strict=True), 1):
+        assert line.split()[:4] == [
+            str(number), f"{told['height']}x{told['width']}", str(told["bits"]), str(told["bytes"])
+        ]  # fmt: skip
+        assert f"{told['psnr']:.2f}  {told['ssim']:.3f}" in line
+        assert Path(f"scales/scale-{number:02d}.png").is_file()
+    assert Path("scales/original.png").is_file()
+
+
+def test_bits_are_saved_and_rebuilt(run):
+    drawn = PIPELINE.generate(GenerationRequest(prompt="a red apple", seed=1)).images[0]
+    save_png(drawn, "apple.png")
+    status, out, _ = run("bits", "apple.png", "--output", "apple.npz")
+    assert status == 0
+    assert out == "apple.npz: 824 bits in 5 scales, those it was drawn with\n"
+    assert run("reconstruct", "apple.npz", "-o", "again.png")[0] == 0
+    with Image.open("again.png") as again:
+        assert again.tobytes() == drawn.tobytes()
+    for name in ("none.npz", "apple.png"):
+        assert run("bits", name, "-o", "x.png")[0] == 2, "x.png must end in .npz"
 
 
 def test_models_lists_every_model_with_its_size(run):

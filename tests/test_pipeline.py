@@ -11,7 +11,7 @@ from infinity import GenerationRequest, InfinityPipeline
 from infinity.errors import CheckpointError, RequestError, ResourceError
 from infinity.events import Cancelled, Done, Event, Preview
 from infinity.metadata import read_record, read_request, save_png
-from infinity.tokenizer.tokenizer import psnr
+from infinity.tokenizer.quality import psnr
 from tests.tiny import PATCHIFY_SPEC, SPEC, tiny_folder, tiny_pipeline
 
 REQUEST = GenerationRequest(prompt="a red apple on a sandy beach", seed=3)

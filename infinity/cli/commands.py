@@ -1,6 +1,7 @@
 """What each command does with its parsed options. Imported when a command runs: it loads torch."""
 
 import argparse
+import json
 import logging
 import os
 import threading
@@ -25,15 +26,20 @@ from infinity.cli.shared import (
     write,
 )
 from infinity.devices import resolve_device, resolve_dtype
+from infinity.edit.files import open_picture
+from infinity.edit.sources import rebuild
 from infinity.errors import CheckpointError, RequestError
 from infinity.estimate import weight_bytes
 from infinity.events import Done
+from infinity.files import disk_errors
 from infinity.grid.axes import Axis
 from infinity.grid.plan import GridPlan, draw_plan
 from infinity.grid.sheet import sheet
 from infinity.images import open_image
-from infinity.metadata import read_record, weights_note
+from infinity.metadata import read_record, save_png, weights_note
 from infinity.registry import DEFAULT_MODEL, get_spec, model_names
+from infinity.tokenizer.compression import Compressed
+from infinity.tokenizer.reconstruction import ReconstructedScale
 
 logger = logging.getLogger(__name__)
 
@@ -108,12 +114,30 @@ def replay(options: argparse.Namespace) -> None:
 
 def reconstruct(options: argparse.Namespace) -> None:
     check_output(options)
-    image = open_image(options.picture)
+    picture, folder = open_picture(options.picture), options.scales_dir
     pipeline = load_model(options, options.model)
-    result = pipeline.reconstruct(image, options.aspect_ratio)
-    bits = sum(scale.size for scale in result.bits)
-    said = f"{len(result.bits)} scales, {bits:,} bits, {result.psnr:.1f} dB"
-    write(options, result.image, f"aspect ratio {result.aspect_ratio}, {said}")
+    rebuilt = rebuild(pipeline, picture, options.aspect_ratio)
+    figures = {"model": pipeline.spec.name, **rebuilt.to_dict(), "scales": []}
+    say("SCALE  TOKENS       BITS    BYTES    PSNR   SSIM    JPEG   SSIM    WEBP   SSIM")
+    for number, one in enumerate(pipeline.measure(rebuilt), 1):
+        parts = "  ".join(map(_quality, (one, *one.others.values())))
+        say(f"{number:5}  {one.scale!s:>6}  {one.bits:9,}  {one.nbytes:7,}  {parts}")
+        figures["scales"].append(one.to_dict())
+        if folder is not None:
+            one.save(folder, number)
+    if folder is not None:
+        save_png(rebuilt.original, folder / "original.png")
+        with disk_errors(path := folder / "figures.json"):
+            path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    bits = sum(scale.size for scale in rebuilt.bits)
+    said = f"{len(rebuilt.bits)} scales, {bits:,} bits, {rebuilt.psnr:.1f} dB"
+    write(options, rebuilt.image, f"aspect ratio {rebuilt.aspect_ratio}, {said}")
+
+
+def _quality(measured: ReconstructedScale | Compressed | None) -> str:
+    return (
+        f"{'-':>6}  {'-':>5}" if measured is None else f"{measured.psnr:6.2f}  {measured.ssim:.3f}"
+    )
 
 
 def convert(options: argparse.Namespace) -> None:

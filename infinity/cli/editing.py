@@ -5,6 +5,8 @@ from typing import Any
 
 from infinity.cli.shared import check_output, draw, free_path, load_model, save, say
 from infinity.edit import tasks
+from infinity.edit.files import open_picture
+from infinity.edit.sources import bits_of, source_of
 from infinity.generation.inspection import save as save_arrays
 from infinity.images import open_image
 from infinity.inside.reading import words_of
@@ -23,7 +25,7 @@ def edit(options: argparse.Namespace) -> None:
 
 
 def mix(options: argparse.Namespace) -> None:
-    _draw(options, tasks.mix, fine=open_image(options.fine), keep_scales=options.keep_scales)
+    _draw(options, tasks.mix, fine=open_picture(options.fine), keep_scales=options.keep_scales)
 
 
 def repair(options: argparse.Namespace) -> None:
@@ -37,13 +39,14 @@ def extend(options: argparse.Namespace) -> None:
 
 def inspect(options: argparse.Namespace) -> None:
     check_output(options)
-    image = open_image(options.picture)
+    image = open_picture(options.picture)
     pipeline = load_model(options, options.model)
     request, scales = tasks.inspect(pipeline, image, options.prompt or "")
     (picture, *_), _ = pipeline.read(request)
     parts = [picture.part(index) for index in range(len(scales))]
     words = [[part.text[first:stop] for first, stop in part.spans] for part in parts]
-    about = {"model": pipeline.spec.name, "request": request.to_dict(), "words": words}
+    whose = {"model": pipeline.spec.name, "weights": pipeline.fingerprint}
+    about = {**whose, "request": request.to_dict(), "words": words}
     path = free_path(options)
     save_arrays(path, scales, about)
     say("SCALE  TOKENS  LIKELIHOOD  ENTROPY")
@@ -57,9 +60,20 @@ def inspect(options: argparse.Namespace) -> None:
         say(str(save_png(sheet, path.with_suffix(".png"))))
 
 
+def bits(options: argparse.Namespace) -> None:
+    check_output(options)
+    picture = open_picture(options.picture)
+    pipeline = load_model(options, options.model)
+    found = bits_of(pipeline, source_of(pipeline, picture, options.aspect_ratio))
+    found.save(path := free_path(options))
+    count = sum(bits_lD.size for bits_lD in found.bits)
+    whose = "it was drawn with" if found.request else "the tokenizer gives it"
+    say(f"{path}: {count:,} bits in {len(found.bits)} scales, those {whose}")
+
+
 def _draw(options: argparse.Namespace, task: Any, **own: Any) -> None:
     check_output(options)
-    image = open_image(options.picture)
+    image = open_picture(options.picture)
     seed = None if options.seed is None else chosen_seed(options.seed)
     settings = {"prompt": options.prompt, "seed": seed, "num_images": options.num_images}
     pipeline = load_model(options, options.model)

@@ -15,6 +15,7 @@ from infinity.version import __version__
 
 BAD_USAGE = 2
 MOST_SAID = 500
+FILE_OF_BITS = "a file of its bits (.npz)"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,10 +58,20 @@ def make_parser() -> argparse.ArgumentParser:
     _add_output(command, "replay.png")
     _add_model(command, None)
 
-    command = _command(group, "reconstruct", "a picture to bits and back")
-    command.add_argument("picture", type=home_path)
-    command.add_argument("--aspect-ratio", help="one of the model's; default: the nearest")
+    command = _command(group, "reconstruct", "a picture to bits and back, scale by scale")
+    add = command.add_argument
+    add("picture", type=home_path, help=f"any picture, or {FILE_OF_BITS}")
+    add("--aspect-ratio", help="one of the model's; default: the nearest")
+    told = "save the picture after every scale, JPEG and WebP of equal size, and the figures here"
+    add("--scales-dir", type=home_path, metavar="DIR", help=told)
     _add_output(command, "reconstruction.png")
+    _add_model(command, DEFAULT_MODEL)
+
+    told = "a picture's bits as one small file, which may be named where a picture may"
+    command = _command(group, "bits", told, module="editing")
+    command.add_argument("picture", type=home_path, help="any picture")
+    command.add_argument("--aspect-ratio", help="one of the model's; default: the nearest")
+    _add_output(command, "bits.npz")
     _add_model(command, DEFAULT_MODEL)
 
     command = _command(group, "convert", "upstream's checkpoint to our format")
@@ -79,7 +90,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_editing(group: Any) -> None:
     """The commands that go on from a picture's bits."""
-    own = "drawn anew with the picture's own settings where others are not given"
+    picture = f"a picture, or {FILE_OF_BITS}; of one made by this package, drawn anew with its own settings "
+    picture += "where others are not given"
     for name, told, output in (
         ("vary", "keep a picture's coarse scales, draw the rest anew", "variation.png"),
         ("edit", "draw a part of a picture anew and keep the bits around it", "edit.png"),
@@ -90,9 +102,9 @@ def _add_editing(group: Any) -> None:
     ):
         command = _command(group, name, told, module="editing")
         add = command.add_argument
-        add("picture", type=home_path, help=f"a picture; of one made by this package, {own}")
+        add("picture", type=home_path, help=picture)
         if name == "mix":
-            add("fine", type=home_path, help="the picture of the fine scales")
+            add("fine", type=home_path, help=f"the picture of the fine scales, or {FILE_OF_BITS}")
         if name == "edit":
             add(
                 "prompt",

@@ -7,15 +7,17 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter, ImageOps
 
+from infinity.edit.files import Picture, PictureBits
 from infinity.edit.regions import pack_tokens
-from infinity.errors import RequestError, StoppedError
+from infinity.errors import RequestError, StoppedError, quoted
 from infinity.events import Done
 from infinity.images import preprocess, rgb
-from infinity.metadata import KEY, read_record
-from infinity.packing import pack_bits
+from infinity.metadata import KEY, read_record, weights_note
+from infinity.packing import pack_bits, unpack_bits
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.schedule import nearest_aspect_ratio
+from infinity.tokenizer.reconstruction import Reconstruction
 
 _BLUR = 0.05  # of the canvas's longer side
 
@@ -37,23 +39,26 @@ class Source:
 
 def source_of(
     pipeline: InfinityPipeline,
-    image: Image.Image,
+    image: Picture,
     aspect_ratio: str | None = None,
     cancel: threading.Event | None = None,
 ) -> Source:
-    """A picture's bits: the very ones it was drawn with where its record is of this model and these
-    weights, else those of the tokenizer.
+    """A picture's bits: those of its file of bits; the very ones it was drawn with where its record is of
+    this model and these weights; else those of the tokenizer.
 
     Args:
-        image: any size and mode.
+        image: any size and mode, or bits.
         aspect_ratio: one of the model's, for the tokenizer; None takes the nearest.
         cancel: set it, from any thread, to stop.
 
     Raises:
-        RequestError: a damaged record, or an aspect ratio the model does not have.
+        RequestError: a damaged record, bits of another model, or an aspect ratio that the model or the bits
+            do not have.
         ResourceError: out of memory.
         StoppedError: cancelled.
     """
+    if isinstance(image, PictureBits):
+        return _source_of_bits(pipeline, image, aspect_ratio)
     if isinstance(image.info.get(KEY), str):
         record = read_record(image)
         same = record.model == pipeline.spec.name and record.weights == pipeline.fingerprint
@@ -67,9 +72,27 @@ def source_of(
     return Source(bits, rebuilt.aspect_ratio)
 
 
-def on_canvas(
-    pipeline: InfinityPipeline, image: Image.Image, aspect_ratio: str
-) -> tuple[Source, str]:
+def bits_of(pipeline: InfinityPipeline, source: Source) -> PictureBits:
+    """A source as it is saved."""
+    schedule = pipeline.spec.schedule(source.aspect_ratio)
+    unpacked = unpack_bits(source.bits, schedule, pipeline.tokenizer.config.bits_per_token)
+    bits = tuple(bits_lD.numpy() for bits_lD in unpacked)
+    whose = pipeline.spec.name, pipeline.fingerprint
+    return PictureBits(*whose, source.aspect_ratio, bits, source.request)
+
+
+def rebuild(
+    pipeline: InfinityPipeline, image: Picture, aspect_ratio: str | None = None
+) -> Reconstruction:
+    """A picture through the tokenizer and back, however it was made; bits, only back. Raises as
+    :func:`source_of`."""
+    if isinstance(image, PictureBits):
+        source = _source_of_bits(pipeline, image, aspect_ratio)
+        return pipeline.decode(source.bits, source.aspect_ratio)
+    return pipeline.reconstruct(image, aspect_ratio)
+
+
+def on_canvas(pipeline: InfinityPipeline, image: Picture, aspect_ratio: str) -> tuple[Source, str]:
     """A picture in the middle of a canvas of another aspect ratio, and the region around it.
 
     Around the picture lies its own blurred and enlarged copy, of which nothing need stay.
@@ -82,6 +105,8 @@ def on_canvas(
     """
     schedule = pipeline.spec.schedule(aspect_ratio)
     height, width = schedule.image_size(pipeline.spec.tokenizer.token_pixels)
+    if isinstance(image, PictureBits):
+        image = rebuild(pipeline, image).image
     picture = ImageOps.contain(rgb(image), (width, height), Image.Resampling.LANCZOS)
     left, top = (width - picture.width) // 2, (height - picture.height) // 2
     last = schedule[-1]
@@ -105,6 +130,36 @@ def on_canvas(
     encoded = pipeline.tokenizer.encode(preprocess(canvas, height, width)[None], schedule)
     bits = pack_bits([each[0] for each in encoded.bits])
     return Source(bits, aspect_ratio), pack_tokens(around)
+
+
+def _source_of_bits(
+    pipeline: InfinityPipeline, file: PictureBits, aspect_ratio: str | None
+) -> Source:
+    spec = pipeline.spec
+    if file.model != spec.name:
+        raise RequestError(
+            f"These are bits of the model {quoted(file.model)}, which mean nothing to {spec.name}; choose "
+            "that model, or give the picture itself."
+        )
+    if weights_note(file.weights, pipeline.fingerprint):
+        raise RequestError(
+            f"These are bits of other weights ({quoted(file.weights)}) than {spec.name} has here; give the "
+            "picture itself."
+        )
+    if aspect_ratio not in (None, file.aspect_ratio):
+        raise RequestError(
+            f"These are bits of aspect ratio {quoted(file.aspect_ratio)}, not {quoted(aspect_ratio)}; give "
+            "a picture, or bits of the same aspect ratio."
+        )
+    schedule = spec.schedule(file.aspect_ratio)
+    if [bits_lD.shape for bits_lD in file.bits] != [
+        (scale.tokens, spec.tokenizer.bits_per_token) for scale in schedule
+    ]:
+        raise RequestError(
+            f"These bits are not of the scales that {spec.name} has; give the picture itself."
+        )
+    bits = pack_bits([torch.from_numpy(bits_lD) for bits_lD in file.bits])
+    return Source(bits, file.aspect_ratio, file.request)
 
 
 def _covered(first: int, stop: int, pixels: int, tokens: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from infinity.devices import memory_errors
+from infinity.edit.files import Picture
 from infinity.edit.regions import region_of_box, region_of_mask, region_of_words
 from infinity.edit.sources import Source, on_canvas, source_of
 from infinity.errors import RequestError
@@ -27,7 +28,7 @@ Area = Image.Image | Sequence[float] | None
 
 
 def vary(
-    pipeline: InfinityPipeline, image: Image.Image, keep_scales: int, **settings: Any
+    pipeline: InfinityPipeline, image: Picture, keep_scales: int, **settings: Any
 ) -> GenerationRequest:
     """The coarse scales of a picture, the rest drawn anew: another seed, prompt, guidance, ...
 
@@ -44,7 +45,7 @@ def vary(
 
 def edit(
     pipeline: InfinityPipeline,
-    image: Image.Image,
+    image: Picture,
     area: Area,
     *,
     keep_scales: int = 0,
@@ -71,8 +72,8 @@ def edit(
 
 def mix(
     pipeline: InfinityPipeline,
-    coarse: Image.Image,
-    fine: Image.Image,
+    coarse: Picture,
+    fine: Picture,
     keep_scales: int,
     **settings: Any,
 ) -> GenerationRequest:
@@ -87,7 +88,7 @@ def mix(
 
 def repair(
     pipeline: InfinityPipeline,
-    image: Image.Image,
+    image: Picture,
     area: Area = None,
     *,
     doubt: float = REPAIR_DOUBT,
@@ -107,7 +108,7 @@ def repair(
 
 
 def extend(
-    pipeline: InfinityPipeline, image: Image.Image, aspect_ratio: str, **settings: Any
+    pipeline: InfinityPipeline, image: Picture, aspect_ratio: str, **settings: Any
 ) -> GenerationRequest:
     """A picture in the middle of a wider or taller one, drawn around it."""
     source = source_of(pipeline, image)
@@ -118,7 +119,7 @@ def extend(
 
 def kept(
     pipeline: InfinityPipeline,
-    image: Image.Image,
+    image: Picture,
     prompt: str = "",
     cancel: threading.Event | None = None,
 ) -> GenerationRequest:
@@ -134,7 +135,7 @@ def kept(
 
 
 def inspect(
-    pipeline: InfinityPipeline, image: Image.Image, prompt: str = ""
+    pipeline: InfinityPipeline, image: Picture, prompt: str = ""
 ) -> tuple[GenerationRequest, tuple[InspectedScale, ...]]:
     """What the model thinks of every bit of a picture, and the request whose prompt and sampling it read.
 

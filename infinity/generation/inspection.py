@@ -3,7 +3,6 @@
 Legend: l tokens of a scale, D bits a token, d y x the latent, T text tokens, W text width.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infinity.arrays import save_arrays
 from infinity.config import TokenizerConfig
-from infinity.files import disk_errors
 from infinity.generation.generate import ScaleStep, generate, leading
 from infinity.generation.inputs import EncodedPart, PictureInputs, text_conditions
 from infinity.generation.sampling import seeded_generator
@@ -138,10 +137,7 @@ def save(path: Path, scales: Sequence[InspectedScale], about: Mapping[str, Any])
         for name, value in {**vars(scale), "entropy_lD": scale.entropy_lD}.items()
         if isinstance(value, np.ndarray)
     }
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        arrays["about"] = np.array(json.dumps(about, ensure_ascii=False))
-        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    save_arrays(path, arrays, about)
 
 
 def _without_prompt(transformer: InfinityTransformer, picture: PictureInputs) -> PictureInputs:

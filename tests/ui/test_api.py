@@ -220,7 +220,7 @@ def test_many_at_once_are_all_answered_alike(client, runs):
 
 ENDPOINTS = {
     "/generate", "/grid", "/stop", "/settings", "/history", "/zip", "/models", "/rewrite", "/plan",
-    "/load", "/unload", "/vary", "/edit", "/mix", "/repair", "/extend", "/inspect",
+    "/load", "/unload", "/vary", "/edit", "/mix", "/repair", "/extend", "/inspect", "/reconstruct", "/bits",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from infinity.errors import RequestError, ResourceError
 from infinity.estimate import gpu_seconds
@@ -18,8 +19,10 @@ from infinity.grid.axes import Axis
 from infinity.grid.plan import GridPlan, draw_plan
 from infinity.manager import ModelManager
 from infinity.metadata import read_record, save_png
+from infinity.packing import pack_bits
 from infinity.request import GenerationRequest
 from infinity.ui.server.spaces import SharedGpuLoader, SharedGpuPipeline, shared_gpu
+from tests.edit.test_sources import photo
 from tests.tiny import SPEC, tiny_pipeline
 
 REQUEST = GenerationRequest(prompt="a red fox", num_images=2)
@@ -74,6 +77,20 @@ def test_pictures_and_their_records_cross_unchanged(tmp_path):
     assert [i.tobytes() for i in done.images] == [i.tobytes() for i in expected]
     path = save_png(done.images[0], tmp_path / "picture.png")
     assert read_record(path).request.prompt == "a red fox"
+
+
+def test_pictures_are_rebuilt_there_too():
+    gpu, shared = make()
+    here = tiny_pipeline()
+    rebuilt = shared.reconstruct(photo(), "2:3")
+    assert rebuilt.image.tobytes() == here.reconstruct(photo(), "2:3").image.tobytes()
+    bits = pack_bits([torch.from_numpy(each) for each in rebuilt.bits])
+    assert shared.decode(bits, "2:3").image.tobytes() == rebuilt.image.tobytes()
+    measured = [one.to_dict() for one in shared.measure(rebuilt)]
+    assert measured == [one.to_dict() for one in here.measure(rebuilt)]
+    assert len(gpu.booked) == gpu.closed == 3 and all(seconds > 0 for seconds in gpu.booked)
+    with pytest.raises(RequestError, match="aspect ratio"):
+        shared.reconstruct(photo(), "9:1")
 
 
 def test_time_is_booked_by_the_request():

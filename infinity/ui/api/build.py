@@ -13,6 +13,7 @@ from infinity.ui.api.draw import DrawEndpoints, takes_settings
 from infinity.ui.api.edit import EditEndpoints
 from infinity.ui.api.history import HistoryEndpoints, RecentRuns
 from infinity.ui.api.models import ModelEndpoints
+from infinity.ui.api.tokenizer import TokenizerEndpoints
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.status import UNEXPECTED, for_visitors
 from infinity.ui.shared.wiring import DRAW, HELP_TWO
@@ -35,6 +36,7 @@ def build_api(context: Context) -> RecentRuns:
     recent = RecentRuns()
     draw, history = DrawEndpoints(context, recent), HistoryEndpoints(context, recent)
     models, edits = ModelEndpoints(context), EditEndpoints(context, recent)
+    tokenizer = TokenizerEndpoints(context)
     first = context.first_model
     endpoints: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         "generate": (takes_settings(draw.generate, first), DRAW),
@@ -45,6 +47,8 @@ def build_api(context: Context) -> RecentRuns:
         "repair": (edits.repair, DRAW),
         "extend": (edits.extend, DRAW),
         "inspect": (edits.inspect, DRAW),
+        "reconstruct": (tokenizer.reconstruct, DRAW),
+        "bits": (tokenizer.bits, DRAW),
         "stop": (draw.stop, BESIDE),
         "settings": (history.settings, FILES),
         "models": (models.list_models, BESIDE),

@@ -4,12 +4,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from infinity.edit import tasks
+from infinity.edit.files import Picture, open_picture
 from infinity.errors import RequestError, StoppedError
 from infinity.events import Done
 from infinity.generation.inspection import save as save_arrays
@@ -45,7 +46,7 @@ class EditEndpoints:
         """Keep the coarse scales of a picture and draw the rest anew.
 
         Args:
-            picture: of one that was drawn here, its own prompt and settings hold where none are given.
+            picture: any, or a file of bits; of one that was drawn here, its own prompt and settings hold where none are given.
             keep_scales: how many scales stay, from the coarsest.
             prompt: what the picture shows then; empty: what its record says.
             seed: null is the picture's own, -1 a random one.
@@ -56,7 +57,7 @@ class EditEndpoints:
             The finished pictures as PNG files, one a seed.
         """
         given = _given(prompt, seed, num_images)
-        task = partial(tasks.vary, image=_opened(picture), keep_scales=keep_scales, **given)
+        task = partial(tasks.vary, image=opened(picture), keep_scales=keep_scales, **given)
         return self._drawn(request, model, given, task)
 
     def edit(
@@ -75,7 +76,7 @@ class EditEndpoints:
         """Draw a part of a picture anew; all bits outside of it stay as they are.
 
         Args:
-            picture: of one that was drawn here, its own settings hold where none are given.
+            picture: any, or a file of bits; of one that was drawn here, its own settings hold where none are given.
             prompt: what the whole picture shows then.
             mask: a picture, bright where the part is; null with a null box: the part is found by the
                 words of the prompt that differ from the picture's own.
@@ -92,9 +93,9 @@ class EditEndpoints:
         if mask is not None and box is not None:
             raise RequestError("Give a mask or a box, not both.")
         given = _given(prompt, seed, num_images)
-        area = box if mask is None else _opened(mask)
+        area = box if mask is None else open_image(_own(mask), "The mask")
         kept = {"keep_scales": keep_scales, "softness": softness}
-        task = partial(tasks.edit, image=_opened(picture), area=area, **kept, **given)
+        task = partial(tasks.edit, image=opened(picture), area=area, **kept, **given)
         return self._drawn(request, model, given, task)
 
     def mix(
@@ -116,7 +117,7 @@ class EditEndpoints:
         Returns:
             The finished picture as a PNG file, in a list.
         """
-        pictures = {"coarse": _opened(picture), "fine": _opened(fine)}
+        pictures = {"coarse": opened(picture), "fine": opened(fine)}
         task = partial(tasks.mix, keep_scales=keep_scales, **pictures)
         return self._drawn(request, model, {}, task)
 
@@ -133,7 +134,7 @@ class EditEndpoints:
         """Find the bits of a picture that are errors as far as the model can tell, and put them right.
 
         Args:
-            picture: of one that was drawn here, its own prompt and settings hold.
+            picture: any, or a file of bits; of one that was drawn here, its own prompt and settings hold.
             box: where, as [left, top, right, bottom] in shares of the picture; null: everywhere.
             doubt: the largest share of a scale's bits that is taken for errors, below 1.
             rounds: how often, each time on what came of the time before.
@@ -145,7 +146,7 @@ class EditEndpoints:
         """
         given = _given(prompt, None, None)
         how = {"doubt": doubt, "rounds": rounds}
-        task = partial(tasks.repair, image=_opened(picture), area=box, **how, **given)
+        task = partial(tasks.repair, image=opened(picture), area=box, **how, **given)
         return self._drawn(request, model, given, task)
 
     def extend(
@@ -161,7 +162,7 @@ class EditEndpoints:
         """Put a picture in the middle of a wider or taller one and draw what is around it.
 
         Args:
-            picture: of one that was drawn here, its own prompt and settings hold where none are given.
+            picture: any, or a file of bits; of one that was drawn here, its own prompt and settings hold where none are given.
             aspect_ratio: width:height; one of the model's own.
             prompt: what the whole picture shows then; empty: what its record says.
             seed: null is the picture's own, -1 a random one.
@@ -172,7 +173,7 @@ class EditEndpoints:
             The finished pictures as PNG files, one a seed.
         """
         given = _given(prompt, seed, num_images)
-        task = partial(tasks.extend, image=_opened(picture), aspect_ratio=aspect_ratio, **given)
+        task = partial(tasks.extend, image=opened(picture), aspect_ratio=aspect_ratio, **given)
         return self._drawn(request, model, given, task)
 
     def inspect(
@@ -181,7 +182,7 @@ class EditEndpoints:
         """Tell what the model thinks of every bit of a picture, as numbers.
 
         Args:
-            picture: of one that was drawn here, its own prompt and settings hold.
+            picture: any, or a file of bits; of one that was drawn here, its own prompt and settings hold.
             prompt: what the picture shows; empty: what its record says.
             model: one of the names that the models tool lists; empty: the first.
 
@@ -189,11 +190,12 @@ class EditEndpoints:
             A numpy .npz file. A scale has its bits, the probability of a 1 as it was drawn, of the prompt
             alone and of no prompt, entropy, latent, and attention by word: "scale_1_bits", ...
         """
-        image, path = _opened(picture), new_folder() / INSPECTED
+        image, path = opened(picture), new_folder() / INSPECTED
 
         def read(pipeline: InfinityPipeline) -> None:
             wanted, scales = tasks.inspect(pipeline, image, prompt)
-            save_arrays(path, scales, {"model": run.model, "request": wanted.to_dict()})
+            whose = {"model": pipeline.spec.name, "weights": pipeline.fingerprint}
+            save_arrays(path, scales, {**whose, "request": wanted.to_dict()})
 
         run = self._run(request, model, {"prompt": prompt} if prompt else {})
         with self.context.runs.running(caller_of(request), run):
@@ -216,6 +218,7 @@ class EditEndpoints:
             pipeline = self.context.manager.get(run.model, cancel=run.cancel)
             with self.context.runs.turns.turn(run.cancel):
                 wanted = task(pipeline)
+                self.context.runs.allowance.check(wanted)  # its record may ask for more
                 for event in pipeline.stream(wanted, cancel=run.cancel, previews="off"):
                     if isinstance(event, Done):
                         for note in event.notes:
@@ -235,12 +238,17 @@ class EditEndpoints:
         )
 
 
-def _opened(picture: object) -> Image.Image:
-    """A picture that was uploaded or drawn here. Raises RequestError for anything else."""
+def opened(picture: object) -> Picture:
+    """A picture, or a file of bits, that was uploaded or made here. Raises RequestError for anything
+    else."""
+    return open_picture(_own(picture), "The picture")
+
+
+def _own(picture: object) -> Path:
     name = picture.get("path") if isinstance(picture, Mapping) else None
     if (path := own_file(name)) is None:
         raise RequestError(NOT_OURS)
-    return open_image(path, "The picture")
+    return path
 
 
 def _given(prompt: str, seed: Any, num_images: int | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from infinity.estimate import gpu_seconds
 from infinity.events import Cancelled, Event, Preview
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, PreviewPolicy
+from infinity.tokenizer.reconstruction import ReconstructedScale, Reconstruction
 
 Gpu = Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]
 
@@ -58,6 +59,7 @@ class SharedGpuLoader:
         self._pipelines: WeakValueDictionary[Call, Any] = WeakValueDictionary()
         self._reloaded: dict[Call, Any] = {}
         self._draw = gpu(duration=self.seconds)(self._events)
+        self._rebuild = gpu(duration=self.rebuilding_seconds)(self._results)
 
     def __call__(
         self,
@@ -74,7 +76,7 @@ class SharedGpuLoader:
         self._pipelines[call] = pipeline = self._load(
             name_or_path, device, dtype, progress, **options
         )
-        return SharedGpuPipeline(pipeline, call, self._draw)
+        return SharedGpuPipeline(pipeline, call, self._draw, self._rebuild)
 
     def seconds(
         self, call: Call, request: GenerationRequest, previews: PreviewPolicy, refine: bool
@@ -82,27 +84,48 @@ class SharedGpuLoader:
         """What to book for a request."""
         return gpu_seconds(self._pipelines[call].spec, request)
 
+    def rebuilding_seconds(self, call: Call, name: str, arguments: tuple[Any, ...]) -> int:
+        """What to book for a method of the tokenizer: more than a drawing and a decoding for each scale."""
+        spec = self._pipelines[call].spec
+        scales = len(spec.schedule(spec.aspect_ratios[0]))
+        return gpu_seconds(spec, GenerationRequest(prompt="a picture", num_images=scales))
+
     def _events(
         self, call: Call, request: GenerationRequest, previews: PreviewPolicy, refine: bool
     ) -> Iterator[Event | InfinityError]:
-        """Runs in the forked process, which may be older than the model: it then loads it itself."""
+        """Runs in the forked process, as :meth:`_results` does."""
         try:
-            pipeline = self._pipelines.get(call) or self._reloaded.get(call)
-            if pipeline is None:
-                pipeline = self._load(call.source, call.device, call.dtype, **dict(call.options))
-                self._reloaded[call] = pipeline
-            yield from pipeline.stream(request, previews=previews, refine=refine)
+            yield from self._pipeline(call).stream(request, previews=previews, refine=refine)
         except InfinityError as error:
             yield error
 
+    def _results(self, call: Call, name: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
+        """What a method returns, or all that it yields."""
+        try:
+            found = getattr(self._pipeline(call), name)(*arguments)
+            yield from found if isinstance(found, Iterator) else (found,)
+        except InfinityError as error:
+            yield error
+
+    def _pipeline(self, call: Call) -> Any:
+        """In the forked process, which may be older than the model: it then loads it itself."""
+        pipeline = self._pipelines.get(call) or self._reloaded.get(call)
+        if pipeline is None:
+            pipeline = self._load(call.source, call.device, call.dtype, **dict(call.options))
+            self._reloaded[call] = pipeline
+        return pipeline
+
 
 class SharedGpuPipeline:
-    """A pipeline whose drawing happens elsewhere; everything else is the pipeline's own."""
+    """A pipeline that draws and rebuilds pictures elsewhere; everything else is the pipeline's own."""
 
-    def __init__(self, pipeline: Any, call: Call, draw: Callable[..., Any]) -> None:
+    def __init__(
+        self, pipeline: Any, call: Call, draw: Callable[..., Any], rebuild: Callable[..., Any]
+    ) -> None:
         self._pipeline = pipeline
         self._call = call
         self._draw = draw
+        self._rebuild = rebuild
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
@@ -121,6 +144,21 @@ class SharedGpuPipeline:
         """As ``InfinityPipeline.stream``; a stop is heeded after the scale that is being drawn."""
         self._pipeline.check(request)
         return _until(cancel, self._draw(self._call, request, previews, refine))
+
+    def reconstruct(self, *arguments: Any) -> Reconstruction:
+        """As ``InfinityPipeline.reconstruct``; so the two below."""
+        (rebuilt,) = self._rebuilt("reconstruct", arguments)
+        return rebuilt
+
+    def decode(self, *arguments: Any) -> Reconstruction:
+        (rebuilt,) = self._rebuilt("decode", arguments)
+        return rebuilt
+
+    def measure(self, rebuilt: Reconstruction) -> Iterator[ReconstructedScale]:
+        return self._rebuilt("measure", (rebuilt,))
+
+    def _rebuilt(self, name: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
+        return _until(None, self._rebuild(self._call, name, arguments))
 
 
 def _until(cancel: threading.Event | None, drawn: Any) -> Iterator[Event]:

@@ -21,6 +21,7 @@ from infinity.request import GenerationRequest
 
 MOST_CHARACTERS = 4096
 """No path of a system is longer."""
+BITS_FILE = "bits.npz"
 NOT_OURS = "Send the PNG itself: upload it, and name the file you were given."
 
 

@@ -1,0 +1,89 @@
+"""What a picture may come as: a file of its pixels, or a small one of its bits (``.npz``).
+
+A file of bits has ``scale_1_bits``, ``scale_2_bits``, ...: (tokens, bits a token) bool; and ``about``, JSON.
+So what ``inspect`` writes is one, too.
+
+Legend: l tokens of a scale, D bits a token.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from infinity.arrays import holds_arrays, read_arrays, save_arrays
+from infinity.errors import RequestError
+from infinity.images import open_image
+from infinity.request import GenerationRequest
+from infinity.start import MOST_SCALES
+
+_SCALE = re.compile(r"scale_([1-9]\d{0,3})_bits")
+_TEXTS = ("model", "weights", "aspect_ratio")
+
+
+@dataclass(frozen=True)
+class PictureBits:
+    """A picture as bits.
+
+    Attributes:
+        model, weights: whose bits; ``weights`` are their fingerprint, "" where that is unknown.
+        aspect_ratio: of the model's.
+        bits: per scale (l, D) bool.
+        request: what drew the picture; None where nothing did.
+    """
+
+    model: str
+    weights: str
+    aspect_ratio: str
+    bits: tuple[np.ndarray, ...]
+    request: GenerationRequest | None = None
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises:
+            ResourceError: the disk is full, or the place may not be written.
+        """
+        arrays = {f"scale_{number}_bits": bits_lD for number, bits_lD in enumerate(self.bits, 1)}
+        about = {name: getattr(self, name) for name in _TEXTS}
+        save_arrays(path, arrays, {**about, "request": self.request and self.request.to_dict()})
+
+
+Picture = Image.Image | PictureBits
+
+
+def open_picture(path: Path, name: str | None = None) -> Picture:
+    """Read a file of pixels or of bits.
+
+    Args:
+        name: what to call it in messages; None is its path.
+
+    Raises:
+        RequestError: no such file, or neither of the two.
+    """
+    if holds_arrays(path):
+        return _read_bits(path, str(path) if name is None else name)
+    return open_image(path, name)
+
+
+def _read_bits(path: Path, name: str) -> PictureBits:
+    arrays, about = read_arrays(path, lambda key: _SCALE.fullmatch(key) is not None, name)
+    keys = [f"scale_{number}_bits" for number in range(1, len(arrays) + 1)]
+    scales = tuple(arrays.get(key) for key in keys)
+    request = about.get("request")
+    texts = {
+        "weights": "",
+        "aspect_ratio": isinstance(request, dict) and request.get("aspect_ratio"),
+    }
+    texts |= {text: about[text] for text in _TEXTS if text in about}
+    if (
+        not 0 < len(scales) <= MOST_SCALES
+        or not all(isinstance(b, np.ndarray) and b.dtype == bool and b.ndim == 2 for b in scales)
+        or not all(isinstance(texts.get(text), str) for text in _TEXTS)
+        or not (request is None or isinstance(request, dict))
+    ):
+        raise RequestError(f"{name} is no file of a picture's bits; give one that was saved here.")
+    drew = None if request is None else replace(GenerationRequest.from_dict(request), num_images=1)
+    return PictureBits(**texts, bits=scales, request=drew)  # pyright: ignore[reportArgumentType]
