@@ -25,6 +25,7 @@ from infinity.ui.server.storage import Storage
 from infinity.ui.shared.context import Context, offered_models
 from infinity.ui.shared.runs import Runs, caller_of
 from infinity.ui.shared.theme import style_sheets, theme
+from infinity.ui.tokenizer.tab import TokenizerTab
 
 TITLE = "Infinity"
 HOUR, DAY = 3600, 86400
@@ -82,6 +83,8 @@ def build_app(
             if hosting.history:
                 with gr.Tab("History", id="history"):
                     HistoryTab(replay)
+            with gr.Tab("Tokenizer", id="tokenizer"):
+                TokenizerTab(context, generate.drawing.finished, back)
             with gr.Tab("Models", id="models-tab") as models_tab:
                 ModelsTab(context, models_tab, generate.controls)
             with gr.Tab("API", id="api-tab"):

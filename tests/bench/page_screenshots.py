@@ -80,6 +80,10 @@ def use_every_tab(page: Page) -> Any:
     page.locator(".cards button").nth(1).click()
     page.locator(".picture-details").wait_for()
     yield "history"
+    open_tab(page, "Tokenizer")
+    page.locator("#tokenizer-latest").click()
+    page.locator("#tokenizer-status .is-done").wait_for()
+    yield "tokenizer"
     open_tab(page, "Models")
     page.locator("#models-plan dl").wait_for()
     yield "models"

@@ -9,7 +9,7 @@ import pytest
 
 from infinity.request import GenerationRequest
 from infinity.ui.shared import pages as module
-from infinity.ui.shared.pages import GENERATE, GRID, Pages, Relay
+from infinity.ui.shared.pages import GENERATE, GRID, KINDS, Pages, Relay
 from infinity.ui.shared.runs import Run, Runs
 
 LONG = 600.0
@@ -109,7 +109,7 @@ def test_page_nobody_comes_back_to_has_its_runs_stopped():
     pages.grace_s = 0.0
     pages.leave("first")
     assert stopped.is_over.wait(60)
-    assert stopped == [page.runs_of(GENERATE), page.runs_of(GRID)]
+    assert stopped == [page.runs_of(kind) for kind in KINDS]
 
 
 def test_page_that_comes_back_in_time_keeps_its_runs():

@@ -20,7 +20,7 @@ forgotten first, but none in the middle of a run."""
 POLL_SECONDS = 0.2
 """How soon a follower notices that another has taken its place."""
 
-GENERATE, GRID = KINDS = ("generate", "grid")
+GENERATE, GRID, TOKENIZER = KINDS = ("generate", "grid", "tokenizer")
 """What a page runs: one of each at a time."""
 
 View = TypeVar("View")
