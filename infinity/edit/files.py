@@ -64,11 +64,12 @@ def open_picture(path: Path, name: str | None = None) -> Picture:
         RequestError: no such file, or neither of the two.
     """
     if holds_arrays(path):
-        return _read_bits(path, str(path) if name is None else name)
+        return open_bits(path, str(path) if name is None else name)
     return open_image(path, name)
 
 
-def _read_bits(path: Path, name: str) -> PictureBits:
+def open_bits(path: Path, name: str) -> PictureBits:
+    """Read a file of bits. Raises as :func:`open_picture`."""
     arrays, about = read_arrays(path, lambda key: _SCALE.fullmatch(key) is not None, name)
     keys = [f"scale_{number}_bits" for number in range(1, len(arrays) + 1)]
     scales = tuple(arrays.get(key) for key in keys)

@@ -65,7 +65,7 @@ def build_app(
             gr.HTML(HEADER)
             opened = gr.UploadButton(
                 "Open a PNG",
-                file_types=list(hosting.upload_types),
+                file_types=context.file_types,
                 size="sm",
                 scale=0,
                 elem_id="open-png",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +13,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import gradio as gr
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from infinity.edit.files import PictureBits
 from infinity.errors import RequestError
 from infinity.grid.axes import Axis
 from infinity.grid.plan import GridPlan
@@ -256,6 +259,17 @@ def test_picture_and_grid_are_told_apart(run, tmp_path):
     updates = replay.open_file(str(path))
     assert updates[replay.tabs]["selected"] == "grid"
     assert list(replay.axes.read(updates).values()) == ["seed", "1, 2", "", ""]
+
+
+def test_dropped_bits_bring_back_what_drew_them(tmp_path):
+    request = GenerationRequest(prompt="a red apple", seed=7)
+    bits = PictureBits("tiny", "0123", "1:1", (np.ones((1, 8), bool),), request)
+    bits.save(tmp_path / "bits.npz")
+    record = read_drop(tmp_path / "bits.npz")
+    assert (record.request, record.model, record.weights) == (request, "tiny", "0123")
+    replace(bits, request=None).save(tmp_path / "bits.npz")
+    with pytest.raises(RequestError, match="open its bits on the Tokenizer tab"):
+        read_drop(tmp_path / "bits.npz")
 
 
 def damaged_files() -> dict[str, bytes]:

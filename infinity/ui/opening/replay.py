@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
+from infinity.arrays import holds_arrays
+from infinity.edit.files import open_bits
 from infinity.errors import RequestError, nearest
 from infinity.grid.axes import PARAMETERS
 from infinity.grid.plan import GridPlan, read_plan
@@ -100,7 +102,7 @@ class Replay:
         try:
             if path is None:
                 return {self.note: gr.skip()}
-            found = read_drop(path)
+            found = read_drop(Path(path))
             if isinstance(found, GridPlan):
                 said = "These are the settings of that grid; draw it again, or change a list."
                 shown = self.show(found.model, found.request, said, tab="grid")
@@ -175,12 +177,17 @@ def read_link(pairs: Iterable[tuple[str, str]]) -> tuple[str | None, GenerationR
     return model, GenerationRequest.from_dict(settings)
 
 
-def read_drop(path: str | Path) -> PictureRecord | GridPlan:
+def read_drop(path: Path) -> PictureRecord | GridPlan:
     """What a dropped file can bring back.
 
     Raises:
-        RequestError: not a picture, one made elsewhere, or a damaged record.
+        RequestError: not a picture or a file of bits, one made elsewhere, or a damaged record.
     """
+    if holds_arrays(path):
+        bits = open_bits(path, "This file")
+        if bits.request is None:
+            raise RequestError("Nothing drew this picture; open its bits on the Tokenizer tab.")
+        return PictureRecord(request=bits.request, model=bits.model, weights=bits.weights)
     try:
         image = image_notes(path)
     except RequestError as error:  # whose words name the file's place on the server

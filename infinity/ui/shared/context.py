@@ -12,7 +12,7 @@ from infinity.hosting import Hosting
 from infinity.manager import ModelManager
 from infinity.registry import MODEL_SPECS
 from infinity.spec import ModelSpec
-from infinity.ui.shared.files import FinishedRun, save_pictures
+from infinity.ui.shared.files import BITS_FILE, FinishedRun, save_pictures
 from infinity.ui.shared.runs import Runs
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,11 @@ class Context:
     @property
     def hosting(self) -> Hosting:
         return self.runs.allowance.hosting
+
+    @property
+    def file_types(self) -> list[str]:
+        """Endings of what may be opened: pictures, and files of bits."""
+        return [*self.hosting.upload_types, Path(BITS_FILE).suffix]
 
     def spec(self, model: str) -> ModelSpec:
         """Raises RequestError for a model that is not on offer."""

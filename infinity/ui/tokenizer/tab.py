@@ -73,7 +73,7 @@ class TokenizerTab(RunEvents[TokenizerView]):
             with gr.Column(scale=3, min_width=320):
                 self.picture = gr.File(
                     label="Picture, or file of bits",
-                    file_types=[*context.hosting.upload_types, Path(BITS_FILE).suffix],
+                    file_types=context.file_types,
                     height=130,
                     elem_id="tokenizer-picture",
                 )
