@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from infinity.edit.files import PictureBits, open_picture
 from tests.e2e.steps import PHONE, open_tab, shot
 from tests.e2e.test_accessibility import violations
-from tests.edit.test_sources import photo
 
 SHOWN = "#tokenizer-slider label"
 
@@ -19,7 +20,7 @@ def choose(page, path: Path) -> None:
 
 
 def test_picture_is_rebuilt_and_its_bits_stand_for_it(app_url, new_page, tmp_path):
-    photo().save(tmp_path / "photo.png")
+    Image.new("RGB", (300, 300), "orange").save(tmp_path / "photo.png")
     page = new_page(app_url)
     choose(page, tmp_path / "photo.png")
     assert page.locator(".scale-strip img").count() == 7
