@@ -9,6 +9,7 @@ Legend: l tokens of a scale, D bits a token.
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -72,7 +73,7 @@ def open_bits(path: Path, name: str) -> PictureBits:
     """Read a file of bits. Raises as :func:`open_picture`."""
     arrays, about = read_arrays(path, lambda key: _SCALE.fullmatch(key) is not None, name)
     keys = [f"scale_{number}_bits" for number in range(1, len(arrays) + 1)]
-    scales = tuple(arrays.get(key) for key in keys)
+    scales: list[Any] = [arrays.get(key) for key in keys]
     request = about.get("request")
     texts = {
         "weights": "",
@@ -87,4 +88,5 @@ def open_bits(path: Path, name: str) -> PictureBits:
     ):
         raise RequestError(f"{name} is no file of a picture's bits; give one that was saved here.")
     drew = None if request is None else replace(GenerationRequest.from_dict(request), num_images=1)
-    return PictureBits(**texts, bits=scales, request=drew)  # pyright: ignore[reportArgumentType]
+    bits = tuple(scale.view(np.uint8) != 0 for scale in scales)  # a byte may be any in a file
+    return PictureBits(**texts, bits=bits, request=drew)  # pyright: ignore[reportArgumentType]

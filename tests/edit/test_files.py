@@ -113,6 +113,15 @@ def test_wrong_file_is_refused_in_a_sentence(tmp_path, arrays, about, said):
         source_of(PIPELINE, open_picture(tmp_path / "x.npz"))
 
 
+def test_bytes_beyond_one_are_ones(tmp_path):
+    here = bits_of(PIPELINE, source_of(PIPELINE, DRAWN))
+    loud = tuple((each.view(np.uint8) * 7).view(bool) for each in here.bits)
+    replace(here, bits=loud).save(tmp_path / "x.npz")
+    again = open_picture(tmp_path / "x.npz")
+    assert all(map(np.array_equal, again.bits, here.bits))
+    assert all(each.view(np.uint8).max() == 1 for each in again.bits)
+
+
 def test_bits_of_other_weights_or_another_ratio_are_refused(tmp_path):
     here = bits_of(PIPELINE, source_of(PIPELINE, DRAWN))
     other = tiny_pipeline()
