@@ -27,6 +27,8 @@ MINUTE = 60.0
 MAX_VISITORS = 10_000
 CALLS_A_REQUEST = 20
 """Calls that the page itself makes around one request, and a few more."""
+UPLOADS_A_REQUEST = 3
+"""A canvas sends its picture, what was brushed, and both together."""
 SPACE_USER = "hf:"
 """How the name of a visitor begins who logged in on a Space."""
 PICTURE_TYPES = (".png", ".jpg", ".jpeg", ".webp")
@@ -58,8 +60,8 @@ class Hosting(Checked):
             for all elsewhere.
         max_prompt_characters, max_pictures: of one request.
         queue_length: requests that may wait; more are turned away.
-        requests_per_minute: of one visitor, pictures and uploads alike; 0 for no limit. Any other call
-            is allowed ``CALLS_A_REQUEST`` times as often.
+        requests_per_minute: of one visitor; 0 for no limit. An upload is allowed ``UPLOADS_A_REQUEST``
+            times as often, any other call ``CALLS_A_REQUEST`` times.
         upload_megabytes, upload_types: of a file dropped on the page; no call is larger.
         disk_megabytes: of all pictures and uploads together, the oldest of which go first; 0 for no
             limit.
@@ -147,7 +149,7 @@ class Allowance:
         """Counts one more call from an address, whatever it is for. Raises RequestError."""
         most = self.hosting.requests_per_minute
         if is_upload:
-            self._count(f"uploads of {address}", most)
+            self._count(f"uploads of {address}", UPLOADS_A_REQUEST * most)
         self._count(f"calls of {address}", CALLS_A_REQUEST * most)
 
     def _count(self, visitor: str, most: int) -> None:

@@ -41,6 +41,12 @@ def unpack_bits(text: str, schedule: ScaleSchedule, bits_per_token: int) -> tupl
     return tuple(part.view(-1, bits_per_token) for part in flat.split(counts))
 
 
+def kept_share(before: str, after: str) -> float:
+    """Of the packed bits of one picture, the share that another of the same size has too, from 0 to 1."""
+    one, other = _decoded(before, "The bits"), _decoded(after, "The bits")
+    return 1 - float(np.bitwise_count(one ^ other).sum()) / (8 * len(one))
+
+
 def pack_region(region_hw: np.ndarray) -> str:
     """(h, w) bool, True inside -> ``HxW:base64``."""
     height, width = region_hw.shape

@@ -24,14 +24,17 @@ CHANGED = 0.35
 def region_of_mask(mask: Image.Image, last: Scale) -> str:
     """A mask of any size, bright (or, with an alpha channel, opaque) inside -> a packed region.
 
-    A token of the last scale is inside where at least half of it is.
+    A token of the last scale is inside where at least half of it is; of a mask so small that no token
+    is, every token that a pixel of it touches.
 
     Raises:
         RequestError: nothing is inside.
     """
     gray = mask.getchannel("A") if "A" in mask.getbands() else mask.convert("L")
-    shares = np.asarray(gray.resize((last.width, last.height), Image.Resampling.BOX)) / 255
-    return pack_tokens(shares >= HALF)
+    bright = gray.point(lambda value: 255 * (value >= 255 * HALF))
+    size, box = (last.width, last.height), Image.Resampling.BOX
+    inside = np.asarray(gray.resize(size, box)) >= 255 * HALF
+    return pack_tokens(inside if inside.any() else np.asarray(bright.resize(size, box)) > 0)
 
 
 def region_of_box(box: Sequence[float], last: Scale) -> str:

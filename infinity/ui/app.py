@@ -13,6 +13,7 @@ from infinity.manager import ModelManager
 from infinity.registry import DEFAULT_MODEL
 from infinity.shipped import shipped
 from infinity.ui.api.build import build_api
+from infinity.ui.edit.tab import EditTab
 from infinity.ui.generate.tab import GenerateTab
 from infinity.ui.grid.tab import GridTab
 from infinity.ui.history.tab import HistoryTab, build_keeper
@@ -77,6 +78,8 @@ def build_app(
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate"):
                 generate = GenerateTab(context, back)
+            with gr.Tab("Edit", id="edit") as edit_tab:
+                edit = EditTab(context, back)
             with gr.Tab("Grid", id="grid"):
                 grid = GridTab(context, generate.controls, back)
             replay = Replay(context, generate.controls, grid.axes, tabs, note)
@@ -89,10 +92,10 @@ def build_app(
                 ModelsTab(context, models_tab, generate.controls)
             with gr.Tab("API", id="api-tab"):
                 gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
-        finished = generate.drawing.finished, grid.drawing.finished
-        build_keeper(*finished, is_kept=hosting.history)
-        build_hand_over([], tabs, note, generate.controls)
-        wire_opening(app, replay, opened, generate.kept | grid.axes)
+        drawing = generate.drawing, edit.drawing, grid.drawing
+        build_keeper(*(each.finished for each in drawing), is_kept=hosting.history)
+        build_hand_over(edit.buttons(edit_tab), tabs, note, generate.controls)
+        wire_opening(app, replay, opened, generate.kept | edit.kept | grid.axes)
 
         def leave(request: gr.Request) -> None:
             runs.pages.leave(request.session_hash or "")

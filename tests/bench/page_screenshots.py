@@ -22,10 +22,13 @@ from tests.e2e.steps import (
     DESKTOP,
     PATIENCE_MS,
     PHONE,
+    SETTLE_MS,
     WIDE,
     Server,
     ask,
+    brush,
     choose_seed,
+    draw_edit,
     finished,
     open_tab,
 )
@@ -66,8 +69,17 @@ def use_every_tab(page: Page) -> Any:
         ask(page, prompt)
         page.wait_for_function("seed => window.infinityHistory.read().length > seed", arg=seed)
     finished(page)
-    page.locator(".strip .fact").filter(has_not_text="rough").wait_for()
+    page.locator("#strip .fact").filter(has_not_text="rough").wait_for()
     yield "generate"
+    open_tab(page, "Edit")
+    page.locator("#edit-latest").click()
+    page.locator("#edit-tree [data-number]").wait_for()
+    page.locator("#edit-prompt textarea").fill("a green apple on a sandy beach")
+    page.wait_for_timeout(SETTLE_MS)  # the canvas has put its picture in place
+    brush(page, (0.3, 0.4), (0.7, 0.4), (0.7, 0.6), (0.3, 0.6), (0.3, 0.75), (0.7, 0.75))
+    draw_edit(page)
+    page.locator("#edit-tree footer p").filter(has_text="bits kept").wait_for()
+    yield "edit"
     open_tab(page, "Grid")
     page.locator("#grid-x input").click()
     page.get_by_role("option", name="Prompt words").click()

@@ -179,3 +179,27 @@ def replay(model_folder: Path, path: Path) -> bytes:
         return pipeline.generate(record.request).images[0].tobytes()
     finally:
         torch.set_num_threads(threads)
+
+
+def brush(page: Any, *points: tuple[float, float]) -> None:
+    """A stroke over the canvas of the Edit tab; points are shares of its picture."""
+    canvas = page.locator("#canvas canvas").first
+    canvas.scroll_into_view_if_needed()
+    found = box(page, "#canvas canvas >> nth=0")
+    places = [
+        (found["x"] + found["width"] * across, found["y"] + found["height"] * down)
+        for across, down in points
+    ]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=10)
+    page.mouse.up()
+
+
+def draw_edit(page: Any) -> None:
+    """Draw on the Edit tab, to the end."""
+    page.locator("#draw-edit").click()
+    page.locator("#stop-edit").wait_for()
+    page.locator("#edit-status .run-status.is-done").wait_for()
+    page.locator("#draw-edit").wait_for()

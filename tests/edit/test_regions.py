@@ -54,6 +54,15 @@ def test_empty_mask_is_refused():
         region_of_mask(Image.new("L", (50, 50), 0), Scale(6, 8))
 
 
+def test_small_mask_is_every_token_that_it_touches():
+    mask = Image.new("L", (80, 60), 0)
+    mask.paste(255, (38, 12, 42, 14))  # across the border of two tokens, at the center of none
+    inside = unpack_region(region_of_mask(mask, Scale(6, 8)))
+    assert inside[1, 3:5].all() and inside.sum() == 2
+    with pytest.raises(RequestError, match="mark a larger region"):
+        region_of_mask(Image.new("L", (80, 60), 9), Scale(6, 8))
+
+
 def test_words_part_where_their_probabilities_do():
     pipeline, schedule = tiny_pipeline(), SPEC.schedules["1:1"]
     bits = unpack_bits(pipeline.generate(GenerationRequest(prompt="a boat")).bits[0], schedule, 8)

@@ -255,10 +255,18 @@ class GatedManager:
         return self.pipeline.fingerprint
 
     def get(self, name: str, *_: Any, **__: Any) -> Any:
-        return self
+        return GatedPipeline(self.pipeline, self.gate)
 
-    def prepare_previews(self) -> None:
-        self.pipeline.prepare_previews()
+
+class GatedPipeline:
+    """A real pipeline whose scales wait at a gate."""
+
+    def __init__(self, pipeline: InfinityPipeline, gate: Gate) -> None:
+        self.pipeline = pipeline
+        self.gate = gate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pipeline, name)
 
     def stream(self, request: GenerationRequest, **options: Any) -> Iterator[Event]:
         for event in self.pipeline.stream(request, **options):

@@ -20,7 +20,7 @@ forgotten first, but none in the middle of a run."""
 POLL_SECONDS = 0.2
 """How soon a follower notices that another has taken its place."""
 
-GENERATE, GRID, TOKENIZER = KINDS = ("generate", "grid", "tokenizer")
+GENERATE, EDIT, GRID, TOKENIZER = KINDS = ("generate", "edit", "grid", "tokenizer")
 """What a page runs: one of each at a time."""
 
 View = TypeVar("View")
@@ -79,12 +79,14 @@ class Relay(Generic[View]):
 @dataclass(eq=False)
 class Page:
     """A tab of a browser. ``key`` is its secret, which its runs are called by too; ``owner`` is who was
-    logged in, empty where nobody logs in; ``heard`` counts the page's acts."""
+    logged in, empty where nobody logs in; ``kept`` is what tabs remember for it, by kind; ``heard`` counts
+    the page's acts."""
 
     session: str
     owner: str = ""
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     relays: dict[str, Relay[Any]] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     is_left: bool = False
     heard: int = 0
 
@@ -171,7 +173,7 @@ class Pages:
             if page.heard != heard:
                 return
             page.is_left = True
-            if not page.relays:
+            if not (page.relays or page.kept):
                 self._pages.pop(page.key, None)
         for kind in KINDS:
             self._stop(page.runs_of(kind))
@@ -191,7 +193,7 @@ class Pages:
         page = Page(session, owner)
         self._pages[page.key] = page
         idle = [p for p in self._pages.values() if all(r.has_ended for r in p.relays.values())]
-        drawn = [p for p in idle if p.relays]
+        drawn = [p for p in idle if p.relays or p.kept]
         for pages, most in ((idle, MOST_PAGES), (drawn, MOST_DRAWN)):
             for oldest in pages[: max(0, len(pages) - most)]:
                 self._pages.pop(oldest.key, None)
