@@ -31,7 +31,7 @@ def region_of_mask(mask: Image.Image, last: Scale) -> str:
         RequestError: nothing is inside.
     """
     gray = mask.getchannel("A") if "A" in mask.getbands() else mask.convert("L")
-    bright = gray.point(lambda value: 255 * (value >= 255 * HALF))
+    bright = gray.point([255 * (value >= 255 * HALF) for value in range(256)])
     size, box = (last.width, last.height), Image.Resampling.BOX
     inside = np.asarray(gray.resize(size, box)) >= 255 * HALF
     return pack_tokens(inside if inside.any() else np.asarray(bright.resize(size, box)) > 0)

@@ -85,7 +85,6 @@ def test_picture_is_brushed_drawn_undone_and_gone_on_from(
     page.locator("#edit-tree li li li [data-number='4']").wait_for()
 
     page.reload()
-    open_tab(page, "Edit")
     nodes(page, 4)
     current(page, 4)
 

@@ -11,9 +11,11 @@ from PIL import Image
 
 from infinity.errors import RequestError
 from infinity.packing import kept_share, pack_bits, pack_region
+from infinity.ui.edit.controls import next_wider
 from infinity.ui.edit.mask import read_mask, region_layer
 from infinity.ui.edit.tree import MOST_PICTURES, Node, Tree
 from infinity.ui.edit.view import kept_text, tree_value
+from tests.tiny import SPEC
 
 
 def node(title: str = "Opened", **more) -> Node:
@@ -99,6 +101,11 @@ def test_kept_share_counts_the_bits_that_stayed():
     other = bits.clone()
     other[0, :4] = True
     assert kept_share(pack_bits([bits]), pack_bits([other])) == 0.9
+
+
+def test_extension_is_to_the_next_wider_aspect_ratio():
+    assert next_wider(SPEC, "1:1") == "3:2" and next_wider(SPEC, "2:3") == "1:1"
+    assert next_wider(SPEC, "3:2") == "1:1"
 
 
 # Masks

@@ -26,6 +26,7 @@ from infinity.grid.plan import GridPlan
 from infinity.grid.sheet import sheet
 from infinity.metadata import KEY, PictureRecord, attach, save_png
 from infinity.request import GenerationRequest
+from infinity.start import Start
 from infinity.ui.app import build_app
 from infinity.ui.controls.request import MAX_PICTURES, request_from
 from infinity.ui.history.entries import Entry, details_html, entries_of, zip_pictures
@@ -216,6 +217,15 @@ def test_address_without_settings_is_no_link():
 def test_prompt_too_long_for_a_link_gets_a_sentence():
     with pytest.raises(RequestError, match="share the PNG itself"):
         link_query("default", GenerationRequest(prompt="é" * 5000))
+
+
+def test_picture_that_went_on_from_another_says_so_and_is_no_link():
+    request = GenerationRequest(prompt="a cat", start=Start(bits="AAAA"))
+    with pytest.raises(RequestError, match="share the PNG itself"):
+        link_query("default", request)
+    replay = make_replay()
+    assert "on the Edit tab" in replay.show("default", request, "Settings.")[replay.note]
+    assert read_link([("start", "{}")]) is None
 
 
 @cache

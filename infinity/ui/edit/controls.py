@@ -4,6 +4,8 @@ from typing import Any
 
 import gradio as gr
 
+from infinity.schedule import heights_over_widths
+from infinity.spec import ModelSpec
 from infinity.start import MOST_ROUNDS, REPAIR_DOUBT
 from infinity.ui.controls.choices import aspect_choices
 from infinity.ui.controls.request import MAX_PICTURES
@@ -72,12 +74,12 @@ def build_settings(context: Context, controls: Components) -> None:
     build.add(
         "doubt",
         gr.Slider,
-        minimum=0.005,
+        minimum=0.01,
         maximum=0.5,
         value=REPAIR_DOUBT,
-        step=0.005,
+        step=0.01,
         label="Doubt",
-        info="Bits that the model finds at most this likely are put right; more changes more.",
+        info="At most this share of the bits of a scale is taken for errors.",
     )
     build.add(
         "rounds",
@@ -93,7 +95,7 @@ def build_settings(context: Context, controls: Components) -> None:
         "aspect_ratio",
         gr.Dropdown,
         choices=aspect_choices(spec),
-        value=spec.aspect_ratios[-1],
+        value=next_wider(spec, spec.aspect_ratios[0]),
         label="New aspect ratio",
         filterable=False,
     )
@@ -134,6 +136,14 @@ def build_settings(context: Context, controls: Components) -> None:
     way.change(follow, way, [way, more, *controls.named(*CONTROLS)], **QUICK)
     # Only where somebody chooses it: what a page has kept stays.
     way.input(lambda name: way_of(name).keep_scales, way, keep_scales, **QUICK)
+
+
+def next_wider(spec: ModelSpec, aspect_ratio: str) -> str:
+    """The model's next wider aspect ratio; of the widest, the next narrower one."""
+    heights = heights_over_widths(spec.schedules)
+    ordered = sorted(heights, key=heights.__getitem__, reverse=True)
+    place = ordered.index(aspect_ratio) + 1
+    return ordered[place] if place < len(ordered) else ordered[max(0, place - 2)]
 
 
 class _Builder:

@@ -49,6 +49,7 @@ def build_canvas(token_pixels: int) -> gr.ImageEditor:
         ),
         eraser=gr.Eraser(),
         height=CANVAS_PIXELS,
+        placeholder="Open a picture, and brush over it here.",
         show_label=False,
         label="Picture: brush over what is to change",
         elem_id="canvas",
@@ -70,7 +71,7 @@ def read_mask(sent: object) -> Image.Image | None:
         if (path := own_file(name)) is None:
             raise RequestError("The mask did not arrive; brush it again.")
         painted = open_image(path, "The mask").convert("RGBA").getchannel("A")
-        painted = painted.point(lambda alpha: 255 * (alpha >= FAINT))
+        painted = painted.point([255 * (alpha >= FAINT) for alpha in range(256)])
         mask = painted if mask is None else ImageChops.lighter(mask, painted.resize(mask.size))
     return mask if mask is not None and mask.getbbox() else None
 
@@ -83,7 +84,7 @@ def canvas_value(picture: Path, layer: Path | None = None) -> dict[str, Any]:
 
 def region_layer(region: str, size: tuple[int, int]) -> Image.Image:
     """A packed region as if it had been brushed over a picture of ``size``: RGBA."""
-    inside = Image.fromarray(255 * unpack_region(region).astype(np.uint8)).resize(size, 0)
+    alpha = round(255 * OPACITY) * unpack_region(region).astype(np.uint8)
     layer = Image.new("RGBA", size, (*BRUSH, 0))
-    layer.putalpha(inside.point(lambda value: round(OPACITY * value)))
+    layer.putalpha(Image.fromarray(alpha).resize(size, Image.Resampling.NEAREST))
     return layer

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -11,10 +12,11 @@ from infinity.metadata import KEY, PictureRecord, read_record, save_png
 from infinity.packing import kept_share
 from infinity.request import GenerationRequest
 from infinity.schedule import nearest_aspect_ratio
+from infinity.ui.edit.mask import region_layer
 from infinity.ui.edit.tree import Node
 from infinity.ui.generate.view import preview_uri
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.files import FinishedRun, new_folder
+from infinity.ui.shared.files import FinishedRun, new_folder, own_file
 
 THUMBNAIL_PIXELS = 96
 OPENED_NAME = "infinity-opened.png"
@@ -72,6 +74,31 @@ def drawn(
     ]
 
 
+def second_picture(name: object) -> Image.Image | None:
+    """What was chosen to mix with; None where nothing was.
+
+    Raises:
+        RequestError: it is no picture of this page.
+    """
+    if not name:
+        return None
+    if (path := own_file(name)) is None:
+        raise RequestError("The second picture did not arrive; choose it again.")
+    return open_image(path, "The second picture")
+
+
+def brushed(context: Context, region: str, picture: Path) -> Path:
+    """A packed region as it would be brushed over a picture, as a file for the canvas.
+
+    Raises:
+        ResourceError: the disk is full.
+    """
+    layer = region_layer(region, open_image(picture, "The picture").size)
+    file = save_png(layer, new_folder() / "mask.png")
+    context.keep(file)
+    return file
+
+
 def _node(
     file: Path,
     image: Image.Image,
@@ -79,7 +106,7 @@ def _node(
     aspect_ratio: str,
     prompt: str,
     title: str,
-    **more: object,
+    **more: Any,
 ) -> Node:
     return Node(
         file=file,

@@ -2,22 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
-from PIL import Image
 
 from infinity.errors import InfinityError, RequestError
 from infinity.events import Done
 from infinity.images import open_image
-from infinity.metadata import save_png
 from infinity.request import GenerationRequest
 from infinity.ui.controls.choices import aspect_choices
-from infinity.ui.edit.controls import NOT_KEPT, build_settings, build_ways
-from infinity.ui.edit.mask import SEND, build_canvas, canvas_value, read_mask, region_layer
-from infinity.ui.edit.pictures import drawn, opened
+from infinity.ui.edit.controls import NOT_KEPT, build_settings, build_ways, next_wider
+from infinity.ui.edit.mask import SEND, build_canvas, canvas_value, read_mask
+from infinity.ui.edit.pictures import brushed, drawn, opened, second_picture
 from infinity.ui.edit.tree import Node, Tree
 from infinity.ui.edit.view import build_tree, kept_text, tree_value
 from infinity.ui.edit.ways import Task, settings_of, task_of, way_of
@@ -25,7 +22,7 @@ from infinity.ui.generate import view as viewing
 from infinity.ui.generate.view import View, build_viewer, viewer_value
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.drawing import Drawing, RunEvents
-from infinity.ui.shared.files import FinishedRun, new_folder, own_file
+from infinity.ui.shared.files import FinishedRun, own_file
 from infinity.ui.shared.pages import EDIT, GENERATE
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import Status, for_visitors, status_html
@@ -122,7 +119,7 @@ class EditTab(RunEvents[View]):
         fitted = self.controls.named("prompt", "model", "keep_scales", "aspect_ratio")
         outputs = [self.canvas, self.tree, self.drawing.status, *fitted]
         # What shows progress is asked for its value, and the canvas sends files.
-        quick = QUICK | {"show_progress_on": self.drawing.status}
+        quick: dict[str, Any] = QUICK | {"show_progress_on": self.drawing.status}
         upload.upload(self.open_upload, [upload, self.controls["model"]], outputs, **quick)
         latest.click(self.open_latest, None, outputs, **quick)
         for event, handler in (
@@ -152,7 +149,7 @@ class EditTab(RunEvents[View]):
         model, settings = given["model"], settings_of(given)
         self.context.spec(model)
         picture = open_image(source.file, "The picture")
-        mask, second = read_mask(values[self.sent]), _second(given["second"])
+        mask, second = read_mask(values[self.sent]), second_picture(given["second"])
         asked = GenerationRequest(**{"prompt": UNKNOWN, **settings})
         return EditRun(
             model,
@@ -187,7 +184,7 @@ class EditTab(RunEvents[View]):
                 saved = self.context.finish(event, run.model)
                 results = drawn(saved, wanted, event.bits, run.title)
                 run.tree.grow(run.source, results)
-                kept = ", ".join(kept_text(node.kept) for node in results)
+                kept = ", ".join(kept_text(node.kept or 0.0) for node in results)
                 event = replace(event, notes=(*event.notes, f"Bits kept: {kept}."))
                 yield (view := viewing.after(view, event, saved))
             return
@@ -234,11 +231,8 @@ class EditTab(RunEvents[View]):
     def go_on_from(self, request: gr.Request, event: gr.EventData) -> Updates:
         """Make a picture of the tree the current one."""
         tree, number = self.tree_of(request), (event._data or {}).get("number")
-        node = tree.get(number) if isinstance(number, int) else None
-        if node is None or own_file(str(node.file)) is None:
-            return self._problem(GONE)
-        tree.go(node.number)
-        return self._shown(tree)
+        is_there = isinstance(number, int) and tree.go(number)
+        return self._shown(tree) if is_there else self._problem(GONE)
 
     def undo(self, request: gr.Request) -> Updates:
         """Back to the picture before, with the mask and the words that were given to it."""
@@ -246,8 +240,7 @@ class EditTab(RunEvents[View]):
         left = tree.undo()
         if left is None:
             return {self.tree: tree_value(tree)}
-        layer = self._layer(left, tree.current) if left.region else None
-        return self._shown(tree, layer) | {self.controls["prompt"]: left.prompt}
+        return self._shown(tree, left.region) | {self.controls["prompt"]: left.prompt}
 
     def redo(self, request: gr.Request) -> Updates:
         tree = self.tree_of(request)
@@ -271,45 +264,29 @@ class EditTab(RunEvents[View]):
         page = self.runs.pages.of(request.session_hash or "")
         return page.kept.setdefault(EDIT, Tree())
 
-    def _shown(self, tree: Tree, layer: Path | None = None) -> Updates:
-        """The current picture on the canvas, and the controls as they fit it."""
+    def _shown(self, tree: Tree, region: str = "") -> Updates:
+        """The current picture on the canvas, with a packed region brushed over it, and the controls as
+        they fit the picture."""
         node = tree.current
         if node is None:
             return {self.tree: tree_value(tree)}
+        if own_file(str(node.file)) is None:
+            return {self.tree: tree_value(tree), **self._problem(GONE)}
         spec = self.context.spec(node.model)
+        layer = brushed(self.context, region, node.file) if region else None
+        fitted = {
+            "prompt": node.prompt,
+            "model": node.model,
+            "keep_scales": gr.update(maximum=len(spec.schedule(node.aspect_ratio))),
+            "aspect_ratio": gr.update(
+                choices=aspect_choices(spec), value=next_wider(spec, node.aspect_ratio)
+            ),
+        }
         return {
             self.tree: tree_value(tree),
             self.canvas: canvas_value(node.file, layer),
-            **self.controls.updates(
-                {
-                    "prompt": node.prompt,
-                    "model": node.model,
-                    "keep_scales": gr.update(maximum=len(spec.schedule(node.aspect_ratio))),
-                    "aspect_ratio": gr.update(choices=aspect_choices(spec)),
-                }
-            ),
+            **self.controls.updates(fitted),
         }
 
-    def _layer(self, node: Node, before: Node) -> Path:
-        with Image.open(before.file) as picture:
-            layer = region_layer(node.region, picture.size)
-        path = save_png(layer, new_folder() / "mask.png")
-        self.context.keep(path)
-        return path
-
     def _problem(self, error: Exception | str) -> Updates:
-        said = for_visitors(error)
-        return {self.drawing.status: status_html(Status("failed", said))}
-
-
-def _second(name: object) -> Image.Image | None:
-    """The second picture.
-
-    Raises:
-        RequestError: it is no picture of this page.
-    """
-    if not name:
-        return None
-    if (path := own_file(name)) is None:
-        raise RequestError("The second picture did not arrive; choose it again.")
-    return open_image(path, "The second picture")
+        return {self.drawing.status: status_html(Status("failed", for_visitors(error)))}

@@ -31,7 +31,8 @@ from infinity.ui.shared.wiring import Components, Updates
 
 MOST_CHARACTERS = 8000
 """Of a link's settings: longer addresses are cut off by some servers and programs on the way."""
-NAMES = ("model", *(field.name for field in fields(GenerationRequest)))
+NAMES = ("model", *(field.name for field in fields(GenerationRequest) if field.name != "start"))
+WENT_ON = "It went on from another picture: to go on from it, open its PNG on the Edit tab."
 FOCUS_PROMPT = """() => setTimeout(() => {
   const prompt = document.querySelector('#prompt textarea');
   if (prompt) { prompt.focus(); prompt.select(); }
@@ -87,8 +88,9 @@ class Replay:
             )
         here = self.context.manager.fingerprint(model) if weights else ""
         other = weights_note(weights, here)
+        went_on = "" if request.start is None else WENT_ON
         return {
-            self.note: note_html(f"{said} {other}".rstrip()),
+            self.note: note_html(" ".join(filter(None, (said, went_on, other)))),
             self.tabs: gr.update(selected=tab),
             **self.controls.updates(control_updates(model, request, self.context.models[model])),
         }
@@ -129,8 +131,12 @@ def link_query(model: str, request: GenerationRequest) -> str:
     """The part of a link behind its ``?``.
 
     Raises:
-        RequestError: the prompts are too long for a link.
+        RequestError: the prompts are too long for a link, or the picture went on from another.
     """
+    if request.start is not None:
+        raise RequestError(
+            "This picture went on from the bits of another, which no link can hold; share the PNG itself."
+        )
     settings = {"model": model}
     for name, value in request.to_dict().items():
         if value != "" or name == "prompt":
