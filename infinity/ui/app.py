@@ -14,13 +14,14 @@ from infinity.registry import DEFAULT_MODEL
 from infinity.shipped import shipped
 from infinity.ui.api.build import build_api
 from infinity.ui.edit.tab import EditTab
+from infinity.ui.edit.ways import VARY, WAYS
 from infinity.ui.generate.tab import GenerateTab
 from infinity.ui.grid.tab import GridTab
 from infinity.ui.history.tab import HistoryTab, build_keeper
 from infinity.ui.models.tab import ModelsTab, load_session
 from infinity.ui.opening.replay import Replay
 from infinity.ui.opening.wiring import build_back, wire_opening
-from infinity.ui.pictures.hand_over import build_hand_over
+from infinity.ui.pictures.hand_over import Button, build_hand_over
 from infinity.ui.server.gate import Gate
 from infinity.ui.server.storage import Storage
 from infinity.ui.shared.context import Context, offered_models
@@ -94,7 +95,12 @@ def build_app(
                 gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
         drawing = generate.drawing, edit.drawing, grid.drawing
         build_keeper(*(each.finished for each in drawing), is_kept=hosting.history)
-        build_hand_over(edit.buttons(edit_tab), tabs, note, generate.controls)
+        varied = edit.controls.updates({"way": VARY, "keep_scales": WAYS[VARY].keep_scales})
+        buttons = [
+            Button("vary", "Vary", "Keep its coarse scales, draw the rest anew", edit_tab, edit, varied),
+            Button("edit", "Edit", "Brush over a place and say what is to be there", edit_tab, edit),
+        ]
+        build_hand_over(buttons, tabs, note, generate.controls)
         wire_opening(app, replay, opened, generate.kept | edit.kept | grid.axes)
 
         def leave(request: gr.Request) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -196,3 +197,19 @@ def test_address_is_relative_and_quoted(tmp_path):
     text = address(tmp_path / "a b.png")
     assert text.startswith("gradio_api/file=")
     assert text.endswith("a%20b.png")
+
+
+def test_canvas_is_asked_for_its_files_only_as_somebody_draws():
+    """Of what shows an event's progress, and all inside it, Gradio asks the value at every step of a run."""
+    config = build_app(FakeManager(), "default").get_config_file()
+    canvas = next(one["id"] for one in config["components"] if one["type"] == "imageeditor")
+
+    def around(part: dict[str, Any]) -> list[int]:
+        inside = [found for child in part.get("children", []) if (found := around(child))]
+        return [part["id"], *inside[0]] if inside else [part["id"]] * (part["id"] == canvas)
+
+    asked = {*around(config["layout"])}
+    assert len(asked) > 3
+    for event in (event for event in config["dependencies"] if event["backend_fn"]):
+        shows = event["show_progress_on"] or event["outputs"]
+        assert not asked & {*event["inputs"], *shows}, f"see quick_on: {event['api_name']}"

@@ -9,7 +9,7 @@ from infinity.spec import ModelSpec
 from infinity.start import MOST_ROUNDS, REPAIR_DOUBT
 from infinity.ui.controls.choices import aspect_choices
 from infinity.ui.controls.request import MAX_PICTURES
-from infinity.ui.edit.ways import CONTROLS, EDIT, MORE, WAYS, way_of
+from infinity.ui.edit.ways import CONTROLS, EDIT, EXTEND, MORE, WAYS, way_of
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.wiring import QUICK, Components, Updates, shown
 
@@ -18,10 +18,11 @@ NOT_KEPT = ("second", "aspect_ratio", "model")
 """Controls whose values belong to a picture or its model."""
 
 
-def build_ways(controls: Components) -> None:
-    """What to do with the picture, one of all ways."""
+def build_ways(context: Context, controls: Components) -> None:
+    """What to do with the picture, one of all ways that a model on offer has."""
+    has_ratios = any(len(spec.schedules) > 1 for spec in context.models.values())
     controls["way"] = gr.Radio(
-        [(way.title, name) for name, way in WAYS.items()],
+        [(way.title, name) for name, way in WAYS.items() if name != EXTEND or has_ratios],
         value=EDIT,
         label="What to do",
         info=WAYS[EDIT].info,

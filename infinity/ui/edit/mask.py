@@ -1,8 +1,8 @@
 """The canvas to brush on, and the mask in what it sends.
 
-A canvas sends its layers as files, each time that Gradio asks for its value: for every event which it
-is an input of, and ever after for every step of a run. So it is the input of one event only, which never
-leaves the browser and hands the files on.
+A canvas sends its layers as files each time that Gradio asks for its value, which it does of the inputs
+of an event at every step of any run from then on. So a canvas is the input of one event only, which
+stays in the browser and hands the files on.
 """
 
 from pathlib import Path

@@ -19,6 +19,7 @@ from infinity.ui.edit.tree import Node, Tree
 from infinity.ui.edit.view import build_tree, kept_text, tree_value
 from infinity.ui.edit.ways import Task, settings_of, task_of, way_of
 from infinity.ui.generate import view as viewing
+from infinity.ui.generate.growth import wire_growth
 from infinity.ui.generate.view import View, build_viewer, viewer_value
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.drawing import Drawing, RunEvents
@@ -26,7 +27,7 @@ from infinity.ui.shared.files import FinishedRun, own_file
 from infinity.ui.shared.pages import EDIT, GENERATE
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import Status, for_visitors, status_html
-from infinity.ui.shared.wiring import QUICK, Components, Updates, shown
+from infinity.ui.shared.wiring import QUICK, Components, Updates, quick_on, shown
 
 IDLE = Status("idle", "Open any picture, or one that was drawn here, to go on from it.")
 OPENED = "Choose what to do, then press Draw."
@@ -85,7 +86,7 @@ class EditTab(RunEvents[View]):
                 stop = gr.Button(
                     "Stop", variant="secondary", visible=shown(False), elem_id="stop-edit"
                 )
-        build_ways(self.controls)
+        build_ways(context, self.controls)
         with gr.Row(elem_id="edit-open"):
             upload = gr.UploadButton(
                 "Open a picture",
@@ -114,12 +115,12 @@ class EditTab(RunEvents[View]):
         gr.on(pressed, None, self.canvas, self.sent, js=SEND, **QUICK)
         self.wire([self.sent.change], [self.sent, *self.controls.values()], [], back)
         self._wire_pictures(upload, latest, back)
+        wire_growth(self, self.viewer)
 
     def _wire_pictures(self, upload: gr.UploadButton, latest: gr.Button, back: gr.HTML) -> None:
         fitted = self.controls.named("prompt", "model", "keep_scales", "aspect_ratio")
         outputs = [self.canvas, self.tree, self.drawing.status, *fitted]
-        # What shows progress is asked for its value, and the canvas sends files.
-        quick: dict[str, Any] = QUICK | {"show_progress_on": self.drawing.status}
+        quick = quick_on(self.drawing.status)
         upload.upload(self.open_upload, [upload, self.controls["model"]], outputs, **quick)
         latest.click(self.open_latest, None, outputs, **quick)
         for event, handler in (

@@ -13,7 +13,7 @@ from infinity.ui.history import entries
 from infinity.ui.history.entries import Entry
 from infinity.ui.opening.replay import FOCUS_PROMPT, Replay, link_query
 from infinity.ui.shared.files import FinishedRun, address, own_file
-from infinity.ui.shared.wiring import PRIVATE, QUICK, Updates
+from infinity.ui.shared.wiring import PRIVATE, QUICK, Updates, quick_on
 
 KEEPER_SCRIPT = Path(__file__).with_name("keeper.js")
 LIST_SCRIPT = Path(__file__).with_name("list.js")
@@ -115,9 +115,10 @@ class HistoryTab:
         listing.select(self.choose, None, shown, **QUICK)
         listing.pack(self.pack, None, [listing, message], **QUICK)
         listing.clear(self.nothing_chosen, None, shown, **QUICK)
-        use.click(lambda entry: self.put_back(entry, USED), chosen, replay.outputs(), **QUICK)
+        quick = quick_on(replay.note)
+        use.click(lambda entry: self.put_back(entry, USED), chosen, replay.outputs(), **quick)
         reword.click(
-            lambda entry: self.put_back(entry, REWORDED), chosen, replay.outputs(), **QUICK
+            lambda entry: self.put_back(entry, REWORDED), chosen, replay.outputs(), **quick
         ).then(None, None, None, js=FOCUS_PROMPT, **PRIVATE)
         share.click(self.make_link, chosen, [link, message], **QUICK).success(
             None, link, link, js=COPY_LINK, **PRIVATE

@@ -19,7 +19,7 @@ from infinity.ui.controls.choices import model_updates
 from infinity.ui.controls.request import SAMPLING
 from infinity.ui.opening.replay import Replay
 from infinity.ui.shared.runs import visitor_of
-from infinity.ui.shared.wiring import QUICK, Updates
+from infinity.ui.shared.wiring import QUICK, Updates, quick_on
 
 MODEL_CONTROLS = ("model", "aspect_ratio", "style")
 """The controls whose lists depend on the model."""
@@ -41,7 +41,8 @@ def wire_opening(
         settings: what is kept, by name; the request controls by theirs.
     """
     app.load(None, None, None, js=_script("drop"), **QUICK)
-    opened.upload(replay.open_file, opened, [*replay.outputs(), *replay.axes.values()], **QUICK)
+    outputs = [*replay.outputs(), *replay.axes.values()]
+    opened.upload(replay.open_file, opened, outputs, **quick_on(replay.note))
     _wire_addresses(replay.tabs)
     _wire_kept(app, replay, settings)
 
@@ -85,7 +86,7 @@ def _wire_kept(app: gr.Blocks, replay: Replay, settings: Mapping[str, Component]
     keep = "(...now) => { window.infinityKept?.keep(now) }"
     outputs = [*replay.outputs(), visit]
     app.load(None, components, [*components, replay.note], js=put_back, **QUICK).then(
-        open_page, visit, outputs, js=ask, **QUICK
+        open_page, visit, outputs, js=ask, **quick_on(replay.note)
     ).then(None, [visit, *components], None, js=begin, **QUICK)
     changes = [component.change for component in components]
     gr.on(changes, None, components, None, js=keep, **QUICK)

@@ -12,7 +12,7 @@ from infinity.ui.controls.request import KEEP
 from infinity.ui.opening.replay import note_html
 from infinity.ui.shared.files import own_file
 from infinity.ui.shared.status import problem_html
-from infinity.ui.shared.wiring import QUICK, Components, Updates
+from infinity.ui.shared.wiring import QUICK, Components, Updates, quick_on
 
 GONE = (
     "This picture is no longer on the server, where pictures stay for a day; draw it again from its "
@@ -78,7 +78,7 @@ def build_hand_over(
 
     for button in buttons:
         outputs = [note, tabs, *_inside(button.tab)]
-        getattr(hand, button.event)(opener(button), None, outputs, **QUICK)
+        getattr(hand, button.event)(opener(button), None, outputs, **quick_on(note))
 
     def use(event: gr.EventData) -> Updates:
         seed = _told(event).get("seed")

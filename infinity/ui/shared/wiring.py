@@ -28,6 +28,20 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 """For the page's own handlers: no endpoint, no overlay."""
 QUICK: dict[str, Any] = {"queue": False, **PRIVATE}
 """For those that wait for nobody."""
+
+
+def quick_on(component: Component) -> dict[str, Any]:
+    """``QUICK`` for an event among whose outputs are containers, or the Edit tab's canvas.
+
+    What shows the progress of an event, which by default all its outputs do, is asked for its value and
+    for those of all inside it at every step of any run from then on; and a canvas answers by sending files.
+
+    Args:
+        component: shows it instead, though it is hidden.
+    """
+    return QUICK | {"show_progress_on": component}
+
+
 HELP_TWO: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
 """For every handler that asks the prompt's helper."""
 DRAW: dict[str, Any] = {"concurrency_id": "draw", "concurrency_limit": None}
