@@ -97,8 +97,12 @@ def build_app(
         build_keeper(*(each.finished for each in drawing), is_kept=hosting.history)
         varied = edit.controls.updates({"way": VARY, "keep_scales": WAYS[VARY].keep_scales})
         buttons = [
-            Button("vary", "Vary", "Keep its coarse scales, draw the rest anew", edit_tab, edit, varied),
-            Button("edit", "Edit", "Brush over a place and say what is to be there", edit_tab, edit),
+            Button(
+                "vary", "Vary", "Keep its coarse scales, draw the rest anew", edit_tab, edit, varied
+            ),
+            Button(
+                "edit", "Edit", "Brush over a place and say what is to be there", edit_tab, edit
+            ),
         ]
         build_hand_over(buttons, tabs, note, generate.controls)
         wire_opening(app, replay, opened, generate.kept | edit.kept | grid.axes)

@@ -89,13 +89,12 @@ def test_picture_is_brushed_drawn_undone_and_gone_on_from(
     current(page, 4)
 
 
-def test_phone_goes_on_from_the_latest_picture_with_branches(real_server, new_page):
+def test_phone_goes_on_from_a_drawn_picture_with_branches(real_server, new_page):
     real_server.gate.open()
     page = new_page(real_server.url, PHONE, "dark")
     ask(page)
     finished(page)
-    open_tab(page, "Edit")
-    page.locator("#edit-latest").click()
+    page.locator("#stage .picture-edit").click()
     current(page, 1)
     assert page.locator("#edit-prompt textarea").input_value() == PROMPT
     page.get_by_text("Change by words", exact=True).click()

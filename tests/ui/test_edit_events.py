@@ -190,6 +190,8 @@ def test_undo_brings_back_the_picture_its_mask_and_its_words(page, boat):
     assert page.tree.before == edited
     page.do(page.tab.go_on_from, SimpleNamespace(_data={"number": 1}))
     assert page.tree.current.number == 1
+    page.do(page.tab.open_picture, str(edited.file))  # one of the tree is found there
+    assert page.tree.current == edited and len(page.tree.nodes) == 3
 
 
 @pytest.mark.parametrize(

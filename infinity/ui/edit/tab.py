@@ -224,7 +224,9 @@ class EditTab(RunEvents[View]):
             if (file := own_file(path)) is None:
                 raise RequestError(GONE)
             tree = self.tree_of(request)
-            tree.open(opened(self.context, file, model))
+            known = [node.number for node in tree.nodes if node.file.resolve() == file]
+            if not (known and tree.go(known[0])):
+                tree.open(opened(self.context, file, model))
         except InfinityError as error:
             return self._problem(error)
         return self._shown(tree) | {self.drawing.status: status_html(Status("idle", OPENED))}
