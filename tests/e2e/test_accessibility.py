@@ -11,7 +11,6 @@ from typing import Any
 from tests.e2e.steps import DESKTOP, PHONE, WIDE, ask, box, finished, open_tab, settled, shot
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-<<<<<<< HEAD
 LOOKS = {
     "desktop-light": (DESKTOP, "light"),
     "desktop-dark": (DESKTOP, "dark"),
@@ -20,10 +19,7 @@ LOOKS = {
     "wide-light": (WIDE, "light"),
 }
 IS_DARK = {"light": "false", "dark": "true"}
-TABS = ("Generate", "Grid", "History", "Tokenizer", "Models", "API")
-=======
 TABS = ("Generate", "Edit", "Grid", "History", "Tokenizer", "Models", "API")
->>>>>>> d43c0c1 (Edit tab: a picture to brush on, six ways to go on from its bits, and a tree of all that comes of it)
 SERIOUS = ("serious", "critical")
 RUN_AXE = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
 
@@ -52,7 +48,9 @@ def test_every_tab_is_as_wide_as_the_others_and_has_no_serious_violation(server,
     page = new_page(server.url)
     ask(page)
     finished(page)
-<<<<<<< HEAD
+    open_tab(page, "Edit")
+    page.locator("#edit-latest").click()
+    page.locator("#edit-tree [data-number]").wait_for()
     for name, (viewport, scheme) in LOOKS.items():
         page.set_viewport_size(viewport)
         page.emulate_media(color_scheme=scheme)
@@ -71,21 +69,3 @@ def _width(page: Any, tab: str, name: str) -> float:
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= page.viewport_size["width"], f"{tab}, {name}: sticks out sideways"
     return box(page, "#tabs")["width"]
-=======
-    found: dict[str, list[str]] = {}
-    widths: dict[str, float] = {}
-    for tab in TABS:
-        open_tab(page, tab)
-        if tab == "Edit":
-            page.locator("#edit-latest").click()
-            page.locator("#edit-tree [data-number]").wait_for()
-        settled(page, ["#tabs"])
-        shot(page, f"{tab.lower()}-{name}")
-        if problems := violations(page):
-            found[tab] = problems
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= viewport["width"], f"{tab} sticks out sideways"
-        widths[tab] = box(page, "#tabs")["width"]
-    assert len(set(widths.values())) == 1, widths
-    assert not found, "\n".join(f"{tab}: {line}" for tab in found for line in found[tab])
->>>>>>> d43c0c1 (Edit tab: a picture to brush on, six ways to go on from its bits, and a tree of all that comes of it)
