@@ -38,6 +38,8 @@ THREADS_BESIDE = 40
 USER_VARIABLE, PASSWORD_VARIABLE = "INFINITY_USER", "INFINITY_PASSWORD"
 API_PAGE = shipped("docs/api.md")
 
+REBUILD = "Rebuild it from its bits, scale by scale"
+
 HEADER = """
 <header class="masthead"><h1><span aria-hidden="true">∞</span> Infinity</h1>
 <p>Words to pictures, bit by bit and scale by scale.</p></header>
@@ -87,8 +89,8 @@ def build_app(
             if hosting.history:
                 with gr.Tab("History", id="history"):
                     HistoryTab(replay)
-            with gr.Tab("Tokenizer", id="tokenizer"):
-                TokenizerTab(context, generate.drawing.finished, back)
+            with gr.Tab("Tokenizer", id="tokenizer") as tokenizer_tab:
+                tokenizer = TokenizerTab(context, generate.drawing.finished, back)
             with gr.Tab("Models", id="models-tab") as models_tab:
                 ModelsTab(context, models_tab, generate.controls)
             with gr.Tab("API", id="api-tab"):
@@ -103,6 +105,7 @@ def build_app(
             Button(
                 "edit", "Edit", "Brush over a place and say what is to be there", edit_tab, edit
             ),
+            Button("tokens", "Tokens", REBUILD, tokenizer_tab, tokenizer),
         ]
         build_hand_over(buttons, tabs, note, generate.controls)
         wire_opening(app, replay, opened, generate.kept | edit.kept | grid.axes)

@@ -102,6 +102,7 @@ def test_every_setting_of_the_panel_reaches_the_request(server, new_page):
         top_p=0.9,
         guidance_layers=(0, -1),
         guided_scales=5,
+        confidence=1.0,
     )
     assert page.locator("#seed input").input_value() == "42"
 

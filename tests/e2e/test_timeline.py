@@ -203,6 +203,18 @@ def test_growth_is_downloaded_and_the_seed_is_used_again(server, new_page, tmp_p
     page.locator("dialog.large .words").filter(has_text=PROMPT).wait_for()
 
 
+def test_picture_is_handed_to_the_tab_that_goes_on_from_it(server, new_page):
+    server.gate.open()
+    page = new_page(server.url)
+    ask(page)
+    finished(page)
+    page.locator("#stage .picture-tokens").click()
+    page.locator("#tokenizer-picture").get_by_text(".png").first.wait_for()
+    assert page.evaluate("location.hash") == "#tokenizer"
+    page.go_back()
+    page.locator("#stage .picture-tokens").wait_for()
+
+
 def test_known_word_goes_into_the_prompt_where_the_caret_is(app_url, new_page):
     page = new_page(app_url)
     page.get_by_role("button", name="What this model knows").click()

@@ -32,7 +32,7 @@ class Button:
     """What a button beside a picture does.
 
     Attributes:
-        event: "vary", "edit", "inside": its icon too.
+        event: "vary", "edit", "inside", "tokens": its icon too.
         title, about: its words, and what it does.
         tab: opened, with what it holds.
         receiver: is given the picture.

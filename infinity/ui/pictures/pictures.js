@@ -1,11 +1,13 @@
 // Finished pictures, the same wherever they are shown: `window.infinityPictures` gives each its row of
 // buttons, opens it large, compares two. Gradio runs this as the page loads, with `element` and
-// `trigger`; the events it sends stand in quotes: 'vary', 'edit', 'inside', 'use'.
+// `trigger`; the events it sends stand in quotes: 'vary', 'edit', 'inside',
+// 'tokens', 'use'.
 const ACTIONS = BUTTONS;  // name -> [title, what it does], of the tabs that this page has
 const SHAPES = {
   vary: 'M2 5h3l6 6h3M12 9l2 2-2 2M2 11h3l1.5-1.5M9.5 6.5 11 5h3M12 3l2 2-2 2',
   edit: 'm3 13 1-3.5L11 2.5 13.5 5l-7 7L3 13Z',
   inside: 'M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9M10.5 10.5 14 14',
+  tokens: 'M2.5 2.5h11v11h-11zM2.5 8h11M8 2.5v11',
   use: 'M6 2 4.5 14M11.5 2 10 14M2.5 5.5h12M1.5 10.5h12',
   compare: 'M8 1v14M2 3.5h12v9H2z',
   star: 'm8 1.8 1.9 4 4.4.5-3.2 3 .8 4.3L8 11.5l-3.9 2.1.8-4.3-3.2-3 4.4-.5z',
