@@ -7,6 +7,7 @@ import os
 import threading
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,7 +118,7 @@ def reconstruct(options: argparse.Namespace) -> None:
     picture, folder = open_picture(options.picture), options.scales_dir
     pipeline = load_model(options, options.model)
     rebuilt = rebuild(pipeline, picture, options.aspect_ratio)
-    figures = {"model": pipeline.spec.name, **rebuilt.to_dict(), "scales": []}
+    figures: dict[str, Any] = {"model": pipeline.spec.name, **rebuilt.to_dict(), "scales": []}
     say("SCALE  TOKENS       BITS    BYTES    PSNR   SSIM    JPEG   SSIM    WEBP   SSIM")
     for number, one in enumerate(pipeline.measure(rebuilt), 1):
         parts = "  ".join(map(_quality, (one, *one.others.values())))

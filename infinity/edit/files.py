@@ -75,7 +75,7 @@ def open_bits(path: Path, name: str) -> PictureBits:
     keys = [f"scale_{number}_bits" for number in range(1, len(arrays) + 1)]
     scales: list[Any] = [arrays.get(key) for key in keys]
     request = about.get("request")
-    texts = {
+    texts: dict[str, Any] = {
         "weights": "",
         "aspect_ratio": isinstance(request, dict) and request.get("aspect_ratio"),
     }
@@ -89,4 +89,4 @@ def open_bits(path: Path, name: str) -> PictureBits:
         raise RequestError(f"{name} is no file of a picture's bits; give one that was saved here.")
     drew = None if request is None else replace(GenerationRequest.from_dict(request), num_images=1)
     bits = tuple(scale.view(np.uint8) != 0 for scale in scales)  # a byte may be any in a file
-    return PictureBits(**texts, bits=bits, request=drew)  # pyright: ignore[reportArgumentType]
+    return PictureBits(**texts, bits=bits, request=drew)

@@ -176,7 +176,7 @@ def inspect_bits(
 def _request(source: Source, start: Start, settings: dict[str, Any]) -> GenerationRequest:
     given = {name: value for name, value in settings.items() if value is not None}
     if source.request is not None:
-        changed = {"start": start, "aspect_ratio": source.aspect_ratio, **given}
+        changed: dict[str, Any] = {"start": start, "aspect_ratio": source.aspect_ratio, **given}
         return replace(source.request, **changed)
     if "prompt" not in given:
         raise RequestError(

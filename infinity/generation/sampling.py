@@ -84,7 +84,7 @@ def at_confidence(logits_BlD2: Tensor, confidence: float) -> Tensor:
     """
     distance_BlD = (logits_BlD2[..., 1] - logits_BlD2[..., 0]).float().abs()
     low_B = torch.ones(len(logits_BlD2), 1, 1, device=logits_BlD2.device)
-    high_B = low_B * HOTTEST
+    high_B = middle_B = low_B * HOTTEST
     for _ in range(HALVINGS):
         middle_B = (low_B + high_B) / 2
         is_sure_B = (distance_BlD / middle_B).sigmoid().mean(dim=(1, 2), keepdim=True) > confidence

@@ -141,7 +141,8 @@ def words_of(picture: PictureInputs, num_scales: int) -> tuple[Word, ...]:
                 for number, (first, stop) in enumerate(part.spans)
                 if max(first, match.start()) < min(stop, match.end())
             )
-            found.setdefault(key, [()] * num_scales)[index] = tokens
+            nowhere: list[tuple[int, ...]] = [()] * num_scales
+            found.setdefault(key, nowhere)[index] = tokens
     return tuple(Word(text, tuple(tokens)) for (text, _), tokens in found.items())
 
 

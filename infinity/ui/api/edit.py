@@ -233,9 +233,8 @@ class EditEndpoints:
         """What the host's limits are asked for, before the picture's own prompt is known."""
         model = model or self.context.first_model
         self.context.spec(model)
-        return Run(
-            model, GenerationRequest(**{"prompt": "a picture", **given}), visitor_of(request)
-        )
+        asked: dict[str, Any] = {"prompt": "a picture", **given}
+        return Run(model, GenerationRequest(**asked), visitor_of(request))
 
 
 def opened(picture: object) -> Picture:

@@ -151,7 +151,7 @@ class EditTab(RunEvents[View]):
         self.context.spec(model)
         picture = open_image(source.file, "The picture")
         mask, second = read_mask(values[self.sent]), second_picture(given["second"])
-        asked = GenerationRequest(**{"prompt": UNKNOWN, **settings})
+        asked = GenerationRequest(**(dict[str, Any](prompt=UNKNOWN) | settings))
         return EditRun(
             model,
             asked,
