@@ -55,7 +55,7 @@ TRAINING_CEILING = RANK["pipeline"]
 UI_LAYERS: tuple[tuple[str, ...], ...] = (
     ("shared", "controls"),
     ("generate", "grid", "models", "server", "tokenizer"),
-    ("edit",),
+    ("edit", "inside"),
     ("opening",),
     ("history", "pictures"),
     ("api",),

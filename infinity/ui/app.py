@@ -18,6 +18,7 @@ from infinity.ui.edit.ways import VARY, WAYS
 from infinity.ui.generate.tab import GenerateTab
 from infinity.ui.grid.tab import GridTab
 from infinity.ui.history.tab import HistoryTab, build_keeper
+from infinity.ui.inside.tab import InsideTab
 from infinity.ui.models.tab import ModelsTab, load_session
 from infinity.ui.opening.replay import Replay
 from infinity.ui.opening.wiring import build_back, wire_opening
@@ -39,6 +40,7 @@ USER_VARIABLE, PASSWORD_VARIABLE = "INFINITY_USER", "INFINITY_PASSWORD"
 API_PAGE = shipped("docs/api.md")
 
 REBUILD = "Rebuild it from its bits, scale by scale"
+LOOK_INSIDE = "What the model thought of every bit of this picture"
 
 HEADER = """
 <header class="masthead"><h1><span aria-hidden="true">∞</span> Infinity</h1>
@@ -83,6 +85,8 @@ def build_app(
                 generate = GenerateTab(context, back)
             with gr.Tab("Edit", id="edit") as edit_tab:
                 edit = EditTab(context, back)
+            with gr.Tab("Inside", id="inside") as inside_tab:
+                inside = InsideTab(context, generate.controls["model"], back)
             with gr.Tab("Grid", id="grid"):
                 grid = GridTab(context, generate.controls, back)
             replay = Replay(context, generate.controls, grid.axes, tabs, note)
@@ -95,7 +99,7 @@ def build_app(
                 ModelsTab(context, models_tab, generate.controls)
             with gr.Tab("API", id="api-tab"):
                 gr.Markdown(API_PAGE.read_text(encoding="utf-8"), elem_id="api-page")
-        drawing = generate.drawing, edit.drawing, grid.drawing
+        drawing = generate.drawing, edit.drawing, inside.drawing, grid.drawing
         build_keeper(*(each.finished for each in drawing), is_kept=hosting.history)
         varied = edit.controls.updates({"way": VARY, "keep_scales": WAYS[VARY].keep_scales})
         buttons = [
@@ -105,6 +109,7 @@ def build_app(
             Button(
                 "edit", "Edit", "Brush over a place and say what is to be there", edit_tab, edit
             ),
+            Button("inside", "Inside", LOOK_INSIDE, inside_tab, inside),
             Button("tokens", "Tokens", REBUILD, tokenizer_tab, tokenizer),
         ]
         build_hand_over(buttons, tabs, note, generate.controls)

@@ -80,6 +80,13 @@ def use_every_tab(page: Page) -> Any:
     draw_edit(page)
     page.locator("#edit-tree footer p").filter(has_text="bits kept").wait_for()
     yield "edit"
+    open_tab(page, "Inside")
+    page.locator("#inside-latest").click()
+    page.locator("#inside-status .message").filter(has_text="Read in").wait_for()
+    page.locator("#inside-viewer .field").nth(1).click()
+    page.locator("#inside-token .bit").first.click()
+    page.locator("#inside-flip .figures").wait_for()
+    yield "inside"
     open_tab(page, "Grid")
     page.locator("#grid-x input").click()
     page.get_by_role("option", name="Prompt words").click()

@@ -20,7 +20,8 @@ forgotten first, but none in the middle of a run."""
 POLL_SECONDS = 0.2
 """How soon a follower notices that another has taken its place."""
 
-GENERATE, EDIT, GRID, TOKENIZER = KINDS = ("generate", "edit", "grid", "tokenizer")
+KINDS = ("generate", "edit", "inside", "grid", "tokenizer")
+GENERATE, EDIT, INSIDE, GRID, TOKENIZER = KINDS
 """What a page runs: one of each at a time."""
 
 View = TypeVar("View")
