@@ -105,7 +105,6 @@ KINDS: dict[str, Kind] = {
         "share of a token's bits",
         "The bits in which the two pictures differ.",
         0.0,
-        1.0,
     ),
     "word": Kind(
         "Word",

@@ -83,8 +83,9 @@ def use_every_tab(page: Page) -> Any:
     open_tab(page, "Inside")
     page.locator("#inside-latest").click()
     page.locator("#inside-status .message").filter(has_text="Read in").wait_for()
+    page.locator("#inside-viewer .steps button").nth(3).click()
     page.locator("#inside-viewer .field").nth(1).click()
-    page.locator("#inside-token .bit").first.click()
+    page.locator("#inside-token .bit").nth(2).click()
     page.locator("#inside-flip .figures").wait_for()
     yield "inside"
     open_tab(page, "Grid")

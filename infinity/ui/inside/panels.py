@@ -84,7 +84,7 @@ def flip_html(
     """
     before, alone, answered, unanswered = pictures
     differences = [maps.added(before, alone), maps.added(unanswered, answered)]
-    limits = KINDS["added"].limits(differences)
+    limits, among = KINDS["added"].limits(differences), KINDS["differs"].limits(changed)
     names = (
         (
             "This bit flipped, all others kept",
@@ -111,7 +111,7 @@ def flip_html(
     sign = "+ to −" if was_lD[place.token(inspection), place.bit] else "− to +"
     counts = [round(float(values.mean() * values.size * bits)) for values in changed]
     thumbs = "".join(
-        f'<li><img class="map" src="{map_uri(values, "differs", (0.0, 1.0))}" alt="">'
+        f'<li><img class="map" src="{map_uri(values, "differs", among)}" alt="">'
         f"<span>Scale {number}</span><b>{count:,} of {values.size * bits:,}</b></li>"
         for number, (values, count) in enumerate(zip(changed, counts, strict=True), 1)
     )
@@ -121,7 +121,7 @@ def flip_html(
         '<button type="button" class="plain-button" data-do="compare">Lay the answer beside the picture'
         f'</button></header><div class="figures">{figures}</div>{legend_html("added", limits)}'
         f'<h4>Bits that the later scales answered otherwise</h4><ol class="changed">{thumbs}</ol>'
-        f"{legend_html('differs', (0.0, 1.0))}</section>"
+        f"{legend_html('differs', among)}</section>"
     )
 
 

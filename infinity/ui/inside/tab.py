@@ -1,5 +1,6 @@
 """The Inside tab: a finished picture, scale by scale and bit by bit, and what happens on a click."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,12 @@ VIEWER = Path(__file__).with_name("viewer.html")
 ARCHIVE = "inside.npz"
 NOTHING_DRAWN = "Nothing was drawn on this page yet; draw a picture, or open one."
 NO_PICTURE = "Open a picture first, or take the latest one."
+OPENER = """let begun = null;
+const begin = () => {
+  if (props.value && props.value !== begun) { begun = props.value; trigger('select'); }
+};
+watch('value', begin);
+begin();"""
 FETCH = """href => {
   if (!href) return;
   const link = document.createElement('a');
@@ -62,6 +69,7 @@ class InsideTab(RunEvents[InsideView]):
         self.model, self.shelf = model, Shelf()
         self.source, self.other = gr.State(""), gr.State("")
         self.shown = gr.State(EMPTY)
+        self.opener = gr.HTML(None, html_template="", js_on_load=OPENER, elem_id="inside-opener")
         types = list(context.hosting.upload_types)
         gr.HTML(f'<p class="about">{ABOUT}</p>')
         with gr.Row(elem_id="inside-ask", equal_height=True):
@@ -102,14 +110,14 @@ class InsideTab(RunEvents[InsideView]):
         self.archive = archive = gr.Textbox(visible=False)
         panels = [self.viewer, self.words, self.token, self.flip, self.numbers, self.shown]
         super().__init__(context, Drawing(line, begin, stop, gr.State(None)), panels)
-        told = [line, self.source, self.other]
+        told = [line, self.source, self.other, self.opener]
         opened.upload(self.open_picture, opened, told, **QUICK)
         take.click(self.open_latest, None, told, **QUICK)
         beside.upload(self.open_beside, [beside, self.source], told, **QUICK)
         take_beside.click(self.open_latest_beside, self.source, told, **QUICK)
-        alone.click(lambda: "", None, self.other, **QUICK)
+        alone.click(lambda: self._begun({self.other: ""}), None, told, **QUICK)
         self.flip.select(self.open_answer, self.shown, told, **QUICK)
-        triggers = [self.source.change, self.other.change, begin.click, self.prompt.submit]
+        triggers = [self.opener.select, begin.click, self.prompt.submit]
         inputs = [self.source, self.other, self.prompt, self.shown, model]
         self.wire(triggers, inputs, [], back)
         self.wire_start([self.token.select], self.start_flip, inputs, [])
@@ -149,7 +157,11 @@ class InsideTab(RunEvents[InsideView]):
     def _opened(self, path: str, updates: Updates) -> Updates:
         if own_file(path) is None:
             return self._problem(NOT_OURS)
-        return updates
+        return self._begun(updates)
+
+    def _begun(self, updates: Updates) -> Updates:
+        """The same, and the browser begins to read once it has the tab."""
+        return {**updates, self.opener: secrets.token_hex(8)}
 
     def _latest(self, request: gr.Request) -> str:
         """Of whatever runs the page has; "" before the first is finished."""
