@@ -56,10 +56,11 @@ def test_picture_is_looked_into_by_pointer_and_keyboard(app_url, new_page, model
 
     # A word: its map lies over the picture, by scale.
     page.locator("#inside-words button").filter(has_text="apple").click()
-    page.locator("#inside-words button[aria-pressed=true]").filter(has_text="apple").wait_for()
+    word = page.locator("#inside-viewer .field img.is-word")
+    word.wait_for()
+    assert "Word: apple" in word.get_attribute("alt")
     kind = page.locator("#inside-viewer .kind")
     assert kind.input_value() == "word"
-    assert "Word: apple" in page.locator("#inside-viewer .field img.map").get_attribute("alt")
 
     # The answer beside the picture, with the same controls; then three sizes, all of it readable.
     page.locator("#inside-flip [data-do=compare]").click()
