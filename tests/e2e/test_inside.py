@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from infinity.metadata import read_record
-from tests.e2e.steps import DESKTOP, PHONE, ask, finished, open_tab, replay, shot
+from tests.e2e.steps import DESKTOP, PHONE, ask, finished, replay, shot
 from tests.e2e.test_accessibility import violations
 
 TABLET = {"width": 820, "height": 1180}
@@ -20,8 +20,7 @@ def test_picture_is_looked_into_by_pointer_and_keyboard(app_url, new_page, model
     page = new_page(app_url)
     ask(page, "a red apple")
     finished(page)
-    open_tab(page, "Inside")
-    page.locator("#inside-latest").click()
+    page.locator("#stage .picture-inside").click()
     read(page)
     steps = page.locator("#inside-viewer .steps button")
     assert steps.count() > 3
