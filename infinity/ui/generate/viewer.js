@@ -56,7 +56,7 @@ function fill() {
   stage.style.setProperty('--columns', best);
   stage.style.setProperty('--rows', Math.max(1, Math.ceil(count / best)));
   const width = stage.querySelector(count > 1 ? 'figure' : '.cell')?.offsetWidth ?? 0;
-  stage.classList.toggle('is-small', width < 600);
+  stage.classList.toggle('is-small', width < 660);
   stage.classList.toggle('is-tiny', width < 260);
 }
 
