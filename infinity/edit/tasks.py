@@ -23,6 +23,7 @@ from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.start import REPAIR_DOUBT, Start
 
+AS_TAUGHT = {"guidance": 1.0, "temperature": 1.0}
 Area = Image.Image | Sequence[float] | None
 """A mask, a box (left, top, right, bottom as shares of the picture), or everything."""
 
@@ -97,11 +98,16 @@ def repair(
 ) -> GenerationRequest:
     """The bits put right that are errors as far as the model can tell: self-correction at inference.
 
+    A picture that was not drawn here is read as training taught the model to read: without guidance, at
+    temperature 1, unless other settings are given. Its bits were not drawn with any.
+
     Args:
         doubt: the largest share of a scale's bits that is taken for errors (``infinity.start``).
         rounds: how often, each time on what came of the time before.
     """
     source = source_of(pipeline, image)
+    if source.request is None:
+        settings = {**AS_TAUGHT, **settings}
     region = "" if area is None else _region(pipeline, source, area)
     start = Start(bits=source.bits, region=region, doubt=doubt, rounds=rounds)
     return _request(source, start, settings)

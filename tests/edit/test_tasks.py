@@ -80,6 +80,13 @@ def test_mix_keeps_coarse_scales_and_takes_the_others():
     assert all(torch.equal(a, b) for a, b in zip(mixed, expected, strict=True))
 
 
+def test_repair_reads_a_photo_as_training_taught():
+    request = tasks.repair(PIPELINE, photo(), prompt="snow")
+    assert (request.guidance, request.temperature) == (1.0, 1.0)
+    assert tasks.repair(PIPELINE, photo(), prompt="snow", guidance=2.0).guidance == 2.0
+    assert tasks.repair(PIPELINE, PICTURE).guidance == 2.0
+
+
 def test_photo_needs_words_and_a_place():
     with pytest.raises(RequestError, match="say what it shows"):
         tasks.vary(PIPELINE, photo(), 2)

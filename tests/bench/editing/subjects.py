@@ -30,6 +30,8 @@ from training.evaluation.grade import grade, is_at
 Figures = dict[str, Any]
 PLANTED, FIRST_PLANTED = 0.05, 3
 """Share of the bits that are flipped, and the first scale (from 0) at which they are."""
+BY_WORDS = 250
+"""So many pairs are edited by words, too."""
 THIRD = 1 / 6
 """What a 3:2 picture lacks of a square one, above and below."""
 
@@ -40,7 +42,9 @@ def edits(pipeline: InfinityPipeline, case: int) -> Figures:
     source = draw(pipeline, pair.before, case)
     image = source.images[0]
     figures: Figures = {"source right": {pair.old, pair.other} <= concepts(image)}
-    for way, area in (("box", BOXES[pair.relation]), ("words", None)):
+    ways = {"box": BOXES[pair.relation], "words": None}
+    for way in list(ways)[: 1 + (case < BY_WORDS)]:
+        area = ways[way]
         done = pipeline.generate(tasks.edit(pipeline, image, area, prompt=pair.after))
         assert done.request.start is not None
         region, there = unpack_region(done.request.start.region), concepts(done.images[0])
@@ -236,11 +240,11 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 
 SUBJECTS: Mapping[str, tuple[Callable[[InfinityPipeline, int], Figures], int]] = {
-    "seconds": (seconds, 12),
-    "repairs": (repairs, 100),
+    "seconds": (seconds, 8),
+    "repairs": (repairs, 50),
     "words": (words, 105),
     "extensions": (extensions, 50),
-    "branches": (branches, 25),
+    "branches": (branches, 12),
     "edits": (edits, 500),
 }
 """Subject -> how a case is measured, and how many there are."""
