@@ -237,3 +237,13 @@ def test_closed_follower_has_left():
     following.close()
     assert page.is_left
     assert list(pages.follow("first", Relay(iter([1, 2])))) == [1, 2]
+
+
+def test_page_that_keeps_something_is_there_for_whoever_comes_back():
+    pages = Pages(lambda name: None, LONG)
+    page, empty = pages.claim("first"), pages.claim("second")
+    page.kept["edit"] = "a tree"
+    for left in (page, empty):
+        pages._give_up(left, left.heard)
+    assert pages.claim("third", page.key, left=True) is page
+    assert pages.claim("fourth", empty.key, left=True) is not empty
