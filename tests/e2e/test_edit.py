@@ -15,7 +15,6 @@ from tests.e2e.steps import (
     draw_edit,
     finished,
     open_tab,
-    replay,
     shot,
     status,
 )
@@ -38,9 +37,7 @@ def current(page, number: int) -> None:
     page.locator(f'#edit-tree [data-number="{number}"][aria-current="true"]').wait_for()
 
 
-def test_picture_is_brushed_drawn_undone_and_gone_on_from(
-    real_server, new_page, model_folder, tmp_path
-):
+def test_picture_is_brushed_drawn_undone_and_gone_on_from(real_server, new_page, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 255, (30, 40, 3), np.uint8)
     Image.fromarray(pixels).resize((400, 300)).save(tmp_path / "photo.jpg")
     page = new_page(real_server.url)
@@ -68,8 +65,6 @@ def test_picture_is_brushed_drawn_undone_and_gone_on_from(
     assert 0 < inside.sum() < inside.size / 2
     rows, columns = (np.flatnonzero(inside.any(axis)) / inside.shape[0] for axis in (1, 0))
     assert 0.1 <= rows.min() <= rows.max() <= 0.5 and columns.min() <= 0.35 <= columns.max()
-    with Image.open(tmp_path / "edited.png") as image:
-        assert image.tobytes() == replay(model_folder, tmp_path / "edited.png")
 
     page.locator("#edit-tree [data-do=undo]").click()
     current(page, 1)
@@ -80,7 +75,7 @@ def test_picture_is_brushed_drawn_undone_and_gone_on_from(
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     current(page, 2)
-    page.get_by_text("Vary", exact=True).click()
+    page.locator("#way").get_by_text("Vary", exact=True).click()
     draw_edit(page)
     page.locator("#edit-tree li li li [data-number='4']").wait_for()
 
@@ -97,7 +92,7 @@ def test_phone_goes_on_from_a_drawn_picture_with_branches(real_server, new_page)
     page.locator("#stage .picture-edit").click()
     current(page, 1)
     assert page.locator("#edit-prompt textarea").input_value() == PROMPT
-    page.get_by_text("Change by words", exact=True).click()
+    page.locator("#way").get_by_text("Change by words", exact=True).click()
     page.locator("#edit-prompt textarea").fill("a red apple in the snow")
     page.locator("#edit-branches input[type=number]").fill("2")
     draw_edit(page)
