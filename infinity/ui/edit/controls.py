@@ -50,7 +50,7 @@ def build_settings(context: Context, controls: Components) -> None:
         gr.File,
         file_types=list(context.hosting.upload_types),
         label="Second picture",
-        height=120,
+        height=150,
     )
     build.add(
         "keep_scales",
