@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +25,9 @@ DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bf
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 """Where Linux keeps the limits of a container."""
+
+CAPTURING = threading.Lock()
+"""Held while a CUDA graph is captured, and while memory is given back to the card: not both at a time."""
 
 DEVICE_VARIABLE = "INFINITY_DEVICE"
 """Environment variable that names the device where none is given."""

@@ -12,6 +12,7 @@ import torch
 
 from infinity.checkpoints.fit import stays_float32
 from infinity.config import REFINE_PATCH, TokenizerConfig, TransformerConfig
+from infinity.generation.graphs import MOST_PLANS
 from infinity.generation.sampling import guided_length
 from infinity.memory_modes import MemoryMode
 from infinity.model.transformer import InfinityTransformer
@@ -24,6 +25,8 @@ from infinity.tokenizer.tokenizer import Tokenizer
 MAPS_AT_ONCE = 4
 """Feature maps alive together while a picture is decoded whole: a block's input, normed, result, sum."""
 STRIPS_AT_ONCE = 6
+GRAPH_BYTES = 2**17
+"""What a card's driver keeps of the kernels of one block at one scale in a captured graph; not measured."""
 ROWS_WIDE = 8
 """Widths C of numbers a token holds while it passes a block, besides the feed-forward's."""
 PRECISE_BYTES = 4
@@ -47,6 +50,7 @@ class MemoryNeed:
     working: int
     device: int
     host: int
+    graphs: int = 0
 
     @property
     def weights(self) -> int:
@@ -83,12 +87,14 @@ def memory_need(
     dtype: torch.dtype,
     text_parameters: int,
     num_images: int = 1,
+    graphs: bool = True,
 ) -> MemoryNeed:
     """The most a model takes while it draws ``num_images`` of its largest pictures.
 
     Args:
         dtype: of transformer and tokenizer (``memory_mode.dtype`` is the caller's to apply).
         text_parameters: of the text encoder.
+        graphs: whether a CUDA card keeps captured graphs: what they compute in is then their own.
     """
     transformer, tokenizer = weight_bytes(spec.transformer, spec.tokenizer, dtype)
     text = text_parameters * dtype.itemsize
@@ -98,13 +104,16 @@ def memory_need(
     config = spec.transformer
     hidden = ROWS_WIDE * config.width + 2 * config.feed_forward_width
     a_token = hidden * dtype.itemsize + 4 * config.bits_per_token * PRECISE_BYTES
-    drawing = rows * largest[-1].tokens * a_token
-    on_device, on_host = decode_bytes(spec.tokenizer, largest, dtype, memory_mode.strips)
     is_cpu = device.type == "cpu"
+    pictures = 1 if is_cpu else num_images
+    drawing = pictures * rows * largest[-1].tokens * a_token
+    kept = MOST_PLANS * GRAPH_BYTES * config.depth * len(largest) + drawing
+    captured = kept if graphs and device.type == "cuda" else 0
+    on_device, on_host = decode_bytes(spec.tokenizer, largest, dtype, memory_mode.strips)
     working = max(drawing, on_device + on_host * is_cpu)
     resident = 0 if memory_mode.release_text or (memory_mode.text_on_cpu and not is_cpu) else text
     reading = text if is_cpu or not memory_mode.text_on_cpu else 0
-    peak = transformer + tokenizer + max(reading, resident + cache + working)
+    peak = transformer + tokenizer + max(reading, resident + cache + working + captured)
     host = 0 if is_cpu else max(text if memory_mode.text_on_cpu else 0, on_host)
     return MemoryNeed(
         transformer=transformer,
@@ -114,6 +123,7 @@ def memory_need(
         working=working,
         device=peak,
         host=host,
+        graphs=captured,
     )
 
 

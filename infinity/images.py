@@ -6,7 +6,7 @@ Legend: B pictures, H W pixels.
 import logging
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -165,5 +165,22 @@ def preprocess(image: Image.Image, height: int, width: int) -> Tensor:
 
 def images_from_tensor(images_B3HW: Tensor) -> tuple[Image.Image, ...]:
     """(B, 3, H, W) float in [-1, 1] -> RGB pictures; 255 (x + 1) / 2 is cut, not rounded, as upstream."""
+    return images_to_come(images_B3HW)()
+
+
+def images_to_come(images_B3HW: Tensor) -> Callable[[], tuple[Image.Image, ...]]:
+    """:func:`images_from_tensor` in two: the copy from a CUDA card begins here, and what is returned waits for
+    it, so that both can work on in between."""
     pixels = (images_B3HW.float() + 1).div_(2).mul_(255).clamp_(0, 255).to(torch.uint8)
-    return tuple(Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy())
+    pixels_BHW3 = pixels.permute(0, 2, 3, 1)
+    copied = torch.cuda.Event() if pixels.is_cuda else None
+    pixels_BHW3 = pixels_BHW3.contiguous().to("cpu", non_blocking=copied is not None)
+    if copied is not None:
+        copied.record(torch.cuda.current_stream(pixels.device))
+
+    def images() -> tuple[Image.Image, ...]:
+        if copied is not None:
+            copied.synchronize()
+        return tuple(Image.fromarray(pixels_HW3) for pixels_HW3 in pixels_BHW3.numpy())
+
+    return images

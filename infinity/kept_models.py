@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import torch
 
-from infinity.devices import memory_of, resolve_device
+from infinity.devices import CAPTURING, memory_of, resolve_device
 from infinity.estimate import MemoryNeed
 from infinity.pipeline import InfinityPipeline
 from infinity.shared_work import POLL_SECONDS, Progress
@@ -111,4 +111,5 @@ class KeptModels:
 def free_cached_memory() -> None:
     """What torch keeps for later allocations goes back to the device."""
     if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        with CAPTURING:
+            torch.cuda.empty_cache()

@@ -23,6 +23,7 @@ from infinity.checkpoints.transfer import require_space
 from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtype
 from infinity.errors import InfinityError, ResourceError
 from infinity.estimate import LoadPlan, MemoryNeed, memory_need
+from infinity.generation.graphs import chosen_mode
 from infinity.kept_models import Evicted, KeptModels, free_cached_memory
 from infinity.memory_modes import MemoryMode, get_memory_mode
 from infinity.pipeline import InfinityPipeline
@@ -257,7 +258,7 @@ class ModelManager(KeptModels):
             memory_mode=memory_mode,
             device=str(device),
             dtype=dtype_name(dtype),
-            need=memory_need(spec, mode, device, dtype, parameters),
+            need=memory_need(spec, mode, device, dtype, parameters, graphs=chosen_mode() != "off"),
             free=memory and min(memory[0] + self.nbytes, memory[1]),
             total=memory and memory[1],
         )

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -32,6 +32,9 @@ class PictureRecord:
         model: name of the model.
         weights: their fingerprint (``infinity.checkpoints.fingerprint``); "" in older pictures.
         template: the prompt as it was written, where it had wildcards; the request's has none.
+        batch: the request whose pictures were drawn in one pass (as a GPU does), of which ``request`` is
+            number ``place``, from 0; None where the picture was drawn by itself. Only all of it gives the
+            same pixels again.
         device, dtype, threads: where and how it was computed; another device, precision or number
             of CPU threads may round differently and so flip bits.
         versions: of this package and of torch.
@@ -45,9 +48,19 @@ class PictureRecord:
     threads: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     template: str = ""
+    batch: GenerationRequest | None = None
+    place: int = 0
+
+    @property
+    def only(self) -> int | None:
+        """Which picture of ``batch or request`` is this one; None for all there is."""
+        return None if self.batch is None else self.place
 
     def to_json(self) -> str:
-        data = asdict(self) | {"request": self.request.to_dict()}
+        own = self.request.to_dict()
+        batch = {} if self.batch is None else self.batch.to_dict()
+        batch = {name: value for name, value in batch.items() if own.get(name) != value}
+        data = asdict(self) | {"request": own, "batch": batch}
         return json.dumps(data, ensure_ascii=False)
 
     @classmethod
@@ -58,6 +71,7 @@ class PictureRecord:
             raise RequestError(
                 f"The picture's record is damaged: it asks for {request.num_images} pictures, not one."
             )
+        batch, place = _batch(data, request)
         threads = data.get("threads")
         if type(threads) is not int or not 0 < threads <= MAX_THREADS:
             threads = 0
@@ -65,10 +79,26 @@ class PictureRecord:
             request=request,
             model=model,
             threads=threads,
+            batch=batch,
+            place=place,
             versions=_texts(data.get("versions")),
             template=_text(data.get("template"), MAX_PROMPT_CHARACTERS),
             **{name: _text(data.get(name)) for name in ("weights", "device", "dtype")},
         )
+
+
+def _batch(
+    data: Mapping[str, Any], request: GenerationRequest
+) -> tuple[GenerationRequest | None, int]:
+    """The request of the pass in which a picture was drawn, and its place there. Raises RequestError."""
+    given, place = data.get("batch"), data.get("place")
+    if not given:
+        return None, 0
+    if isinstance(given, dict) and type(place) is int:
+        batch = GenerationRequest.from_dict(request.to_dict() | given)
+        if 0 <= place < batch.num_images and batch.pictures()[place] == request:
+            return batch, place
+    raise RequestError("The picture's record is damaged: its batch has no such picture.")
 
 
 def weights_note(weights: str, here: str) -> str:

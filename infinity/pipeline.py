@@ -1,16 +1,16 @@
 """From a request to pictures: text, transformer, tokenizer put together.
 
-A request becomes a stream of events: one preview a scale, then the pictures. By default every
-picture runs on its own rows (all pictures advance scale by scale together), because matrix products
-over more rows round differently: so a picture drawn among eight equals, bit for bit, the same seed
-drawn alone, and its record replays it exactly on the same machine. ``generate_batch`` joins all
-pictures into one pass instead: more pictures a second, equal only up to rounding.
+A request becomes a stream of events: one preview a scale, then the pictures. Matrix products over more
+rows round differently, which now and then flips a bit. So on a CPU every picture has its own rows, and equals
+the same seed drawn alone. On a GPU, where one pass takes half the time, the pictures of a request share one,
+and a picture's record holds all of the request. Either way a record replays its picture exactly on the same
+machine. ``generate_batch`` joins several requests into one pass.
 """
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -28,12 +28,14 @@ from infinity.devices import (
 from infinity.errors import RequestError
 from infinity.events import Done, Event
 from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn
+from infinity.generation.finished import finished
+from infinity.generation.graphs import GraphMode, chosen_mode
 from infinity.generation.inputs import PictureInputs, read_pictures
 from infinity.generation.revision import Revision
 from infinity.generation.sampling import check_layers
-from infinity.metadata import PictureRecord, attach
+from infinity.metadata import PictureRecord
 from infinity.model.transformer import InfinityTransformer
-from infinity.packing import pack_bits, unpack_bits
+from infinity.packing import unpack_bits
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
 from infinity.spec import ModelSpec
 from infinity.text import TextEncoder
@@ -53,6 +55,8 @@ class InfinityPipeline:
         release_text_encoder: free the text encoder's weights once a request's prompts are encoded;
             it is read from disk again for the next new prompt.
         fingerprint: of the weights, for the pictures' records; "" where they are of no files.
+        graphs: "exact" replays captured graphs on a CUDA card, "fused" those of compiled kernels, which
+            round differently, "off" launches kernel by kernel; None takes that of $INFINITY_GRAPHS, or "exact".
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class InfinityPipeline:
         *,
         release_text_encoder: bool = False,
         fingerprint: str = "",
+        graphs: GraphMode | None = None,
     ) -> None:
         self.spec = spec
         self.fingerprint = fingerprint
@@ -71,7 +76,7 @@ class InfinityPipeline:
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
         self.release_text_encoder = release_text_encoder
-        self._drawing = Drawing(self.transformer, self.tokenizer)
+        self._drawing = Drawing(transformer, tokenizer, chosen_mode(graphs))
 
     @classmethod
     def from_pretrained(
@@ -140,6 +145,7 @@ class InfinityPipeline:
         cancel: threading.Event | None = None,
         previews: PreviewPolicy = "live",
         refine: bool = False,
+        only: int | None = None,
     ) -> Iterator[Event]:
         """Draw a request's pictures: a ``Preview`` a scale, then ``Done``; or ``Cancelled``.
 
@@ -149,6 +155,7 @@ class InfinityPipeline:
                 decodings, whatever they cost.
             refine: with live previews, go on after ``Done``: a ``Refined`` for every scale whose
                 preview was rough.
+            only: give back this picture of the request alone, from 0: the very one that it is among them.
 
         Raises:
             RequestError: at once, for what this model cannot do.
@@ -159,15 +166,22 @@ class InfinityPipeline:
             raise RequestError(
                 f"previews must be one of {', '.join(PREVIEW_POLICIES)}, not {previews!r}."
             )
-        return self._stream(request, cancel or threading.Event(), previews, refine)
+        return self._stream(request, cancel or threading.Event(), previews, refine, only)
 
     def prepare_previews(self) -> None:
         """Do now what the first request with live previews would wait for."""
         self._drawing.preview_decoder.prepare(self.spec.schedule(self.spec.aspect_ratios[0]))
 
-    def generate(self, request: GenerationRequest) -> Done:
-        """Draw a request's pictures without previews. Raises as ``stream``."""
-        events = self.stream(request, previews="off")
+    def warm_up(self) -> bool:
+        """Compile and record the fused kernels of one picture of the first aspect ratio, if there are to be any;
+        whether there are. All else is drawn in eager mode."""
+        return self._drawing.warm_up(
+            self.spec.schedule(self.spec.aspect_ratios[0]), self.spec.sampling
+        )
+
+    def generate(self, request: GenerationRequest, only: int | None = None) -> Done:
+        """Draw a request's pictures, or one of them, without previews. Raises as ``stream``."""
+        events = self.stream(request, previews="off", only=only)
         return next(event for event in events if isinstance(event, Done))
 
     def generate_batch(self, requests: Sequence[GenerationRequest]) -> tuple[Done, ...]:
@@ -193,19 +207,16 @@ class InfinityPipeline:
         encoded = [self.read(request) for request in resolved]
         text_seconds = time.perf_counter() - started_s
         ((aspect_ratio, sampling),) = shapes
+        inputs = [picture for pictures, _ in encoded for picture in pictures]
+        schedule = self.spec.schedule(aspect_ratio)
         events = self._drawing.draw(
-            [picture for pictures, _ in encoded for picture in pictures],
-            self.spec.schedule(aspect_ratio),
-            sampling,
-            threading.Event(),
-            "off",
-            together=True,
+            inputs, schedule, sampling, threading.Event(), "off", together=True
         )
         drawn = next(event for event in events if isinstance(event, Drawn))
-        images = iter(drawn.images)
+        firsts = itertools.accumulate((len(pictures) for pictures, _ in encoded), initial=0)
         return tuple(
-            self._done(request, drawn, [next(images) for _ in pictures], text_seconds, notes)
-            for request, (pictures, notes) in zip(resolved, encoded, strict=True)
+            finished(self._record(request), request.pictures(), drawn, text_seconds, notes, first)
+            for request, (_, notes), first in zip(resolved, encoded, firsts, strict=False)
         )
 
     def check(self, request: GenerationRequest) -> GenerationRequest:
@@ -263,6 +274,7 @@ class InfinityPipeline:
         cancel: threading.Event,
         previews: PreviewPolicy,
         refine: bool,
+        only: int | None,
     ) -> Iterator[Event]:
         started_s = time.perf_counter()
         pictures, notes = self.read(request)
@@ -271,11 +283,15 @@ class InfinityPipeline:
         sampling = request.sampling(self.spec.sampling)
         arguments = pictures, schedule, sampling, cancel, previews
         revision = self._revision(request)
-        for event in self._drawing.draw(*arguments, revision=revision):
+        is_one_pass = self._drawing.is_on_gpu and request.num_images > 1
+        shown = slice(None) if only is None else slice(only, only + 1)
+        for event in self._drawing.draw(*arguments, revision=revision, only=only):
             if isinstance(event, Drawn):
                 if revision is not None:
                     notes += revision.notes(event.bits)
-                yield self._done(request, event, event.images, text_seconds, notes)
+                batch = request if is_one_pass else None
+                found = request.pictures()[shown], event, text_seconds, notes
+                yield finished(self._record(request), *found, batch=batch)
                 if refine:
                     yield from self._drawing.refine(event, cancel)
             else:
@@ -289,15 +305,8 @@ class InfinityPipeline:
             self.text_encoder.release()
         return read
 
-    def _done(
-        self,
-        request: GenerationRequest,
-        drawn: Drawn,
-        images: Sequence[Image.Image],
-        text_seconds: float,
-        notes: tuple[str, ...],
-    ) -> Done:
-        record = PictureRecord(
+    def _record(self, request: GenerationRequest) -> PictureRecord:
+        return PictureRecord(
             request=request,
             model=self.spec.name,
             weights=self.fingerprint,
@@ -305,24 +314,4 @@ class InfinityPipeline:
             dtype=dtype_name(self.dtype),
             threads=torch.get_num_threads(),
             versions={"infinity": __version__, "torch": torch.__version__},
-        )
-        pictures = request.pictures()
-        for image, picture in zip(images, pictures, strict=True):
-            template = request.prompt if picture.prompt != request.prompt else ""
-            attach(image, replace(record, request=picture, template=template))
-        if len(pictures) == 1:
-            (request,) = pictures
-        seconds = {
-            "text_seconds": text_seconds,
-            "model_seconds": drawn.model_seconds,
-            "decode_seconds": drawn.decode_seconds,
-            "preview_seconds": drawn.preview_seconds,
-        }
-        bits = tuple(
-            pack_bits([bits_BlD[number] for bits_BlD in drawn.bits])
-            for number in range(len(images))
-        )
-        total = sum(seconds.values())
-        return Done(
-            images=tuple(images), request=request, notes=notes, bits=bits, seconds=total, **seconds
         )

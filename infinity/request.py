@@ -98,7 +98,8 @@ class SamplingParams(Checked):
 class GenerationRequest(Checked):
     """One prompt, ``num_images`` pictures. Settings left at None take the model's defaults.
 
-    Picture i is drawn with seed ``seed + i`` (modulo 2^32), so it equals that seed asked for alone.
+    Picture i is drawn with seed ``seed + i`` (modulo 2^32). On a CPU it equals that seed asked for alone; on a
+    GPU, which draws all of them in one pass, up to rounding.
     Both prompts may hold wildcards, ``{red|blue} car`` (see ``infinity.wildcards``): every picture's
     own seed picks its words, so the pictures of one request may differ in them.
 

@@ -142,6 +142,27 @@ def test_more_pictures_need_more_cache():
     assert four.cache == 4 * one.cache
 
 
+def test_captured_graphs_are_a_term_on_a_card_alone():
+    spec = get_spec("infinity-2b")
+
+    def need(device, **options):
+        return memory_need(spec, MEMORY_MODES["none"], device, torch.bfloat16, 0, **options)
+
+    without, kept = need(CUDA, graphs=False), need(CUDA)
+    assert need(CPU).graphs == without.graphs == 0
+    assert kept.device - without.device == kept.graphs
+    assert 0.5 * GB < kept.graphs < 1.5 * GB
+
+
+def test_pictures_in_one_pass_work_in_more_memory():
+    spec = get_spec("infinity-8b")
+    one, four = (
+        memory_need(spec, MEMORY_MODES["none"], CUDA, torch.bfloat16, 0, count) for count in (1, 4)
+    )
+    assert four.graphs > 3 * one.graphs
+    assert four.working > one.working
+
+
 def test_gpu_time_follows_the_request():
     spec = get_spec("infinity-2b")
     asked = GenerationRequest(prompt="a fox")

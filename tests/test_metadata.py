@@ -1,5 +1,6 @@
 import errno
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,6 +41,29 @@ def test_saved_png_reads_back_to_the_same_record_and_pixels(tmp_path):
         assert saved.format == "PNG"
         assert np.array_equal(np.asarray(saved), np.asarray(picture()))
     assert [file.name for file in path.parent.iterdir()] == ["x.png"]
+
+
+def test_record_of_a_pass_holds_all_of_it_once():
+    batch = replace(REQUEST, prompt="a {red|blue} apple", num_images=3)
+    record = replace(RECORD, request=batch.pictures()[2], batch=batch, place=2)
+    text = record.to_json()
+    assert PictureRecord.from_json(text) == record
+    assert set(json.loads(text)["batch"]) == {"prompt", "seed", "num_images"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"place": 3}, {"place": -1}, {"place": 0}, {"place": "2"}, {"batch": 5}, {"batch": {}}],
+)
+def test_record_whose_batch_has_no_such_picture_is_refused(change):
+    batch = replace(REQUEST, num_images=3)
+    record = replace(RECORD, request=batch.pictures()[2], batch=batch, place=2)
+    data = json.loads(record.to_json())
+    if change == {"batch": {}}:  # as in a record without
+        assert PictureRecord.from_json(json.dumps(data | change)).batch is None
+        return
+    with pytest.raises(RequestError, match="its batch"):
+        PictureRecord.from_json(json.dumps(data | change))
 
 
 def test_record_is_plain_json_for_other_programs(tmp_path):

@@ -11,6 +11,7 @@ from infinity import GenerationRequest, InfinityPipeline
 from infinity.errors import CheckpointError, RequestError, ResourceError
 from infinity.events import Cancelled, Done, Event, Preview
 from infinity.metadata import read_record, read_request, save_png
+from infinity.request import MAX_SEED
 from infinity.tokenizer.quality import psnr
 from tests.tiny import PATCHIFY_SPEC, SPEC, tiny_folder, tiny_pipeline
 
@@ -179,6 +180,67 @@ def test_wildcards_draw_what_each_record_says_and_keep_the_template():
         assert same(alone.images, [image])
         assert read_record(alone.images[0]).template == ""
         assert same(draw(replace(request, seed=record.request.seed, num_images=1)).images, [image])
+
+
+@pytest.fixture
+def card():
+    """A pipeline that draws as on a GPU: pictures in one pass, the host a scale behind."""
+    pipeline = tiny_pipeline()
+    pipeline._drawing.is_on_gpu = True
+    return pipeline
+
+
+def test_pictures_of_one_pass_are_drawn_again_from_any_of_their_records(card, tmp_path):
+    request = replace(
+        REQUEST,
+        prompt="a {red|blue} car",
+        negative_prompt="{snow|rain}",
+        seed=MAX_SEED,
+        num_images=3,
+    )
+    (drawn,) = card.generate_batch([request])
+    done = card.generate(request)
+    assert done.bits == drawn.bits
+    for place, image in enumerate(done.images):
+        record = read_record(save_png(image, tmp_path / "x.png"))
+        assert (record.batch, record.only) == (done.request, place)
+        assert record.request == done.request.pictures()[place]
+        again = card.generate(record.batch, record.only)
+        assert same(again.images, [image])
+        assert again.bits == (done.bits[place],)
+        assert again.request == record.request
+        assert read_record(again.images[0]) == record
+        # Where pictures are drawn by themselves, the same record asks for no other one.
+        alone = PIPELINE.generate(record.batch, record.only)
+        assert same(alone.images, PIPELINE.generate(record.request).images)
+        assert read_record(alone.images[0]).batch is None
+    assert read_record(card.generate(REQUEST).images[0]).batch is None
+
+
+@pytest.mark.parametrize("previews", ["off", "live", "full"])
+def test_host_that_is_a_scale_behind_shows_the_same(card, previews):
+    expected = list(PIPELINE.stream(REQUEST, previews=previews))
+    found = list(card.stream(REQUEST, previews=previews))
+    assert [type(event) for event in found] == [type(event) for event in expected]
+    for one, other in zip(found[:-1], expected[:-1], strict=True):
+        assert (one.index, one.height) == (other.index, other.height)
+        assert (one.images is None) == (other.images is None)
+    assert same(found[-1].images, expected[-1].images)
+    assert found[-1].model_seconds == pytest.approx(sum(event.seconds for event in found[:-1]))
+
+
+def test_stop_while_the_host_is_behind_ends_with_one_word(card):
+    cancel = threading.Event()
+    events = card.stream(REQUEST, cancel=cancel)
+    assert isinstance(next(events), Preview)
+    cancel.set()
+    assert list(events) == [Cancelled(completed_scales=2)]
+
+
+def test_bits_of_a_batch_are_those_of_each_request():
+    requests = [replace(REQUEST, seed=5), GenerationRequest(prompt="snow", seed=9, num_images=2)]
+    found = [done.bits for done in PIPELINE.generate_batch(requests)]
+    assert found == [draw(request).bits for request in requests]
 
 
 def test_wildcards_of_a_single_picture_are_filled_in_in_its_request():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ RECORD = PictureRecord(
     threads=2,
     versions={"torch": "2"},
     template="a {red|blue} car",
+    batch=replace(REQUEST, num_images=2),
 )
 PLAN = GridPlan(
     model="default",

@@ -96,7 +96,7 @@ def replay(options: argparse.Namespace) -> None:
     pipeline = load_model(options, options.model or record.model)
     if note := weights_note(record.weights, pipeline.fingerprint):
         say(note)
-    done = draw(pipeline, record.request, None)
+    done = draw(pipeline, record.batch or record.request, None, record.only)
     save(options, done)
     (image,) = done.images
     if image.size != original.size:

@@ -74,12 +74,22 @@ def progress_bar(description: str) -> Iterator[Callable[[str, float], None]]:
         yield tell
 
 
-def draw(pipeline: InfinityPipeline, request: GenerationRequest, folder: Path | None) -> Done:
-    """Draw with a progress bar; with a folder, save every scale's full-size preview there."""
+def draw(
+    pipeline: InfinityPipeline,
+    request: GenerationRequest,
+    folder: Path | None,
+    only: int | None = None,
+) -> Done:
+    """Draw with a progress bar; with a folder, save every scale's full-size preview there.
+
+    Args:
+        only: as ``stream`` takes it.
+    """
     total = pipeline.spec.schedule(request.aspect_ratio).total_tokens
     done: Done | None = None
     with progress(desc="Drawing", total=total, unit="token") as bar:
-        for event in pipeline.stream(request, previews="full" if folder else "off"):
+        previews = "full" if folder else "off"
+        for event in pipeline.stream(request, previews=previews, only=only):
             if isinstance(event, Done):
                 done = event
             elif isinstance(event, Preview):

@@ -63,7 +63,8 @@ def source_of(
         record = read_record(image)
         same = record.model == pipeline.spec.name and record.weights == pipeline.fingerprint
         if same and aspect_ratio in (None, record.request.aspect_ratio):
-            for event in pipeline.stream(record.request, cancel=cancel, previews="off"):
+            whole = record.batch or record.request
+            for event in pipeline.stream(whole, cancel=cancel, previews="off", only=record.only):
                 if isinstance(event, Done):
                     return Source(event.bits[0], record.request.aspect_ratio, record.request)
             raise StoppedError

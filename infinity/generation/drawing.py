@@ -3,9 +3,10 @@
 Every picture of a request runs as its own batch by default, and all advance scale by scale.
 """
 
+import logging
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,22 +15,34 @@ from torch import Tensor
 
 from infinity.devices import memory_errors
 from infinity.events import Cancelled, Preview, Refined
+from infinity.generation.clock import Span
 from infinity.generation.generate import (
     Revise,
     ScaleStep,
     generate,
     leading,
 )
+from infinity.generation.graphs import GraphMode, graphs_of
 from infinity.generation.inputs import PictureInputs, text_conditions
-from infinity.generation.previews import PreviewDecoder, exact_scales
+from infinity.generation.previews import (
+    PREVIEW_SHARE,
+    PREVIEW_SHARE_GPU,
+    PreviewDecoder,
+    exact_scales,
+)
 from infinity.generation.revision import Revision
 from infinity.generation.sampling import guided_length, seeded_generator
-from infinity.images import images_from_tensor
+from infinity.generation.scale import TEXT_STEP, Plan
+from infinity.images import images_from_tensor, images_to_come
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import PreviewPolicy, SamplingParams
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
 
+logger = logging.getLogger(__name__)
+
+AHEAD = 1
+"""Scales that a GPU is given before the host waits for the pictures of an earlier one."""
 LESS_MEMORY = "ask for fewer pictures, a smaller model or aspect ratio, or the precision bfloat16"
 
 
@@ -50,13 +63,47 @@ class Drawn:
     bits: tuple[Tensor, ...]
 
 
-class Drawing:
-    """A transformer and a tokenizer, with what is known of how long they take."""
+@dataclass(frozen=True)
+class _Scale:
+    """A scale whose pictures the device may still be making."""
 
-    def __init__(self, transformer: InfinityTransformer, tokenizer: Tokenizer) -> None:
+    index: int
+    steps: Sequence[ScaleStep]
+    images: Callable[[], tuple[Image.Image, ...]] | None
+    span: Span
+    is_exact: bool
+
+    def preview(self, schedule: ScaleSchedule, bits_per_token: int) -> Preview:
+        scale, is_last = schedule[self.index], self.index == len(schedule) - 1
+        return Preview(
+            index=self.index,
+            num_scales=len(schedule),
+            height=scale.height,
+            width=scale.width,
+            bits=scale.tokens * bits_per_token,
+            seconds=sum(step.seconds for step in self.steps),
+            images=None if self.images is None else self.images(),
+            preview_seconds=0.0 if is_last else self.span.seconds,
+            is_exact=self.is_exact,
+        )
+
+
+class Drawing:
+    """A transformer and a tokenizer, with what is known of how long they take.
+
+    Attributes:
+        graphs: what replays the transformer's scales; None launches kernel by kernel.
+        is_on_gpu: whether pictures are drawn in one pass, and the host goes on meanwhile.
+    """
+
+    def __init__(
+        self, transformer: InfinityTransformer, tokenizer: Tokenizer, graphs: GraphMode = "off"
+    ) -> None:
         self.transformer = transformer
         self.tokenizer = tokenizer
         self.preview_decoder = PreviewDecoder(tokenizer)
+        self.is_on_gpu = transformer.device.type == "cuda"
+        self.graphs = graphs_of(transformer, graphs)
         self._late_exact: dict[tuple[ScaleSchedule, int, int, bool], int] = {}
 
     @torch.inference_mode()
@@ -69,12 +116,16 @@ class Drawing:
         previews: PreviewPolicy,
         *,
         revision: Revision | None = None,
-        together: bool = False,
+        together: bool | None = None,
+        only: int | None = None,
     ) -> Iterator[Preview | Cancelled | Drawn]:
-        """Run all pictures scale by scale: in one pass if ``together``, else each in its own.
+        """Run all pictures scale by scale: in one pass if ``together`` (None: on a GPU), else each in its own.
+
+        A GPU is at work on a scale while the host still shows the one before.
 
         Args:
             revision: what becomes of drawn bits where the pictures begin from others.
+            only: show and give back this picture alone.
 
         Yields:
             A ``Preview`` a scale, the last one with the finished pictures, then ``Drawn``; or
@@ -83,17 +134,21 @@ class Drawing:
         Raises:
             ResourceError: out of memory.
         """
+        together = self.is_on_gpu if together is None else together
         if previews == "live":
             self.preview_decoder.prepare(schedule)
         key = (schedule, guided_length(sampling, len(schedule)), len(pictures), together)
         late_exact = {"off": 0, "live": self._late_exact.get(key, 0), "full": len(schedule)}
         first_exact = len(schedule) - 1 - late_exact[previews]
-        groups = [list(pictures)] if together else [[picture] for picture in pictures]
+        shown = slice(None) if only is None else slice(only, only + 1)
+        groups = [list(pictures)] if together else [[picture] for picture in pictures[shown]]
+        shown = shown if together else slice(None)
         runs = [self._run(group, schedule, sampling, revision) for group in groups]
+        waiting: deque[_Scale] = deque()
         model_seconds = rough_seconds = preview_seconds = 0.0
         rough: dict[int, Tensor] = {}
         bits: list[Tensor] = []
-        for index, scale in enumerate(schedule):
+        for index in range(len(schedule)):
             steps: list[ScaleStep] = []
             for run in runs:
                 if cancel.is_set():
@@ -101,43 +156,43 @@ class Drawing:
                     return
                 with memory_errors("drawing", LESS_MEMORY):
                     steps.append(next(run))
-            seconds = sum(step.seconds for step in steps)
-            model_seconds += seconds
             is_last = index == len(schedule) - 1
             if is_last and cancel.is_set():
                 yield Cancelled(completed_scales=len(schedule))
                 return
-            started_s = time.perf_counter()
-            bits.append(torch.cat([step.bits_BlD for step in steps]))
-            latent_Bdyx = torch.cat([step.canvas.latent_Bdyx for step in steps])
+            span = Span(self.transformer.device)
+            bits.append(torch.cat([step.bits_BlD for step in steps])[shown])
+            latent_Bdyx = torch.cat([step.canvas.latent_Bdyx for step in steps])[shown]
             is_exact, images = index >= first_exact, None
             with memory_errors("decoding", LESS_MEMORY):
                 if is_exact:
-                    images = images_from_tensor(self._decode(latent_Bdyx))
+                    images = images_to_come(self._decode(latent_Bdyx))
                 elif previews == "live":
-                    images = images_from_tensor(self.preview_decoder.decode(latent_Bdyx))
+                    images = images_to_come(self.preview_decoder.decode(latent_Bdyx))
                     rough[index] = latent_Bdyx
-            spent_seconds = time.perf_counter() - started_s
-            if not is_last:
-                preview_seconds += spent_seconds
-                rough_seconds += 0.0 if is_exact else spent_seconds
-            yield Preview(
-                index=index,
-                num_scales=len(schedule),
-                height=scale.height,
-                width=scale.width,
-                bits=scale.tokens * self.tokenizer.config.bits_per_token,
-                seconds=seconds,
-                preview_seconds=0.0 if is_last else spent_seconds,
-                images=images,
-                is_exact=is_exact,
-            )
-            if is_last and images is not None:
-                if previews == "live":
-                    times = model_seconds, spent_seconds, rough_seconds
-                    self._late_exact[key] = exact_scales(*times, len(schedule))
-                times = model_seconds, spent_seconds, preview_seconds
-                yield Drawn(images, *times, rough, tuple(bits))
+            waiting.append(_Scale(index, steps, images, span.end(), is_exact))
+            while len(waiting) > (AHEAD if self.is_on_gpu and not is_last else 0):
+                event = waiting.popleft().preview(schedule, self.tokenizer.config.bits_per_token)
+                model_seconds += event.seconds
+                preview_seconds += event.preview_seconds
+                rough_seconds += 0.0 if event.is_exact else event.preview_seconds
+                yield event
+        if previews == "live":
+            share = PREVIEW_SHARE_GPU if self.is_on_gpu else PREVIEW_SHARE
+            times = model_seconds, span.seconds, rough_seconds
+            self._late_exact[key] = exact_scales(*times, len(schedule), share)
+        assert event.images is not None, "the last scale is decoded"
+        times = model_seconds, span.seconds, preview_seconds
+        yield Drawn(event.images, *times, rough, tuple(bits))
+
+    def warm_up(self, schedule: ScaleSchedule, sampling: SamplingParams) -> bool:
+        """Record fused kernels of a picture; whether they are. Other graphs are recorded while drawing."""
+        if self.graphs is None or not self.graphs.is_fused:
+            return False
+        plan = Plan.of(schedule, 1, sampling, TEXT_STEP)
+        return self.graphs.warm_up(
+            plan, lambda what, part: logger.info("%s: %.0f%%", what, 100 * part)
+        )
 
     @torch.inference_mode()
     def refine(self, drawn: Drawn, cancel: threading.Event) -> Iterator[Refined]:
@@ -172,6 +227,7 @@ class Drawing:
                 later=conditions,
                 revise=revise,
                 keep_logits=keep_logits,
+                graphs=self.graphs,
             )
 
         def read(bits: Sequence[Tensor]) -> list[Tensor]:

@@ -7,7 +7,6 @@ interleave, be abandoned between scales, or share one model across threads.
 Legend: B pictures, l tokens of a scale, C width, D bits a token.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +15,9 @@ from torch import Tensor
 
 from infinity.config import TokenizerConfig
 from infinity.errors import ResourceError
+from infinity.generation.clock import Span
+from infinity.generation.graphs import ScaleGraphs, computing
 from infinity.generation.sampling import (
-    NO_GUIDANCE,
     at_confidence,
     block_guidance,
     check_layers,
@@ -25,7 +25,7 @@ from infinity.generation.sampling import (
     guided_length,
     sample_bits,
 )
-from infinity.model.attention import KVCache
+from infinity.generation.scale import Plan, filled_up
 from infinity.model.transformer import InfinityTransformer, TextCondition
 from infinity.request import SamplingParams
 from infinity.schedule import ScaleSchedule
@@ -60,7 +60,7 @@ class ScaleStep:
         bits_BlD: bool, what was drawn, revised where that was asked for.
         canvas: the running sum with this scale added; belongs to the loop: read it
             before asking for the next step.
-        seconds: time from the previous step's end, without what the caller did in between.
+        span: from the previous step's end, without what the caller did in between.
         logits_BlD2: float32, guided and divided by the temperature; only if asked for.
         input_BlD: float, what the transformer read for this scale, None at the first; only if
             ``logits_BlD2`` was asked for.
@@ -69,9 +69,14 @@ class ScaleStep:
     index: int
     bits_BlD: Tensor
     canvas: ResidualCanvas
-    seconds: float
+    span: Span
     logits_BlD2: Tensor | None = None
     input_BlD: Tensor | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Of ``span``; waits for a GPU that is still at work."""
+        return self.span.seconds
 
 
 def text_condition(
@@ -116,6 +121,7 @@ def generate(
     later: Mapping[int, TextCondition] | None = None,
     revise: Revise | None = None,
     keep_logits: bool = False,
+    graphs: ScaleGraphs | None = None,
 ) -> Iterator[ScaleStep]:
     """Draw B pictures, a step a scale.
 
@@ -127,6 +133,7 @@ def generate(
             returns; random numbers are drawn all the same, so that a bit which is left alone is the
             one that the same seed gives after the same bits.
         keep_logits: hand out logits and inputs with each step.
+        graphs: of the transformer, to replay instead of launching kernels one by one.
 
     Raises:
         RequestError: a guidance layer the model does not have.
@@ -134,68 +141,42 @@ def generate(
         ValueError: a condition or revised bits of another batch or shape.
     """
     check_layers(sampling, transformer.config.depth)
-    batch, guided = len(generators), guided_length(sampling, len(schedule))
-    if condition.batch != (2 * batch if guided else batch):
+    batch = len(generators)
+    if condition.batch != (2 * batch if guided_length(sampling, len(schedule)) else batch):
         raise ValueError(f"a condition of {condition.batch} rows does not fit {batch} pictures")
-    device, dtype = transformer.device, transformer.compute_dtype
-    started_s = time.perf_counter()
-    cache = KVCache(transformer.config, schedule, condition.batch, dtype, device)
+    device = transformer.device
+    span = Span(device)
+    conditions, tokens = {0: condition, **(later or {})}, 0
+    if graphs is not None:
+        conditions, tokens = filled_up(conditions)
+    plan = Plan.of(schedule, batch, sampling, tokens)
     canvas = ResidualCanvas(tokenizer_config, schedule, batch, device)
     input_BlD: Tensor | None = None
     is_finite = torch.ones((), dtype=torch.bool, device=device)
-    for index in range(len(schedule)):
-        condition = condition if later is None else later.get(index, condition)
-        if guided and index == guided:
-            cache.keep(batch)
-        if guided and index >= guided:
-            condition = condition.select(slice(0, batch))
-        logits_BlD2 = _guided_logits(
-            transformer, condition, cache, index, input_BlD, sampling, index < guided
-        )
-        is_finite &= logits_BlD2.sum(dtype=torch.float32).isfinite()  # read once, at the end
-        is_greedy = sampling.at_scale(index)[1] == 0
-        bits_BlD = sample_bits(
-            logits_BlD2, float(not is_greedy), sampling.top_k, sampling.top_p, generators
-        )
-        if revise is not None:
-            bits_BlD = revise(index, bits_BlD, logits_BlD2)
-        read_BlD, input_BlD = input_BlD, canvas.add(bits_BlD)
-        if device.type != "cpu":
-            torch.accelerator.synchronize(device)  # so that the clock read next is true
-        if index == len(schedule) - 1 and not is_finite:
-            raise ResourceError(NOT_FINITE)
-        kept = (logits_BlD2, read_BlD) if keep_logits else (None, None)
-        seconds = time.perf_counter() - started_s
-        yield ScaleStep(index, bits_BlD, canvas, seconds, *kept)
-        started_s = time.perf_counter()
+    with computing(transformer, plan, conditions, graphs) as compute:
+        for index in range(len(schedule)):
+            hooks = block_guidance(sampling, index, transformer.config.depth)
+            logits_BlD2 = _guided(compute(index, input_BlD, hooks), plan, sampling, index)
+            is_finite &= logits_BlD2.sum(dtype=torch.float32).isfinite()  # read once, at the end
+            is_greedy = sampling.at_scale(index)[1] == 0
+            bits_BlD = sample_bits(
+                logits_BlD2, float(not is_greedy), sampling.top_k, sampling.top_p, generators
+            )
+            if revise is not None:
+                bits_BlD = revise(index, bits_BlD, logits_BlD2)
+            read_BlD, input_BlD = input_BlD, canvas.add(bits_BlD)
+            if index == len(schedule) - 1 and not is_finite:
+                raise ResourceError(NOT_FINITE)
+            kept = (logits_BlD2, read_BlD) if keep_logits else (None, None)
+            yield ScaleStep(index, bits_BlD, canvas, span.end(), *kept)
+            span = Span(device)
 
 
-def _guided_logits(
-    transformer: InfinityTransformer,
-    condition: TextCondition,
-    cache: KVCache,
-    index: int,
-    input_BlD: Tensor | None,
-    sampling: SamplingParams,
-    guided: bool,
-) -> Tensor:
-    """(B, l, D, 2) float32: divided by the temperature first, then guided (upstream's order).
-
-    Args:
-        guided: the unconditional half is alive: the cache has twice as many rows as the input.
-    """
+def _guided(logits_RlD2: Tensor, plan: Plan, sampling: SamplingParams, index: int) -> Tensor:
+    """(B, l, D, 2) float32, new: divided by the temperature first, then guided (upstream's order)."""
     guidance, temperature = sampling.at_scale(index)
-    if input_BlD is not None and guided:
-        input_BlD = torch.cat((input_BlD, input_BlD))
-    hooks = block_guidance(sampling, index, transformer.config.depth)
-    hidden_RlC = transformer.forward_scale(input_BlD, condition, cache, index, hooks)
-    mixes = guided and guidance != NO_GUIDANCE and 0 in sampling.guidance_layers
-    if guided and not mixes:
-        half = len(hidden_RlC) // 2
-        hidden_RlC, condition = hidden_RlC[:half], condition.select(slice(0, half))
-    logits_RlD2 = transformer.logits(hidden_RlC, condition)
     if temperature != 0:
         logits_RlD2 = logits_RlD2 * (1 / temperature)
-    logits_BlD2 = guide(logits_RlD2, guidance) if mixes else logits_RlD2
+    logits_BlD2 = guide(logits_RlD2, guidance) if plan.mixed[index] else logits_RlD2
     confidence = sampling.confidence_at(index)
     return logits_BlD2 if confidence == 1 else at_confidence(logits_BlD2, confidence)

@@ -20,9 +20,9 @@ from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.quantizer import ResidualCanvas
 from infinity.tokenizer.tokenizer import Tokenizer
 
-PREVIEW_SHARE = 0.13
-"""Part of the generation time (model and final decoding) planned for previews. The promise is 15%;
-the rest is kept in hand, as times vary."""
+PREVIEW_SHARE, PREVIEW_SHARE_GPU = 0.13, 0.04
+"""Part of the generation time (model and final decoding) planned for previews. The promise is 15%, on a GPU
+5%; the rest is kept in hand, as times vary."""
 PIXELS_A_POSITION = 4
 RIDGE = 1e-3
 BOXES = 40
@@ -110,15 +110,18 @@ def invented_pictures(size: tuple[int, int]) -> Tensor:
     return torch.stack((boxes, (0.6 * clouds / clouds.std() + tint).clamp(-1, 1)))
 
 
-def exact_scales(model_s: float, decode_s: float, rough_s: float, num_scales: int) -> int:
+def exact_scales(
+    model_s: float, decode_s: float, rough_s: float, num_scales: int, share: float = PREVIEW_SHARE
+) -> int:
     """How many of the last scales before the end may be decoded wholly, so that all previews keep
     to their share of the time.
 
     Args:
         model_s, decode_s: of a like request: the model, and the final decoding.
         rough_s: all its rough previews.
+        share: of the time, for previews.
     """
-    left = PREVIEW_SHARE * (model_s + decode_s) - rough_s
+    left = share * (model_s + decode_s) - rough_s
     return max(0, min(num_scales - 1, int(left / decode_s))) if decode_s > 0 else 0
 
 

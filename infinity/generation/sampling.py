@@ -117,8 +117,11 @@ def sample_bits(
         (B, l, D) bool on the device of the logits.
     """
     shape = logits_BlD2.shape[1:]
-    waits = [torch.empty(shape).exponential_(1, generator=source) for source in generators]
-    noise_BlD2 = torch.stack(waits).to(logits_BlD2.device, non_blocking=True)
+    # Drawn while a GPU still computes the logits.
+    noise_BlD2 = torch.empty(len(generators), *shape, pin_memory=logits_BlD2.is_cuda)
+    for waits_lD2, source in zip(noise_BlD2, generators, strict=True):
+        waits_lD2.exponential_(1, generator=source)
+    noise_BlD2 = noise_BlD2.to(logits_BlD2.device, non_blocking=True)
     difference_BlD = logits_BlD2[..., 1].float() - logits_BlD2[..., 0].float()
     if temperature == 0 or top_k == 1:
         one_wins_tie_BlD = noise_BlD2[..., 1] < noise_BlD2[..., 0]

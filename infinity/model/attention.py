@@ -43,6 +43,12 @@ ROTATED_AT_ONCE = 2**22
 """Most elements of queries, keys and values taken through float32 at once without gradients."""
 
 
+def is_whole(x: Tensor) -> bool:
+    """Whether x is computed on whole: with gradients, on a GPU, and in compiled code. A CPU without gradients
+    takes large tensors in parts that its caches hold."""
+    return torch.is_grad_enabled() or x.is_cuda or torch.compiler.is_compiling()
+
+
 def attend(
     q_BHLd: Tensor, k_BHSd: Tensor, v_BHSd: Tensor, *, scale: float = 1, mask: Tensor | None = None
 ) -> Tensor:
@@ -119,12 +125,14 @@ def unit_rotated(
     Args:
         qkv_BL3Hd: any float dtype; computed in float32.
         lengths_2H1: float32, a head's query and key length.
-        table_Lp: rotary table of the tokens.
+        table_Lp: rotary table of the tokens; as real numbers (L, p, 2) for compiled code, without gradients.
 
     Returns:
         q, k, v (B, H, L, d), not contiguous, in the dtype of ``qkv``.
     """
-    if torch.is_grad_enabled() or qkv_BL3Hd.numel() <= ROTATED_AT_ONCE:
+    if not table_Lp.is_complex():
+        return _turned(qkv_BL3Hd, lengths_2H1, table_Lp)
+    if is_whole(qkv_BL3Hd) or qkv_BL3Hd.numel() <= ROTATED_AT_ONCE:
         return _UnitRotated.apply(qkv_BL3Hd, lengths_2H1, table_Lp)
     tokens = max(1, len(table_Lp) * ROTATED_AT_ONCE // qkv_BL3Hd.numel())
     parts = [
@@ -133,6 +141,17 @@ def unit_rotated(
     ]
     queries, keys, _ = zip(*parts, strict=True)
     return torch.cat(queries, 2), torch.cat(keys, 2), qkv_BL3Hd[:, :, 2].transpose(1, 2)
+
+
+def _turned(qkv: Tensor, lengths: Tensor, table_Lp2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``unit_rotated`` in plain real operations, which a compiler makes one of."""
+    qk = qkv[:, :, :2].float()
+    norms = torch.linalg.vector_norm(qk, dim=-1, keepdim=True).clamp(min=SMALLEST_NORM)
+    first, second = (qk * (lengths / norms)).unflatten(-1, (-1, 2)).unbind(-1)
+    cosine, sine = table_Lp2[:, None, None].unbind(-1)
+    turned = torch.stack((first * cosine - second * sine, first * sine + second * cosine), -1)
+    q, k = turned.flatten(-2).to(qkv.dtype).unbind(2)
+    return q.transpose(1, 2), k.transpose(1, 2), qkv[:, :, 2].transpose(1, 2)
 
 
 def _chunked_products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
@@ -264,6 +283,7 @@ class KVCache:
     Args:
         schedule: what is to be generated; its rotary table is kept here too.
         batch: rows, with both halves of a guided batch counted.
+        allocate: makes the tensors, as ``torch.empty`` does.
     """
 
     def __init__(
@@ -273,12 +293,14 @@ class KVCache:
         batch: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        *,
+        allocate: Callable[..., Tensor] = torch.empty,
     ) -> None:
         self.spans = [schedule.span(index) for index in range(len(schedule))]
         table = rope_table(schedule, config.head_width, config.rope, torch.device(device))
         self.ropes = [table[span] for span in self.spans]
         shape = (batch, config.num_heads, schedule.total_tokens, config.head_width)
-        self.kept = torch.empty(config.depth, 2, *shape, dtype=dtype, device=device)
+        self.kept = allocate(config.depth, 2, *shape, dtype=dtype, device=device)
 
     def append(
         self, layer: int, index: int, keys_BHld: Tensor, values_BHld: Tensor

@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from infinity.config import TransformerConfig
-from infinity.model.attention import attend, attention_weights, unit_rotated
+from infinity.model.attention import attend, attention_weights, is_whole, unit_rotated
 
 NORM_EPS = 1e-6
 MAX_LOG_SCALE = math.log(100.0)
@@ -82,10 +82,10 @@ def modulated_norm(
 ) -> Tensor:
     """Layer norm of float32 x without weights, times ``factor`` plus ``shift``, in ``dtype``.
 
-    Without gradients the modulation serves as the norm's own weight and bias, sample by sample.
+    Without gradients, on a CPU, the modulation serves as the norm's own weight and bias, sample by sample.
     """
     shape = x_BLC.shape[-1:]
-    if torch.is_grad_enabled():
+    if is_whole(x_BLC):
         normed = F.layer_norm(x_BLC, shape, eps=NORM_EPS)
         return torch.addcmul(shift_B1C, normed, factor_B1C).to(dtype)
     output = torch.empty_like(x_BLC, dtype=dtype)
@@ -96,7 +96,7 @@ def modulated_norm(
 
 def token_chunks(x_BLC: Tensor, width: int) -> tuple[Tensor, ...]:
     """x along its tokens in parts, so that ``width`` activations a token are not too many."""
-    if torch.is_grad_enabled():
+    if is_whole(x_BLC):
         return (x_BLC,)
     tokens = max(1, ACTIVATIONS_AT_ONCE // (len(x_BLC) * width))
     return x_BLC.split(tokens, dim=1)
@@ -117,7 +117,7 @@ def modulations(layer: nn.Linear, text_BC: Tensor, added: list[int]) -> Tensor:
 
 def added(x: Tensor, branch: Tensor, gamma: Tensor | None = None) -> Tensor:
     """float32 x + gamma * branch; in place without gradients."""
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return x + branch if gamma is None else torch.addcmul(x, branch.float(), gamma)
     return x.add_(branch) if gamma is None else x.addcmul_(branch.float(), gamma)
 
@@ -166,14 +166,18 @@ class SelfAttention(nn.Module):
         self.log_scale = nn.Parameter(torch.empty(config.num_heads))
         self.output = nn.Linear(width, width)
 
-    def forward(self, x_BLC: Tensor, rope_Lp: Tensor, self_attend: SelfAttend) -> Tensor:
+    def queries_keys_values(self, x_BLC: Tensor, rope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, H, L, d) each, queries and keys turned; ``rope`` as ``unit_rotated`` takes it."""
         bias = joined_bias(self.query_bias, None, self.value_bias)
         qkv = self.qkv(x_BLC.to(self.qkv.weight.dtype), bias)
         qkv = rearrange(qkv, "B L (n H d) -> B L n H d", n=3, H=len(self.log_scale))
         sharpness = self.log_scale.float().clamp(max=MAX_LOG_SCALE).exp()
         lengths = torch.stack((sharpness, torch.ones_like(sharpness))).unsqueeze(-1)
-        q, k, v = unit_rotated(qkv, lengths, rope_Lp)
-        return self.output(rearrange(self_attend(q, k, v), "B H L d -> B L (H d)"))
+        return unit_rotated(qkv, lengths, rope)
+
+    def forward(self, attended_BHLd: Tensor) -> Tensor:
+        """(B, L, C) of what the queries found."""
+        return self.output(rearrange(attended_BHLd, "B H L d -> B L (H d)"))
 
 
 class CrossAttention(nn.Module):
@@ -240,15 +244,26 @@ class Block(nn.Module):
         """
         if isinstance(condition, SharedText):
             condition = self.condition(condition)
-        gamma1, gamma2, factor1, factor2, shift1, shift2 = condition.modulation.unbind()
-        dtype = self.attention.qkv.weight.dtype
-        normed = modulated_norm(x_BLC, factor1, shift1, dtype)
-        x = added(x_BLC, self.attention(normed, rope_Lp, self_attend), gamma1)
+        attended_BHLd = self_attend(*self.begin(x_BLC, condition, rope_Lp))
+        return self.finish(x_BLC, condition, attended_BHLd)
+
+    def begin(
+        self, x_BLC: Tensor, condition: BlockCondition, rope: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The part before the self-attention: its queries, keys and values (B, H, L, d)."""
+        _, _, factor, _, shift, _ = condition.modulation.unbind()
+        normed = modulated_norm(x_BLC, factor, shift, self.attention.qkv.weight.dtype)
+        return self.attention.queries_keys_values(normed, rope)
+
+    def finish(self, x_BLC: Tensor, condition: BlockCondition, attended_BHLd: Tensor) -> Tensor:
+        """The part behind it."""
+        gamma1, gamma2, _, factor2, _, shift2 = condition.modulation.unbind()
+        x = added(x_BLC, self.attention(attended_BHLd), gamma1)
         norm = self.cross_norm
         weight, bias = norm.weight.float(), norm.bias.float()
         normed = F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
         x = added(x, self.cross_attention(normed, condition))
-        normed = modulated_norm(x, factor2, shift2, dtype)
+        normed = modulated_norm(x, factor2, shift2, self.attention.qkv.weight.dtype)
         return added(x, self.feed_forward(normed), gamma2)
 
     def init_weights(self, generator: torch.Generator, depth: int) -> None:

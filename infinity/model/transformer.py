@@ -187,6 +187,7 @@ class InfinityTransformer(nn.Module):
         cache: KVCache,
         index: int,
         after_block: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
+        run_block: Callable[..., Tensor] = Block.__call__,
     ) -> Tensor:
         """One scale, after all earlier ones went through the same cache.
 
@@ -196,6 +197,7 @@ class InfinityTransformer(nn.Module):
             cache: made for this schedule; gains the scale's keys and values.
             index: of the scale.
             after_block: block index -> function (B, l, C) -> (B, l, C) on that block's output.
+            run_block: takes a block and what it takes, and gives what it gives.
 
         Returns:
             Hidden state (B, l, C) float32, for ``logits``.
@@ -210,10 +212,17 @@ class InfinityTransformer(nn.Module):
             def self_attend(q: Tensor, k: Tensor, v: Tensor, layer: int = layer) -> Tensor:
                 return attend(q, *cache.append(layer, index, k, v))
 
-            x = block(x, condition.blocks[layer], rope, self_attend)
+            x = run_block(block, x, condition.blocks[layer], rope, self_attend)
             if after_block and layer in after_block:
                 x = after_block[layer](x)
         return x
+
+    def cache(
+        self, schedule: ScaleSchedule, rows: int, allocate: Callable[..., Tensor] = torch.empty
+    ) -> KVCache:
+        """An empty cache for :meth:`forward_scale`."""
+        arguments = self.config, schedule, rows, self.compute_dtype, self.device
+        return KVCache(*arguments, allocate=allocate)
 
     def logits(self, hidden_BlC: Tensor, condition: TextCondition) -> Tensor:
         """(B, l, D, 2) float32: for every bit, logits of False and True."""

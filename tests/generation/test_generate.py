@@ -55,8 +55,8 @@ class CountingRows:
         self.rows: list[int] = []
         original = TRANSFORMER.forward_scale
 
-        def counted(inputs, condition, cache, index, after_block=None):
-            hidden = original(inputs, condition, cache, index, after_block)
+        def counted(*arguments):
+            hidden = original(*arguments)
             self.rows.append(len(hidden))
             return hidden
 
@@ -234,11 +234,11 @@ def test_cache_is_of_the_precision_of_the_blocks(monkeypatch):
     made = []
 
     class Recorded(KVCache):
-        def __init__(self, config, schedule, batch, dtype, device) -> None:
-            super().__init__(config, schedule, batch, dtype, device)
+        def __init__(self, config, schedule, batch, dtype, device, **options) -> None:
+            super().__init__(config, schedule, batch, dtype, device, **options)
             made.append((batch, dtype))
 
-    monkeypatch.setattr("infinity.generation.generate.KVCache", Recorded)
+    monkeypatch.setattr("infinity.model.transformer.KVCache", Recorded)
     next(run(transformer=transformer))
     assert made == [(2, torch.bfloat16)]
 

@@ -94,7 +94,9 @@ class FakePipeline:
         cancel: threading.Event | None = None,
         previews: PreviewPolicy = "live",
         refine: bool = False,
+        only: int | None = None,
     ) -> Iterator[Event]:
+        assert only is None, "no fake picture is of a pass"
         self.requests.append(request)
         self.cancel = cancel
         resolved = request.resolved(self.spec.sampling)
@@ -139,6 +141,9 @@ class FakePipeline:
         )
         for index in reversed(range(len(schedule) - 1)) if refine else ():
             yield Refined(index=index, images=final)
+
+    def warm_up(self) -> bool:
+        return False
 
     def prepare_previews(self) -> None:
         self.prepared = True

@@ -360,6 +360,17 @@ def test_dropped_picture_of_other_weights_is_told_before_it_is_drawn(weights, he
     assert ("other weights" in note) == told
 
 
+def test_dropped_picture_of_a_pass_brings_all_of_the_pass_back(tmp_path):
+    batch = replace(REQUEST, num_images=4)
+    record = PictureRecord(request=batch.pictures()[1], model="default", batch=batch, place=1)
+    image = attach(Image.new("RGB", (64, 32), "red"), record)
+    replay = make_replay("")
+    shown = replay.open_file(str(save_png(image, tmp_path / "x.png")))
+    assert "number 2 of 4 drawn in one pass" in shown[replay.note]
+    assert shown[replay.controls["num_images"]] == 4
+    assert shown[replay.controls["seed"]] == batch.seed
+
+
 @pytest.mark.parametrize(("here", "told"), [("def0", True), ("abc0", False), ("", False)])
 def test_history_tells_of_other_weights(here, told, run, tmp_path):
     drawn_with("abc0", run.files[0])

@@ -191,6 +191,8 @@ def plan_html(plan: LoadPlan) -> str:
         ("Text encoder", size(need.text_encoder) if need.text_encoder else "unknown"),
         ("Keys and values, working memory", f"{size(need.cache)}, {size(need.working)}"),
     ]
+    if need.graphs:
+        facts.append(("Captured graphs", size(need.graphs)))
     if need.host:
         facts.append(("Ordinary memory besides", size(need.host)))
     if plan.free is not None and plan.total is not None:

@@ -110,7 +110,14 @@ class Replay:
                 shown = self.show(found.model, found.request, said, tab="grid")
                 return {**shown, **self.axes.updates(axis_settings(found))}
             said = "These are the settings of that picture; press Enter to draw it again."
-            return self.show(found.model, found.request, said, weights=found.weights)
+            wanted = found.request
+            if found.batch is not None and found.batch.num_images <= MAX_PICTURES:
+                wanted = found.batch
+                said = (
+                    f"That picture is number {found.place + 1} of {wanted.num_images} drawn in one pass; "
+                    "press Enter to draw all of them again."
+                )
+            return self.show(found.model, wanted, said, weights=found.weights)
         except RequestError as error:
             return self.problem(error)
 

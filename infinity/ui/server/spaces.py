@@ -79,7 +79,12 @@ class SharedGpuLoader:
         return SharedGpuPipeline(pipeline, call, self._draw, self._rebuild)
 
     def seconds(
-        self, call: Call, request: GenerationRequest, previews: PreviewPolicy, refine: bool
+        self,
+        call: Call,
+        request: GenerationRequest,
+        previews: PreviewPolicy,
+        refine: bool,
+        only: int | None = None,
     ) -> int:
         """What to book for a request."""
         return gpu_seconds(self._pipelines[call].spec, request)
@@ -91,11 +96,17 @@ class SharedGpuLoader:
         return gpu_seconds(spec, GenerationRequest(prompt="a picture", num_images=scales))
 
     def _events(
-        self, call: Call, request: GenerationRequest, previews: PreviewPolicy, refine: bool
+        self,
+        call: Call,
+        request: GenerationRequest,
+        previews: PreviewPolicy,
+        refine: bool,
+        only: int | None = None,
     ) -> Iterator[Event | InfinityError]:
         """Runs in the forked process, as :meth:`_results` does."""
         try:
-            yield from self._pipeline(call).stream(request, previews=previews, refine=refine)
+            options = {"previews": previews, "refine": refine, "only": only}
+            yield from self._pipeline(call).stream(request, **options)
         except InfinityError as error:
             yield error
 
@@ -130,6 +141,10 @@ class SharedGpuPipeline:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
 
+    def warm_up(self) -> bool:
+        """Nothing: a process that draws has the card for one request alone."""
+        return False
+
     def prepare_previews(self) -> None:
         """Nothing: there is no GPU to prepare them on until somebody draws."""
 
@@ -140,10 +155,11 @@ class SharedGpuPipeline:
         cancel: threading.Event | None = None,
         previews: PreviewPolicy = "live",
         refine: bool = False,
+        only: int | None = None,
     ) -> Iterator[Event]:
         """As ``InfinityPipeline.stream``; a stop is heeded after the scale that is being drawn."""
         self._pipeline.check(request)
-        return _until(cancel, self._draw(self._call, request, previews, refine))
+        return _until(cancel, self._draw(self._call, request, previews, refine, only))
 
     def reconstruct(self, *arguments: Any) -> Reconstruction:
         """As ``InfinityPipeline.reconstruct``; so the two below."""

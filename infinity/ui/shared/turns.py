@@ -44,6 +44,7 @@ def load(
             )
             pipeline.prepare_previews()
             reports.put(pipeline)
+            pipeline.warm_up()
         except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
             reports.put(error)
 

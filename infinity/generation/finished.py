@@ -1,0 +1,48 @@
+"""From what was drawn to pictures with their records."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from infinity.events import Done
+from infinity.generation.drawing import Drawn
+from infinity.metadata import PictureRecord, attach
+from infinity.packing import pack_bits
+from infinity.request import GenerationRequest
+
+
+def finished(
+    record: PictureRecord,
+    pictures: Sequence[GenerationRequest],
+    drawn: Drawn,
+    text_seconds: float,
+    notes: tuple[str, ...],
+    first: int = 0,
+    batch: GenerationRequest | None = None,
+) -> Done:
+    """Of the drawn pictures those from ``first`` on, each with its record.
+
+    Args:
+        record: of the whole request.
+        pictures: a request each.
+        batch: the request whose pictures were drawn in one pass; None where each was drawn by itself.
+    """
+    request, images = record.request, drawn.images[first : first + len(pictures)]
+    for image, picture in zip(images, pictures, strict=True):
+        template = request.prompt if picture.prompt != request.prompt else ""
+        place = 0 if batch is None else batch.seeds.index(picture.seed)
+        own = replace(record, request=picture, template=template, batch=batch, place=place)
+        attach(image, own)
+    if len(pictures) == 1:
+        (request,) = pictures
+    seconds = {
+        "text_seconds": text_seconds,
+        "model_seconds": drawn.model_seconds,
+        "decode_seconds": drawn.decode_seconds,
+        "preview_seconds": drawn.preview_seconds,
+    }
+    bits = tuple(
+        pack_bits([bits_BlD[first + number] for bits_BlD in drawn.bits])
+        for number in range(len(images))
+    )
+    total = sum(seconds.values())
+    return Done(images=images, request=request, notes=notes, bits=bits, seconds=total, **seconds)

@@ -1,0 +1,20 @@
+"""The bench for a card runs, in tiny, where there is none."""
+
+import json
+
+from tests.bench import gpu
+
+
+def test_parts_of_the_bench_are_joined_and_graphs_are_exact(tmp_path):
+    output = tmp_path / "gpu.json"
+    for part in ("speed 2b", "parity 8b"):
+        gpu.main(["--tiny", "--repeats", "1", "--part", part, "--output", str(output)])
+    found = json.loads(output.read_text())
+    assert set(found) == {"machine", "speed 2b", "parity 8b"}
+    assert set(found["speed 2b"]) == set(gpu.EXACT)
+    for row in found["speed 2b"].values():
+        assert row["recorded"]
+        assert row["total_s"] > row["transformer_s"] > row["limit_s"] > 0
+    assert found["parity 8b"]["exact"]["equal_to_the_last_bit"]
+    assert set(found["parity 8b"]["exact"]["bits_equal"]) == {1.0}
+    assert max(found["parity 8b"]["exact"]["off_float32"]) < 1e-3
