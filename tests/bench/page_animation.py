@@ -1,4 +1,4 @@
-"""The README's animated picture: ``python -m tests.bench.page_animation OUT.gif``.
+"""An animated picture of the page: ``python -m tests.bench.page_animation OUT.gif``.
 
 Opens the real page over a real model in Chromium, draws one picture with the scales let through one
 by one, photographs each, and writes a GIF or WebP (by the name) that stays below ``MAX_BYTES``.
