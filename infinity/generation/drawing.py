@@ -148,6 +148,7 @@ class Drawing:
         model_seconds = rough_seconds = preview_seconds = 0.0
         rough: dict[int, Tensor] = {}
         bits: list[Tensor] = []
+        span, event = Span(self.transformer.device), None
         for index in range(len(schedule)):
             steps: list[ScaleStep] = []
             for run in runs:
@@ -181,7 +182,7 @@ class Drawing:
             share = PREVIEW_SHARE_GPU if self.is_on_gpu else PREVIEW_SHARE
             times = model_seconds, span.seconds, rough_seconds
             self._late_exact[key] = exact_scales(*times, len(schedule), share)
-        assert event.images is not None, "the last scale is decoded"
+        assert event is not None and event.images is not None, "the last scale is decoded"
         times = model_seconds, span.seconds, preview_seconds
         yield Drawn(event.images, *times, rough, tuple(bits))
 
