@@ -94,7 +94,7 @@ def build_app(
                 with gr.Tab("History", id="history"):
                     HistoryTab(replay)
             with gr.Tab("Tokenizer", id="tokenizer") as tokenizer_tab:
-                tokenizer = TokenizerTab(context, generate.drawing.finished, back)
+                tokenizer = TokenizerTab(context, tokenizer_tab, generate.drawing.finished, back)
             with gr.Tab("Models", id="models-tab") as models_tab:
                 ModelsTab(context, models_tab, generate.controls)
             with gr.Tab("API", id="api-tab"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from infinity.edit.files import PictureBits, open_picture
-from tests.e2e.steps import PHONE, open_tab, shot
+from tests.e2e.steps import PHONE, ask, finished, open_tab, shot
 from tests.e2e.test_accessibility import violations
 
 SHOWN = "#tokenizer-slider label"
@@ -36,6 +36,13 @@ def test_picture_is_rebuilt_and_its_bits_stand_for_it(app_url, new_page, tmp_pat
         page.locator("#tokenizer-strip a.plain-button").click()
     download.value.save_as(path := tmp_path / "bits.npz")
     assert isinstance(open_picture(path), PictureBits)
+
+    drawing = new_page(app_url)
+    ask(drawing)
+    finished(drawing)
+    drawing.locator("button.picture-tokens").first.click()
+    drawing.locator(SHOWN).filter(has_text="after scale 12 × 12").wait_for()
+    drawing.locator("#tokenizer-strip").filter(has_text="it was drawn with").wait_for()
 
     other = new_page(app_url, PHONE, "dark")
     choose(other, path)

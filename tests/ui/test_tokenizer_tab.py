@@ -43,8 +43,8 @@ def tab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TokenizerTab:
     photo().save(tmp_path / "photo.png")
     drawn = PIPELINES["tiny"].generate(GenerationRequest(prompt="snow", seed=3)).images[0]
     save_png(drawn, tmp_path / "drawn.png")
-    with gr.Blocks():
-        return TokenizerTab(make_context(Manager()), gr.State(None), build_back())
+    with gr.Blocks(), gr.Tab() as tab:
+        return TokenizerTab(make_context(Manager()), tab, gr.State(None), build_back())
 
 
 def rebuild(
@@ -155,6 +155,17 @@ def test_picture_of_another_tab_is_taken_over(tab, tmp_path):
     assert tab.take_latest(ALICE, latest) == {tab.picture: str(path)}
     for refused in (tab.open_picture(ALICE, "/etc/passwd"), tab.take_latest(ALICE, None)):
         assert refused.keys() == {tab.drawing.status} and "is-failed" in refused[tab.drawing.status]
+
+
+def test_opening_the_tab_begins_with_what_was_handed_over_and_once(tab, tmp_path):
+    values: dict[Any, Any] = {tab.picture: None, tab.model: "tiny"}
+    assert len(tab.start_handed_over(ALICE, values)) == 1 and len(tab.runs) == 0
+    values[tab.picture] = str(tmp_path / "drawn.png")
+    assert tab.strip in tab.start_handed_over(ALICE, values)
+    *_, last = tab.paint(ALICE)
+    assert "Rebuilt" in last[tab.drawing.status]
+    assert tab.start_handed_over(ALICE, values) == {tab.drawing.status: gr.skip()}
+    assert len(tab.runs) == 0
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,14 @@ class TokenizerTab(RunEvents[TokenizerView]):
     """Laid out inside the current Blocks, its handlers wired.
 
     Args:
+        tab: the tab itself, whose opening begins with a picture that another tab has handed over.
         latest: state whose value is the newest :class:`FinishedRun`, or None.
         back: of :func:`~infinity.ui.opening.wiring.build_back`.
     """
 
     kind = TOKENIZER
 
-    def __init__(self, context: Context, latest: gr.State, back: gr.HTML) -> None:
+    def __init__(self, context: Context, tab: gr.Tab, latest: gr.State, back: gr.HTML) -> None:
         spec, script = context.models[context.first_model], SCRIPT.read_text(encoding="utf-8")
         with gr.Row(elem_id="tokenizer-work", equal_height=False):
             with gr.Column(scale=3, min_width=320):
@@ -92,7 +93,10 @@ class TokenizerTab(RunEvents[TokenizerView]):
                 self.facts = gr.HTML(vocabulary_html(spec), elem_id="tokenizer-facts")
         shown_of_a_run = [self.slider, self.strip, self.table]
         super().__init__(context, Drawing(line, begin, stop, gr.State(None)), shown_of_a_run)
-        self.wire([self.picture.change, begin.click], [self.picture, self.model], [], back)
+        inputs = [self.picture, self.model]
+        self.wire([self.picture.change, begin.click], inputs, [], back)
+        # Gradio makes the parts of a tab as it is first opened, and tells of no change before.
+        self.wire_start([tab.select], self.start_handed_over, inputs, [])
         self.model.input(self.tell_model, self.model, self.facts, **QUICK)
         gr.on([self.strip.select, self.table.select], self.choose, None, self.slider, **QUICK)
         use.click(self.take_latest, latest, [self.picture, line], **QUICK)
@@ -119,6 +123,14 @@ class TokenizerTab(RunEvents[TokenizerView]):
             return {self.drawing.status: status_html(IDLE)}
         return super().start(request, values)
 
+    def start_handed_over(self, request: gr.Request, values: dict[Component, Any]) -> Updates:
+        """As :meth:`start`, of a picture that is not shown yet."""
+        view = self._newest(request)
+        shown = None if view is None else view.picture
+        if values[self.picture] is None or own_file(values[self.picture]) == shown:
+            return {self.drawing.status: gr.skip()}
+        return self.start(request, values)
+
     def checked(self, values: dict[Component, Any], visitor: str) -> tuple[Run, Updates]:
         model, path = values[self.model], own_file(values[self.picture])
         self.context.spec(model)
@@ -128,7 +140,8 @@ class TokenizerTab(RunEvents[TokenizerView]):
         return TokenizerRun(model, nothing, visitor, picture=path), {}
 
     def first_view(self, run: Run) -> TokenizerView:
-        return TokenizerView(status.waiting())
+        assert isinstance(run, TokenizerRun)
+        return TokenizerView(status.waiting(), run.picture)
 
     def views(self, run: Run) -> Iterator[TokenizerView]:
         assert isinstance(run, TokenizerRun)
@@ -148,7 +161,7 @@ class TokenizerTab(RunEvents[TokenizerView]):
         original = save_png(rebuilt.original, folder / "original.png")
         self.context.keep(original)
         count = len(rebuilt.bits)
-        view = TokenizerView(status.waiting(), count, original=original)
+        view = replace(self.first_view(run), count=count, original=original)
         for number, measured in enumerate(pipeline.measure(rebuilt), 1):
             files = measured.save(folder, number)
             self.context.keep(*files.values())
@@ -176,12 +189,15 @@ class TokenizerTab(RunEvents[TokenizerView]):
     def choose(self, request: gr.Request, event: gr.EventData) -> Any:
         """Another scale, or another format, beside the original."""
         asked = event._data if isinstance(event._data, dict) else {}
-        page = self.runs.pages.of(request.session_hash or "")
-        view = relay.newest if (relay := page.relays.get(self.kind)) is not None else None
+        view = self._newest(request)
         number, format = asked.get("scale"), asked.get("format")
         if view is None or type(number) is not int or not 0 < number <= len(view.scales):
             return gr.skip()
         return self._slider(view, number, format)
+
+    def _newest(self, request: gr.Request) -> TokenizerView | None:
+        relay = self.runs.pages.of(request.session_hash or "").relays.get(self.kind)
+        return None if relay is None else relay.newest
 
     def _slider(self, view: TokenizerView, number: int, format: object) -> Any:
         one = view.scales[number - 1]

@@ -44,12 +44,14 @@ class TokenizerView:
     """All that the tab shows of one run.
 
     Attributes:
+        picture: what is rebuilt.
         count: how many scales there will be.
         original: the picture as it was encoded.
         bits: the file of its bits, and whose they are.
     """
 
     status: Status
+    picture: Path
     count: int = 0
     scales: tuple[ShownScale, ...] = ()
     original: Path | None = None
