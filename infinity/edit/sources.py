@@ -1,7 +1,7 @@
 """The bits that a picture begins from: of a picture drawn here, of any picture, of a larger canvas."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,11 +12,12 @@ from infinity.edit.regions import pack_tokens
 from infinity.errors import RequestError, StoppedError, quoted
 from infinity.events import Done
 from infinity.images import preprocess, rgb
-from infinity.metadata import KEY, read_record, weights_note
+from infinity.metadata import KEY, PictureRecord, attach, read_record, weights_note
 from infinity.packing import pack_bits, unpack_bits
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.schedule import nearest_aspect_ratio
+from infinity.start import Start
 from infinity.tokenizer.reconstruction import Reconstruction
 
 _BLUR = 0.05  # of the canvas's longer side
@@ -91,6 +92,18 @@ def rebuild(
         source = _source_of_bits(pipeline, image, aspect_ratio)
         return pipeline.decode(source.bits, source.aspect_ratio)
     return pipeline.reconstruct(image, aspect_ratio)
+
+
+def with_record(pipeline: InfinityPipeline, image: Image.Image, source: Source) -> Image.Image:
+    """The picture of a source's bits with a record that gives these very bits again; as it is where
+    nothing drew it."""
+    if source.request is None:
+        return image
+    every = len(pipeline.spec.schedule(source.aspect_ratio))
+    start = Start(bits=source.bits, keep_scales=every)
+    request = replace(source.request, start=start, aspect_ratio=source.aspect_ratio)
+    whose = {"model": pipeline.spec.name, "weights": pipeline.fingerprint}
+    return attach(image, PictureRecord(request=request, **whose))
 
 
 def on_canvas(pipeline: InfinityPipeline, image: Picture, aspect_ratio: str) -> tuple[Source, str]:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from infinity.edit import tasks
+from infinity.edit.sources import bits_of, source_of
 from infinity.hosting import Allowance, Hosting
 from infinity.images import open_image
 from infinity.manager import ModelManager
@@ -123,6 +124,14 @@ def test_way_draws_what_its_task_asks_for_and_the_png_replays_it(page, boat, way
     assert page.tree.before.title == "Opened"
     assert f"Bits kept: {100 * page.tree.current.kept:.1f}%" in page.status
     assert page.shown[page.tab.drawing.finished].files == (page.tree.current.file,)
+
+
+def test_second_picture_may_come_as_its_bits(page, boat):
+    page.open(boat)
+    bits_of(PIPELINE, source_of(PIPELINE, photo(), "1:1")).save(path := new_folder() / "bits.npz")
+    page.draw(RIGHT, way=MIX, second=str(path))
+    expected = PIPELINE.generate(ASKED[MIX](boat)).images[0]
+    assert np.array_equal(np.asarray(open_image(page.tree.current.file)), np.asarray(expected))
 
 
 def test_bits_outside_the_brushed_place_stay_and_the_rest_is_told(page, boat):

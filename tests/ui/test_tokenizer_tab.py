@@ -107,6 +107,11 @@ def test_bits_can_be_downloaded_and_opened_again(tab, tmp_path):
         assert source_of(pipeline, open_picture(path)) == expected
         *_, again = rebuild(tab, path)
         assert "equal<small>1.000</small>" in again[tab.table]
+        (png,) = re.findall(r"file=([^\"]*picture.png)", again[tab.strip])
+        assert png not in last[tab.strip]
+        if expected.request is not None:
+            found = source_of(pipeline, open_picture(Path(png)))
+            assert (found.bits, found.request.prompt) == (expected.bits, "snow")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def build_settings(context: Context, controls: Components) -> None:
     build.add(
         "second",
         gr.File,
-        file_types=list(context.hosting.upload_types),
+        file_types=context.file_types,
         label="Second picture",
         height=150,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from infinity.edit.files import Picture, open_picture
 from infinity.errors import RequestError
 from infinity.images import covering, open_image, rgb
 from infinity.metadata import KEY, PictureRecord, read_record, save_png
@@ -74,8 +75,8 @@ def drawn(
     ]
 
 
-def second_picture(name: object) -> Image.Image | None:
-    """What was chosen to mix with; None where nothing was.
+def second_picture(name: object) -> Picture | None:
+    """What was chosen to mix with, a picture or its bits; None where nothing was.
 
     Raises:
         RequestError: it is no picture of this page.
@@ -84,7 +85,7 @@ def second_picture(name: object) -> Image.Image | None:
         return None
     if (path := own_file(name)) is None:
         raise RequestError("The second picture did not arrive; choose it again.")
-    return open_image(path, "The second picture")
+    return open_picture(path, "The second picture")
 
 
 def brushed(context: Context, region: str, picture: Path) -> Path:

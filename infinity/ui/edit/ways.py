@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from infinity.edit import tasks
+from infinity.edit.files import Picture
 from infinity.errors import RequestError, quoted
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, chosen_seed, parse_per_scale
@@ -113,7 +114,7 @@ def task_of(
     given: Mapping[str, Any],
     picture: Image.Image,
     mask: Image.Image | None,
-    second: Image.Image | None,
+    second: Picture | None,
 ) -> Task:
     """What makes the request.
 

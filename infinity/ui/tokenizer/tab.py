@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from infinity.edit.files import open_picture
-from infinity.edit.sources import bits_of, rebuild, source_of
+from infinity.edit.files import PictureBits, open_picture
+from infinity.edit.sources import bits_of, rebuild, source_of, with_record
 from infinity.errors import RequestError
 from infinity.metadata import save_png
 from infinity.pipeline import InfinityPipeline
@@ -35,6 +35,7 @@ from infinity.ui.tokenizer.view import (
 )
 
 IDLE = Status("idle", "Choose a picture, or a file of bits that was saved here.")
+PICTURE_FILE = "infinity-picture.png"
 SCRIPT = Path(__file__).with_name("strip.js")
 
 
@@ -170,9 +171,14 @@ class TokenizerTab(RunEvents[TokenizerView]):
             yield (view := replace(view, status=said, scales=(*view.scales, one)))
             if run.cancel.is_set():
                 return
-        bits = bits_of(pipeline, source_of(pipeline, picture, cancel=run.cancel))
+        source = source_of(pipeline, picture, cancel=run.cancel)
+        bits = bits_of(pipeline, source)
         bits.save(path := folder / BITS_FILE)
         self.context.keep(path)
+        if isinstance(picture, PictureBits):
+            png = save_png(with_record(pipeline, rebuilt.image, source), folder / PICTURE_FILE)
+            self.context.keep(png)
+            view = replace(view, png=png)
         whose = "the bits it was drawn with" if bits.request else "its bits"
         done = Status("done", f"Rebuilt from {view.scales[-1].measured.bits:,} bits", 1.0)
         yield replace(view, status=done, bits=path, said=whose)

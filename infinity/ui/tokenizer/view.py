@@ -47,7 +47,8 @@ class TokenizerView:
         picture: what is rebuilt.
         count: how many scales there will be.
         original: the picture as it was encoded.
-        bits: the file of its bits, and whose they are.
+        bits: the file of its bits, and what to call them.
+        png: of bits that were opened, their picture.
     """
 
     status: Status
@@ -57,6 +58,7 @@ class TokenizerView:
     original: Path | None = None
     bits: Path | None = None
     said: str = ""
+    png: Path | None = None
 
 
 def thumb_of(image: Image.Image) -> str:
@@ -91,7 +93,7 @@ def strip_html(view: TokenizerView) -> str:
     cards = "".join(_card(number, one) for number, one in enumerate(view.scales, 1))
     gaps = '<li class="gap"></li>' * (view.count - len(view.scales))
     return (
-        f'<ol class="scale-strip" style="--count:{view.count}">{cards}{gaps}</ol>{_download(view)}'
+        f'<ol class="scale-strip" style="--count:{view.count}">{cards}{gaps}</ol>{_downloads(view)}'
     )
 
 
@@ -152,13 +154,16 @@ def _cell(number: int, format: str, measured: ReconstructedScale | Compressed | 
     )
 
 
-def _download(view: TokenizerView) -> str:
-    if view.bits is None:
-        return ""
-    source, nbytes = escape(address(view.bits), quote=True), view.bits.stat().st_size
-    return (
-        f'<p><a class="plain-button" href="{source}" download="{view.bits.name}">Download {view.said} '
-        f"({nbytes:,} bytes)</a></p>"
+def _downloads(view: TokenizerView) -> str:
+    parts = [
+        (view.bits, f"Download {view.said}"),
+        (view.png, "Download the picture as a PNG"),
+    ]
+    return "".join(
+        f'<p><a class="plain-button" href="{escape(address(path), quote=True)}" download="{path.name}">'
+        f"{said} ({path.stat().st_size:,} bytes)</a></p>"
+        for path, said in parts
+        if path is not None and path.is_file()
     )
 
 
