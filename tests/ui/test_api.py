@@ -220,7 +220,8 @@ def test_many_at_once_are_all_answered_alike(client, runs):
 
 ENDPOINTS = {
     "/generate", "/grid", "/stop", "/settings", "/history", "/zip", "/models", "/rewrite", "/plan",
-    "/load", "/unload", "/vary", "/edit", "/mix", "/repair", "/extend", "/inspect", "/reconstruct", "/bits",
+    "/load", "/unload", "/vary", "/edit", "/mix", "/repair", "/extend", "/inspect", "/reconstruct",
+    "/bits", "/watch",
 }  # fmt: skip
 
 
@@ -245,6 +246,7 @@ def test_every_endpoint_is_offered_and_described(client):
         "guided_scales", "confidence", "preset", "style",
     ]  # fmt: skip
     assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 14
+    assert endpoints["/watch"]["parameters"] == parameters
     common = [p["parameter_name"] for p in parameters if p["parameter_name"] != "num_images"]
     grid = [p["parameter_name"] for p in endpoints["/grid"]["parameters"]]
     assert [name for name in grid if name.split("_")[0] not in "xy"] == common

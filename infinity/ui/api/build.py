@@ -1,7 +1,9 @@
 """Which endpoints there are, under which names, and which of them wait for each other."""
 
+import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -40,6 +42,7 @@ def build_api(context: Context) -> RecentRuns:
     first = context.first_model
     endpoints: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         "generate": (takes_settings(draw.generate, first), DRAW),
+        "watch": (takes_settings(draw.watch, first), DRAW),
         "grid": (takes_settings(draw.grid, first, without="num_images"), DRAW),
         "vary": (edits.vary, DRAW),
         "edit": (edits.edit, DRAW),
@@ -75,12 +78,23 @@ def plain_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def endpoint(*arguments: Any, **named: Any) -> Any:
-        try:
+        with _plain():
             return function(*arguments, **named)
-        except InfinityError as error:
-            raise gr.Error(for_visitors(error), print_exception=False) from error
-        except Exception as error:
-            logger.exception("A call failed")
-            raise gr.Error(UNEXPECTED, print_exception=False) from error
 
-    return endpoint
+    @wraps(function)
+    def streaming(*arguments: Any, **named: Any) -> Iterator[Any]:
+        with _plain():
+            yield from function(*arguments, **named)
+
+    return streaming if inspect.isgeneratorfunction(inspect.unwrap(function)) else endpoint
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    try:
+        yield
+    except InfinityError as error:
+        raise gr.Error(for_visitors(error), print_exception=False) from error
+    except Exception as error:
+        logger.exception("A call failed")
+        raise gr.Error(UNEXPECTED, print_exception=False) from error

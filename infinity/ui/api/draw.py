@@ -2,7 +2,7 @@
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from typing import Any, get_type_hints
@@ -11,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from infinity.errors import RequestError, StoppedError, quoted
-from infinity.events import Cancelled, Done
+from infinity.events import Cancelled, Done, Preview
 from infinity.grid.axes import STYLE
 from infinity.grid.plan import draw_plan
 from infinity.presets import PRESET_NAMES, presets
@@ -19,10 +19,12 @@ from infinity.request import GenerationRequest, chosen_seed
 from infinity.rewriter import rewrite
 from infinity.ui.api.history import RecentRuns
 from infinity.ui.controls.choices import style_phrase
+from infinity.ui.generate.view import preview_uri
 from infinity.ui.grid.tab import make_plan, save_sheet
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import FinishedRun, file_data
 from infinity.ui.shared.runs import Run, caller_of, own_session, visitor_of
+from infinity.ui.shared.status import Status, duration
 from infinity.vocabulary import styled
 
 
@@ -104,7 +106,7 @@ def takes_settings(
 
 @dataclass(frozen=True)
 class DrawEndpoints:
-    """The functions behind ``/generate``, ``/grid``, ``/stop`` and ``/rewrite``."""
+    """The functions behind ``/generate``, ``/watch``, ``/grid``, ``/stop`` and ``/rewrite``."""
 
     context: Context
     recent: RecentRuns
@@ -129,6 +131,45 @@ class DrawEndpoints:
                     if isinstance(event, Done):
                         finished = self._finish(session, event, run.model)
                         return [file_data(path) for path in finished.files]
+        raise StoppedError
+
+    def watch(self, request: gr.Request, prompt: str, **settings: Any) -> Iterator[dict[str, Any]]:
+        """Draw as generate does, and show the pictures as they grow: an answer a scale. Whoever leaves, or
+        cancels, ends it within one scale.
+
+        Args:
+            prompt: what to draw, as for generate.
+
+        Returns:
+            Each time what is being done; how many scales are finished, of how many; previews of the
+            pictures so far, as data URLs of small pictures, rough but for the last; and at the end the
+            finished pictures as PNG files, with notes.
+        """
+        run = Run(settings["model"], self._request(prompt, **settings), visitor_of(request))
+        session, runs = caller_of(request), self.context.runs
+        scales = len(self.context.spec(run.model).schedule(run.request.aspect_ratio))
+        answer: dict[str, Any] = {"message": "", "scale": 0, "scales": scales}
+        answer = answer | {"previews": [], "pictures": [], "notes": []}
+        with runs.running(session, run):
+            for step in runs.turns.ready(self.context.manager, run.model, run.cancel):
+                if isinstance(step, Status):
+                    yield answer | {"message": step.message}
+                    continue
+                for event in step.stream(run.request, cancel=run.cancel):
+                    if isinstance(event, Preview):
+                        shown = [preview_uri(image) for image in event.images or ()]
+                        number = event.index + 1
+                        said = f"Scale {number} of {scales}"
+                        answer = answer | {"message": said, "scale": number, "previews": shown}
+                        yield answer
+                    elif isinstance(event, Done):
+                        finished = self._finish(session, event, run.model)
+                        yield answer | {
+                            "message": f"Finished in {duration(event.seconds)}",
+                            "pictures": [file_data(path) for path in finished.files],
+                            "notes": [*event.notes],
+                        }
+                        return
         raise StoppedError
 
     def grid(
