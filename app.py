@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from infinity.console import bypass_proxies, expand_home, log_to_terminal
 from infinity.devices import DTYPES
 from infinity.errors import InfinityError, RequestError, quoted
-from infinity.memory_modes import MEMORY_MODES
+from infinity.memory_modes import BUDGETS, MEMORY_MODES, PARTS
 from infinity.registry import DEFAULT_MODEL
 from infinity.ui.server.storage import opened_storage
 from infinity.version import __version__
@@ -49,11 +49,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (the best there is by default)")
     parser.add_argument("--dtype", choices=sorted(DTYPES), help="precision (default: by device)")
     parser.add_argument(
+        "--memory",
         "--memory-mode",
         "--saving",
-        choices=tuple(MEMORY_MODES),
+        dest="memory_mode",
         default="none",
-        help="memory to save: some (text encoder on the CPU), most (and decode in strips)",
+        metavar="MODE",
+        help=f"memory to save: {', '.join((*MEMORY_MODES, *BUDGETS))}: a card's size takes what fits it at "
+        f"least cost; or parts with commas between: {', '.join(PARTS)}",
     )
     parser.add_argument(
         "--hosting",

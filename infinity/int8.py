@@ -1,4 +1,4 @@
-"""Large weights as whole numbers of 8 bits: half of bfloat16's bytes in a file of weights.
+"""Large weights as numbers of 8 bits: half of bfloat16's bytes, in a file of weights or in memory.
 
 A tensor ``name`` of dtype int8 stands for ``name * name.scale``. The scale has the tensor's first dimensions:
 one number a row or output channel, or one a kernel of a convolution. Zero stays zero, and what was read
@@ -14,7 +14,9 @@ from torch import Tensor
 from infinity.errors import CheckpointError
 
 SCALE = ".scale"
-MOST = 127
+KINDS = {"int8": (torch.int8, 127.0), "fp8": (torch.float8_e4m3fn, 448.0)}
+"""Kind -> dtype and largest number. Of Gaussian weights int8 is the nearer; fp8 can be multiplied by itself
+on a card that has such products."""
 LARGE = 2**15
 """Numbers from which on a matrix is worth it; norms, biases and small matrices stay as they are."""
 PIXELS = "conv_out.weight"
@@ -32,14 +34,22 @@ def quantized(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             tensors[name] = tensor
             continue
         dims = 2 if name.endswith(PIXELS) and tensor.ndim > 2 else 1
-        rows = tensor.detach().float().flatten(dims)
-        # Eight bits of a scale are enough, and make quantizing what was read exact.
-        scale = (rows.abs().amax(-1) / MOST).bfloat16()
-        divisor = torch.where(scale == 0, 1, scale).float()
-        whole = (rows / divisor[..., None]).round().clamp(-MOST, MOST)
-        tensors[name] = whole.to(torch.int8).view_as(tensor)
-        tensors[name + SCALE] = scale
+        tensors[name], tensors[name + SCALE] = in_8_bits(tensor.detach(), dims)
     return tensors
+
+
+def in_8_bits(tensor: Tensor, dims: int = 1, kind: str = "int8") -> tuple[Tensor, Tensor]:
+    """A tensor in 8 bits a number, and the bfloat16 scales to multiply with, one for each of the first
+    ``dims`` dimensions."""
+    dtype, most = KINDS[kind]
+    rows = tensor.float().flatten(dims)
+    # Eight bits of a scale are enough, and make quantizing what was read exact.
+    scale = (rows.abs().amax(-1) / most).bfloat16()
+    rows = rows / torch.where(scale == 0, 1, scale).float()[..., None]
+    rows = (
+        rows.clamp_(-most, most) if dtype.is_floating_point else rows.round_().clamp_(-most, most)
+    )
+    return rows.to(dtype).view(tensor.shape), scale
 
 
 def dequantized(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:

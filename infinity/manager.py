@@ -22,7 +22,7 @@ from infinity.checkpoints.load import fingerprint_of
 from infinity.checkpoints.transfer import require_space
 from infinity.devices import dtype_name, memory_of, resolve_device, resolve_dtype
 from infinity.errors import InfinityError, ResourceError
-from infinity.estimate import LoadPlan, MemoryNeed, memory_need
+from infinity.estimate import LoadPlan, chosen_memory_mode, memory_need
 from infinity.generation.graphs import chosen_mode
 from infinity.kept_models import Evicted, KeptModels, free_cached_memory
 from infinity.memory_modes import MemoryMode, get_memory_mode
@@ -30,7 +30,6 @@ from infinity.pipeline import InfinityPipeline
 from infinity.registry import MODEL_SPECS, get_spec, model_names
 from infinity.shared_work import Progress, SharedWork, forget_frames, held
 from infinity.spec import ModelSpec, read_spec
-from infinity.tokenizer.strips import STRIP_ELEMENTS
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,8 @@ class ModelManager(KeptModels):
         )
 
     def _load_and_keep(self, name: str, memory_mode: str, progress: Progress) -> InfinityPipeline:
-        need = self._require_memory(name, memory_mode)
+        plan = self._require_memory(name, memory_mode)
+        need = plan.need
         evicted: Evicted = weakref.WeakValueDictionary()
         with ExitStack() as stack:
 
@@ -197,7 +197,7 @@ class ModelManager(KeptModels):
                 self._make_room(need, evicted, progress)
 
             try:
-                pipeline = self._load(name, get_memory_mode(memory_mode), progress, make_room)
+                pipeline = self._load(name, plan.mode, progress, make_room)
                 progress("Loaded", 1.0)
             except BaseException as error:
                 self._restore(evicted)
@@ -213,22 +213,18 @@ class ModelManager(KeptModels):
         self, name: str, mode: MemoryMode, progress: Progress, make_room: Callable[[], None]
     ) -> InfinityPipeline:
         source, adapter = self._source(name)
-        pipeline = self._loader(
+        return self._loader(
             str(source),
             self.device,
-            mode.dtype or self.dtype,
+            self.dtype,
             progress,
-            text_device="cpu" if mode.text_on_cpu else None,
-            release_text_encoder=mode.release_text,
+            memory=mode,
             adapter=adapter,
             make_room=make_room,
         )
-        if mode.strips:
-            pipeline.tokenizer.strip_elements = STRIP_ELEMENTS
-        return pipeline
 
-    def _require_memory(self, name: str, memory_mode: str) -> MemoryNeed:
-        """What a model needs.
+    def _require_memory(self, name: str, memory_mode: str) -> LoadPlan:
+        """What loading a model takes.
 
         Raises:
             CheckpointError: its folder is missing or damaged.
@@ -241,21 +237,20 @@ class ModelManager(KeptModels):
                 f"{plan.device} has {plan.free / 1e9:.1f} GB for it; choose a smaller memory mode "
                 "or another model, or close other programs."
             )
-        return plan.need
+        return plan
 
     def _plan(self, name: str, memory_mode: str) -> LoadPlan:
         """As :meth:`plan`, of memory alone."""
-        spec, mode, device = (
-            self.spec(name),
-            get_memory_mode(memory_mode),
-            resolve_device(self.device),
-        )
-        dtype = resolve_dtype(mode.dtype or self.dtype, device)
+        spec, device = self.spec(name), resolve_device(self.device)
         parameters = text_parameters(spec, self._folder(name))
+        dtype = resolve_dtype(self.dtype, device)
+        mode = chosen_memory_mode(memory_mode, spec, device, dtype, parameters)
+        dtype = resolve_dtype(mode.dtype or dtype, device)
         memory = memory_of(device)
         return LoadPlan(
             name=name,
             memory_mode=memory_mode,
+            mode=mode,
             device=str(device),
             dtype=dtype_name(dtype),
             need=memory_need(spec, mode, device, dtype, parameters, graphs=chosen_mode() != "off"),

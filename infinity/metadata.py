@@ -37,6 +37,7 @@ class PictureRecord:
             same pixels again.
         device, dtype, threads: where and how it was computed; another device, precision or number
             of CPU threads may round differently and so flip bits.
+        memory: the parts of the memory mode (``infinity.memory_modes``), some of which round.
         versions: of this package and of torch.
     """
 
@@ -45,6 +46,7 @@ class PictureRecord:
     weights: str = ""
     device: str = ""
     dtype: str = ""
+    memory: str = ""
     threads: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     template: str = ""
@@ -83,7 +85,7 @@ class PictureRecord:
             place=place,
             versions=_texts(data.get("versions")),
             template=_text(data.get("template"), MAX_PROMPT_CHARACTERS),
-            **{name: _text(data.get(name)) for name in ("weights", "device", "dtype")},
+            **{name: _text(data.get(name)) for name in ("weights", "device", "dtype", "memory")},
         )
 
 

@@ -17,6 +17,7 @@ from typing import Self
 import torch
 from PIL import Image
 
+from infinity.checkpoints.fit import parameters_in
 from infinity.checkpoints.load import load_model
 from infinity.devices import (
     describe_device,
@@ -26,6 +27,7 @@ from infinity.devices import (
     resolve_dtype,
 )
 from infinity.errors import RequestError
+from infinity.estimate import chosen_memory_mode
 from infinity.events import Done, Event
 from infinity.generation.drawing import LESS_MEMORY, Drawing, Drawn
 from infinity.generation.finished import finished
@@ -33,6 +35,7 @@ from infinity.generation.graphs import GraphMode, chosen_mode
 from infinity.generation.inputs import PictureInputs, read_pictures
 from infinity.generation.revision import Revision
 from infinity.generation.sampling import check_layers
+from infinity.memory_modes import NO_SAVING, MemoryMode, get_memory_mode
 from infinity.metadata import PictureRecord
 from infinity.model.transformer import InfinityTransformer
 from infinity.packing import unpack_bits
@@ -52,8 +55,8 @@ class InfinityPipeline:
         spec: what the parts are and what they were trained for.
         transformer, tokenizer: with their weights, in evaluation mode, on one device.
         text_encoder: may be on another device.
-        release_text_encoder: free the text encoder's weights once a request's prompts are encoded;
-            it is read from disk again for the next new prompt.
+        memory_mode: how it is placed and kept. Its parts "strips", "int8-cache" and those of the weights
+            are the parts' own, set when they were loaded.
         fingerprint: of the weights, for the pictures' records; "" where they are of no files.
         graphs: "exact" replays captured graphs on a CUDA card, "fused" those of compiled kernels, which
             round differently, "off" launches kernel by kernel; None takes that of $INFINITY_GRAPHS, or "exact".
@@ -66,7 +69,7 @@ class InfinityPipeline:
         tokenizer: Tokenizer,
         text_encoder: TextEncoder,
         *,
-        release_text_encoder: bool = False,
+        memory_mode: MemoryMode = NO_SAVING,
         fingerprint: str = "",
         graphs: GraphMode | None = None,
     ) -> None:
@@ -75,8 +78,10 @@ class InfinityPipeline:
         self.transformer = transformer
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
-        self.release_text_encoder = release_text_encoder
-        self._drawing = Drawing(transformer, tokenizer, chosen_mode(graphs))
+        self.memory_mode = memory_mode
+        mode = chosen_mode(graphs)
+        mode = "off" if "no-graphs" in memory_mode.parts else mode
+        self._drawing = Drawing(transformer, tokenizer, mode)
 
     @classmethod
     def from_pretrained(
@@ -86,8 +91,7 @@ class InfinityPipeline:
         dtype: str | torch.dtype | None = None,
         progress: Callable[[str, float], None] | None = None,
         *,
-        text_device: str | torch.device | None = None,
-        release_text_encoder: bool = False,
+        memory: str | MemoryMode = NO_SAVING,
         adapter: str | Path | None = None,
         make_room: Callable[[], None] | None = None,
     ) -> Self:
@@ -98,30 +102,27 @@ class InfinityPipeline:
             dtype: "float32" or "bfloat16"; None is bfloat16 on CUDA, float32 elsewhere. On CPUs
                 with bfloat16 instructions it halves memory and, for large models, time.
             progress: called with (what is being done, part done from 0 to 1).
-            text_device: of the text encoder; None is the same device.
-            release_text_encoder: see above.
+            memory: a mode of ``infinity.memory_modes``, by name, by a card's size ("8GB") or by its parts.
             adapter: folder of a low-rank adapter to merge into the transformer.
             make_room: called once all files are found to be there and to fit, before they are read
                 into memory.
 
         Raises:
-            RequestError: unknown model or precision.
+            RequestError: unknown model, precision or memory mode.
             CheckpointError: the model's files are missing or damaged.
             ResourceError: no such device, out of memory, no network.
         """
         place = resolve_device(device)
         precision = resolve_dtype(dtype, place)
+        get_memory_mode(memory)  # which may refuse it, before anything is fetched
+
+        def mode(spec: ModelSpec, encoder: Path) -> MemoryMode:
+            return chosen_memory_mode(memory, spec, place, precision, parameters_in(encoder))
+
         with memory_errors(f"loading {name_or_path}", LESS_MEMORY):
-            loaded = load_model(
-                name_or_path,
-                place,
-                precision,
-                progress,
-                text_device=None if text_device is None else resolve_device(text_device),
-                adapter=adapter,
-                make_room=make_room,
-            )
-        return cls(**vars(loaded), release_text_encoder=release_text_encoder)
+            given = name_or_path, place, precision, progress
+            loaded = load_model(*given, memory_mode=mode, adapter=adapter, make_room=make_room)
+        return cls(**vars(loaded))
 
     @property
     def device(self) -> torch.device:
@@ -301,7 +302,7 @@ class InfinityPipeline:
         """Encode a request's prompts; the notes say what the user should know about them."""
         with memory_errors("reading the prompt", LESS_MEMORY):
             read = read_pictures(request, self.spec, self.text_encoder)
-        if self.release_text_encoder:
+        if self.memory_mode.release_text:
             self.text_encoder.release()
         return read
 
@@ -312,6 +313,7 @@ class InfinityPipeline:
             weights=self.fingerprint,
             device=describe_device(self.device),
             dtype=dtype_name(self.dtype),
+            memory=str(self.memory_mode),
             threads=torch.get_num_threads(),
             versions={"infinity": __version__, "torch": torch.__version__},
         )

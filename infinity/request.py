@@ -55,6 +55,7 @@ Layers = Annotated[
     ),
 ]
 Scales = Annotated[int, WholeFloats, whole(0, 1000)]
+Pruning = Annotated[float, Field(ge=0, le=0.9, description="a share from 0 (none) to 0.9")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,10 @@ class SamplingParams(Checked):
         guidance_layers: 0 guides the logits; ``-n`` replaces the hidden state of both halves by
             their guided mix after block ``depth - n`` (paper, "guidance on features").
         guided_scales: guide only the first n scales, None guides all.
+        pruning: at the last two scales, this share of the tokens (those nearest to the mean) skips the
+            blocks and takes what the scale before had in its place; 0 is none, and exact.
+        fp8_scales: at the last n scales matrices are multiplied in fp8 (``infinity.model.fp8``), on a card that
+            has such products; elsewhere it has no effect.
         confidence: raises a scale's temperature until the likelier value of a bit has at most this
             probability, on average over the scale; 1 is off. Lower: more variety.
     """
@@ -82,6 +87,8 @@ class SamplingParams(Checked):
     top_p: TopP = 1.0
     guidance_layers: Layers = (0,)
     guided_scales: Scales | None = None
+    pruning: Pruning = 0.0
+    fp8_scales: Scales = 0
     confidence: PerScaleConfidence = 1.0
 
     def at_scale(self, index: int) -> tuple[float, float]:
@@ -121,6 +128,8 @@ class GenerationRequest(Checked):
     top_p: TopP | None = None
     guidance_layers: Layers | None = None
     guided_scales: Scales | None = None
+    pruning: Pruning | None = None
+    fp8_scales: Scales | None = None
     confidence: PerScaleConfidence | None = None
     start: Start | None = None
 

@@ -28,6 +28,7 @@ from infinity.checks import Blocks, Checked, whole
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError, quoted
 from infinity.files import first_line, read_object, read_text
+from infinity.quantized import quantize_layers, quantized_layer
 from infinity.weights import check_fit, read_own_part, require_finite
 
 if TYPE_CHECKING:
@@ -132,9 +133,14 @@ def read_sizes(folder: Path) -> T5Sizes:
     return T5Sizes.from_dict({name: data[name] for name in known & data.keys()})
 
 
-def load_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> T5EncoderModel:
+def load_encoder(
+    folder: Path, device: torch.device, dtype: torch.dtype, *, in_int8: bool = False
+) -> T5EncoderModel:
     """A T5 encoder in evaluation mode, without gradients. As upstream's, a float16 one keeps the
     outputs of its feed-forward layers in float32, which float16 does not hold.
+
+    Args:
+        in_int8: keep the matrices of its blocks in 8 bits.
 
     Raises:
         CheckpointError: files are missing, damaged, or do not fit each other.
@@ -150,12 +156,17 @@ def load_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> T5En
         model = T5EncoderModel(T5Config(**sizes.to_dict()))
     expected = {name: part for name, part in model.named_parameters() if name != _TIED}
     check_fit(expected, "text encoder", tensors, folder, allows_more=True)
+    if in_int8:
+        quantize_layers(model.encoder.block, "int8")
     state: dict[str, Any] = {}
     for name in expected:
-        precise = dtype == torch.float16 and name.endswith(".wo.weight")
+        layer = quantized_layer(model, name)
+        precise = layer is not None or (dtype == torch.float16 and name.endswith(".wo.weight"))
         state[name] = weights.take(name, device, torch.float32 if precise else dtype)
+        if layer is not None:
+            layer.quantize(state.pop(name))
     state[_TIED] = state[_EMBEDDING]
-    model.load_state_dict(state, assign=True)
+    model.load_state_dict(state, assign=True, strict=not in_int8)
     model.set_input_embeddings(model.shared)
     require_finite(model, "text encoder")
     return model.eval().requires_grad_(False)
@@ -208,6 +219,7 @@ class TextEncoder:
         folder: in transformers' format: config.json, model*.safetensors, tokenizer.json.
         config: width and token limit; the folder must agree with it.
         device, dtype: of the encoder alone; features are float32 on the CPU whatever they are.
+        in_int8: keep the matrices of its blocks in 8 bits.
     """
 
     def __init__(
@@ -216,7 +228,10 @@ class TextEncoder:
         config: TextEncoderConfig,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        *,
+        in_int8: bool = False,
     ) -> None:
+        self.in_int8 = in_int8
         self.folder = Path(folder)
         self.config = config
         self.device = torch.device(device)
@@ -291,7 +306,7 @@ class TextEncoder:
                 f"The text tokenizer in {self.folder} has {pieces} pieces, but the encoder beside it "
                 f"knows {sizes.vocab_size}; fetch the folder again."
             )
-        return load_encoder(self.folder, self.device, self.dtype)
+        return load_encoder(self.folder, self.device, self.dtype, in_int8=self.in_int8)
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "console", "shipped", "version"),
     ("files", "int8"),
-    ("schedule", "devices", "wildcards", "colors", "shared_work", "weights"),
+    ("schedule", "devices", "wildcards", "colors", "shared_work", "weights", "quantized"),
     ("arrays", "checks", "images", "memory_modes", "packing", "prompt"),
     ("config", "start", "vocabulary"),
     ("request",),
@@ -30,7 +30,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("generation",),
     ("drawing", "reconstruction"),
     ("checkpoints",),
-    ("pipeline", "estimate"),
+    ("estimate",),
+    ("pipeline",),
     ("kept_models", "grid", "edit"),
     ("manager", "inside"),
     ("ui", "cli"),

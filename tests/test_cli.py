@@ -32,7 +32,7 @@ class Command:
         self.capsys = capsys
         self.loaded: list[tuple] = []
 
-    def load(self, name_or_path, device=None, dtype=None, progress=None, adapter=None):
+    def load(self, name_or_path, device=None, dtype=None, progress=None, memory=None, adapter=None):
         self.loaded.append((name_or_path, device, dtype))
         if progress is not None:
             progress("Reading the transformer", 0.5)
@@ -74,7 +74,7 @@ def test_every_sampling_option_reaches_the_request(run):
         "generate", "a red apple", "--model", "tiny", "--negative-prompt", "snow",
         "--aspect-ratio", "3:2", "--seed", "4294967295", "--num-images", "2",
         "--guidance", "1,3,2", "--temperature", "0.5", "--top-k", "900", "--top-p", "0.97",
-        "--guidance-layers", "0,-2", "--guided-scales", "3", "--confidence", "0.6,0.8", "--device", "cpu",
+        "--guidance-layers", "0,-2", "--guided-scales", "3", "--pruning", "0.4", "--fp8-scales", "2", "--confidence", "0.6,0.8", "--device", "cpu",
         "--dtype", "float32", "-o", "new/folder/x.png",
     )  # fmt: skip
     assert status == 0
@@ -91,6 +91,8 @@ def test_every_sampling_option_reaches_the_request(run):
         top_p=0.97,
         guidance_layers=(0, -2),
         guided_scales=3,
+        pruning=0.4,
+        fp8_scales=2,
         confidence=(0.6, 0.8),
     )
     assert read_record("new/folder/x-0.png").request.seed == 0

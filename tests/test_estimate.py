@@ -15,7 +15,7 @@ from infinity.config import TokenizerConfig
 from infinity.errors import RequestError
 from infinity.estimate import cache_bytes, decode_bytes, gpu_seconds, memory_need, weight_bytes
 from infinity.memory_modes import MEMORY_MODES, get_memory_mode
-from infinity.model.attention import KVCache
+from infinity.model.cache import KVCache
 from infinity.registry import TEXT_ENCODER_PARAMETERS, TEXT_ENCODER_REPOSITORY, get_spec
 from infinity.request import GenerationRequest
 from infinity.weights import Weights
@@ -55,19 +55,18 @@ class Allocations(TorchDispatchMode):
         self.now -= size
 
 
+@pytest.mark.parametrize("blocks", ["", "int8", "fp8"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_weights_are_counted_as_they_load(dtype, tmp_path):
+def test_weights_are_counted_as_they_load(dtype, blocks, tmp_path):
     parts = []
-    for module, empty, config in (
-        (tiny_transformer(), empty_transformer, SPEC.transformer),
-        (tiny_tokenizer(), empty_tokenizer, SPEC.tokenizer),
+    for module, empty, config, kind in (
+        (tiny_transformer(), empty_transformer, SPEC.transformer, blocks),
+        (tiny_tokenizer(), empty_tokenizer, SPEC.tokenizer, ""),
     ):
         weights = Weights(dict(module.state_dict()), tmp_path)
-        parts.append(fill(empty(config, weights), weights, CPU, dtype))
-    expected = tuple(
-        sum(p.numel() * p.element_size() for p in part.state_dict().values()) for part in parts
-    )
-    assert weight_bytes(SPEC.transformer, SPEC.tokenizer, dtype) == expected
+        parts.append(fill(empty(config, weights), weights, CPU, dtype, blocks=kind))
+    expected = tuple(sum(tensor.nbytes for tensor in part.parameters()) for part in parts)
+    assert weight_bytes(SPEC.transformer, SPEC.tokenizer, dtype, blocks) == expected
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -75,6 +74,10 @@ def test_cache_is_counted_as_it_is_allocated(dtype):
     schedule = SPEC.schedule("3:2")
     cache = KVCache(SPEC.transformer, schedule, 2, dtype)
     assert cache_bytes(SPEC, schedule, 2, dtype) == cache.kept.nbytes
+    cache = KVCache(SPEC.transformer, schedule, 2, dtype, in_int8=True)
+    assert cache.scales is not None
+    kept = cache.kept.nbytes + cache.scales.nbytes
+    assert cache_bytes(SPEC, schedule, 2, dtype, in_int8=True) == kept
 
 
 def test_text_encoder_of_the_released_models_is_counted_as_it_is():
@@ -101,7 +104,7 @@ def test_decoding_takes_no_more_than_was_told(strips):
     gc.collect()
     with torch.no_grad(), Allocations() as seen:
         tokenizer.decode(latent)
-    told = sum(decode_bytes(config, schedule, torch.float32, strips))
+    told = decode_bytes(config, schedule, torch.float32, strips)
     assert 0.3 * told <= seen.most <= told
 
 

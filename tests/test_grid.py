@@ -165,13 +165,15 @@ AXES = {
     "top_p": "0.7, 1",
     "top_k": "0, 1",
     "guided_scales": "1, 3",
+    "pruning": "0, 0.5",
+    "fp8_scales": "0, 2",
     "guidance_layers": "0, -1",
     "style": '"", "oil painting, {dark|light}"',
     "aspect_ratio": "1:1, 3:2",
     "model": "default, tiny",
 }
 PAIRS = [("words", "seed"), ("prompt", "guidance"), ("negative_prompt", "temperature"),
-         ("top_p", "top_k"), ("guided_scales", "guidance_layers"), ("aspect_ratio", "model"), ("style", "confidence")]  # fmt: skip
+         ("top_p", "top_k"), ("guided_scales", "guidance_layers"), ("fp8_scales", "pruning"), ("aspect_ratio", "model"), ("style", "confidence")]  # fmt: skip
 
 
 def test_pairs_cover_every_parameter():

@@ -11,20 +11,22 @@ import pytest
 import torch
 
 from infinity.errors import CheckpointError, RequestError, ResourceError, StoppedError
-from infinity.estimate import memory_need
+from infinity.estimate import LoadPlan, memory_need
 from infinity.manager import ModelManager
-from infinity.memory_modes import MEMORY_MODES
+from infinity.memory_modes import MEMORY_MODES, get_memory_mode
 from infinity.registry import model_names
 from infinity.request import GenerationRequest
 from infinity.shared_work import SharedWork
 from infinity.spec import CONFIG_FILE
-from infinity.tokenizer.strips import STRIP_ELEMENTS
 from infinity.weights import Weights
 from tests.tiny import SPEC, tiny_folder
 
 FOLDERS: dict[str, Path] = {}
 NEED = memory_need(SPEC, MEMORY_MODES["none"], torch.device("cpu"), torch.float32, 0)
 WEIGHTS = NEED.weights
+PLAN = LoadPlan(
+    name="one", memory_mode="none", device="cpu", dtype="float32", need=NEED, free=None, total=None
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,7 +84,6 @@ class Loader:
             device="cpu",
             dtype=torch.float32,
             text_encoder=SimpleNamespace(is_loaded=True, device="cpu"),
-            tokenizer=SimpleNamespace(strip_elements=None),
         )
 
 
@@ -208,7 +209,7 @@ def test_kept_model_is_handed_out_while_another_one_loads():
 
 @pytest.mark.parametrize("error", [CheckpointError("damaged"), ZeroDivisionError("bug")])
 def test_failed_load_leaves_what_is_in_memory(error, memory, monkeypatch):
-    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: NEED)
+    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: PLAN)
     manager, loader = make(150, device="cpu")
     used = manager.get("one")
     memory[0] = 0  # no room for both
@@ -221,7 +222,7 @@ def test_failed_load_leaves_what_is_in_memory(error, memory, monkeypatch):
 
 def test_load_that_fails_late_gives_back_the_model_that_is_drawn_with(memory, monkeypatch):
     monkeypatch.setattr("infinity.kept_models.IN_USE_SECONDS", 0.0)
-    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: NEED)
+    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: PLAN)
     manager, loader = make(device="cpu")
     loader.manager = manager
     used = manager.get("one")
@@ -233,7 +234,7 @@ def test_load_that_fails_late_gives_back_the_model_that_is_drawn_with(memory, mo
 
 
 def test_room_is_made_only_where_the_memory_is_too_small_for_both(memory, monkeypatch):
-    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: NEED)
+    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: PLAN)
     manager, loader = make(device="cpu")
     loader.manager = manager
     manager.get("one")
@@ -244,7 +245,7 @@ def test_room_is_made_only_where_the_memory_is_too_small_for_both(memory, monkey
 
 
 def test_load_waits_for_the_memory_of_a_model_still_drawn_with(memory, monkeypatch):
-    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: NEED)
+    monkeypatch.setattr(ModelManager, "_require_memory", lambda *_: PLAN)
     manager, _ = make(device="cpu")
     used = [manager.get("one")]
     memory[0] = WEIGHTS - 1
@@ -387,21 +388,13 @@ def test_smaller_budget_is_kept_to_at_once():
     assert names_of(manager) == ("two",)
 
 
-@pytest.mark.parametrize(
-    ("memory_mode", "options", "strips"),
-    [
-        ("none", {}, None),
-        ("some", {"text_device": "cpu"}, None),
-        ("most", {"text_device": "cpu", "release_text_encoder": True}, STRIP_ELEMENTS),
-    ],
-)
-def test_memory_mode_reaches_the_loader_and_stays_with_the_model(memory_mode, options, strips):
-    manager, loader = make(dtype="float32")
+@pytest.mark.parametrize("memory_mode", ["none", "some", "most", "8GB", "int8-cache,strips"])
+def test_memory_mode_reaches_the_loader_and_stays_with_the_model(memory_mode):
+    manager, loader = make(device="cpu", dtype="float32")
     pipeline = manager.get("one", memory_mode=memory_mode)
     given = {key: value for key, value in loader.options.items() if value}
-    assert given == {**options, "make_room": loader.options["make_room"]}
-    assert loader.calls[0][2] == ("float32" if memory_mode == "none" else "bfloat16")
-    assert pipeline.tokenizer.strip_elements == strips
+    assert given.keys() == {"memory", "make_room"}
+    assert given["memory"].parts == get_memory_mode(memory_mode).parts  # 8 GB hold it as it is
     assert manager.get("one", memory_mode=memory_mode) is manager.get("one") is pipeline
     assert manager.memory_mode_of("one") == memory_mode
     assert manager.memory_mode_of("two") == "none"
@@ -425,8 +418,9 @@ def test_unknown_saving_is_refused():
 def test_every_saving_draws_the_same_picture_in_the_same_precision(tmp_path, monkeypatch):
     """What a memory mode moves, releases or cuts changes no pixel, rounding of strips aside."""
     for name in ("some", "most"):
-        monkeypatch.setitem(MEMORY_MODES, name, replace(MEMORY_MODES[name], dtype=None))
-    monkeypatch.setattr("infinity.manager.STRIP_ELEMENTS", 512)
+        parts = MEMORY_MODES[name].parts - {"bfloat16"}
+        monkeypatch.setitem(MEMORY_MODES, name, replace(MEMORY_MODES[name], parts=parts))
+    monkeypatch.setattr("infinity.checkpoints.load.STRIP_ELEMENTS", 512)
     folder = tiny_folder(tmp_path / "tiny")
     manager = ModelManager(models={"tiny": folder}, device="cpu", dtype="float32")
     request = GenerationRequest(prompt="a red fox")

@@ -10,6 +10,7 @@ from PIL import Image
 from infinity import GenerationRequest, InfinityPipeline
 from infinity.errors import CheckpointError, RequestError, ResourceError
 from infinity.events import Cancelled, Done, Event, Preview
+from infinity.memory_modes import get_memory_mode
 from infinity.metadata import read_record, read_request, save_png
 from infinity.request import MAX_SEED
 from infinity.tokenizer.quality import psnr
@@ -493,7 +494,7 @@ def test_blank_negative_prompt_is_none():
 
 def test_text_encoder_is_released_after_encoding_if_asked():
     pipeline = tiny_pipeline()
-    pipeline.release_text_encoder = True
+    pipeline.memory_mode = get_memory_mode("most")
     pipeline.generate(REQUEST)
     assert pipeline.text_encoder.released == 1
 

@@ -32,6 +32,8 @@ REQUESTS = st.builds(
     top_p=st.none() | st.floats(0.01, 1),
     guidance_layers=st.none() | st.lists(st.integers(-8, 0), min_size=1, max_size=3).map(tuple),
     guided_scales=st.none() | st.integers(0, 13),
+    pruning=st.none() | st.floats(0, 0.9),
+    fp8_scales=st.none() | st.integers(0, 13),
 )
 
 
@@ -114,6 +116,7 @@ def test_guidance_or_temperature_that_makes_no_sense_is_refused(name, value):
         ({"guidance_layers": (1,)}, "guidance_layers must be a list"),
         ({"guidance_layers": (0.5,)}, "guidance_layers must be a list"),
         ({"guided_scales": -1}, "guided_scales must be a whole number"),
+        ({"pruning": 0.95}, "pruning must be a share from 0 .none. to 0.9"),
         ({"aspect_ratio": 1.5}, "aspect_ratio must be text"),
     ],
 )

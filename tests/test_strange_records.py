@@ -40,6 +40,7 @@ REQUEST = GenerationRequest(
     top_p=0.9,
     guidance_layers=(0, -2),
     guided_scales=2,
+    pruning=0.5,
 )
 RECORD = PictureRecord(
     request=REQUEST.pictures()[0],

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from infinity.checkpoints.peft import LoraRule, lora_rule
 from infinity.errors import CheckpointError, listed
 from infinity.files import is_there, parse_json, read_object
+from infinity.quantized import QuantizedLinear
 from infinity.weights import PICKLE_SUFFIXES, WEIGHT_SUFFIXES, flat_tensors, read_file, read_notes
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -65,10 +66,15 @@ class LowRank:
         """Change a layer's weights in place; summed in float32."""
         place = layer.weight.device
         up, down = self.up.to(place, torch.float32), self.down.to(place, torch.float32)
-        weight = layer.weight.float() + up @ down * self.scaling
+        is_quantized = isinstance(layer, QuantizedLinear)
+        weight = layer.dense() if is_quantized else layer.weight.float()
+        weight = weight + up @ down * self.scaling
         if self.magnitude is not None:
             weight *= (self.magnitude.to(place).float() / weight.norm(dim=1))[:, None]
-        layer.weight.copy_(weight)
+        if is_quantized:
+            layer.quantize(weight)
+        else:
+            layer.weight.copy_(weight)
         if self.bias is not None:
             layer.bias.add_(self.bias.to(place, torch.float32) * self.scaling)
 

@@ -14,6 +14,7 @@ from infinity.checkpoints.convert import count_blocks
 from infinity.config import TokenizerConfig, TransformerConfig
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
+from infinity.quantized import quantize_layers, quantized_layer
 from infinity.registry import DEFAULT_MODEL_FOLDER, TEXT_ENCODER_PARAMETERS
 from infinity.shared_work import Progress
 from infinity.spec import CONFIG_FILE, ModelSpec
@@ -137,24 +138,34 @@ def fill(
     device: torch.device,
     dtype: torch.dtype,
     progress: Progress | None = None,
+    *,
+    blocks: str = "",
 ) -> Module:
     """An empty module with the weights that fit it, in evaluation mode, without gradients.
 
     Matrices get ``dtype``. What costs little or flips bits when it is rounded stays float32: the
     transformer's unconditional text, scale embedding, modulation, head and norms, and the picture
     encoder. Weights are consumed, one tensor at a time.
+
+    Args:
+        blocks: "int8" or "fp8": the transformer's blocks keep their matrices in 8 bits.
     """
+    if blocks:
+        quantize_layers(module.get_submodule("blocks"), blocks)
     what = "transformer" if isinstance(module, InfinityTransformer) else "tokenizer"
     total = sum(tensor.numel() for tensor in weights.tensors.values())
     done = 0
-    state = {}
+    state: dict[str, Tensor] = {}
     for name in list(weights.tensors):
-        precise = stays_float32(name) and dtype.itemsize < 4
+        done += weights.tensors[name].numel()
+        layer = quantized_layer(module, name)
+        precise = layer is not None or (stays_float32(name) and dtype.itemsize < 4)
         state[name] = weights.take(name, device, torch.float32 if precise else dtype)
-        done += state[name].numel()
+        if layer is not None:
+            layer.quantize(state.pop(name))
         if progress is not None:
             progress(f"Loading the {what}", done / total)
-    module.load_state_dict(state, assign=True)
+    module.load_state_dict(state, assign=True, strict=not blocks)
     return module.eval().requires_grad_(False)
 
 

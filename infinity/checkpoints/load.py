@@ -25,11 +25,13 @@ from infinity.checkpoints.save import save_model
 from infinity.checkpoints.upstream import FoundModel, read_part, read_upstream
 from infinity.errors import CheckpointError
 from infinity.files import is_there
+from infinity.memory_modes import NO_SAVING, MemoryMode
 from infinity.model.transformer import InfinityTransformer
 from infinity.registry import DEFAULT_MODEL, DEFAULT_MODEL_FOLDER, get_spec, model_names
 from infinity.shared_work import Progress
 from infinity.spec import CONFIG_FILE, ModelSpec, is_spec_folder, read_spec, read_tokenizer_config
 from infinity.text import TextEncoder
+from infinity.tokenizer.strips import STRIP_ELEMENTS
 from infinity.tokenizer.tokenizer import Tokenizer
 from infinity.weights import WEIGHT_SUFFIXES, read_own_part, require_finite
 
@@ -40,6 +42,7 @@ class LoadedModel:
 
     Attributes:
         fingerprint: of all its weights, the adapter's too.
+        memory_mode: how it is placed and kept.
     """
 
     spec: ModelSpec
@@ -47,6 +50,7 @@ class LoadedModel:
     tokenizer: Tokenizer
     text_encoder: TextEncoder
     fingerprint: str
+    memory_mode: MemoryMode
 
 
 def load_model(
@@ -56,7 +60,7 @@ def load_model(
     progress: Progress | None = None,
     *,
     tokenizer: str | Path | None = None,
-    text_device: str | torch.device | None = None,
+    memory_mode: Callable[[ModelSpec, Path], MemoryMode] | None = None,
     adapter: str | Path | None = None,
     make_room: Callable[[], None] | None = None,
 ) -> LoadedModel:
@@ -67,7 +71,8 @@ def load_model(
             picture encoder and the transformer's embeddings, head and modulation stay float32.
         progress: called with what is being done and the part done, 0 to 1.
         tokenizer: upstream's tokenizer file, where it is not beside the transformer.
-        text_device: of the text encoder; None is as the rest.
+        memory_mode: given what the model is and its text encoder's folder, how it is placed and kept; its
+            ``dtype`` replaces the one given.
         adapter: folder or file of a low-rank adapter to merge into the transformer; the model's
             name then ends in "_" and the adapter's.
         make_room: called once all files are found to be there and to fit, before they are read into
@@ -79,7 +84,6 @@ def load_model(
         ResourceError: released weights cannot be downloaded.
     """
     device = torch.device(device)
-    dtype = dtype or torch.float32
     change = None if adapter is None else read_adapter(adapter)
     folder = own_folder(name_or_path)
     found = (
@@ -89,20 +93,31 @@ def load_model(
     )
     spec = found.spec
     encoder_folder = _text_encoder_folder(spec, found.text_encoder, progress)
+    mode = NO_SAVING if memory_mode is None else memory_mode(spec, encoder_folder)
+    dtype = torch.bfloat16 if mode.dtype else dtype or torch.float32
     mark = _fingerprint(found, encoder_folder, change)
     pictures = empty_tokenizer(spec.tokenizer, found.tokenizer)
     transformer = empty_transformer(spec.transformer, found.transformer)
     if make_room is not None:
         make_room()
-    fill(transformer, found.transformer, device, dtype, progress)
+    fill(transformer, found.transformer, device, dtype, progress, blocks=mode.weights)
+    transformer.int8_cache = "int8-cache" in mode.parts
     if change is not None and adapter is not None:
         merge_adapter(transformer, change)
         spec = replace(spec, name=adapted_name(spec.name, adapter))
     fill(pictures, found.tokenizer, device, dtype, progress)
     require_finite(transformer, "transformer" if change is None else "transformer with its adapter")
     require_finite(pictures, "tokenizer")
-    texts = TextEncoder(encoder_folder, spec.text_encoder, text_device or device, dtype)
-    return LoadedModel(spec, transformer, pictures, texts, mark)
+    if "strips" in mode.parts:
+        pictures.strip_elements = STRIP_ELEMENTS
+    texts = TextEncoder(
+        encoder_folder,
+        spec.text_encoder,
+        "cpu" if "text-on-cpu" in mode.parts else device,
+        dtype,
+        in_int8="int8-text" in mode.parts,
+    )
+    return LoadedModel(spec, transformer, pictures, texts, mark, mode)
 
 
 def fingerprint_of(name_or_path: str | Path, adapter: str | Path | None = None) -> str:

@@ -81,6 +81,7 @@ def replay(options: argparse.Namespace) -> None:
     check_output(options)
     original, record = open_image(options.picture), read_record(options.picture)
     options.dtype = options.dtype or record.dtype or None
+    options.memory = options.memory or record.memory
     here = os.cpu_count() or 1
     if options.threads is None and 0 < record.threads <= here:
         torch.set_num_threads(record.threads)

@@ -53,7 +53,12 @@ def load_model(options: argparse.Namespace, model: str) -> InfinityPipeline:
         torch.set_num_threads(options.threads)
     with progress_bar("Loading") as progress:
         return InfinityPipeline.from_pretrained(
-            model, options.device, options.dtype, progress, adapter=options.adapter
+            model,
+            options.device,
+            options.dtype,
+            progress,
+            memory=options.memory or "none",
+            adapter=options.adapter,
         )
 
 

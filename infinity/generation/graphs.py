@@ -61,7 +61,11 @@ def computing(
         graphs: None computes in eager mode.
     """
     with nullcontext() if graphs is None else graphs.buffers(plan) as buffers:
-        cache = transformer.cache(plan.schedule, plan.rows) if buffers is None else buffers.cache
+        cache = (
+            transformer.cache(plan.schedule, plan.rows, plan.pruning)
+            if buffers is None
+            else buffers.cache
+        )
         condition = conditions[0]
 
         def logits(index: int, input_BlD: Tensor | None, hooks: Hooks) -> Tensor:
@@ -227,7 +231,7 @@ class _Buffers:
         self.plan = plan
         self.runs = 0
         self.replays: dict[int, tuple[Replay, Tensor]] = {}
-        self.cache = transformer.cache(plan.schedule, plan.rows, allocate)
+        self.cache = transformer.cache(plan.schedule, plan.rows, plan.pruning, allocate)
         rows, width, tokens = plan.rows, config.width, plan.text_tokens
         mask = torch.zeros(rows, 1, 1, tokens, dtype=dtype, device=device)
         keys = torch.zeros(

@@ -80,6 +80,7 @@ def inspect(
         RequestError: a guidance layer the model does not have.
         ResourceError: the model computed infinite values or none.
     """
+    sampling = replace(sampling, pruning=0.0)  # every bit is looked at
     alone = replace(sampling, guidance=1.0, temperature=1.0, top_p=1.0, top_k=0, confidence=1.0)
     looked: list[Tensor] = []
 

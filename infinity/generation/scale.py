@@ -4,7 +4,6 @@ Legend: B pictures, l tokens of a scale, D bits a token, T text tokens.
 """
 
 from collections.abc import Callable, Mapping
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Self, cast
 
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infinity.generation.sampling import NO_GUIDANCE, guided_length
-from infinity.model.attention import KVCache
+from infinity.model.cache import KVCache
 from infinity.model.layers import Block, BlockCondition
 from infinity.model.transformer import InfinityTransformer, TextCondition
 from infinity.request import SamplingParams
@@ -36,6 +35,8 @@ class Plan:
         guided: leading scales that have both halves.
         mixed: a scale: whether both halves' logits are needed.
         text_tokens: T of the condition; 0 where it is what it happens to be.
+        pruning: the share of tokens that is left out at the last scales.
+        in_fp8_from: the first scale whose products are taken in fp8.
     """
 
     schedule: ScaleSchedule
@@ -43,6 +44,8 @@ class Plan:
     guided: int
     mixed: tuple[bool, ...]
     text_tokens: int
+    pruning: float
+    in_fp8_from: int
 
     @classmethod
     def of(
@@ -55,7 +58,8 @@ class Plan:
             and 0 in sampling.guidance_layers
             for index in range(len(schedule))
         )
-        return cls(schedule, batch, guided, mixed, text_tokens)
+        in_fp8_from = len(schedule) - sampling.fp8_scales
+        return cls(schedule, batch, guided, mixed, text_tokens, sampling.pruning, in_fp8_from)
 
     @property
     def rows(self) -> int:
@@ -80,11 +84,12 @@ def scale_logits(
     """
     batch, is_guided = plan.batch, index < plan.guided
     if plan.guided and not is_guided:
-        condition, cache = condition.select(slice(0, batch)), copy(cache)
-        cache.keep(batch)
+        condition, cache = condition.select(slice(0, batch)), cache.first_rows(batch)
     if input_BlD is not None and is_guided:
         input_BlD = torch.cat((input_BlD, input_BlD))
-    hidden_RlC = transformer.forward_scale(input_BlD, condition, cache, index, hooks, run_block)
+    in_fp8 = index >= plan.in_fp8_from
+    given = input_BlD, condition, cache, index, hooks, run_block, in_fp8
+    hidden_RlC = transformer.forward_scale(*given)
     if is_guided and not plan.mixed[index]:
         hidden_RlC, condition = hidden_RlC[:batch], condition.select(slice(0, batch))
     return transformer.logits(hidden_RlC, condition)

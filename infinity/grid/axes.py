@@ -62,6 +62,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     "top_p": Parameter("Top-p", float, "0.7-1 [4]"),
     "top_k": Parameter("Top-k", int, "0, 1"),
     "guided_scales": Parameter("Guided scales", int, "2-8 (+2)"),
+    "pruning": Parameter("Token pruning", float, "0-0.6 (+0.2)"),
+    "fp8_scales": Parameter("Scales in fp8", int, "0-3"),
     "guidance_layers": Parameter("Guidance layers", parse_wholes, '0, -1, "0,-2"'),
     STYLE: Parameter("Style", str, '"", watercolour, pencil sketch'),
     "aspect_ratio": Parameter("Aspect ratio", str, "1:1, 3:2"),

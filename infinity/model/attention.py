@@ -1,4 +1,4 @@
-"""The one place that computes attention, by the kernel that is fastest for the case; and its cache.
+"""The one place that computes attention, by the kernel that is fastest for the case.
 
 The fused kernel (``scaled_dot_product_attention``) is used except on a CPU, and there:
 - with gradients, where its backward is slower than written-out products;
@@ -28,9 +28,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from infinity.config import TransformerConfig
-from infinity.model.rope import rope_table, rotate_
-from infinity.schedule import ScaleSchedule
+from infinity.model.rope import rotate_
 
 SMALLEST_NORM = 1e-12
 SMALLEST_BLOCK_HEAD = 16
@@ -125,7 +123,8 @@ def unit_rotated(
     Args:
         qkv_BL3Hd: any float dtype; computed in float32.
         lengths_2H1: float32, a head's query and key length.
-        table_Lp: rotary table of the tokens; as real numbers (L, p, 2) for compiled code, without gradients.
+        table_Lp: rotary table of the tokens, (B, L, p) where rows have tokens of their own; as real numbers
+            (.., L, p, 2) for compiled code, without gradients.
 
     Returns:
         q, k, v (B, H, L, d), not contiguous, in the dtype of ``qkv``.
@@ -134,10 +133,12 @@ def unit_rotated(
         return _turned(qkv_BL3Hd, lengths_2H1, table_Lp)
     if is_whole(qkv_BL3Hd) or qkv_BL3Hd.numel() <= ROTATED_AT_ONCE:
         return _UnitRotated.apply(qkv_BL3Hd, lengths_2H1, table_Lp)
-    tokens = max(1, len(table_Lp) * ROTATED_AT_ONCE // qkv_BL3Hd.numel())
+    tokens = max(1, table_Lp.shape[-2] * ROTATED_AT_ONCE // qkv_BL3Hd.numel())
     parts = [
         _UnitRotated.apply(qkv, lengths_2H1, table)
-        for qkv, table in zip(qkv_BL3Hd.split(tokens, dim=1), table_Lp.split(tokens), strict=True)
+        for qkv, table in zip(
+            qkv_BL3Hd.split(tokens, dim=1), table_Lp.split(tokens, dim=-2), strict=True
+        )
     ]
     queries, keys, _ = zip(*parts, strict=True)
     return torch.cat(queries, 2), torch.cat(keys, 2), qkv_BL3Hd[:, :, 2].transpose(1, 2)
@@ -148,7 +149,7 @@ def _turned(qkv: Tensor, lengths: Tensor, table_Lp2: Tensor) -> tuple[Tensor, Te
     qk = qkv[:, :, :2].float()
     norms = torch.linalg.vector_norm(qk, dim=-1, keepdim=True).clamp(min=SMALLEST_NORM)
     first, second = (qk * (lengths / norms)).unflatten(-1, (-1, 2)).unbind(-1)
-    cosine, sine = table_Lp2[:, None, None].unbind(-1)
+    cosine, sine = table_Lp2.unsqueeze(-3).unsqueeze(-3).unbind(-1)
     turned = torch.stack((first * cosine - second * sine, first * sine + second * cosine), -1)
     q, k = turned.flatten(-2).to(qkv.dtype).unbind(2)
     return q.transpose(1, 2), k.transpose(1, 2), qkv[:, :, 2].transpose(1, 2)
@@ -254,7 +255,11 @@ class _UnitRotated(torch.autograd.Function):
         qk = qkv[:, :, :2].float()
         norms = torch.linalg.vector_norm(qk, dim=-1, keepdim=True).clamp_(min=SMALLEST_NORM)
         ctx.save_for_backward(qkv, norms, lengths, table)
-        q, k = rotate_(qk * (lengths / norms), table[:, None, None]).to(qkv.dtype).unbind(2)
+        q, k = (
+            rotate_(qk * (lengths / norms), table.unsqueeze(-2).unsqueeze(-2))
+            .to(qkv.dtype)
+            .unbind(2)
+        )
         return q.transpose(1, 2), k.transpose(1, 2), qkv[:, :, 2].transpose(1, 2)
 
     @staticmethod
@@ -263,56 +268,10 @@ class _UnitRotated(torch.autograd.Function):
         qkv, norms, lengths, table = ctx.saved_tensors
         grad_q, grad_k, grad_v = (grad.transpose(1, 2) for grad in grad_outputs)
         grad = torch.stack((grad_q, grad_k), dim=2).float()
-        grad = rotate_(grad, table[:, None, None].conj())
+        grad = rotate_(grad, table.unsqueeze(-2).unsqueeze(-2).conj())
         units = qkv[:, :, :2] / norms
         radial = torch.linalg.vecdot(units, grad, dim=-1).unsqueeze(-1)
         grad_qkv = torch.empty_like(qkv)
         grad_qkv[:, :, :2] = torch.addcmul(grad, units, radial, value=-1).mul_(lengths / norms)
         grad_qkv[:, :, 2] = grad_v
         return grad_qkv, radial.sum(dim=(0, 1)), None
-
-
-class KVCache:
-    """Keys and values of every block for all tokens of a schedule, allocated once.
-
-    An object of its request, never state of the model.
-
-    Attributes:
-        kept: (depth, 2, B, H, L, d): keys and values of the rows in use.
-
-    Args:
-        schedule: what is to be generated; its rotary table is kept here too.
-        batch: rows, with both halves of a guided batch counted.
-        allocate: makes the tensors, as ``torch.empty`` does.
-    """
-
-    def __init__(
-        self,
-        config: TransformerConfig,
-        schedule: ScaleSchedule,
-        batch: int,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-        *,
-        allocate: Callable[..., Tensor] = torch.empty,
-    ) -> None:
-        self.spans = [schedule.span(index) for index in range(len(schedule))]
-        table = rope_table(schedule, config.head_width, config.rope, torch.device(device))
-        self.ropes = [table[span] for span in self.spans]
-        shape = (batch, config.num_heads, schedule.total_tokens, config.head_width)
-        self.kept = allocate(config.depth, 2, *shape, dtype=dtype, device=device)
-
-    def append(
-        self, layer: int, index: int, keys_BHld: Tensor, values_BHld: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Stores one block's keys and values of scale ``index``; returns those of all tokens up to and
-        including that scale: views (B, H, <= L, d)."""
-        span = self.spans[index]
-        keys, values = self.kept[layer, 0], self.kept[layer, 1]
-        keys[:, :, span] = keys_BHld
-        values[:, :, span] = values_BHld
-        return keys[:, :, : span.stop], values[:, :, : span.stop]
-
-    def keep(self, batch: int) -> None:
-        """Keeps the first ``batch`` rows only: guidance has ended, its other half is not needed."""
-        self.kept = self.kept[:, :, :batch]

@@ -2,6 +2,8 @@
 
 Shapes: B batch, L tokens, C width, H heads, d head width, T text tokens, W text width,
 P pooling heads.
+
+The compute dtype is read off biases: weights may be kept in 8 bits (``infinity.quantized``).
 """
 
 import math
@@ -146,9 +148,9 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(hidden_width, out_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, L, in_width) -> (B, L, out_width), in the weights' dtype."""
+        """(B, L, in_width) -> (B, L, out_width), in the biases' dtype."""
         parts = [
-            self.down(F.gelu(self.up(part.to(self.up.weight.dtype)), approximate="tanh"))
+            self.down(F.gelu(self.up(part.to(self.up.bias.dtype)), approximate="tanh"))
             for part in token_chunks(x, self.up.out_features)
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
@@ -169,7 +171,7 @@ class SelfAttention(nn.Module):
     def queries_keys_values(self, x_BLC: Tensor, rope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, H, L, d) each, queries and keys turned; ``rope`` as ``unit_rotated`` takes it."""
         bias = joined_bias(self.query_bias, None, self.value_bias)
-        qkv = self.qkv(x_BLC.to(self.qkv.weight.dtype), bias)
+        qkv = self.qkv(x_BLC.to(self.query_bias.dtype), bias)
         qkv = rearrange(qkv, "B L (n H d) -> B L n H d", n=3, H=len(self.log_scale))
         sharpness = self.log_scale.float().clamp(max=MAX_LOG_SCALE).exp()
         lengths = torch.stack((sharpness, torch.ones_like(sharpness))).unsqueeze(-1)
@@ -195,13 +197,13 @@ class CrossAttention(nn.Module):
 
     def keys_values(self, text_BTC: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, H, T, d) of a text; they hold for every scale of a request."""
-        text_BTC = text_BTC.to(self.key_value.weight.dtype)
+        text_BTC = text_BTC.to(self.value_bias.dtype)
         kv = self.key_value(text_BTC, joined_bias(None, self.value_bias))
         keys, values = rearrange(kv, "B T (n H d) -> n B H T d", n=2, H=self.num_heads).unbind()
         return self.rounded(keys), self.rounded(values)
 
     def forward(self, x_BLC: Tensor, condition: BlockCondition) -> Tensor:
-        q = self.rounded(self.query(x_BLC.to(self.query.weight.dtype)))
+        q = self.rounded(self.query(x_BLC.to(self.query.bias.dtype)))
         q = rearrange(q, "B L (H d) -> B H L d", H=self.num_heads)
         scale = q.shape[-1] ** -0.5
         if condition.watch is not None:
@@ -252,7 +254,7 @@ class Block(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The part before the self-attention: its queries, keys and values (B, H, L, d)."""
         _, _, factor, _, shift, _ = condition.modulation.unbind()
-        normed = modulated_norm(x_BLC, factor, shift, self.attention.qkv.weight.dtype)
+        normed = modulated_norm(x_BLC, factor, shift, self.attention.query_bias.dtype)
         return self.attention.queries_keys_values(normed, rope)
 
     def finish(self, x_BLC: Tensor, condition: BlockCondition, attended_BHLd: Tensor) -> Tensor:
@@ -263,7 +265,7 @@ class Block(nn.Module):
         weight, bias = norm.weight.float(), norm.bias.float()
         normed = F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
         x = added(x, self.cross_attention(normed, condition))
-        normed = modulated_norm(x, factor2, shift2, self.attention.qkv.weight.dtype)
+        normed = modulated_norm(x, factor2, shift2, self.attention.query_bias.dtype)
         return added(x, self.feed_forward(normed), gamma2)
 
     def init_weights(self, generator: torch.Generator, depth: int) -> None:
@@ -294,7 +296,7 @@ class TextPooling(nn.Module):
 
     def forward(self, text_BTW: Tensor, mask_B11T: Tensor | None) -> Tensor:
         """(B, T, W) -> (B, C) float32."""
-        text_BTW = text_BTW.to(self.key_value.weight.dtype)
+        text_BTW = text_BTW.to(self.value_bias.dtype)
         kv = self.key_value(text_BTW, joined_bias(None, self.value_bias))
         k, v = rearrange(kv, "B T (n P d) -> n B P T d", n=2, P=len(self.query)).unbind()
         q = self.query.to(k.dtype).expand(len(k), -1, -1).unsqueeze(2)

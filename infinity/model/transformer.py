@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from infinity.config import TransformerConfig
-from infinity.model.attention import KVCache, attend, attend_scale_causally
+from infinity.model.attention import attend, attend_scale_causally
+from infinity.model.cache import KVCache
+from infinity.model.fp8 import fp8_products
 from infinity.model.layers import (
     NORM_EPS,
     Block,
@@ -35,6 +37,7 @@ from infinity.model.layers import (
     modulations,
     token_chunks,
 )
+from infinity.model.pruning import of_tokens
 from infinity.model.rope import rope_table
 from infinity.schedule import ScaleSchedule
 
@@ -76,12 +79,16 @@ class InfinityTransformer(nn.Module):
     Weights are not initialised by the constructor (so the largest model builds at once on the meta
     device): load them, or call ``init_weights``. Compute dtype is that of the weights, or
     autocast's; residual stream, norms, modulation and head are float32 always.
+
+    Attributes:
+        int8_cache: whether its caches are to keep 8 bits a number.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width = config.width
         self.config = config
+        self.int8_cache = False
         self.unconditional = nn.Parameter(torch.empty(config.text_max_length, config.text_width))
         self.start = nn.Parameter(torch.empty(width))
         self.text_norm = nn.RMSNorm(config.text_width, eps=NORM_EPS)
@@ -101,7 +108,7 @@ class InfinityTransformer(nn.Module):
     @property
     def compute_dtype(self) -> torch.dtype:
         """The precision of the blocks' matrix products, and so of a cache."""
-        return next(self._blocks()).attention.qkv.weight.dtype
+        return next(self._blocks()).attention.query_bias.dtype
 
     def encode_text(
         self, text: Sequence[Tensor], weights: Sequence[Tensor | None] = ()
@@ -188,6 +195,7 @@ class InfinityTransformer(nn.Module):
         index: int,
         after_block: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
         run_block: Callable[..., Tensor] = Block.__call__,
+        in_fp8: bool = False,
     ) -> Tensor:
         """One scale, after all earlier ones went through the same cache.
 
@@ -198,13 +206,16 @@ class InfinityTransformer(nn.Module):
             index: of the scale.
             after_block: block index -> function (B, l, C) -> (B, l, C) on that block's output.
             run_block: takes a block and what it takes, and gives what it gives.
+            in_fp8: the blocks multiply in fp8, where the device does, and are run as they are.
 
         Returns:
             Hidden state (B, l, C) float32, for ``logits``.
         """
         x = self._first(condition) if inputs_BlD is None else self._embedded(inputs_BlD)
         scale_embedding = self.scale_embedding.weight[index].float()
-        rope = cache.ropes[index]
+        rope, chosen_Bk = cache.ropes[index], cache.pruning.chosen(index, x)
+        if chosen_Bk is not None:
+            x, rope = x.gather(1, of_tokens(chosen_Bk, x)), rope[chosen_Bk]
         for layer, block in enumerate(self._blocks()):
             if self._adds_scale_embedding(layer):
                 x = added(x, scale_embedding)
@@ -212,17 +223,24 @@ class InfinityTransformer(nn.Module):
             def self_attend(q: Tensor, k: Tensor, v: Tensor, layer: int = layer) -> Tensor:
                 return attend(q, *cache.append(layer, index, k, v))
 
-            x = run_block(block, x, condition.blocks[layer], rope, self_attend)
+            with fp8_products(x.device, asked=in_fp8):
+                run = Block.__call__ if in_fp8 else run_block
+                x = run(block, x, condition.blocks[layer], rope, self_attend)
             if after_block and layer in after_block:
                 x = after_block[layer](x)
-        return x
+        return cache.pruning.refilled(index, x, chosen_Bk)
 
     def cache(
-        self, schedule: ScaleSchedule, rows: int, allocate: Callable[..., Tensor] = torch.empty
+        self,
+        schedule: ScaleSchedule,
+        rows: int,
+        pruning: float = 0.0,
+        allocate: Callable[..., Tensor] = torch.empty,
     ) -> KVCache:
         """An empty cache for :meth:`forward_scale`."""
         arguments = self.config, schedule, rows, self.compute_dtype, self.device
-        return KVCache(*arguments, allocate=allocate)
+        options = {"in_int8": self.int8_cache, "pruning": pruning}
+        return KVCache(*arguments, **options, allocate=allocate)
 
     def logits(self, hidden_BlC: Tensor, condition: TextCondition) -> Tensor:
         """(B, l, D, 2) float32: for every bit, logits of False and True."""

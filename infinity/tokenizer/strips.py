@@ -4,7 +4,7 @@ Cutting the latent into tiles would be wrong for this decoder, whose group norms
 picture. Here every layer runs over horizontal strips of its whole input: neighbours lend the one row
 that a 3x3 convolution sees beyond a strip, and a norm's mean and variance are gathered over all
 strips first. So there is no seam, and the picture differs from the one decoded whole by rounding
-alone (tests/tokenizer/test_strips.py). Feature maps wait in the host's memory between layers.
+alone (tests/tokenizer/test_strips.py).
 
 Legend: B batch, C channels, y x rows and columns of a feature map.
 """
@@ -22,14 +22,15 @@ from infinity.tokenizer.autoencoder import Decoder, Level, Refinement, ResidualB
 STRIP_ELEMENTS = 2**23
 """Numbers in a strip's widest feature map: 64 rows of a 1024 pixels wide picture at 128 channels."""
 
-STORE = torch.device("cpu")
+HOST = torch.device("cpu")
+"""Where a norm's sums are added up: not every device has float64."""
 
 Change = Callable[[Tensor], Tensor]
 """What happens to a strip before a convolution; it may enlarge both sides by a whole factor."""
 
 
 class _Map:
-    """A feature map on the host, with the sums that the next group norm needs."""
+    """A feature map, with the sums that the next group norm needs."""
 
     def __init__(self, data_BCyx: Tensor) -> None:
         self.data = data_BCyx
@@ -38,9 +39,9 @@ class _Map:
     def write(self, first: int, strip_BCyx: Tensor) -> None:
         count = strip_BCyx[0, 0].numel()
         variance, mean = torch.var_mean(strip_BCyx.float(), dim=(2, 3), correction=0)
-        mean, variance = mean.to(STORE, torch.float64), variance.to(STORE, torch.float64)
+        mean, variance = mean.to(HOST, torch.float64), variance.to(HOST, torch.float64)
         self._sums += torch.stack((mean * count, (variance + mean**2) * count))
-        self.data[:, :, first : first + strip_BCyx.shape[2]] = strip_BCyx.to(STORE)
+        self.data[:, :, first : first + strip_BCyx.shape[2]] = strip_BCyx
 
     def affine(self, norm: nn.GroupNorm) -> tuple[Tensor, Tensor]:
         """The norm as ``x * scale + shift``, each (B, C, 1, 1) float32."""
@@ -49,7 +50,7 @@ class _Map:
         mean, square = groups / (self.data[0, 0].numel() * members)
         deviation = (square - mean**2).clamp_min(0).add(norm.eps).sqrt()
         mean, deviation = (part.repeat_interleave(members, 1) for part in (mean, deviation))
-        weight, bias = (part.detach().to(STORE, torch.float64) for part in (norm.weight, norm.bias))
+        weight, bias = (part.detach().to(HOST, torch.float64) for part in (norm.weight, norm.bias))
         scale = weight / deviation
         shift = bias - mean * scale
         return scale.float()[..., None, None], shift.float()[..., None, None]
@@ -76,7 +77,7 @@ class _Strips:
 
     def decode(self, latent_Bdyx: Tensor) -> Tensor:
         first = self.decoder.conv_in(latent_Bdyx)
-        x = _Map(torch.empty_like(first, device=STORE))
+        x = _Map(torch.empty_like(first))
         x.write(0, first)
         x = self._blocks(x, self.decoder.middle)
         for level in (cast(Level, module) for module in reversed(self.decoder.levels)):
@@ -92,10 +93,10 @@ class _Strips:
         image = torch.cat(out, 2)
         if self.decoder.refinement is None:
             return image
-        return self._refine(change(x.data.to(self.device)), image, self.decoder.refinement)
+        return self._refine(change(x.data), image, self.decoder.refinement)
 
     def _refine(self, features_BCyx: Tensor, image: Tensor, refinement: Refinement) -> Tensor:
-        patches = _Map(refinement.patches(features_BCyx, image).to(STORE))
+        patches = _Map(refinement.patches(features_BCyx, image))
         x = self._layer(patches, refinement.conv_in, lambda strip_BCyx: strip_BCyx)
         x = self._blocks(x, refinement.blocks)
         change, conv = self._norm(x, refinement.norm_out), refinement.conv_out
@@ -112,7 +113,7 @@ class _Strips:
             # Without a shortcut the sum takes the place of what it adds to, strip by strip.
             out = _Map(x.data) if block.shortcut is None else self._empty(x, block.conv2)
             for rows in self._spans(h, block.conv2):
-                straight = x.data[:, :, rows.start : rows.stop].to(self.device)
+                straight = x.data[:, :, rows.start : rows.stop]
                 if block.shortcut is not None:
                     straight = block.shortcut(straight)
                 out.write(rows.start, straight + self._convolve(h, rows, change, block.conv2))
@@ -131,7 +132,7 @@ class _Strips:
     ) -> Tensor:
         """``conv(change(x))`` on some rows; beyond the picture's edge there are zeros."""
         before, after = rows.start > 0, rows.stop < x.data.shape[2]
-        strip = change(x.data[:, :, rows.start - before : rows.stop + after].to(self.device))
+        strip = change(x.data[:, :, rows.start - before : rows.stop + after])
         surplus = factor - 1  # of a lent row, the convolution sees one
         strip = strip[:, :, before * surplus : strip.shape[2] - after * surplus]
         strip = F.pad(strip, (0, 0, int(not before), int(not after)))
@@ -149,7 +150,7 @@ class _Strips:
     def _empty(self, x: _Map, conv: nn.Conv2d, factor: int = 1) -> _Map:
         batch, _, rows, width = x.data.shape
         shape = (batch, conv.out_channels, factor * rows, factor * width)
-        return _Map(torch.empty(shape, dtype=x.data.dtype, device=STORE))
+        return _Map(x.data.new_empty(shape))
 
     def _spans(self, x: _Map, conv: nn.Conv2d, factor: int = 1) -> Iterator[range]:
         """Rows of ``x`` in strips, short enough for what ``conv`` reads and writes."""

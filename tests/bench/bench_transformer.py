@@ -21,7 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 import torch
 
 from infinity.config import TransformerConfig
-from infinity.model.attention import KVCache
+from infinity.model.cache import KVCache
 from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import ScaleSchedule, schedule_for
 

@@ -8,7 +8,7 @@ import torch
 from infinity.errors import RequestError
 from infinity.generation.generate import ScaleStep, generate, leading, text_condition
 from infinity.generation.sampling import guide, seeded_generator
-from infinity.model.attention import KVCache
+from infinity.model.cache import KVCache
 from infinity.request import SamplingParams
 from infinity.tokenizer.quantizer import ResidualCanvas
 from tests.tiny import PATCHIFY_SPEC, SPEC, WordsEncoder, tiny_transformer
@@ -234,8 +234,8 @@ def test_cache_is_of_the_precision_of_the_blocks(monkeypatch):
     made = []
 
     class Recorded(KVCache):
-        def __init__(self, config, schedule, batch, dtype, device, **options) -> None:
-            super().__init__(config, schedule, batch, dtype, device, **options)
+        def __init__(self, config, schedule, batch, dtype, *rest, **options) -> None:
+            super().__init__(config, schedule, batch, dtype, *rest, **options)
             made.append((batch, dtype))
 
     monkeypatch.setattr("infinity.model.transformer.KVCache", Recorded)

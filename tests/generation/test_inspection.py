@@ -10,7 +10,7 @@ from infinity.errors import StoppedError
 from infinity.generation.generate import text_condition
 from infinity.generation.inputs import EncodedPart, PictureInputs
 from infinity.generation.inspection import inspect, save
-from infinity.model.attention import KVCache
+from infinity.model.cache import KVCache
 from infinity.packing import unpack_bits
 from infinity.request import GenerationRequest, SamplingParams
 from tests.generation.test_generate import run

@@ -5,7 +5,7 @@ import torch
 
 from infinity.config import TransformerConfig
 from infinity.model import layers
-from infinity.model.attention import KVCache
+from infinity.model.cache import KVCache
 from infinity.model.transformer import InfinityTransformer, TextCondition
 from infinity.schedule import ScaleSchedule, schedule_for
 from tests.model.helpers import CONFIG, SCHEDULE, inputs, scale_inputs, texts, tiny_transformer

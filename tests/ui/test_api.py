@@ -44,6 +44,8 @@ CHANGES: dict[str, Any] = {
     "num_images": 2,
     "guidance_layers": [-1],
     "guided_scales": 2,
+    "pruning": 0.5,
+    "fp8_scales": 1,
 }
 BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"prompt": ""}, "The prompt is empty"),
@@ -65,7 +67,7 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"model": "tyni"}, "Unknown model 'tyni'; choose one of tiny"),
     (
         {"preset": "slow"},
-        "Unknown preset 'slow'; choose one of balanced, fast, paper, pyramid, varied",
+        "Unknown preset 'slow'; choose one of balanced, fast, turbo, paper, pyramid, varied",
     ),
     ({"style": "baroque"}, "Unknown style 'baroque'; choose one of None, Photograph"),
     ({"guidance": [1, "x"]}, "guidance must be a number"),
@@ -243,9 +245,9 @@ def test_every_endpoint_is_offered_and_described(client):
     assert [p["parameter_name"] for p in parameters] == [
         "prompt", "negative_prompt", "model", "aspect_ratio", "seed",
         "guidance", "temperature", "top_k", "top_p", "num_images", "guidance_layers",
-        "guided_scales", "confidence", "preset", "style",
+        "guided_scales", "pruning", "fp8_scales", "confidence", "preset", "style",
     ]  # fmt: skip
-    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 14
+    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 16
     assert endpoints["/watch"]["parameters"] == parameters
     common = [p["parameter_name"] for p in parameters if p["parameter_name"] != "num_images"]
     grid = [p["parameter_name"] for p in endpoints["/grid"]["parameters"]]

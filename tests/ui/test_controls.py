@@ -43,6 +43,8 @@ VALUES: dict[str, Any] = {
     "top_p": 1.0,
     "guidance_layers": "0",
     "guided_scales": "",
+    "pruning": 0.0,
+    "fp8_scales": 0,
 }
 
 # Control -> (what a person sets, what the request has then); pairs whose control needs another one
@@ -89,6 +91,8 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "top_p": ({"top_p": 0.8}, {"top_p": 0.8}),
     "guidance_layers": ({"guidance_layers": "0, -1"}, {"guidance_layers": (0, -1)}),
     "guided_scales": ({"guided_scales": " 3"}, {"guided_scales": 3}),
+    "pruning": ({"pruning": 0.4}, {"pruning": 0.4}),
+    "fp8_scales": ({"fp8_scales": 2}, {"fp8_scales": 2}),
 }
 
 

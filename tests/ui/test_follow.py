@@ -63,6 +63,8 @@ def values_for(sampling: SamplingParams) -> dict[str, Any]:
         top_p=st.floats(0.01, 1),
         guidance_layers=st.sampled_from([(0,), (-1,), (0, -1)]),
         guided_scales=st.none() | st.integers(0, 7),
+        pruning=st.floats(0, 0.9),
+        fp8_scales=st.integers(0, 7),
     )
 )
 def test_controls_set_to_a_request_ask_for_exactly_it(request_):

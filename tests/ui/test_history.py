@@ -160,6 +160,8 @@ requests = st.builds(
     top_p=st.one_of(st.none(), st.floats(0.01, 1)),
     guidance_layers=st.one_of(st.none(), st.just((0,)), st.just((-1, 0))),
     guided_scales=st.one_of(st.none(), st.integers(0, 9)),
+    pruning=st.one_of(st.none(), st.floats(0, 0.9)),
+    fp8_scales=st.one_of(st.none(), st.integers(0, 9)),
 )  # fmt: skip
 
 

@@ -149,12 +149,12 @@ def test_process_older_than_the_model_loads_it_itself():
         return tiny_pipeline()
 
     loader = SharedGpuLoader(FakeGpu(), load)
-    shared = loader("tiny", "cpu", "float32", None, text_device="cpu")
+    shared = loader("tiny", "cpu", "float32", None, memory="8GB")
     loader._pipelines.clear()
     loader.seconds = lambda *_: 1  # type: ignore[method-assign]
     events = list(loader._events(shared._call, REQUEST, "off", False))
     assert isinstance(events[-1], Done)
-    assert calls == [("tiny", "cpu", "float32", {"text_device": "cpu"})] * 2
+    assert calls == [("tiny", "cpu", "float32", {"memory": "8GB"})] * 2
 
 
 def test_manager_loads_and_unloads_shared_models(tmp_path):

@@ -45,8 +45,10 @@ class Settings:
         guidance_layers: where guidance acts: 0 is the final scores of the bits, -1 the features
             after the last block, -2 after the one before.
         guided_scales: guide only this many scales, from the first; the rest run faster.
-        preset: settings to begin with, which those given here replace: balanced, fast, paper, pyramid
-            or varied; empty for none.
+        pruning: share of the tokens that skips the blocks at the last two scales; 0 is exact.
+        fp8_scales: multiply in fp8 at this many scales, the last ones, on a card that has such products.
+        preset: settings to begin with, which those given here replace: balanced, fast, turbo, paper,
+            pyramid or varied; empty for none.
         confidence: how sure of a bit the model may be, 0.5 to 1, on average over a scale: where it is
             surer, the temperature is raised. Lower is more varied; 1 is off. A list has one a scale.
         style: one of the model's styles, put at the end of the prompt; empty for none.
@@ -63,6 +65,8 @@ class Settings:
     num_images: int = 1
     guidance_layers: list[int] | None = None
     guided_scales: int | None = None
+    pruning: float | None = None
+    fp8_scales: int | None = None
     confidence: float | list[float] | None = None
     preset: str = ""
     style: str = ""

@@ -55,17 +55,20 @@ class ModelEndpoints:
 
         Args:
             model: one of the names that the models tool lists.
-            memory_mode: none, some or most: how much memory to save.
+            memory_mode: none, some or most: how much memory to save; or a card's size, 8GB, 12GB, 16GB or
+                24GB, which takes what fits it at least cost.
 
         Returns:
-            Bytes of memory while drawing ("need"), free memory, bytes to download, and "obstacle":
-            why it cannot be loaded now, or an empty text.
+            Bytes of memory while drawing ("need"), free memory, bytes to download, what the memory mode
+            costs in a sentence, and "obstacle": why it cannot be loaded now, or an empty text.
         """
         self.context.spec(model)
         plan = self.context.manager.plan(model, memory_mode)
         return {
             "model": plan.name,
             "memory_mode": plan.memory_mode,
+            "parts": str(plan.mode),
+            "costs": plan.mode.costs,
             "device": plan.device,
             "dtype": plan.dtype,
             "need": plan.need.device,
@@ -80,7 +83,8 @@ class ModelEndpoints:
 
         Args:
             model: one of the names that the models tool lists.
-            memory_mode: none, some or most: how much memory to save.
+            memory_mode: none, some or most: how much memory to save; or a card's size, 8GB, 12GB, 16GB or
+                24GB, which takes what fits it at least cost.
 
         Returns:
             Its name and the bytes its weights take.

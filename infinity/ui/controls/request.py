@@ -71,6 +71,8 @@ def sampling_settings(values: Mapping[str, Any], scales: int) -> dict[str, Any]:
             values["guided_scales"],
             "Guided scales must be a whole number, or empty for all scales",
         ),
+        "pruning": values["pruning"],
+        "fp8_scales": values["fp8_scales"],
     }
 
 
@@ -104,6 +106,8 @@ def sampling_values(sampling: SamplingParams, scales: int) -> dict[str, Any]:
         "top_p": sampling.top_p,
         "guidance_layers": ", ".join(map(str, sampling.guidance_layers)),
         "guided_scales": "" if sampling.guided_scales is None else str(sampling.guided_scales),
+        "pruning": sampling.pruning,
+        "fp8_scales": sampling.fp8_scales,
     }
 
 

@@ -208,6 +208,23 @@ def _build_more(values: dict[str, Any], controls: Components) -> None:
         placeholder="all",
         max_lines=1,
     )
+    controls["pruning"] = gr.Slider(
+        0,
+        0.9,
+        value=values["pruning"],
+        step=0.05,
+        label="Token pruning",
+        info="The share of the tokens that skips the model at the last two scales and takes what the "
+        "scale before had there. 0 is exact.",
+    )
+    controls["fp8_scales"] = gr.Number(
+        value=values["fp8_scales"],
+        label="Scales in fp8",
+        info="At so many scales, the last ones, a card that can multiplies in fp8: about twice as fast, and "
+        "some bits change. Elsewhere it has no effect. 0 is none.",
+        minimum=0,
+        step=1,
+    )
 
 
 def _wire(

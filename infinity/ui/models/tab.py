@@ -9,7 +9,7 @@ import gradio as gr
 
 from infinity.errors import InfinityError
 from infinity.manager import Loaded, LoadPlan
-from infinity.memory_modes import MEMORY_MODES
+from infinity.memory_modes import memory_choices
 from infinity.spec import ModelSpec
 from infinity.ui.controls.choices import model_updates
 from infinity.ui.controls.request import SAMPLING
@@ -56,11 +56,14 @@ class ModelsTab:
                     filterable=False,
                     elem_id="models-choice",
                 )
+                mode = context.manager.memory_mode_of(context.first_model)
+                modes = {name: title for title, name in memory_choices()}
+                modes.setdefault(mode, mode)
                 self.memory_mode = gr.Radio(
-                    [(kind.title, name) for name, kind in MEMORY_MODES.items()],
-                    value="none",
+                    [(title, name) for name, title in modes.items()],
+                    value=mode,
                     label="Memory",
-                    info=MEMORY_MODES["none"].info,
+                    info="A size is the memory of a card: what fits it at least cost is chosen.",
                     elem_id="models-memory-mode",
                 )
                 self.plan = gr.HTML("", elem_id="models-plan")
@@ -99,11 +102,12 @@ class ModelsTab:
         try:
             plan = manager.plan(name, memory_mode)
             shown, is_possible = plan_html(plan), not plan.obstacle
+            info = plan.mode.info or plan.mode.costs
         except InfinityError as error:
-            shown, is_possible = problem_html(str(error)), False
+            shown, is_possible, info = problem_html(str(error)), False, ""
         return {
             self.table: loaded_html(manager.loaded(), self.context.models),
-            self.memory_mode: gr.update(value=memory_mode, info=MEMORY_MODES[memory_mode].info),
+            self.memory_mode: gr.update(value=memory_mode, info=info),
             self.plan: shown,
             self.load: gr.update(interactive=is_possible),
         }
