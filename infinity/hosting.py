@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field
 from infinity.checks import MOST, Checked, Size, whole
 from infinity.errors import CheckpointError, RequestError, quoted
 from infinity.files import read_text
-from infinity.request import MAX_IMAGES, MAX_PROMPT_CHARACTERS, GenerationRequest
+from infinity.request import JUDGE, MAX_IMAGES, MAX_PROMPT_CHARACTERS, GenerationRequest
 from infinity.rewriter import RewriterSettings
 
 MINUTE = 60.0
@@ -58,7 +58,9 @@ class Hosting(Checked):
             or point prompt help anywhere.
         models: names on offer besides the one a page starts with; empty for none on a public page,
             for all elsewhere.
-        max_prompt_characters, max_pictures: of one request.
+        max_prompt_characters, max_pictures: of one request, candidates among the pictures.
+        scorers: CLIP-like models by which visitors of a public page may have candidates chosen, besides
+            the judge; elsewhere any may be named.
         queue_length: requests that may wait; more are turned away.
         requests_per_minute: of one visitor; 0 for no limit. An upload is allowed ``UPLOADS_A_REQUEST``
             times as often, any other call ``CALLS_A_REQUEST`` times.
@@ -78,6 +80,7 @@ class Hosting(Checked):
     models: tuple[str, ...] = ()
     max_prompt_characters: Size = MAX_PROMPT_CHARACTERS
     max_pictures: Size = MAX_IMAGES
+    scorers: tuple[str, ...] = ()
     queue_length: Size = 64
     requests_per_minute: Annotated[int, whole(0)] = 0
     upload_megabytes: Size = 64
@@ -175,10 +178,15 @@ class Allowance:
         """Raises RequestError for a request beyond the host's limits."""
         self.check_prompt(request.prompt)
         self.check_prompt(request.negative_prompt, "negative prompt")
-        if request.num_images > self.hosting.max_pictures:
+        if request.num_images * request.candidates > self.hosting.max_pictures:
             raise RequestError(
-                f"This page draws at most {self.hosting.max_pictures} pictures a request; "
-                "ask for fewer."
+                f"This page draws at most {self.hosting.max_pictures} pictures a request, candidates "
+                "among them; ask for fewer."
+            )
+        known = (JUDGE, *self.hosting.scorers)
+        if self.hosting.public and request.scorer not in ("", *known):
+            raise RequestError(
+                f"This page lets nobody but {', '.join(known)} choose among candidates; name one of them."
             )
 
     def check_prompt(self, prompt: str, what: str = "prompt") -> None:

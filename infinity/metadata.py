@@ -20,6 +20,7 @@ from infinity.request import MAX_PROMPT_CHARACTERS, MAX_THREADS, GenerationReque
 
 KEY = "infinity"
 MAX_VERSIONS = 20
+MOST_CHOSEN = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class PictureRecord:
             one picture.
         model: name of the model.
         weights: their fingerprint (``infinity.checkpoints.fingerprint``); "" in older pictures.
+        chosen: which of several candidates it is, and who chose; "" where it was the only one.
         template: the prompt as it was written, where it had wildcards; the request's has none.
         batch: the request whose pictures were drawn in one pass (as a GPU does), of which ``request`` is
             number ``place``, from 0; None where the picture was drawn by itself. Only all of it gives the
@@ -50,6 +52,7 @@ class PictureRecord:
     threads: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     template: str = ""
+    chosen: str = ""
     batch: GenerationRequest | None = None
     place: int = 0
 
@@ -85,6 +88,7 @@ class PictureRecord:
             place=place,
             versions=_texts(data.get("versions")),
             template=_text(data.get("template"), MAX_PROMPT_CHARACTERS),
+            chosen=_text(data.get("chosen"), MOST_CHOSEN),
             **{name: _text(data.get(name)) for name in ("weights", "device", "dtype", "memory")},
         )
 

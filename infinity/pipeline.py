@@ -35,11 +35,13 @@ from infinity.generation.graphs import GraphMode, chosen_mode
 from infinity.generation.inputs import PictureInputs, read_pictures
 from infinity.generation.revision import Revision
 from infinity.generation.sampling import check_layers
+from infinity.generation.selection import check_candidates, select
 from infinity.memory_modes import NO_SAVING, MemoryMode, get_memory_mode
 from infinity.metadata import PictureRecord
 from infinity.model.transformer import InfinityTransformer
 from infinity.packing import unpack_bits
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
+from infinity.scoring.scorer import Scorer
 from infinity.spec import ModelSpec
 from infinity.text import TextEncoder
 from infinity.tokenizer import reconstruction
@@ -147,6 +149,7 @@ class InfinityPipeline:
         previews: PreviewPolicy = "live",
         refine: bool = False,
         only: int | None = None,
+        scorer: Scorer | None = None,
     ) -> Iterator[Event]:
         """Draw a request's pictures: a ``Preview`` a scale, then ``Done``; or ``Cancelled``.
 
@@ -157,17 +160,19 @@ class InfinityPipeline:
             refine: with live previews, go on after ``Done``: a ``Refined`` for every scale whose
                 preview was rough.
             only: give back this picture of the request alone, from 0: the very one that it is among them.
+            scorer: chooses among candidates, in place of the one that the request names.
 
         Raises:
             RequestError: at once, for what this model cannot do.
             ResourceError: while running, out of memory.
         """
-        request = self.check(request)
+        request = self.check(request, scorer)
         if previews not in PREVIEW_POLICIES:
             raise RequestError(
                 f"previews must be one of {', '.join(PREVIEW_POLICIES)}, not {previews!r}."
             )
-        return self._stream(request, cancel or threading.Event(), previews, refine, only)
+        cancel = cancel or threading.Event()
+        return self._stream(request, cancel, previews, refine, only, scorer)
 
     def prepare_previews(self) -> None:
         """Do now what the first request with live previews would wait for."""
@@ -199,6 +204,8 @@ class InfinityPipeline:
             raise RequestError("A batch needs at least one request.")
         resolved = [self.check(request) for request in requests]
         shapes = {(r.aspect_ratio, r.sampling(self.spec.sampling)) for r in resolved}
+        if any(request.candidates > 1 for request in resolved):
+            raise RequestError("A batch draws no candidates; draw those requests by themselves.")
         if len(shapes) > 1:
             raise RequestError(
                 "The requests of a batch must share aspect ratio and sampling settings; "
@@ -220,13 +227,14 @@ class InfinityPipeline:
             for request, (_, notes), first in zip(resolved, encoded, firsts, strict=False)
         )
 
-    def check(self, request: GenerationRequest) -> GenerationRequest:
+    def check(self, request: GenerationRequest, scorer: Scorer | None = None) -> GenerationRequest:
         """The request with every setting spelled out.
 
         Raises:
-            RequestError: an aspect ratio or a guidance layer that the model does not have.
+            RequestError: an aspect ratio, a guidance layer or a scale that the model does not have, or
+                candidates among which nobody chooses.
         """
-        self.spec.schedule(request.aspect_ratio)
+        request = check_candidates(request, self.spec, scorer)
         resolved = request.resolved(self.spec.sampling)
         check_layers(resolved.sampling(self.spec.sampling), self.transformer.config.depth)
         self._revision(request)
@@ -276,6 +284,7 @@ class InfinityPipeline:
         previews: PreviewPolicy,
         refine: bool,
         only: int | None,
+        scorer: Scorer | None,
     ) -> Iterator[Event]:
         started_s = time.perf_counter()
         pictures, notes = self.read(request)
@@ -284,15 +293,17 @@ class InfinityPipeline:
         sampling = request.sampling(self.spec.sampling)
         arguments = pictures, schedule, sampling, cancel, previews
         revision = self._revision(request)
-        is_one_pass = self._drawing.is_on_gpu and request.num_images > 1
+        selection = select(request, self.spec, scorer)
+        is_one_pass = self._drawing.is_on_gpu and request.num_images > 1 and selection is None
         shown = slice(None) if only is None else slice(only, only + 1)
-        for event in self._drawing.draw(*arguments, revision=revision, only=only):
+        begun = {"revision": revision, "selection": selection, "only": only}
+        for event in self._drawing.draw(*arguments, **begun):
             if isinstance(event, Drawn):
                 if revision is not None:
                     notes += revision.notes(event.bits)
                 batch = request if is_one_pass else None
                 found = request.pictures()[shown], event, text_seconds, notes
-                yield finished(self._record(request), *found, batch=batch)
+                yield finished(self._record(request), *found, batch=batch, selection=selection)
                 if refine:
                     yield from self._drawing.refine(event, cancel)
             else:

@@ -28,6 +28,11 @@ OTHER_NAMES = {
 }
 """Upstream's and diffusers' names of settings -> ours."""
 
+JUDGE = "judge"
+"""The scorer that knows the default model's world."""
+BEST_OF: Mapping[str, int | str] = {"candidates": 1, "prune_at_scale": 0, "scorer": ""}
+"""The settings of candidates, and what they are where there is one alone."""
+
 PreviewPolicy = Literal["off", "live", "full"]
 """Previews while generating: none; a rough one of every scale, at little cost; whole decodings."""
 PREVIEW_POLICIES: tuple[PreviewPolicy, ...] = get_args(PreviewPolicy)
@@ -107,6 +112,10 @@ class GenerationRequest(Checked):
 
     Picture i is drawn with seed ``seed + i`` (modulo 2^32). On a CPU it equals that seed asked for alone; on a
     GPU, which draws all of them in one pass, up to rounding.
+    With ``candidates`` each picture is the best of so many: the first has the picture's seed, the others
+    seeds that follow from it, and a scorer chooses (``infinity.scoring``). After scale ``prune_at_scale``
+    (from 1; 0 never) each picture so far is scored and the worse half dropped. ``scorer`` is "judge" or the
+    name of a CLIP-like model; "" is the judge, for models of its world.
     Both prompts may hold wildcards, ``{red|blue} car`` (see ``infinity.wildcards``): every picture's
     own seed picks its words, so the pictures of one request may differ in them.
 
@@ -132,6 +141,9 @@ class GenerationRequest(Checked):
     fp8_scales: Scales | None = None
     confidence: PerScaleConfidence | None = None
     start: Start | None = None
+    candidates: Annotated[int, WholeFloats, whole(1, MAX_IMAGES)] = 1
+    prune_at_scale: Scales = 0
+    scorer: Annotated[str, text(200)] = ""
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt", "aspect_ratio"):
@@ -144,6 +156,11 @@ class GenerationRequest(Checked):
                     f"{MAX_PROMPT_CHARACTERS:,}."
                 )
         super().__post_init__()
+        if self.num_images * self.candidates > MAX_IMAGES:
+            raise RequestError(
+                f"{self.num_images} pictures of {self.candidates} candidates each are more than "
+                f"{MAX_IMAGES}; ask for fewer of either."
+            )
         if not all(prompt.strip() for prompt in self.prompts):
             raise RequestError("The prompt is empty; describe the picture you want.")
         expand(self.negative_prompt, self.seed)
@@ -182,11 +199,12 @@ class GenerationRequest(Checked):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; settings left to the model's defaults are left out."""
+        """JSON-ready; settings left to the model's defaults are left out, and those of candidates that
+        are as for one alone."""
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
-            if value is not None
+            if value is not None and BEST_OF.get(key) != value
         }
 
     @classmethod

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("registry", "presets"),
     ("rewriter",),
     ("hosting",),
-    ("text", "tokenizer", "model"),
+    ("text", "tokenizer", "model", "scoring"),
     ("generation",),
     ("drawing", "reconstruction"),
     ("checkpoints",),
@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 
 OWNERS: dict[str, frozenset[str]] = {
-    "transformers": frozenset({"text", "rewriter"}),
+    "transformers": frozenset({"text", "rewriter", "scoring"}),
     "tokenizers": frozenset({"text"}),
     "huggingface_hub": frozenset({"checkpoints"}),
     "safetensors": frozenset({"checkpoints", "weights"}),
@@ -84,6 +84,7 @@ LAZY = {
     "app: infinity.ui.serve": "Gradio reads the environment while it is imported, which is set right first",
     "infinity.__main__: infinity.cli": "loads torch; --help comes at once without",
     "infinity.rewriter: transformers": _SLOW,
+    "infinity.scoring.clip: transformers": _SLOW,
     "infinity.text: transformers": _SLOW,
     "training.data.tables: datasets": _OPTIONAL,
     "training.data.tables: datasets.exceptions": _OPTIONAL,

@@ -188,6 +188,12 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
     add("--fp8-scales", type=int, help=told)
     told = f"0.5 to 1: raise the temperature until bits are no surer than this; {per_scale}"
     add("--confidence", type=number, help=told)
+    add = command.add_argument_group("best of several").add_argument
+    add("--candidates", type=int, default=1, help="draw so many for each picture, keep the best")
+    pruned = "after scale N drop the worse half (default 0: never)"
+    add("--prune-at-scale", type=int, default=0, metavar="N", help=pruned)
+    chooses = "who chooses: judge (the default model's own), or a CLIP-like model's name or folder"
+    add("--scorer", default="", help=chooses)
 
 
 def _add_output(command: argparse.ArgumentParser, default: str) -> None:

@@ -20,7 +20,7 @@ from infinity.files import special
 from infinity.metadata import save_png
 from infinity.pipeline import InfinityPipeline
 from infinity.presets import presets
-from infinity.request import GenerationRequest, SamplingParams, chosen_seed
+from infinity.request import BEST_OF, GenerationRequest, SamplingParams, chosen_seed
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def say(text: str) -> None:
 
 def requested(options: argparse.Namespace, num_images: int = 1) -> GenerationRequest:
     names = [field.name for field in fields(SamplingParams)]
-    names += ["prompt", "negative_prompt", "aspect_ratio"]
+    names += ["prompt", "negative_prompt", "aspect_ratio", *BEST_OF]
     given = {name: getattr(options, name) for name in names}
     return GenerationRequest(**given, seed=chosen_seed(options.seed), num_images=num_images)
 

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from PIL import Image
@@ -33,6 +34,7 @@ from infinity.generation.previews import (
 from infinity.generation.revision import Revision
 from infinity.generation.sampling import guided_length, seeded_generator
 from infinity.generation.scale import TEXT_STEP, Plan
+from infinity.generation.selection import Selection
 from infinity.images import images_from_tensor, images_to_come
 from infinity.model.transformer import InfinityTransformer
 from infinity.request import PreviewPolicy, SamplingParams
@@ -116,6 +118,7 @@ class Drawing:
         previews: PreviewPolicy,
         *,
         revision: Revision | None = None,
+        selection: Selection | None = None,
         together: bool | None = None,
         only: int | None = None,
     ) -> Iterator[Preview | Cancelled | Drawn]:
@@ -125,6 +128,8 @@ class Drawing:
 
         Args:
             revision: what becomes of drawn bits where the pictures begin from others.
+            selection: each picture is the best of several candidates, each drawn in a pass of its own;
+                their previews show them side by side.
             only: show and give back this picture alone.
 
         Yields:
@@ -135,10 +140,14 @@ class Drawing:
             ResourceError: out of memory.
         """
         together = self.is_on_gpu if together is None else together
+        if selection is not None:
+            pictures, together = selection.inputs(pictures), False
         if previews == "live":
             self.preview_decoder.prepare(schedule)
         key = (schedule, guided_length(sampling, len(schedule)), len(pictures), together)
         late_exact = {"off": 0, "live": self._late_exact.get(key, 0), "full": len(schedule)}
+        if selection is not None:
+            late_exact["live"] = 0
         first_exact = len(schedule) - 1 - late_exact[previews]
         shown = slice(None) if only is None else slice(only, only + 1)
         groups = [list(pictures)] if together else [[picture] for picture in pictures[shown]]
@@ -166,11 +175,22 @@ class Drawing:
             latent_Bdyx = torch.cat([step.canvas.latent_Bdyx for step in steps])[shown]
             is_exact, images = index >= first_exact, None
             with memory_errors("decoding", LESS_MEMORY):
-                if is_exact:
+                if selection is not None and (is_last or index == selection.prune_after):
+                    judged = images_from_tensor(self._decode(latent_Bdyx))
+                    kept = selection.keep(judged, is_last)
+                    runs, left = [runs[i] for i in kept], tuple(judged[i] for i in kept)
+                    bits, latent_Bdyx = [one[kept] for one in bits], latent_Bdyx[kept]
+                    rough = {scale: latents[kept] for scale, latents in rough.items()}
+                    if previews == "live" and not is_last:
+                        rough[index] = latent_Bdyx
+                    images, is_exact = partial(tuple, left), True
+                elif is_exact:
                     images = images_to_come(self._decode(latent_Bdyx))
                 elif previews == "live":
                     images = images_to_come(self.preview_decoder.decode(latent_Bdyx))
                     rough[index] = latent_Bdyx
+            if selection is not None and images is not None:
+                images = selection.side_by_side(images)
             waiting.append(_Scale(index, steps, images, span.end(), is_exact))
             while len(waiting) > (AHEAD if self.is_on_gpu and not is_last else 0):
                 event = waiting.popleft().preview(schedule, self.tokenizer.config.bits_per_token)
@@ -178,7 +198,7 @@ class Drawing:
                 preview_seconds += event.preview_seconds
                 rough_seconds += 0.0 if event.is_exact else event.preview_seconds
                 yield event
-        if previews == "live":
+        if previews == "live" and selection is None:
             share = PREVIEW_SHARE_GPU if self.is_on_gpu else PREVIEW_SHARE
             times = model_seconds, span.seconds, rough_seconds
             self._late_exact[key] = exact_scales(*times, len(schedule), share)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from infinity.events import Done
 from infinity.generation.drawing import Drawn
+from infinity.generation.selection import Selection
 from infinity.metadata import PictureRecord, attach
 from infinity.packing import pack_bits
 from infinity.request import GenerationRequest
@@ -18,6 +19,7 @@ def finished(
     notes: tuple[str, ...],
     first: int = 0,
     batch: GenerationRequest | None = None,
+    selection: Selection | None = None,
 ) -> Done:
     """Of the drawn pictures those from ``first`` on, each with its record.
 
@@ -25,13 +27,19 @@ def finished(
         record: of the whole request.
         pictures: a request each.
         batch: the request whose pictures were drawn in one pass; None where each was drawn by itself.
+        selection: which candidate each picture is.
     """
     request, images = record.request, drawn.images[first : first + len(pictures)]
-    for image, picture in zip(images, pictures, strict=True):
+    for number, (image, picture) in enumerate(zip(images, pictures, strict=True)):
         template = request.prompt if picture.prompt != request.prompt else ""
         place = 0 if batch is None else batch.seeds.index(picture.seed)
         own = replace(record, request=picture, template=template, batch=batch, place=place)
+        if selection is not None:
+            alone, chosen = selection.chosen(number, picture)
+            own = replace(own, request=alone, chosen=chosen)
         attach(image, own)
+    if selection is not None:
+        notes += (selection.note,)
     if len(pictures) == 1:
         (request,) = pictures
     seconds = {

@@ -9,6 +9,7 @@ from PIL import Image
 from torch.utils.data import default_collate
 
 from infinity.errors import CheckpointError, RequestError
+from infinity.scoring.judge import Detection, Judge, Seen, load_judge
 from tests.tiny import tiny_pipeline
 from training.drawing import draw
 from training.evaluation.exam import (
@@ -20,8 +21,8 @@ from training.evaluation.exam import (
     shares,
     variety,
 )
-from training.evaluation.grade import Answer, Detection, Seen, grade
-from training.evaluation.judge import NAMES, SCENES, Judge, load_judge, save_judge
+from training.evaluation.grade import Answer, grade
+from training.evaluation.judge import WORDS, save_judge
 from training.evaluation.judge_training import judge_example, judge_loss, train_judge
 from training.evaluation.prompts import COLORS, EXAM, ExamPrompt, Wanted, read_prompts
 from training.evaluation.renders import look_alike, renders, scene_of
@@ -270,7 +271,7 @@ def test_judge_examples_mark_what_can_be_seen_and_leave_out_what_is_spoiled(worl
         centers = int((one.style >= 0).sum())
         assert ((one.heat == 1).sum() > 0) == (centers > 0)
         assert ((one.shape > 0).any(0) == (one.style >= 0)).all()
-        assert 0 <= int(one.scene) < len(SCENES)
+        assert 0 <= int(one.scene) < len(WORDS.scenes)
         spoiled += centers == 0
     again = judge_example(world, 5, 7)
     assert torch.equal(again.picture, judge_example(world, 5, 7).picture)
@@ -292,14 +293,14 @@ def test_judge_learns_and_resumes_exactly(world, tmp_path):
 
 
 def test_judge_reads_peaks_of_its_heat_map():
-    judge = Judge().eval()
+    judge = Judge(WORDS).eval()
     weights = judge.state_dict()
     for head in ("heat", "look", "scene"):
         weights[f"{head}.weight"].zero_()
         weights[f"{head}.bias"].fill_(-5.0)
-    weights["heat.bias"][NAMES.index("cat")] = 5.0
+    weights["heat.bias"][WORDS.concepts.index("cat")] = 5.0
     weights["look.bias"][COLORS.index("blue")] = 5.0
-    weights["scene.bias"][SCENES.index("beach")] = 5.0
+    weights["scene.bias"][WORDS.scenes.index("beach")] = 5.0
     what = judge.see([Image.new("RGB", (64, 64))])[0]
     assert what.scene == "beach"
     assert {one.concept for one in what.objects} == {"cat"}
@@ -308,7 +309,7 @@ def test_judge_reads_peaks_of_its_heat_map():
 
 def test_judge_weights_survive_and_damage_is_named(tmp_path):
     torch.manual_seed(0)
-    judge = Judge().eval()
+    judge = Judge(WORDS).eval()
     save_judge(judge, tmp_path / "judge.safetensors")
     image = Image.effect_noise((192, 192), 80).convert("RGB")
     loaded = load_judge(tmp_path / "judge.safetensors")
@@ -360,7 +361,7 @@ def test_ceiling_marks_true_renders_and_their_spoiled_copies(world):
     prompts = [ExamPrompt(tag="t", prompt="a dog", include=(DOG,), style="3d"),
                ExamPrompt(tag="t", prompt="three kinds", include=(DOG, CAT, Wanted(concept="car"))),
                ExamPrompt(tag="t", prompt="six dogs", include=(Wanted(concept="dog", count=6),))]  # fmt: skip
-    true, let_pass = ceiling(Judge().eval(), prompts, world)
+    true, let_pass = ceiling(Judge(WORDS).eval(), prompts, world)
     assert [answer.prompt for answer in true] == prompts[:1]
     assert set(let_pass) == {"blurred", "swapped"}
 
@@ -376,7 +377,7 @@ def test_pictures_are_drawn_in_batches_of_the_prompts_own_seeds():
 
 def test_answers_come_in_order_with_every_seed():
     prompts = [ExamPrompt(tag="t", prompt=f"a dog {i}", include=(DOG,)) for i in range(3)]
-    found = answers(tiny_pipeline(), Judge().eval(), prompts, seeds=2)
+    found = answers(tiny_pipeline(), Judge(WORDS).eval(), prompts, seeds=2)
     assert [one.prompt for one in found] == [prompt for prompt in prompts for _ in (0, 1)]
     assert found[0].image.tobytes() != found[1].image.tobytes()
     assert all(one.wrong for one in found)  # an untrained judge sees nothing

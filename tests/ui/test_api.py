@@ -245,9 +245,10 @@ def test_every_endpoint_is_offered_and_described(client):
     assert [p["parameter_name"] for p in parameters] == [
         "prompt", "negative_prompt", "model", "aspect_ratio", "seed",
         "guidance", "temperature", "top_k", "top_p", "num_images", "guidance_layers",
-        "guided_scales", "pruning", "fp8_scales", "confidence", "preset", "style",
+        "guided_scales", "pruning", "fp8_scales", "confidence", "candidates",
+        "prune_at_scale", "scorer", "preset", "style",
     ]  # fmt: skip
-    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 16
+    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 19
     assert endpoints["/watch"]["parameters"] == parameters
     common = [p["parameter_name"] for p in parameters if p["parameter_name"] != "num_images"]
     grid = [p["parameter_name"] for p in endpoints["/grid"]["parameters"]]

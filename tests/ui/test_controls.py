@@ -27,6 +27,9 @@ VALUES: dict[str, Any] = {
     "seed": 1,
     "seed_mode": KEEP,
     "num_images": 1,
+    "candidates": 1,
+    "prune_at_scale": 0,
+    "scorer": "",
     "guidance": 3.0,
     "guidance_mode": "constant",
     "guidance_last": 5.0,
@@ -57,6 +60,12 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "seed": ({"seed": 2}, {"seed": 2}),
     "seed_mode": ({"seed_mode": NEXT}, {"seed": 2}),
     "num_images": ({"num_images": 4}, {"num_images": 4}),
+    "candidates": ({"candidates": 4}, {"candidates": 4}),
+    "prune_at_scale": (
+        {"candidates": 4, "prune_at_scale": 2},
+        {"candidates": 4, "prune_at_scale": 2},
+    ),
+    "scorer": ({"candidates": 4, "scorer": "clip"}, {"candidates": 4, "scorer": "clip"}),
     "guidance": ({"guidance": 5.5}, {"guidance": 5.5}),
     "guidance_mode": ({"guidance_mode": "custom"}, {"guidance": (1.0, 2.0, 3.0)}),
     "guidance_last": (

@@ -162,6 +162,10 @@ requests = st.builds(
     guided_scales=st.one_of(st.none(), st.integers(0, 9)),
     pruning=st.one_of(st.none(), st.floats(0, 0.9)),
     fp8_scales=st.one_of(st.none(), st.integers(0, 9)),
+    confidence=st.one_of(st.none(), st.floats(0.5, 1), st.tuples(st.floats(0.5, 1), st.floats(0.5, 1))),
+    candidates=st.integers(1, 7),
+    prune_at_scale=st.integers(0, 9),
+    scorer=st.sampled_from(["", "judge", "openai/clip-vit-base-patch32"]),
 )  # fmt: skip
 
 
@@ -192,6 +196,8 @@ def test_controls_put_back_ask_for_exactly_the_request(request_):
         ("prompt=a&seed=1e400", "no number"),
         ("prompt=a&seed=" + "9" * 5000, "no number"),
         ("prompt=a&num_images=65", "num_images"),
+        ("prompt=a&candidates=many", "no number"),
+        ("prompt=a&num_images=9&candidates=8", "more than 64"),
         ("prompt=a&guidance=nan", "guidance must be"),
         ("prompt=a&guidance=abc", "which is no number"),
         ("prompt=a&guidance_layers=x", "which is no number"),

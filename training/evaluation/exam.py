@@ -10,9 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from infinity.pipeline import InfinityPipeline
+from infinity.scoring.judge import Judge, load_judge
 from training.drawing import draw
 from training.evaluation.grade import Answer, grade
-from training.evaluation.judge import WEIGHTS, Judge, load_judge
+from training.evaluation.judge import WEIGHTS
 from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
 from training.evaluation.renders import renders
 from training.evaluation.report import write_outcome

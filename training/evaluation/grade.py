@@ -6,37 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from infinity.scoring.judge import Detection, Seen, is_at
 from training.evaluation.prompts import ExamPrompt, Wanted
-
-POSITION_MARGIN = 0.1
-"""GenEval's: centres must differ by more than this share of the two objects' joint size."""
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One object the judge saw: box in shares of the picture's side, y down."""
-
-    concept: str
-    color: str
-    style: str
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-@dataclass(frozen=True)
-class Seen:
-    """All the judge saw in one picture.
-
-    Attributes:
-        scene: a place, "gradient", or the colour of a plain background.
-        features: (256,) float64, for the Frechet distance.
-    """
-
-    objects: tuple[Detection, ...]
-    scene: str
-    features: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -70,19 +41,6 @@ def grade(prompt: ExamPrompt, seen: Seen) -> str:
     if prompt.scene is not None and seen.scene != prompt.scene:
         return f"the scene is {seen.scene}, not {prompt.scene}"
     return ""
-
-
-def is_at(one: Detection, relation: str, other: Detection) -> bool:
-    """GenEval's relative position: beyond the margin, and mainly in that direction."""
-    dx, dy = one.x - other.x, one.y - other.y
-    margin_x = POSITION_MARGIN * (one.width + other.width)
-    margin_y = POSITION_MARGIN * (one.height + other.height)
-    return {
-        "left of": dx < -margin_x and abs(dx) > abs(dy),
-        "right of": dx > margin_x and abs(dx) > abs(dy),
-        "above": dy < -margin_y and abs(dy) > abs(dx),
-        "below": dy > margin_y and abs(dy) > abs(dx),
-    }[relation]
 
 
 def _matching(wanted: Wanted, objects: Sequence[Detection]) -> list[Detection]:

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from training.evaluation.judge import CELLS, NAMES, SCENES, SIZE, Judge, Output
+from infinity.scoring.judge import CELLS, SIZE, Judge, Output
+from training.evaluation.judge import WORDS
 from training.evaluation.prompts import COLORS
 from training.schedules import trapezoid
 from training.world.concepts import CONCEPTS
@@ -85,7 +86,7 @@ def spoil(image: Image.Image, box: Box, rng: np.random.Generator) -> None:
 
 
 def _labeled(picture: Tensor, scene: Scene, boxes: list[Box], left: int, top: int) -> JudgeExample:
-    heat = torch.zeros(len(NAMES), CELLS, CELLS)
+    heat = torch.zeros(len(WORDS.concepts), CELLS, CELLS)
     shape = torch.zeros(4, CELLS, CELLS)
     color = torch.full((CELLS, CELLS), IGNORE)
     style = torch.full((CELLS, CELLS), IGNORE)
@@ -100,7 +101,7 @@ def _labeled(picture: Tensor, scene: Scene, boxes: list[Box], left: int, top: in
         spot = torch.exp(
             -((rows[:, None] - row) ** 2 + (rows[None, :] - column) ** 2) / (2 * spread**2)
         )
-        concept = NAMES.index(box.item.concept)
+        concept = WORDS.concepts.index(box.item.concept)
         heat[concept] = torch.maximum(heat[concept], spot)
         width, height = min(1, box.width / SIZE), min(1, box.height / SIZE)
         shape[:, row, column] = torch.tensor([width, height, x - column, y - row])
@@ -109,7 +110,7 @@ def _labeled(picture: Tensor, scene: Scene, boxes: list[Box], left: int, top: in
             color[row, column] = COLORS.index(shown)
         style[row, column] = STYLES.index(scene.style)
     kind, names = scene.background.kind, scene.background.names
-    place = SCENES.index("gradient" if kind == "gradient" else names[0])
+    place = WORDS.scenes.index("gradient" if kind == "gradient" else names[0])
     return JudgeExample(picture, heat, shape, color, style, torch.tensor(place))
 
 
@@ -160,7 +161,7 @@ def train_judge(
 ) -> Judge:
     """Train, or continue from ``checkpoint.pt`` in ``folder``."""
     torch.manual_seed(SEED)
-    judge = Judge().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    judge = Judge(WORDS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(judge.parameters(), learning_rate, weight_decay=0.02)
     checkpoint, step = folder / "checkpoint.pt", 0
     if checkpoint.is_file():

@@ -29,17 +29,17 @@ POSITIONS = ("left of", "right of", "above", "below")
 COLORS = tuple(
     dict.fromkeys((*HUES, *(c.natural for c in CONCEPTS.values() if c.natural is not None)))
 )
-_CLASSES = {
+CLASSES = {
     word.lower(): concept.name
     for concept in CONCEPTS.values()
     for noun in (concept.name, *concept.synonyms)
     for word in (plural_of(noun), noun)
 }
-_SCENES = {
+SCENE_PHRASES = {
     **{phrase: name for name, place in PLACES.items() for phrase in (*place.phrases, name)},
     **{f"{color}{ending}": color for color in BACKGROUNDS for ending in ("", " background")},
 }
-_STYLES = {
+STYLE_PHRASES = {
     phrase: style
     for style in STYLES
     for phrase in (style, *STYLE_ENDINGS[style], *STYLE_OPENINGS[style])
@@ -77,7 +77,7 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    concept: Annotated[str, _known("class", _CLASSES)] = Field(validation_alias="class")
+    concept: Annotated[str, _known("class", CLASSES)] = Field(validation_alias="class")
     count: StrictInt = Field(default=1, ge=1)
     color: Annotated[str | None, _known("color", {name: name for name in COLORS})] = None
     position: tuple[Position, StrictInt] | None = None
@@ -91,8 +91,8 @@ class ExamPrompt(BaseModel):
     tag: Text
     include: Annotated[tuple[Wanted, ...], BeforeValidator(lambda value: value or ())] = ()
     exclude: Annotated[tuple[Wanted, ...], BeforeValidator(lambda value: value or ())] = ()
-    style: Annotated[str | None, _known("style", _STYLES)] = None
-    scene: Annotated[str | None, _known("scene", _SCENES)] = None
+    style: Annotated[str | None, _known("style", STYLE_PHRASES)] = None
+    scene: Annotated[str | None, _known("scene", SCENE_PHRASES)] = None
     unseen: tuple[str, ...] = ()
     prompt: Text
 

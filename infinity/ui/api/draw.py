@@ -47,6 +47,10 @@ class Settings:
         guided_scales: guide only this many scales, from the first; the rest run faster.
         pruning: share of the tokens that skips the blocks at the last two scales; 0 is exact.
         fp8_scales: multiply in fp8 at this many scales, the last ones, on a card that has such products.
+        candidates: draw so many for each picture and keep the best one.
+        prune_at_scale: drop the worse half of the candidates after this scale; 0 never.
+        scorer: who chooses among candidates: judge, which knows the default model's world, or the name
+            of a CLIP-like model; empty for the judge.
         preset: settings to begin with, which those given here replace: balanced, fast, turbo, paper,
             pyramid or varied; empty for none.
         confidence: how sure of a bit the model may be, 0.5 to 1, on average over a scale: where it is
@@ -68,6 +72,9 @@ class Settings:
     pruning: float | None = None
     fp8_scales: int | None = None
     confidence: float | list[float] | None = None
+    candidates: int = 1
+    prune_at_scale: int = 0
+    scorer: str = ""
     preset: str = ""
     style: str = ""
 

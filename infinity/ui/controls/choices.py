@@ -9,7 +9,7 @@ import gradio as gr
 
 from infinity.errors import RequestError, quoted
 from infinity.presets import presets
-from infinity.request import GenerationRequest, SamplingParams
+from infinity.request import BEST_OF, GenerationRequest, SamplingParams
 from infinity.spec import ModelSpec
 from infinity.ui.controls.request import (
     CUSTOM,
@@ -123,6 +123,7 @@ def control_updates(model: str, request: GenerationRequest, spec: ModelSpec) -> 
         "seed": request.seed,
         "seed_mode": KEEP,
         "num_images": request.num_images,
+        **{name: getattr(request, name) for name in BEST_OF},
         **_choices(model, spec, request.aspect_ratio, NO_STYLE),
         **sampling_values(
             request.sampling(spec.sampling), len(spec.schedule(request.aspect_ratio))

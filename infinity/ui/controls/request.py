@@ -10,6 +10,7 @@ from typing import Any
 from infinity.errors import RequestError, quoted
 from infinity.presets import ramp
 from infinity.request import (
+    BEST_OF,
     MAX_SEED,
     GenerationRequest,
     SamplingParams,
@@ -46,6 +47,7 @@ def request_from(
         aspect_ratio=ratio,
         seed=_seed(values["seed"], values["seed_mode"]),
         num_images=values["num_images"],
+        **{name: values[name] for name in BEST_OF},
         **sampling_settings(values, len(spec_of(model).schedule(ratio))),
     )
     return model, request

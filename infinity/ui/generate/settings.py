@@ -8,7 +8,9 @@ import gradio as gr
 from gradio.components import Component
 
 from infinity.errors import InfinityError
+from infinity.hosting import Hosting
 from infinity.presets import presets
+from infinity.request import JUDGE
 from infinity.spec import ModelSpec
 from infinity.ui.controls.choices import (
     CUSTOM_PRESET,
@@ -38,6 +40,7 @@ from infinity.ui.generate.help import WORDS_SCRIPT, world_html
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.wiring import QUICK, Components, Updates
 
+MOST_CANDIDATES = 16
 RADIO_KEYS = Path(__file__).with_name("radio_keys.js")
 STEPS = {"guidance": 0.1, "temperature": 0.05, "confidence": 0.01}
 
@@ -118,6 +121,8 @@ def build_settings(context: Context, controls: Components) -> None:
             _build_by_scale(name, values, controls)
     with gr.Accordion("More settings", open=False, elem_id="more-settings"):
         _build_more(values, controls)
+    with gr.Accordion("Best of several", open=False, elem_id="best-of"):
+        _build_best_of(context.hosting, controls)
     with gr.Accordion("What this model knows", open=False, elem_id="known"):
         world = gr.HTML(
             world_html(spec),
@@ -224,6 +229,41 @@ def _build_more(values: dict[str, Any], controls: Components) -> None:
         "some bits change. Elsewhere it has no effect. 0 is none.",
         minimum=0,
         step=1,
+    )
+
+
+def _build_best_of(hosting: Hosting, controls: Components) -> None:
+    controls["candidates"] = gr.Slider(
+        1,
+        MOST_CANDIDATES,
+        value=1,
+        step=1,
+        label="Candidates",
+        info="Draw so many for each picture and keep the best; it takes as many times as long. The preset "
+        "Varied gives more to choose from.",
+    )
+    controls["prune_at_scale"] = gr.Number(
+        value=0,
+        label="Drop the worse half after scale",
+        info="Judged by the picture so far; the rest is drawn on. 0 finishes all of them.",
+        minimum=0,
+        step=1,
+    )
+    known = ", ".join((JUDGE, *hosting.scorers))
+    offered = (
+        f"One of {known}."
+        if hosting.public
+        else (
+            "Empty: the default model’s judge, which knows its world only. For other models name a CLIP-like "
+            "one, such as openai/clip-vit-base-patch32; it is fetched from the hub the first time."
+        )
+    )
+    controls["scorer"] = gr.Textbox(
+        label="Who chooses",
+        info=offered,
+        placeholder=JUDGE,
+        max_lines=1,
+        max_length=200,
     )
 
 

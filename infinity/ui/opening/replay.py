@@ -5,7 +5,7 @@ draws anything. A link says all in plain words (``?prompt=a+red+apple&seed=7&gui
 can be read before it is opened, works on any server with the same model, and needs nothing kept anywhere.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
@@ -33,6 +33,13 @@ MOST_CHARACTERS = 8000
 """Of a link's settings: longer addresses are cut off by some servers and programs on the way."""
 NAMES = ("model", *(field.name for field in fields(GenerationRequest) if field.name != "start"))
 WENT_ON = "It went on from another picture: to go on from it, open its PNG on the Edit tab."
+OF_ANOTHER_KIND: Mapping[str, Callable[[str], Any]] = {
+    "num_images": int,
+    "candidates": int,
+    "prune_at_scale": int,
+    "scorer": str,
+}
+"""How a link's settings are read that no axis of a grid has."""
 FOCUS_PROMPT = """() => setTimeout(() => {
   const prompt = document.querySelector('#prompt textarea');
   if (prompt) { prompt.focus(); prompt.select(); }
@@ -182,7 +189,8 @@ def read_link(pairs: Iterable[tuple[str, str]]) -> tuple[str | None, GenerationR
     model, settings = found.pop("model", None), {}
     for name, text in found.items():
         try:
-            settings[name] = int(text) if name == "num_images" else PARAMETERS[name].read(text)
+            read = OF_ANOTHER_KIND.get(name) or PARAMETERS[name].read
+            settings[name] = read(text)
         except (ValueError, RequestError) as error:
             raise RequestError(
                 f"The link's {name} is {text[:40]!r}, which is no number."

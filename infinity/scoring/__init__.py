@@ -1,0 +1,1 @@
+"""Who chooses among candidates: scorers of pictures by their prompt, by name."""
