@@ -26,21 +26,27 @@ def draw(
     wanted: Sequence[tuple[str, int]],
     batch_size: int = 1,
     preset: str = "balanced",
+    **best_of: int,
 ) -> Iterator[Image.Image]:
     """A picture of each (prompt, seed) with a preset's settings; braces are plain text.
 
     Args:
         batch_size: pictures in one pass; equal to single ones except for rounding.
         preset: one of ``infinity.presets``; "balanced" is the model's own settings.
+        best_of: ``candidates`` and ``prune_at_scale`` of the requests, which are then drawn one by one.
     """
-    plain = [GenerationRequest(prompt=escape(prompt), seed=seed) for prompt, seed in wanted]
+    plain = [
+        GenerationRequest(prompt=escape(prompt), seed=seed, **best_of) for prompt, seed in wanted
+    ]
     requests = [
         request.resolved(presets(pipeline.spec, request.aspect_ratio)[preset].sampling)
         for request in plain
     ]
     starts = range(0, len(requests), batch_size)
     for start in tqdm(starts, desc=f"{batch_size} pictures each"):
-        for done in pipeline.generate_batch(requests[start : start + batch_size]):
+        group = requests[start : start + batch_size]
+        drawn = map(pipeline.generate, group) if best_of else pipeline.generate_batch(group)
+        for done in drawn:
             yield from done.images
 
 

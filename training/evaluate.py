@@ -30,6 +30,8 @@ def main() -> None:
     add("--seeds", type=int, default=4, help="pictures a prompt")
     add("--limit", type=int, help="prompts a category, for a quick look")
     add("--preset", choices=PRESET_NAMES, default="balanced", help="settings to draw with")
+    add("--candidates", type=int, default=1, help="the best of so many, which the judge chooses")
+    add("--prune-at-scale", type=int, default=0, help="where the worse half of them is dropped")
     add("--output", type=home_path, required=True, help="folder for the results")
     add("--judge", type=home_path, default=WEIGHTS, help="weights of the judge")
     add("--world", type=home_path, default=Path("data/world"), help="its art; built if missing")

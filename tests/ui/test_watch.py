@@ -137,6 +137,9 @@ def test_leaving_ends_the_run(url, runs, held):
     [
         ({"prompt": ""}, "The prompt is empty"),
         ({"prompt": "a", "num_images": 3}, "at most 2 pictures"),
+        ({"prompt": "a", "candidates": 3}, "at most 2 pictures a request, candidates among them"),
+        ({"prompt": "a", "candidates": 2, "scorer": "/etc"}, "nobody but judge choose"),
+        ({"prompt": "a", "candidates": 2}, "name a scorer"),
     ],
 )
 def test_limits_hold_and_refusals_are_sentences(client, settings, sentence):

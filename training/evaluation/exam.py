@@ -33,6 +33,8 @@ def examine(
     seeds: int = 4,
     limit: int | None = None,
     preset: str = "balanced",
+    candidates: int = 1,
+    prune_at_scale: int = 0,
     judge: Path = WEIGHTS,
     world: Path,
 ) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def examine(
         seeds: pictures a prompt.
         limit: prompts a category, for a quick look; None: all.
         preset: whose settings the pictures are drawn with.
+        candidates, prune_at_scale: of a request. The judge chooses what the judge then marks.
         judge: its weights.
         world: folder of its art; built if missing.
 
@@ -54,12 +57,15 @@ def examine(
     asked, marker = sample(asked, limit), load_judge(judge)
     ensure_sprites(world)
     true, passed_spoiled = ceiling(marker, asked, World.load(world, styles=STYLES))
-    found = answers(InfinityPipeline.from_pretrained(model), marker, asked, seeds, preset)
+    best_of = {"candidates": candidates, "prune_at_scale": prune_at_scale} if candidates > 1 else {}
+    pipeline = InfinityPipeline.from_pretrained(model)
+    found = answers(pipeline, marker, asked, seeds, preset, **best_of)
     distance = None
     if min(len(found), len(true)) > 1:
         drawn, rendered = (np.stack([one.features for one in group]) for group in (found, true))
         distance = frechet_distance(drawn, rendered)
-    outcome = {"model": model, "preset": preset, "seeds": seeds, "variety": variety(found, seeds)}
+    outcome: dict[str, Any] = {"model": model, "preset": preset, "seeds": seeds, **best_of}
+    outcome["variety"] = variety(found, seeds)
     outcome |= result(found, true, passed_spoiled, distance)
     outcome |= {"prompts": prompts.name, "limit": limit, "not_asked": unknown}
     write_outcome(output, outcome, found)
@@ -72,10 +78,17 @@ def answers(
     prompts: Sequence[ExamPrompt],
     seeds: int,
     preset: str = "balanced",
+    **best_of: int,
 ) -> list[Answer]:
-    """Draw every prompt with seeds 0 to ``seeds`` - 1 and a preset's settings, and mark the pictures."""
+    """Draw every prompt with seeds 0 to ``seeds`` - 1 and a preset's settings, and mark the pictures.
+
+    Args:
+        best_of: as ``training.drawing.draw`` takes it.
+    """
     asked = [(prompt, seed) for prompt in prompts for seed in range(seeds)]
-    pictures = draw(pipeline, [(prompt.prompt, seed) for prompt, seed in asked], BATCH, preset)
+    pictures = draw(
+        pipeline, [(prompt.prompt, seed) for prompt, seed in asked], BATCH, preset, **best_of
+    )
     found: list[Answer] = []
     while images := list(islice(pictures, BATCH)):
         for image, seen in zip(images, judge.see(images), strict=True):
