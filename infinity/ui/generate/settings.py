@@ -235,7 +235,7 @@ def _build_more(values: dict[str, Any], controls: Components) -> None:
 def _build_best_of(hosting: Hosting, controls: Components) -> None:
     controls["candidates"] = gr.Slider(
         1,
-        MOST_CANDIDATES,
+        max(2, min(MOST_CANDIDATES, hosting.max_pictures)),
         value=1,
         step=1,
         label="Candidates",
