@@ -20,7 +20,7 @@ from tests.e2e.steps import (
 )
 from tests.ui.fakes import SCALES
 
-ACCORDIONS = ("Values by scale", "More settings", "What this model knows")
+ACCORDIONS = ("Values by scale", "More settings", "What this model knows", "Best of several")
 
 
 def drawn(page: Any, server: Server, prompt: str = PROMPT) -> GenerationRequest:
@@ -88,6 +88,12 @@ def test_every_setting_of_the_panel_reaches_the_request(server, new_page):
     page.locator("#top-k input").fill("1")
     page.locator("#guidance-layers textarea, #guidance-layers input").fill("0, -1")
     page.locator("#guided-scales textarea, #guided-scales input").fill("5")
+    type_number(page, "confidence", 0.7)
+    pick(page, "confidence-mode", "Pyramid")
+    type_number(page, "confidence-last", 0.9)
+    type_number(page, "candidates", 3)
+    page.locator("#prune-at-scale input").fill("2")
+    page.locator("#scorer textarea, #scorer input").fill("judge")
     preset(page, "Custom")
     request = drawn(page, server)
     assert request == GenerationRequest(
@@ -102,7 +108,10 @@ def test_every_setting_of_the_panel_reaches_the_request(server, new_page):
         top_p=0.9,
         guidance_layers=(0, -1),
         guided_scales=5,
-        confidence=1.0,
+        confidence=ramp(0.7, 0.9, len(SCALES)),
+        candidates=3,
+        prune_at_scale=2,
+        scorer="judge",
     )
     assert page.locator("#seed input").input_value() == "42"
 
