@@ -121,7 +121,9 @@ def details_html(entry: Entry, path: Path | None, title: str, here: str = "") ->
         if name != "prompt" and value not in (None, ""):
             facts[parameter.title] = show(value)
     if entry.request.candidates > 1:
-        facts["Best of"] = f"{entry.request.candidates} candidates, chosen by {entry.request.scorer}"
+        facts["Best of"] = (
+            f"{entry.request.candidates} candidates, chosen by {entry.request.scorer}"
+        )
     if entry.weights:
         facts["Weights"] = f"{entry.weights} {weights_note(entry.weights, here)}".rstrip()
     facts["Drawn"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(entry.when))
