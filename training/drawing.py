@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
@@ -26,7 +27,7 @@ def draw(
     wanted: Sequence[tuple[str, int]],
     batch_size: int = 1,
     preset: str = "balanced",
-    **best_of: int,
+    **best_of: Any,
 ) -> Iterator[Image.Image]:
     """A picture of each (prompt, seed) with a preset's settings; braces are plain text.
 

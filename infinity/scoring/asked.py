@@ -1,7 +1,7 @@
 """What a prompt asks for, as far as a judge can tell: things with their number, color and place; scene; style."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from infinity.scoring.judge import JudgeWords
@@ -69,7 +69,7 @@ def read(prompt: str, words: JudgeWords) -> Asked:
     return Asked(tuple(things), scene, style)
 
 
-def _taken(text: str, phrases: dict[str, str]) -> tuple[str, str]:
+def _taken(text: str, phrases: Mapping[str, str]) -> tuple[str, str]:
     """The text without the first of the phrases in it, and what that means; "" for none."""
     found = _phrases(phrases).search(text)
     if found is None:

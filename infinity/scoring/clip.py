@@ -26,7 +26,7 @@ def clip_scorer(name: str) -> Scorer:
 
     try:
         model: Any = AutoModel.from_pretrained(name, trust_remote_code=False, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         pictures: Any = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # whatever is wrong with somebody's folder
         raise ResourceError(
