@@ -41,5 +41,5 @@ def save_judge(judge: Judge, path: Path) -> None:
 
 def save_words(words: JudgeWords, path: Path) -> None:
     """The words of the judge whose weights are ``path``."""
-    text = json.dumps(words.to_dict(), indent=1, ensure_ascii=False)
+    text = json.dumps(words.to_dict(), ensure_ascii=False, separators=(",", ":"))
     path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
