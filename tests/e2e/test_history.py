@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.e2e.steps import DESKTOP, PHONE, ask, choose_seed, shot
+from tests.e2e.steps import DESKTOP, PHONE, ask, choose_seed, open_tab, shot
 
 KEPT = "JSON.parse(localStorage.getItem('infinity-history:/') || '[]').length"
 
@@ -16,7 +16,7 @@ def draw(page: Any, prompt: str, seed: int, count: int) -> None:
 
 
 def choose(page: Any, position: int) -> None:
-    page.get_by_role("tab", name="History").click()
+    open_tab(page, "History")
     page.locator(".cards button").nth(position).click()
     page.locator(".picture-details").wait_for()
 

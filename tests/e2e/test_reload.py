@@ -564,7 +564,7 @@ def test_settings_used_again_can_be_gone_back_from(server, new_page):
     finished(page)
     open_tab(page, "History")
     page.locator(".cards button").first.click()
-    page.locator("#use-settings").scroll_into_view_if_needed()
+    page.locator("#use-settings").hover()  # scrolls as a click does
     scrolled = page.evaluate("scrollY")
     page.locator("#use-settings").click()
     opened(page, "Generate")

@@ -108,6 +108,8 @@ def test_every_setting_of_the_panel_reaches_the_request(server, new_page):
         top_p=0.9,
         guidance_layers=(0, -1),
         guided_scales=5,
+        pruning=0.0,
+        fp8_scales=0,
         confidence=ramp(0.7, 0.9, len(SCALES)),
         candidates=3,
         prune_at_scale=2,

@@ -29,7 +29,7 @@ def test_picture_is_rebuilt_and_its_bits_stand_for_it(app_url, new_page, tmp_pat
     page.locator(SHOWN).filter(has_text="after scale 3 × 3").wait_for()
     page.locator("button[data-format=webp]").last.click()
     page.locator(SHOWN).filter(has_text="WebP of quality").wait_for()
-    assert page.locator("[aria-pressed=true]").count() == 1
+    assert page.locator("#panel-tokenizer [aria-pressed=true]").count() == 1
     assert not violations(page)
     shot(page, "tokenizer")
     with page.expect_download() as download:

@@ -259,6 +259,9 @@ class GatedManager:
     def fingerprint(self, name: str) -> str:
         return self.pipeline.fingerprint
 
+    def memory_mode_of(self, name: str) -> str:
+        return "none"
+
     def get(self, name: str, *_: Any, **__: Any) -> Any:
         return GatedPipeline(self.pipeline, self.gate)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -216,8 +217,9 @@ def test_strange_value_of_any_argument_of_any_endpoint_is_told_by_the_program_it
         for key in function.values:
             for value in STRANGE:
                 _, said = ask(url, function.name, {**function.values, key: value}, "call/v2")
-                if UNEXPECTED in str(said) or len(str(said)) > 1_000:
-                    unexpected.append((function.name, key, str(value)[:40], str(said)[:300]))
+                text = re.sub(r"data:image/[\w+/;,=]+", "a picture", str(said))
+                if UNEXPECTED in text or len(text) > 1_000:
+                    unexpected.append((function.name, key, str(value)[:40], text[:300]))
     assert not unexpected
 
 

@@ -259,6 +259,7 @@ def _build_best_of(hosting: Hosting, controls: Components) -> None:
         )
     )
     controls["scorer"] = gr.Textbox(
+        value="",
         label="Who chooses",
         info=offered,
         placeholder=JUDGE,
