@@ -15,6 +15,7 @@ from infinity.errors import RequestError, StoppedError
 from infinity.estimate import MemoryNeed
 from infinity.events import Cancelled, Done, Event, Preview, Refined
 from infinity.manager import Loaded, LoadPlan
+from infinity.memory_modes import get_memory_mode
 from infinity.metadata import PictureRecord, attach
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, PreviewPolicy, SamplingParams
@@ -203,6 +204,7 @@ class FakeManager:
         return LoadPlan(
             name=name,
             memory_mode=memory_mode or self.memory_mode_of(name),
+            mode=get_memory_mode(memory_mode or self.memory_mode_of(name)),
             device="cpu",
             dtype="float32",
             need=MemoryNeed(
