@@ -134,14 +134,11 @@ class DrawEndpoints:
             whole request in its metadata, under the key "infinity".
         """
         run = Run(settings["model"], self._request(prompt, **settings), visitor_of(request))
-        session = caller_of(request)
-        with self.context.runs.running(session, run):
-            pipeline = self.context.manager.get(run.model, cancel=run.cancel)
-            with self.context.runs.turns.turn(run.cancel):
-                for event in pipeline.stream(run.request, cancel=run.cancel, previews="off"):
-                    if isinstance(event, Done):
-                        finished = self._finish(session, event, run.model)
-                        return [file_data(path) for path in finished.files]
+        with self.context.turn(request, run) as pipeline:
+            for event in pipeline.stream(run.request, cancel=run.cancel, previews="off"):
+                if isinstance(event, Done):
+                    finished = self._finish(caller_of(request), event, run.model)
+                    return [file_data(path) for path in finished.files]
         raise StoppedError
 
     def watch(self, request: gr.Request, prompt: str, **settings: Any) -> Iterator[dict[str, Any]]:

@@ -191,17 +191,11 @@ class EditEndpoints:
             alone and of no prompt, entropy, latent, and attention by word: "scale_1_bits", ...
         """
         image, path = opened(picture), new_folder() / INSPECTED
-
-        def read(pipeline: InfinityPipeline) -> None:
+        run = run_of(self.context, request, model, {"prompt": prompt} if prompt else {})
+        with self.context.turn(request, run) as pipeline:
             wanted, scales = tasks.inspect(pipeline, image, prompt)
             whose = {"model": pipeline.spec.name, "weights": pipeline.fingerprint}
             save_arrays(path, scales, {**whose, "request": wanted.to_dict()})
-
-        run = self._run(request, model, {"prompt": prompt} if prompt else {})
-        with self.context.runs.running(caller_of(request), run):
-            pipeline = self.context.manager.get(run.model, cancel=run.cancel)
-            with self.context.runs.turns.turn(run.cancel):
-                read(pipeline)
         self.context.keep(path)
         return file_data(path)
 
@@ -213,28 +207,35 @@ class EditEndpoints:
         task: Callable[[InfinityPipeline], GenerationRequest],
     ) -> list[gr.FileData]:
         """Let a task make its request and draw it, in one turn of the caller's."""
-        run, session = self._run(request, model, given), caller_of(request)
-        with self.context.runs.running(session, run):
-            pipeline = self.context.manager.get(run.model, cancel=run.cancel)
-            with self.context.runs.turns.turn(run.cancel):
-                wanted = task(pipeline)
-                self.context.runs.allowance.check(wanted)  # its record may ask for more
-                for event in pipeline.stream(wanted, cancel=run.cancel, previews="off"):
-                    if isinstance(event, Done):
-                        for note in event.notes:
-                            gr.Info(note)
-                        finished = self.context.finish(event, run.model)
-                        if self.context.hosting.history:
-                            self.recent.add(session, finished)
-                        return [file_data(path) for path in finished.files]
+        run = run_of(self.context, request, model, given)
+        with self.context.turn(request, run) as pipeline:
+            wanted = task(pipeline)
+            self.context.runs.allowance.check(wanted)  # its record may ask for more
+            for event in pipeline.stream(wanted, cancel=run.cancel, previews="off"):
+                if isinstance(event, Done):
+                    for note in event.notes:
+                        gr.Info(note)
+                    finished = self.context.finish(event, run.model)
+                    if self.context.hosting.history:
+                        self.recent.add(caller_of(request), finished)
+                    return [file_data(path) for path in finished.files]
         raise StoppedError
 
-    def _run(self, request: gr.Request, model: str, given: dict[str, Any]) -> Run:
-        """What the host's limits are asked for, before the picture's own prompt is known."""
-        model = model or self.context.first_model
-        self.context.spec(model)
-        asked: dict[str, Any] = {"prompt": "a picture", **given}
-        return Run(model, GenerationRequest(**asked), visitor_of(request))
+
+def run_of(context: Context, request: gr.Request, model: str, given: Mapping[str, Any]) -> Run:
+    """What the host's limits are asked for, before a picture's own prompt is known.
+
+    Args:
+        model: "" is the first one on offer.
+        given: settings of a request.
+
+    Raises:
+        RequestError: wrong settings, or a model that is not on offer.
+    """
+    model = model or context.first_model
+    context.spec(model)
+    asked: dict[str, Any] = {"prompt": "a picture", **given}
+    return Run(model, GenerationRequest(**asked), visitor_of(request))
 
 
 def opened(picture: object) -> Picture:

@@ -1,8 +1,6 @@
 """Endpoints of the tokenizer: a picture to bits and back, and its bits as a file."""
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +9,9 @@ import gradio as gr
 from infinity.edit.sources import bits_of, rebuild, source_of
 from infinity.errors import StoppedError
 from infinity.metadata import save_png
-from infinity.pipeline import InfinityPipeline
-from infinity.request import GenerationRequest
-from infinity.ui.api.edit import opened
+from infinity.ui.api.edit import opened, run_of
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import BITS_FILE, file_data, new_folder
-from infinity.ui.shared.runs import Run, caller_of, visitor_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,8 @@ class TokenizerEndpoints:
             bytes, PSNR, SSIM and file of the best one of at most as many bytes, or null.
         """
         image, folder = opened(picture), new_folder()
-        with self._turn(request, model) as (pipeline, run):
+        run = run_of(self.context, request, model, {})
+        with self.context.turn(request, run) as pipeline:
             rebuilt = rebuild(pipeline, image, aspect_ratio or None)
             scales = []
             for number, scale in enumerate(pipeline.measure(rebuilt), 1):
@@ -76,19 +72,9 @@ class TokenizerEndpoints:
             A numpy .npz file: "scale_1_bits", ... of (tokens, bits a token), and "about" as JSON.
         """
         image, path = opened(picture), new_folder() / BITS_FILE
-        with self._turn(request, model) as (pipeline, run):
+        run = run_of(self.context, request, model, {})
+        with self.context.turn(request, run) as pipeline:
             source = source_of(pipeline, image, aspect_ratio or None, run.cancel)
             bits_of(pipeline, source).save(path)
         self.context.keep(path)
         return file_data(path)
-
-    @contextmanager
-    def _turn(self, request: gr.Request, model: str) -> Iterator[tuple[InfinityPipeline, Run]]:
-        """The model, while it is the caller's turn."""
-        name = model or self.context.first_model
-        self.context.spec(name)
-        run = Run(name, GenerationRequest(prompt="a picture"), visitor_of(request))
-        with self.context.runs.running(caller_of(request), run):
-            pipeline = self.context.manager.get(name, cancel=run.cancel)
-            with self.context.runs.turns.turn(run.cancel):
-                yield pipeline, run

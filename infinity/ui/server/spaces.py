@@ -104,16 +104,15 @@ class SharedGpuLoader:
         only: int | None = None,
     ) -> Iterator[Event | InfinityError]:
         """Runs in the forked process, as :meth:`_results` does."""
-        try:
-            options = {"previews": previews, "refine": refine, "only": only}
-            yield from self._pipeline(call).stream(request, **options)
-        except InfinityError as error:
-            yield error
+        options = {"previews": previews, "refine": refine, "only": only}
+        yield from self._results(call, "stream", (request,), **options)
 
-    def _results(self, call: Call, name: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
+    def _results(
+        self, call: Call, name: str, arguments: tuple[Any, ...], **options: Any
+    ) -> Iterator[Any]:
         """What a method returns, or all that it yields."""
         try:
-            found = getattr(self._pipeline(call), name)(*arguments)
+            found = getattr(self._pipeline(call), name)(*arguments, **options)
             yield from found if isinstance(found, Iterator) else (found,)
         except InfinityError as error:
             yield error

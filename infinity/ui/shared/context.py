@@ -2,18 +2,22 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import gradio as gr
 
 from infinity.errors import CheckpointError, RequestError, quoted
 from infinity.events import Done
 from infinity.hosting import Hosting
 from infinity.manager import ModelManager
+from infinity.pipeline import InfinityPipeline
 from infinity.registry import MODEL_SPECS
 from infinity.spec import ModelSpec
 from infinity.ui.shared.files import BITS_FILE, FinishedRun, save_pictures
-from infinity.ui.shared.runs import Runs
+from infinity.ui.shared.runs import Run, Runs, caller_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +56,19 @@ class Context:
                 f"Unknown model {quoted(model)}; choose one of {', '.join(self.models)}."
             )
         return self.models[model]
+
+    @contextmanager
+    def turn(self, request: gr.Request, run: Run) -> Iterator[InfinityPipeline]:
+        """The model of ``run``, which is under way meanwhile, while it is the turn of an endpoint's caller.
+
+        Raises:
+            StoppedError: cancelled before the turn came.
+            InfinityError: the host does not allow the run, or the model cannot be loaded.
+        """
+        with self.runs.running(caller_of(request), run):
+            pipeline = self.manager.get(run.model, cancel=run.cancel)
+            with self.runs.turns.turn(run.cancel):
+                yield pipeline
 
     def keep(self, *paths: Path) -> None:
         """Have files deleted after a day."""
