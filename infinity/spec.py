@@ -17,7 +17,7 @@ from infinity.errors import CheckpointError, RequestError, quoted
 from infinity.files import read_json, read_object
 from infinity.request import SamplingParams
 from infinity.schedule import ASPECT_RATIOS, TOKEN_PIXELS, ScaleSchedule, schedule_for
-from infinity.vocabulary import Vocabulary, read_vocabulary
+from infinity.world.vocabulary import Vocabulary, read_vocabulary
 
 CONFIG_FILE = "config.json"
 FORMAT_VERSION = 1

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("files", "int8"),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights", "quantized"),
     ("arrays", "checks", "images", "memory_modes", "packing", "prompt"),
-    ("config", "start", "vocabulary"),
+    ("config", "start", "world"),
     ("request",),
     ("events", "metadata"),
     ("spec",),
@@ -48,7 +48,7 @@ OWNERS: dict[str, frozenset[str]] = {
 }
 WITHOUT_TORCH = frozenset(
     {"errors", "schedule", "config", "request", "events", "spec", "registry", "presets"}
-    | {"vocabulary", "wildcards"}
+    | {"world", "wildcards"}
 )
 TRAINING_CEILING = RANK["pipeline"]
 

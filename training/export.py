@@ -28,8 +28,8 @@ from infinity.files import disk_errors
 from infinity.model.transformer import InfinityTransformer
 from infinity.spec import read_spec
 from infinity.tokenizer.tokenizer import Tokenizer
-from infinity.vocabulary import Vocabulary
 from infinity.weights import check_fit
+from infinity.world.vocabulary import Vocabulary
 from training.config.checks import model_spec
 from training.config.load import CONFIG, load_config
 from training.config.settings import TrainingConfig

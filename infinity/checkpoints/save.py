@@ -25,8 +25,8 @@ from infinity.errors import CheckpointError
 from infinity.files import disk_errors
 from infinity.int8 import quantized
 from infinity.spec import CONFIG_FILE, FORMAT_VERSION, ModelSpec, is_spec_folder
-from infinity.vocabulary import VOCABULARY_FILE, write_vocabulary
 from infinity.weights import INDEX_SUFFIX
+from infinity.world.vocabulary import VOCABULARY_FILE, write_vocabulary
 
 SHARD_BYTES = 4 * 10**9
 TEXT_ENCODER_FOLDER = "text_encoder"

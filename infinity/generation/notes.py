@@ -6,7 +6,7 @@ from infinity.generation.sampling import guided_length
 from infinity.prompt import PromptPart, parse, words
 from infinity.request import SamplingParams
 from infinity.text import EncodedPrompt, TextEncoder
-from infinity.vocabulary import Vocabulary
+from infinity.world.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 80
 SHOWN_WORDS = 6

@@ -23,7 +23,7 @@ from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, read_recipe
 from infinity.spec import ModelSpec
 from infinity.version import __version__
-from infinity.vocabulary import styled
+from infinity.world.vocabulary import styled
 
 KEY = "infinity-grid"
 """Key of the recipe in the PNG's text, and in ``Image.info`` in memory."""

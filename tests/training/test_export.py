@@ -16,7 +16,7 @@ from infinity.errors import CheckpointError, InfinityError
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.spec import read_spec
-from infinity.vocabulary import Vocabulary
+from infinity.world.vocabulary import Vocabulary
 from tests.tiny import SPEC, tiny_folder
 from training.config import load_config
 from training.engine.checkpoints import read_state

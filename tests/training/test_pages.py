@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from infinity.errors import RequestError
-from infinity.vocabulary import Vocabulary
+from infinity.world.vocabulary import Vocabulary
 from tests.tiny import SPEC, tiny_pipeline
 from training.drawing import LINE_HEIGHT, sheet
 from training.pages.known_words import TILE, TILES_A_ROW, sections, write_known_words

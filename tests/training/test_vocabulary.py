@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from infinity.vocabulary import Vocabulary
+from infinity.registry import DEFAULT_MODEL_FOLDER
+from infinity.world.vocabulary import Vocabulary, read_vocabulary
 from training.world import captions
 from training.world.captions import world_vocabulary
 from training.world.concepts import CONCEPTS
@@ -36,3 +37,7 @@ def test_part_of_the_world_leaves_the_rest_out():
     part = world_vocabulary(("dog", "car", "apple"), ("3d",))
     assert part.objects == {"animal": ("dog",), "vehicle": ("car",), "food": ("apple",)}
     assert set(part.unknown("a penguin and a puppy")) == {"penguin"}
+
+
+def test_shipped_file_is_that_of_the_world(vocabulary):
+    assert read_vocabulary(DEFAULT_MODEL_FOLDER) == vocabulary

@@ -15,7 +15,7 @@ from infinity.ui.controls import choices as module
 from infinity.ui.controls.choices import GENERAL_STYLES, control_updates, style_choices
 from infinity.ui.controls.plot import plot_html, plots_of
 from infinity.ui.controls.request import KEEP, SAMPLING, request_from, sampling_values
-from infinity.vocabulary import Vocabulary
+from infinity.world.vocabulary import Vocabulary
 from tests.ui.fakes import SCALES, make_spec
 from tests.ui.test_controls import VALUES
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from infinity.errors import RequestError
 from infinity.pipeline import InfinityPipeline
-from infinity.vocabulary import Vocabulary
+from infinity.world.vocabulary import Vocabulary
 from training.drawing import draw, sheet
 from training.world.captions import BIG_WORDS, LITTLE_WORDS, WITHOUT_ARTICLE, article_for
 from training.world.color import BACKGROUNDS, HUES

@@ -18,7 +18,7 @@ from string import ascii_lowercase
 
 import numpy as np
 
-from infinity.vocabulary import Vocabulary, words_of
+from infinity.world.vocabulary import Vocabulary, words_of
 from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, plural_of
 from training.world.places import PLACES
@@ -265,6 +265,14 @@ def world_vocabulary(names: Sequence[str], styles: Sequence[str]) -> Vocabulary:
         styles={style: (*STYLE_ENDINGS[style], *STYLE_OPENINGS[style]) for style in styles},
         colors=tuple(dict.fromkeys((*HUES, *BACKGROUNDS))),
         other_words=plurals,
+        plurals=dict(zip(nouns, plurals, strict=True)),
+        without_article=tuple(noun for noun in nouns if noun in WITHOUT_ARTICLE),
+        natural_colors={c.name: c.natural for c in concepts if c.natural},
+        recolorable=tuple(c.name for c in concepts if c.colorable),
+        thing_colors=tuple(HUES),
+        background_colors=tuple(BACKGROUNDS),
+        homes={c.name: c.home for c in concepts if c.home},
+        completed=("background", "style", "size"),
     )
     others = {word for word, count in counts.items() if count >= FEWEST} - vocabulary.words
     return replace(vocabulary, other_words=(*plurals, *sorted(others)))

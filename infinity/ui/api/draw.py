@@ -25,7 +25,7 @@ from infinity.ui.shared.context import Context
 from infinity.ui.shared.files import FinishedRun, file_data
 from infinity.ui.shared.runs import Run, caller_of, own_session, visitor_of
 from infinity.ui.shared.status import Status, duration
-from infinity.vocabulary import styled
+from infinity.world.vocabulary import styled
 
 
 class Settings:

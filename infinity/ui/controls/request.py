@@ -19,7 +19,7 @@ from infinity.request import (
     random_seed,
 )
 from infinity.spec import ModelSpec
-from infinity.vocabulary import styled
+from infinity.world.vocabulary import styled
 
 MAX_PICTURES = 9
 NO_STYLE = ""

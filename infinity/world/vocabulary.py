@@ -6,13 +6,15 @@ A model folder may hold it as ``world.json``. Models trained on pictures of all 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Literal
 
-from infinity.checks import Checked
+from infinity.checks import Checked, whole
 from infinity.errors import nearest
 from infinity.files import read_object
+from infinity.world.scene import MOST_THINGS, Facing, Relation, Size, Spot, Tilt
 
 VOCABULARY_FILE = "world.json"
 
@@ -28,6 +30,7 @@ UNPICTURED = frozenset((
 SIMILARITY = 0.7
 SHORTEST_CORRECTED = 4
 """Letters a word must have to be read as another: short words are too much like each other."""
+Choice = Literal["background", "style", "size", "spot", "facing", "tilt"]
 Phrases = Mapping[str, tuple[str, ...]]
 _WORD, _PARTS = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*"), re.compile("['-]")
 
@@ -43,6 +46,19 @@ class Vocabulary(Checked):
         styles: name of a style -> phrases that mean it, the one that ends a prompt first.
         colors: of objects and backgrounds.
         other_words: what else the captions use (plurals, sizes, numbers, positions, ...).
+        plurals: name or synonym -> its plural, where it is none that a rule tells.
+        without_article: names that take no "a".
+        natural_colors: name -> the color that its art has anyway.
+        recolorable: names of what may be painted in another color.
+        thing_colors, background_colors: what things are painted in, and backgrounds; where there are
+            none, all ``colors``.
+        homes: name -> the place (of ``scenes``) where it is most often wanted.
+        sided: names of what has a left and a right, so that it can face either.
+        most_count: how many of one thing there can be.
+        most_of_each: how many of one thing beside another.
+        most_things: how many kinds of things in one picture.
+        relations, sizes, spots, facings, tilts: of those of ``infinity.world.scene``, what captions told.
+        completed: what captions told of every picture, so that a prompt's gaps there are better filled.
     """
 
     called = VOCABULARY_FILE
@@ -53,6 +69,31 @@ class Vocabulary(Checked):
     styles: Phrases
     colors: tuple[str, ...]
     other_words: tuple[str, ...]
+    plurals: Mapping[str, str] = field(default_factory=dict)
+    without_article: tuple[str, ...] = ()
+    natural_colors: Mapping[str, str] = field(default_factory=dict)
+    recolorable: tuple[str, ...] = ()
+    thing_colors: tuple[str, ...] = ()
+    background_colors: tuple[str, ...] = ()
+    homes: Mapping[str, str] = field(default_factory=dict)
+    sided: tuple[str, ...] = ()
+    most_count: Annotated[int, whole(1, 100)] = 4
+    most_of_each: Annotated[int, whole(1, 100)] = 1
+    most_things: Annotated[int, whole(1, MOST_THINGS)] = 2
+    relations: tuple[Relation, ...] = ("and", "left of", "right of", "above", "below")
+    sizes: tuple[Size, ...] = ("small", "normal", "big")
+    spots: tuple[Spot, ...] = ()
+    facings: tuple[Facing, ...] = ()
+    tilts: tuple[Tilt, ...] = ()
+    completed: tuple[Choice, ...] = ()
+
+    def plural(self, noun: str) -> str:
+        """Of a name or synonym."""
+        if noun in self.plurals:
+            return self.plurals[noun]
+        if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+            return noun[:-1] + "ies"
+        return noun + ("es" if noun.endswith(("s", "x", "ch", "sh", "z")) else "s")
 
     @cached_property
     def words(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from infinity.pipeline import InfinityPipeline
 from infinity.registry import DEFAULT_MODEL_FOLDER
 from infinity.request import GenerationRequest
 from infinity.spec import read_spec
-from infinity.vocabulary import (
+from infinity.world.vocabulary import (
     VOCABULARY_FILE,
     Vocabulary,
     one_slip_apart,
