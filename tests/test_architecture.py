@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "console", "shipped", "version"),
     ("files", "int8"),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights", "quantized"),
-    ("arrays", "checks", "images", "memory_modes", "packing", "prompt"),
+    ("arrays", "checks", "growth", "images", "memory_modes", "packing", "prompt"),
     ("config", "start", "world"),
     ("request",),
     ("events", "metadata"),
@@ -45,6 +45,7 @@ OWNERS: dict[str, frozenset[str]] = {
     "huggingface_hub": frozenset({"checkpoints"}),
     "safetensors": frozenset({"checkpoints", "weights"}),
     "gradio": frozenset({"ui", "app"}),
+    "av": frozenset({"growth"}),
 }
 WITHOUT_TORCH = frozenset(
     {"errors", "schedule", "config", "request", "events", "spec", "registry", "presets"}
@@ -78,11 +79,14 @@ TRAINING_LAYERS: tuple[tuple[str, ...], ...] = (
 TRAINING_RANK = {room: rank for rank, layer in enumerate(TRAINING_LAYERS) for room in layer}
 
 _SLOW = "transformers takes seconds to import, and prompts that are known need none of it"
+_VIDEO = "a hundred megabytes of FFmpeg, for those who save a video"
 _OPTIONAL = "only who asks for it has it installed"
 _UNIX = "Windows has no such module"
 LAZY = {
     "app: infinity.ui.serve": "Gradio reads the environment while it is imported, which is set right first",
     "infinity.__main__: infinity.cli": "loads torch; --help comes at once without",
+    "infinity.growth: av": _VIDEO,
+    "infinity.growth: av.video.reformatter": _VIDEO,
     "infinity.rewriter: transformers": _SLOW,
     "infinity.scoring.clip: transformers": _SLOW,
     "infinity.text: transformers": _SLOW,

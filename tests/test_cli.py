@@ -145,6 +145,16 @@ def test_scales_dir_gets_the_picture_after_every_scale(run):
         assert last.size == (16, 16)
 
 
+def test_growth_has_every_scale_and_ends_with_the_picture(run):
+    run("generate", "a red apple", "-o", "x.png", "--growth", "new/x.gif")
+    assert run("replay", "x.png", "--model", "tiny", "--growth", "x.webp", "-o", "y.png")[0] == 0
+    for name in ("new/x.gif", "x.webp"):
+        with Image.open(name) as growth, Image.open("x.png") as final:
+            assert growth.n_frames >= len(SPEC.schedules["1:1"])
+            growth.seek(growth.n_frames - 1)
+            assert growth.size == final.size
+
+
 def test_notes_on_the_prompt_go_to_standard_error(run, caplog):
     assert run("generate", "🎉🎉", "-o", "x.png")[0] == 0
     assert "knows nothing of the prompt" in caplog.text
@@ -188,6 +198,7 @@ def test_threads_are_set(run, monkeypatch):
         (("replay", "x" * 5_000), "cannot be read as a picture"),
         (("replay", "a\0"), "cannot be read as a picture"),
         (("generate", "x", "-o", "x.jpg"), "x.jpg must end in .png"),
+        (("generate", "x", "--growth", "x.avi"), "must end in .webp, .gif or .mp4"),
         (("generate", "x", "-o", "."), ". must end in .png"),
         (("grid", "x"), "the following arguments are required: --x"),
         (("grid", "x", "--x", "seed"), "argument --x: expected 2 arguments"),

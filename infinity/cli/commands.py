@@ -16,12 +16,11 @@ from PIL import Image
 from infinity.checkpoints.load import convert as convert_checkpoint
 from infinity.cli.shared import (
     check_output,
-    draw,
+    draw_and_save,
     load_model,
     progress,
     progress_bar,
     requested,
-    save,
     say,
     with_preset,
     write,
@@ -49,8 +48,8 @@ def generate(options: argparse.Namespace) -> None:
     request = requested(options, options.num_images)
     check_output(options)
     pipeline = load_model(options, options.model)
-    done = draw(pipeline, with_preset(options, pipeline, request), options.scales_dir)
-    save(options, done)
+    wanted = with_preset(options, pipeline, request)
+    draw_and_save(options, pipeline, wanted, options.scales_dir)
 
 
 def grid(options: argparse.Namespace) -> None:
@@ -97,8 +96,7 @@ def replay(options: argparse.Namespace) -> None:
     pipeline = load_model(options, options.model or record.model)
     if note := weights_note(record.weights, pipeline.fingerprint):
         say(note)
-    done = draw(pipeline, record.batch or record.request, None, record.only)
-    save(options, done)
+    done = draw_and_save(options, pipeline, record.batch or record.request, only=record.only)
     (image,) = done.images
     if image.size != original.size:
         say("The replayed picture has another size: this is not the model it was made with.")

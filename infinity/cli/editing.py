@@ -78,7 +78,7 @@ def _draw(options: argparse.Namespace, task: Any, **own: Any) -> None:
     settings = {"prompt": options.prompt, "seed": seed, "num_images": options.num_images}
     pipeline = load_model(options, options.model)
     request: GenerationRequest = task(pipeline, image, **own, **settings)
-    save(options, draw(pipeline, request, None))
+    save(options, draw(pipeline, request))
 
 
 def _area(options: argparse.Namespace) -> tasks.Area:

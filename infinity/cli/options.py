@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_output(command, "infinity.png")
     scales = "save the picture after every scale here"
     add("--scales-dir", type=home_path, metavar="DIR", help=scales)
+    _add_growth(command)
     _add_model(command, DEFAULT_MODEL)
 
     command = _command(group, "grid", "one picture for every pair of values")
@@ -57,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = _command(group, "replay", "draw a picture again from its record")
     command.add_argument("picture", type=home_path, help="a PNG made by this package")
     _add_output(command, "replay.png")
+    _add_growth(command)
     _add_model(command, None)
 
     command = _command(group, "reconstruct", "a picture to bits and back, scale by scale")
@@ -200,6 +202,11 @@ def _add_output(command: argparse.ArgumentParser, default: str) -> None:
     told = f"replaced if it is there; default {default}, or the next number that is free"
     command.add_argument("-o", "--output", type=home_path, help=told)
     command.set_defaults(default_output=default)
+
+
+def _add_growth(command: argparse.ArgumentParser) -> None:
+    told = "also save how the picture grew as one animation: .webp, .gif or .mp4"
+    command.add_argument("--growth", type=home_path, metavar="FILE", help=told)
 
 
 def _add_model(command: argparse.ArgumentParser, default: str | None) -> None:

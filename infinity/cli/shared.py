@@ -17,6 +17,7 @@ from tqdm import tqdm
 from infinity.errors import RequestError
 from infinity.events import Done, Preview
 from infinity.files import special
+from infinity.growth import check_growth, save_growth
 from infinity.metadata import save_png
 from infinity.pipeline import InfinityPipeline
 from infinity.presets import presets
@@ -82,23 +83,28 @@ def progress_bar(description: str) -> Iterator[Callable[[str, float], None]]:
 def draw(
     pipeline: InfinityPipeline,
     request: GenerationRequest,
-    folder: Path | None,
+    folder: Path | None = None,
     only: int | None = None,
+    scales: list[tuple[Image.Image, ...]] | None = None,
 ) -> Done:
-    """Draw with a progress bar; with a folder, save every scale's full-size preview there.
+    """Draw with a progress bar.
 
     Args:
+        folder: where to save every scale's full-size preview.
         only: as ``stream`` takes it.
+        scales: gets every scale's pictures.
     """
     total = pipeline.spec.schedule(request.aspect_ratio).total_tokens
     done: Done | None = None
     with progress(desc="Drawing", total=total, unit="token") as bar:
-        previews = "full" if folder else "off"
+        previews = "off" if folder is None and scales is None else "full"
         for event in pipeline.stream(request, previews=previews, only=only):
             if isinstance(event, Done):
                 done = event
             elif isinstance(event, Preview):
                 bar.update(event.height * event.width)
+                if scales is not None:
+                    scales.append(event.images or ())
                 for seed, image in zip(request.seeds, event.images or (), strict=False):
                     if folder is not None:
                         several = f"-{seed}" if request.num_images > 1 else ""
@@ -106,6 +112,23 @@ def draw(
     assert done is not None, "a stream that nobody cancels ends with its pictures"
     for note in done.notes:
         logger.warning(note)
+    return done
+
+
+def draw_and_save(
+    options: argparse.Namespace,
+    pipeline: InfinityPipeline,
+    request: GenerationRequest,
+    folder: Path | None = None,
+    only: int | None = None,
+) -> Done:
+    """:func:`draw`, then the pictures are saved, and how they grew where that was asked for."""
+    growth: Path | None = options.growth
+    scales: list[tuple[Image.Image, ...]] = []
+    done = draw(pipeline, request, folder, only, None if growth is None else scales)
+    save(options, done)
+    if growth is not None:
+        say(f"{save_growth(scales, done.images, growth)}: {len(scales)} scales")
     return done
 
 
@@ -139,6 +162,8 @@ def path_of(options: argparse.Namespace, suffix: str = "") -> Path:
 
 def check_output(options: argparse.Namespace) -> None:
     """Before anything is loaded."""
+    if getattr(options, "growth", None) is not None:
+        check_growth(options.growth)
     path = path_of(options)
     kind = Path(options.default_output).suffix
     if path.suffix.lower() != kind:

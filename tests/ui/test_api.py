@@ -249,7 +249,9 @@ def test_every_endpoint_is_offered_and_described(client):
         "prune_at_scale", "scorer", "preset", "style",
     ]  # fmt: skip
     assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 19
-    assert endpoints["/watch"]["parameters"] == parameters
+    *watched, growth = endpoints["/watch"]["parameters"]
+    assert watched == parameters
+    assert growth["parameter_name"] == "growth"
     common = [p["parameter_name"] for p in parameters if p["parameter_name"] != "num_images"]
     grid = [p["parameter_name"] for p in endpoints["/grid"]["parameters"]]
     assert [name for name in grid if name.split("_")[0] not in "xy"] == common

@@ -95,6 +95,16 @@ def test_every_scale_is_shown_and_the_picture_is_that_of_generate(client):
     assert found == [image.tobytes() for image in expected.images]
 
 
+def test_growth_ends_with_the_pictures_and_another_kind_is_refused(client):
+    *before, last = client.submit("a red apple", seed=4, growth="webp", api_name="/watch")
+    assert not any(answer["growth"] for answer in before)
+    with Image.open(last["growth"]) as growth, Image.open(last["pictures"][0]) as picture:
+        assert growth.n_frames >= SCALES
+        assert growth.size == picture.size
+    with pytest.raises(AppError, match="webp, gif, mp4"):
+        client.predict("a red apple", growth="avi", api_name="/watch")
+
+
 def test_cancel_ends_the_run(client, runs, held):
     job = client.submit("a red apple", api_name="/watch")
     held.gate.let(1)

@@ -14,8 +14,9 @@ from infinity.errors import RequestError, StoppedError, quoted
 from infinity.events import Cancelled, Done, Preview
 from infinity.grid.axes import STYLE
 from infinity.grid.plan import draw_plan
+from infinity.growth import KINDS, save_growth
 from infinity.presets import PRESET_NAMES, presets
-from infinity.request import GenerationRequest, chosen_seed
+from infinity.request import GenerationRequest, PreviewPolicy, chosen_seed
 from infinity.rewriter import rewrite
 from infinity.ui.api.history import RecentRuns
 from infinity.ui.controls.choices import style_phrase
@@ -83,7 +84,7 @@ def takes_settings(
     function: Callable[..., Any], model: str, *, without: str = ""
 ) -> Callable[..., Any]:
     """``function``, whose last parameter is ``**settings``, as Gradio wants an endpoint: every one of
-    :class:`Settings` in its signature and its docstring.
+    :class:`Settings` in its signature, before what can only be named, and in its docstring.
 
     Args:
         model: the default one.
@@ -91,12 +92,16 @@ def takes_settings(
     """
     defaults = vars(Settings) | {"model": model}
     own = inspect.signature(function)
-    parameters = list(own.parameters.values())[:-1] + [
-        inspect.Parameter(
-            name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=defaults[name], annotation=kind
-        )
-        for name, kind in get_type_hints(Settings).items()
-        if name != without
+    by_place, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    *named, _ = own.parameters.values()
+    parameters = [
+        *(each for each in named if each.kind is by_place),
+        *(
+            inspect.Parameter(name, by_place, default=defaults[name], annotation=kind)
+            for name, kind in get_type_hints(Settings).items()
+            if name != without
+        ),
+        *(each.replace(kind=by_place) for each in named if each.kind is by_name),
     ]
     signature = own.replace(parameters=parameters)
 
@@ -141,30 +146,38 @@ class DrawEndpoints:
                     return [file_data(path) for path in finished.files]
         raise StoppedError
 
-    def watch(self, request: gr.Request, prompt: str, **settings: Any) -> Iterator[dict[str, Any]]:
+    def watch(
+        self, request: gr.Request, prompt: str, *, growth: str = "", **settings: Any
+    ) -> Iterator[dict[str, Any]]:
         """Draw as generate does, and show the pictures as they grow: an answer a scale. Whoever leaves, or
         cancels, ends it within one scale.
 
         Args:
             prompt: what to draw, as for generate.
+            growth: webp, gif or mp4, to have how the pictures grew as one animation, too; empty for none.
 
         Returns:
             Each time what is being done; how many scales are finished, of how many; previews of the
-            pictures so far, as data URLs of small pictures, rough but for the last; and at the end the
-            finished pictures as PNG files, with notes.
+            pictures so far, as data URLs of small pictures, rough but for the last where no growth is
+            asked for; and at the end the finished pictures as PNG files, the growth, and notes.
         """
+        if growth not in ("", *KINDS):
+            raise RequestError(f"A growth is one of {', '.join(KINDS)}, not {quoted(growth)}.")
         run = Run(settings["model"], self._request(prompt, **settings), visitor_of(request))
         session, runs = caller_of(request), self.context.runs
         scales = len(self.context.spec(run.model).schedule(run.request.aspect_ratio))
         answer: dict[str, Any] = {"message": "", "scale": 0, "scales": scales}
-        answer = answer | {"previews": [], "pictures": [], "notes": []}
+        answer = answer | {"previews": [], "pictures": [], "growth": None, "notes": []}
+        drawn: list[tuple[Image.Image, ...]] = []
         with runs.running(session, run):
             for step in runs.turns.ready(self.context.manager, run.model, run.cancel):
                 if isinstance(step, Status):
                     yield answer | {"message": step.message}
                     continue
-                for event in step.stream(run.request, cancel=run.cancel):
+                previews: PreviewPolicy = "full" if growth else "live"
+                for event in step.stream(run.request, cancel=run.cancel, previews=previews):
                     if isinstance(event, Preview):
+                        drawn.append(event.images or ())
                         shown = [preview_uri(image) for image in event.images or ()]
                         number = event.index + 1
                         said = f"Scale {number} of {scales}"
@@ -172,6 +185,10 @@ class DrawEndpoints:
                         yield answer
                     elif isinstance(event, Done):
                         finished = self._finish(session, event, run.model)
+                        if growth:
+                            path = finished.files[0].with_suffix(f".{growth}")
+                            self.context.keep(save_growth(drawn, event.images, path))
+                            answer = answer | {"growth": file_data(path)}
                         yield answer | {
                             "message": f"Finished in {duration(event.seconds)}",
                             "pictures": [file_data(path) for path in finished.files],

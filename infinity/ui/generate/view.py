@@ -255,6 +255,7 @@ _TEMPLATE = f"""
 <p class="fact"></p>
 <ol></ol>
 <p class="growth">Growth <button type="button" data-kind="webp" aria-label="Download the growth as WebP">WebP</button>
-<button type="button" data-kind="gif" aria-label="Download the growth as GIF">GIF</button></p>
+<button type="button" data-kind="gif" aria-label="Download the growth as GIF">GIF</button>
+<button type="button" data-kind="mp4" aria-label="Download the growth as MP4">MP4</button></p>
 </section>{_HEAT}
 """

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,8 +12,8 @@ from infinity.generation.revision import thresholds
 from infinity.packing import unpack_bits, unpack_region
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
-from training.evaluation.grade import Seen
-from training.evaluation.judge import load_judge
+from infinity.scoring.judge import Seen, load_judge
+from training.evaluation.judge import WEIGHTS
 from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
 from training.world.captions import WITHOUT_ARTICLE, article_for
 
@@ -49,13 +50,13 @@ def _named(thing: str) -> str:
 
 @cache
 def judge():
-    return load_judge()
+    return load_judge(WEIGHTS)
 
 
 @cache
-def exam(tag: str) -> list[ExamPrompt]:
-    """The exam's prompts of one category."""
-    return [prompt for prompt in read_prompts(EXAM)[0] if prompt.tag == tag]
+def exam(tag: str = "") -> list[ExamPrompt]:
+    """The exam's prompts of one category; "" for all."""
+    return [prompt for prompt in read_prompts(EXAM)[0] if tag in ("", prompt.tag)]
 
 
 @cache
@@ -73,8 +74,8 @@ def pairs() -> list[Pair]:
     return found
 
 
-def draw(pipeline: InfinityPipeline, prompt: str, seed: int) -> Done:
-    return pipeline.generate(GenerationRequest(prompt=prompt, seed=seed))
+def draw(pipeline: InfinityPipeline, prompt: str, seed: int, **settings: Any) -> Done:
+    return pipeline.generate(GenerationRequest(prompt=prompt, seed=seed, **settings))
 
 
 def seen(image: Image.Image) -> Seen:
