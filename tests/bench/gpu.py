@@ -1,7 +1,7 @@
 """What a card makes of the released shapes: ``python -m tests.bench.gpu --output gpu.json``.
 
 Random weights, no network. Without ``--part`` every part runs in a process of its own, and all are joined in one
-JSON; a part takes under eight minutes.
+JSON; a part takes under eight minutes. ``--against FOLDER`` times a checkout of the public reference beside it.
 ``--tiny`` runs all of it on a CPU with tiny models, which tells nothing but that it runs.
 
 Seconds are the median of ``--repeats`` pictures of 1024x1024 after a warm-up, guidance on the logits, a prompt of
@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from infinity.console import home_path
 from infinity.events import Done
 from infinity.generation.clock import Span
 from infinity.generation.generate import generate, leading, text_condition
@@ -36,6 +37,7 @@ from infinity.registry import get_spec
 from infinity.request import GenerationRequest, PreviewPolicy
 from infinity.spec import ModelSpec
 from infinity.tokenizer.tokenizer import Tokenizer
+from tests.bench.gpu_reference import time_reference
 from tests.replayer import Replayer
 from tests.tiny import SPEC, WordsEncoder
 
@@ -296,6 +298,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--against", type=home_path, help="checkout of the public reference")
     options = parser.parse_args(arguments)
     if options.part is None and not options.tiny:
         for part in PARTS:
@@ -312,6 +315,9 @@ def main(arguments: list[str] | None = None) -> None:
     }
     for part in [options.part] if options.part else PARTS:
         joined[part] = PARTS[part](machine)
+        if options.against is not None and part.startswith("speed"):
+            spec = machine.spec(part.removeprefix("speed "))
+            joined[part]["reference"] = time_reference(options.against, spec, machine)
         options.output.write_text(json.dumps(joined, indent=1) + "\n")
 
 
