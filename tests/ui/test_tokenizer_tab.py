@@ -48,16 +48,29 @@ def tab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TokenizerTab:
 
 
 def rebuild(
-    tab: TokenizerTab, path: Path | str | None, model: str = "tiny"
+    tab: TokenizerTab, path: Path | str | None, model: str = "tiny", aspect_ratio: str = ""
 ) -> list[dict[Any, Any]]:
     """All updates, the first from the press itself."""
     values: dict[Any, Any] = {tab.picture: path and str(path), tab.model: model}
+    values[tab.aspect_ratio] = aspect_ratio
     return [tab.start(ALICE, values), *tab.paint(ALICE)]
 
 
 def pressed(tab: TokenizerTab, scale: object, format: object) -> Any:
     event = SimpleNamespace(_data={"scale": scale, "format": format})
     return tab.choose(ALICE, event)  # type: ignore[arg-type]
+
+
+def test_aspect_ratio_is_the_chosen_one_and_its_bits_go_with_it(tab, tmp_path):
+    *_, last = rebuild(tab, tmp_path / "photo.png", aspect_ratio="1:1")
+    original, newest = map(Image.open, last[tab.slider]["value"])
+    assert original.size == newest.size == SPEC.image_size("1:1")
+    (bits,) = tmp_path.glob("*/bits.npz")
+    assert open_picture(bits).aspect_ratio == "1:1"
+    (refused,) = rebuild(tab, bits, aspect_ratio="3:2")[-1:]
+    assert "or bits of the same aspect ratio" in refused[tab.drawing.status]
+    (unknown, *_) = rebuild(tab, tmp_path / "photo.png", aspect_ratio="9:1")
+    assert "choose one of 1:1, 3:2, 2:3" in unknown[tab.drawing.status]
 
 
 @pytest.mark.parametrize("model", PIPELINES)
@@ -139,7 +152,8 @@ def test_bits_of_another_model_are_refused(tab, tmp_path):
 
 
 def test_stop_ends_between_two_scales(tab, tmp_path):
-    assert tab.start(ALICE, {tab.picture: str(tmp_path / "photo.png"), tab.model: "tiny"})
+    values = {tab.picture: str(tmp_path / "photo.png"), tab.model: "tiny", tab.aspect_ratio: ""}
+    assert tab.start(ALICE, values)
     updates = tab.paint(ALICE)
     while "Scale 2 of 4" not in next(updates)[tab.drawing.status]:
         pass
@@ -163,7 +177,7 @@ def test_picture_of_another_tab_is_taken_over(tab, tmp_path):
 
 
 def test_opening_the_tab_begins_with_what_was_handed_over_and_once(tab, tmp_path):
-    values: dict[Any, Any] = {tab.picture: None, tab.model: "tiny"}
+    values: dict[Any, Any] = {tab.picture: None, tab.model: "tiny", tab.aspect_ratio: ""}
     assert len(tab.start_handed_over(ALICE, values)) == 1 and len(tab.runs) == 0
     values[tab.picture] = str(tmp_path / "drawn.png")
     assert tab.strip in tab.start_handed_over(ALICE, values)
@@ -183,4 +197,7 @@ def test_opening_the_tab_begins_with_what_was_handed_over_and_once(tab, tmp_path
 def test_vocabulary_is_written_out(tab, name, written):
     assert written in vocabulary_html(MODEL_SPECS[name])
     assert "8.8 trillion weights" in vocabulary_html(MODEL_SPECS["infinity-2b"])
-    assert tab.tell_model("tiny-patchify") != tab.tell_model("tiny")
+    tiny, other = (tab.tell_model(name) for name in ("tiny", "tiny-patchify"))
+    assert tiny[tab.facts] != other[tab.facts]
+    offered = [ratio for _, ratio in other[tab.aspect_ratio]["choices"]]
+    assert offered == ["", *PATCHIFY_SPEC.aspect_ratios]

@@ -14,6 +14,8 @@ from infinity.errors import RequestError
 from infinity.metadata import save_png
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
+from infinity.spec import ModelSpec
+from infinity.ui.controls.choices import aspect_choices
 from infinity.ui.shared import status
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.drawing import Drawing, RunEvents
@@ -44,6 +46,7 @@ class TokenizerRun(Run):
     """A run that rebuilds a picture; its request draws nothing."""
 
     picture: Path
+    aspect_ratio: str | None
 
 
 class TokenizerTab(RunEvents[TokenizerView]):
@@ -88,17 +91,24 @@ class TokenizerTab(RunEvents[TokenizerView]):
                     visible=len(context.models) > 1,
                     elem_id="tokenizer-model",
                 )
+                self.aspect_ratio = gr.Dropdown(
+                    **_aspect_ratios(spec),
+                    label="Aspect ratio",
+                    filterable=False,
+                    elem_id="tokenizer-aspect-ratio",
+                )
                 begin = gr.Button("Rebuild", variant="primary", elem_id="tokenizer-begin")
                 stop = gr.Button("Stop", visible=shown(False), elem_id="tokenizer-stop")
                 self.table = gr.HTML("", js_on_load=script, elem_id="tokenizer-table")
                 self.facts = gr.HTML(vocabulary_html(spec), elem_id="tokenizer-facts")
         shown_of_a_run = [self.slider, self.strip, self.table]
         super().__init__(context, Drawing(line, begin, stop, gr.State(None)), shown_of_a_run)
-        inputs = [self.picture, self.model]
+        inputs = [self.picture, self.model, self.aspect_ratio]
         self.wire([self.picture.change, begin.click], inputs, [], back)
         # Gradio makes the parts of a tab as it is first opened, and tells of no change before.
         self.wire_start([tab.select], self.start_handed_over, inputs, [])
-        self.model.input(self.tell_model, self.model, self.facts, **QUICK)
+        told = [self.facts, self.aspect_ratio]
+        self.model.input(self.tell_model, self.model, told, **QUICK)
         gr.on([self.strip.select, self.table.select], self.choose, None, self.slider, **QUICK)
         use.click(self.take_latest, latest, [self.picture, line], **QUICK)
 
@@ -115,9 +125,13 @@ class TokenizerTab(RunEvents[TokenizerView]):
             return {self.drawing.status: status_html(said)}
         return self.open_picture(request, str(latest.files[0]))
 
-    def tell_model(self, name: str) -> str:
-        """What another tokenizer's tokens can be."""
-        return vocabulary_html(self.context.spec(name))
+    def tell_model(self, name: str) -> Updates:
+        """What another tokenizer's tokens can be, and its aspect ratios."""
+        spec = self.context.spec(name)
+        return {
+            self.facts: vocabulary_html(spec),
+            self.aspect_ratio: gr.update(**_aspect_ratios(spec)),
+        }
 
     def start(self, request: gr.Request, values: dict[Component, Any]) -> Updates:
         if values[self.picture] is None and not self.runs.is_busy(self.name_of(request)):
@@ -134,11 +148,14 @@ class TokenizerTab(RunEvents[TokenizerView]):
 
     def checked(self, values: dict[Component, Any], visitor: str) -> tuple[Run, Updates]:
         model, path = values[self.model], own_file(values[self.picture])
-        self.context.spec(model)
+        spec, aspect_ratio = self.context.spec(model), values[self.aspect_ratio] or None
+        if aspect_ratio is not None:
+            spec.schedule(aspect_ratio)
         if path is None:
             raise RequestError(NOT_OURS)
         nothing = GenerationRequest(prompt="a picture")
-        return TokenizerRun(model, nothing, visitor, picture=path), {}
+        run = TokenizerRun(model, nothing, visitor, picture=path, aspect_ratio=aspect_ratio)
+        return run, {}
 
     def first_view(self, run: Run) -> TokenizerView:
         assert isinstance(run, TokenizerRun)
@@ -158,7 +175,7 @@ class TokenizerTab(RunEvents[TokenizerView]):
 
     def _rebuilt(self, pipeline: InfinityPipeline, run: TokenizerRun) -> Iterator[TokenizerView]:
         picture, folder = open_picture(run.picture, "The picture"), new_folder()
-        rebuilt = rebuild(pipeline, picture)
+        rebuilt = rebuild(pipeline, picture, run.aspect_ratio)
         original = save_png(rebuilt.original, folder / "original.png")
         self.context.keep(original)
         count = len(rebuilt.bits)
@@ -171,7 +188,7 @@ class TokenizerTab(RunEvents[TokenizerView]):
             yield (view := replace(view, status=said, scales=(*view.scales, one)))
             if run.cancel.is_set():
                 return
-        source = source_of(pipeline, picture, cancel=run.cancel)
+        source = source_of(pipeline, picture, run.aspect_ratio, run.cancel)
         bits = bits_of(pipeline, source)
         bits.save(path := folder / BITS_FILE)
         self.context.keep(path)
@@ -219,3 +236,10 @@ class TokenizerTab(RunEvents[TokenizerView]):
 
     def handed_on(self, view: TokenizerView) -> Any:
         return None
+
+
+def _aspect_ratios(spec: ModelSpec) -> dict[str, Any]:
+    """Properties of the control; where there is one alone nothing is to be chosen."""
+    ratios = [(label.replace("\n", " · "), ratio) for label, ratio in aspect_choices(spec)]
+    choices = [("The nearest", ""), *ratios]
+    return {"choices": choices, "value": "", "visible": shown(len(choices) > 2)}
