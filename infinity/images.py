@@ -138,17 +138,32 @@ def covering(
     so long that ``MOST_CUT`` times that many pixels would come of it, only the centre is scaled, which
     rounds differently.
     """
-    if image.width / image.height <= width / height:
-        size = width, max(height, int(width / (image.width / image.height)))
-    else:
-        size = max(width, int(image.width / image.height * height)), height
-    left, top = int((size[0] - width) * place[0]), int((size[1] - height) * place[1])
+    size, left, top = _cover(image.size, height, width, place)
     if size[0] * size[1] > MOST_CUT * width * height:
         across, down = image.width / size[0], image.height / size[1]
         box = (left * across, top * down, (left + width) * across, (top + height) * down)
         return image.resize((width, height), Image.Resampling.LANCZOS, box)
     resized = image.resize(size, Image.Resampling.LANCZOS)
     return resized.crop((left, top, left + width, top + height))
+
+
+def covered(image: Image.Image, height: int, width: int) -> tuple[float, float, float, float]:
+    """The part of an upright picture that :func:`covering` leaves: left, top, right and bottom as shares of
+    it."""
+    size, left, top = _cover(image.size, height, width)
+    across, down = size
+    return left / across, top / down, (left + width) / across, (top + height) / down
+
+
+def _cover(
+    given: tuple[int, int], height: int, width: int, place: tuple[float, float] = (0.5, 0.5)
+) -> tuple[tuple[int, int], int, int]:
+    """The size that a picture is scaled to, and where it is cut there: left, top."""
+    if given[0] / given[1] <= width / height:
+        size = width, max(height, int(width / (given[0] / given[1])))
+    else:
+        size = max(width, int(given[0] / given[1] * height)), height
+    return size, int((size[0] - width) * place[0]), int((size[1] - height) * place[1])
 
 
 def tensor_from_image(image: Image.Image) -> Tensor:

@@ -21,11 +21,20 @@ CHANGED = 0.35
 """Of the largest difference between two prompts: from here on a token is told apart by them."""
 
 
-def region_of_mask(mask: Image.Image, last: Scale) -> str:
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+def region_of_mask(
+    mask: Image.Image, last: Scale, seen: tuple[float, float, float, float] = WHOLE
+) -> str:
     """A mask of any size, bright (or, with an alpha channel, opaque) inside -> a packed region.
 
     A token of the last scale is inside where at least half of it is; of a mask so small that no token
     is, every token that a pixel of it touches.
+
+    Args:
+        seen: the part of the picture that the tokens cover: left, top, right and bottom as shares of it.
+            The mask is of the whole picture.
 
     Raises:
         RequestError: nothing is inside.
@@ -33,12 +42,18 @@ def region_of_mask(mask: Image.Image, last: Scale) -> str:
     gray = mask.getchannel("A") if "A" in mask.getbands() else mask.convert("L")
     bright = gray.point([255 * (value >= 255 * HALF) for value in range(256)])
     size, box = (last.width, last.height), Image.Resampling.BOX
-    inside = np.asarray(gray.resize(size, box)) >= 255 * HALF
-    return pack_tokens(inside if inside.any() else np.asarray(bright.resize(size, box)) > 0)
+    part = tuple(share * side for share, side in zip(seen, 2 * mask.size, strict=True))
+    inside = np.asarray(gray.resize(size, box, part)) >= 255 * HALF
+    return pack_tokens(inside if inside.any() else np.asarray(bright.resize(size, box, part)) > 0)
 
 
-def region_of_box(box: Sequence[float], last: Scale) -> str:
+def region_of_box(
+    box: Sequence[float], last: Scale, seen: tuple[float, float, float, float] = WHOLE
+) -> str:
     """(left, top, right, bottom) as shares of the picture -> a packed region.
+
+    Args:
+        seen: as of :func:`region_of_mask`.
 
     Raises:
         RequestError: not such a box, or no token's center is inside.
@@ -54,8 +69,8 @@ def region_of_box(box: Sequence[float], last: Scale) -> str:
             f"right half; not {quoted(box)}."
         )
     left, top, right, bottom = box
-    across = (np.arange(last.width) + HALF) / last.width
-    down = (np.arange(last.height) + HALF) / last.height
+    across = seen[0] + (seen[2] - seen[0]) * (np.arange(last.width) + HALF) / last.width
+    down = seen[1] + (seen[3] - seen[1]) * (np.arange(last.height) + HALF) / last.height
     return pack_tokens(
         np.outer((down >= top) & (down < bottom), (across >= left) & (across < right))
     )

@@ -12,12 +12,13 @@ from PIL import Image
 
 from infinity.devices import memory_errors
 from infinity.edit.files import Picture
-from infinity.edit.regions import region_of_box, region_of_mask, region_of_words
+from infinity.edit.regions import WHOLE, region_of_box, region_of_mask, region_of_words
 from infinity.edit.sources import Source, on_canvas, source_of
 from infinity.errors import RequestError
 from infinity.generation import inspection
 from infinity.generation.drawing import LESS_MEMORY
 from infinity.generation.inspection import InspectedScale
+from infinity.images import covered, rgb
 from infinity.packing import unpack_bits
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
@@ -25,7 +26,8 @@ from infinity.start import REPAIR_DOUBT, Start
 
 AS_TAUGHT = {"guidance": 1.0, "temperature": 1.0}
 Area = Image.Image | Sequence[float] | None
-"""A mask, a box (left, top, right, bottom as shares of the picture), or everything."""
+"""A mask, a box (left, top, right, bottom as shares), or everything. Both are of the whole picture as it is
+given, upright; what the model's aspect ratio cuts off of the picture is cut off of them, too."""
 
 
 def vary(
@@ -66,7 +68,7 @@ def edit(
     if area is None:
         region = _region_of_words(pipeline, source, settings)
     else:
-        region = _region(pipeline, source, area)
+        region = _region(pipeline, source, area, image)
     start = Start(bits=source.bits, region=region, keep_scales=keep_scales, softness=softness)
     return _request(source, start, settings)
 
@@ -108,7 +110,7 @@ def repair(
     source = source_of(pipeline, image)
     if source.request is None:
         settings = {**AS_TAUGHT, **settings}
-    region = "" if area is None else _region(pipeline, source, area)
+    region = "" if area is None else _region(pipeline, source, area, image)
     start = Start(bits=source.bits, region=region, doubt=doubt, rounds=rounds)
     return _request(source, start, settings)
 
@@ -191,11 +193,18 @@ def _request(source: Source, start: Start, settings: dict[str, Any]) -> Generati
     return GenerationRequest(**given, aspect_ratio=source.aspect_ratio, start=start)
 
 
-def _region(pipeline: InfinityPipeline, source: Source, area: Image.Image | Sequence[float]) -> str:
-    last = pipeline.spec.schedule(source.aspect_ratio)[-1]
+def _region(
+    pipeline: InfinityPipeline,
+    source: Source,
+    area: Image.Image | Sequence[float],
+    image: Picture,
+) -> str:
+    last, seen = pipeline.spec.schedule(source.aspect_ratio)[-1], WHOLE
+    if isinstance(image, Image.Image):
+        seen = covered(rgb(image), *pipeline.spec.image_size(source.aspect_ratio))
     if isinstance(area, Image.Image):
-        return region_of_mask(area, last)
-    return region_of_box(area, last)
+        return region_of_mask(area, last, seen)
+    return region_of_box(area, last, seen)
 
 
 def _region_of_words(pipeline: InfinityPipeline, source: Source, settings: dict[str, Any]) -> str:

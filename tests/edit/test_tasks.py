@@ -1,13 +1,15 @@
 """What people do with a picture's bits; every result replays from its own record."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from infinity.edit import tasks
+from infinity.edit.sources import source_of
 from infinity.errors import RequestError
 from infinity.metadata import read_request
 from infinity.packing import pack_bits, unpack_bits, unpack_region
@@ -70,6 +72,38 @@ def test_mask_and_box_of_the_same_half_are_the_same_region():
     by_mask, by_box = (tasks.edit(PIPELINE, PICTURE, area) for area in (mask, (0.5, 0, 1, 1)))
     assert by_mask == by_box
     assert unpack_region(by_box.start.region)[:, 4:].all()
+
+
+@pytest.mark.parametrize("ratio", list(SPEC.schedules))
+@pytest.mark.parametrize("size", [(240, 60), (60, 240), (90, 100), (120, 80)])
+def test_area_of_a_photo_is_where_it_is_in_the_photo(size, ratio, monkeypatch):
+    """The model sees the photo cut to its aspect ratio; what is bright there is the region."""
+    monkeypatch.setattr(
+        tasks, "source_of", lambda pipeline, image: source_of(pipeline, image, ratio)
+    )
+    box = (0.4, 0.3, 0.7, 0.6)
+    photo = Image.new("RGB", size, "black")
+    photo.paste("white", tuple(round(s * side) for s, side in zip(box, 2 * size, strict=True)))
+    by_mask, by_box = (
+        unpack_region(tasks.edit(PIPELINE, photo, area, prompt="snow").start.region)
+        for area in (photo.resize((500, 400), Image.Resampling.NEAREST), box)
+    )
+    shown = PIPELINE.reconstruct(photo, ratio).original
+    seen = np.asarray(shown.convert("L").resize(by_mask.shape[::-1], Image.Resampling.BOX))
+    for inside in (by_mask, by_box):
+        assert inside[seen > 160].all() and not inside[seen < 96].any()
+
+
+def test_area_of_a_photo_on_its_side_is_of_the_upright_one():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    upright = Image.new("RGB", (60, 90), "black")
+    stream = io.BytesIO()
+    upright.transpose(Image.Transpose.ROTATE_90).save(stream, "PNG", exif=exif)
+    turned = Image.open(stream)
+    for area in ((0, 0, 1, 0.25), (0, 0, 0.5, 0.5)):
+        one, other = (tasks.edit(PIPELINE, p, area, prompt="snow") for p in (turned, upright))
+        assert one.aspect_ratio == "2:3" and one.start.region == other.start.region
 
 
 def test_mix_keeps_coarse_scales_and_takes_the_others():
