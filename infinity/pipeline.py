@@ -10,9 +10,9 @@ machine. ``generate_batch`` joins several requests into one pass.
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from PIL import Image
@@ -40,6 +40,7 @@ from infinity.memory_modes import NO_SAVING, MemoryMode, get_memory_mode
 from infinity.metadata import PictureRecord
 from infinity.model.transformer import InfinityTransformer
 from infinity.packing import unpack_bits
+from infinity.recent import RecentBits
 from infinity.request import PREVIEW_POLICIES, GenerationRequest, PreviewPolicy
 from infinity.scoring.scorer import Scorer
 from infinity.spec import ModelSpec
@@ -84,6 +85,7 @@ class InfinityPipeline:
         mode = chosen_mode(graphs)
         mode = "off" if "no-graphs" in memory_mode.parts else mode
         self._drawing = Drawing(transformer, tokenizer, mode)
+        self.recent = RecentBits()
 
     @classmethod
     def from_pretrained(
@@ -168,9 +170,8 @@ class InfinityPipeline:
         """
         request = self.check(request, scorer)
         if previews not in PREVIEW_POLICIES:
-            raise RequestError(
-                f"previews must be one of {', '.join(PREVIEW_POLICIES)}, not {previews!r}."
-            )
+            known = ", ".join(PREVIEW_POLICIES)
+            raise RequestError(f"previews must be one of {known}, not {previews!r}.")
         cancel = cancel or threading.Event()
         return self._stream(request, cancel, previews, refine, only, scorer)
 
@@ -247,16 +248,9 @@ class InfinityPipeline:
         return Revision(request.start, schedule, self.tokenizer.config)
 
     def reconstruct(self, image: Image.Image, aspect_ratio: str | None = None) -> Reconstruction:
-        """A picture through the tokenizer and back.
-
-        Args:
-            image: any size and mode; scaled to cover the model's size, then cropped.
-            aspect_ratio: one of the model's; None takes the nearest.
-
-        Raises:
-            RequestError: an aspect ratio the model does not have.
-            ResourceError: out of memory.
-        """
+        """A picture of any size and mode through the tokenizer and back, scaled to cover the model's size of an
+        aspect ratio, None for the nearest, then cropped. Raises RequestError for an aspect ratio the model does
+        not have, ResourceError out of memory."""
         with memory_errors("reconstructing", LESS_MEMORY):
             return reconstruction.reconstruct(self.spec, self.tokenizer, image, aspect_ratio)
 
@@ -271,11 +265,15 @@ class InfinityPipeline:
         return Reconstruction(image, image, arrays, aspect_ratio)
 
     def measure(self, rebuilt: Reconstruction) -> Iterator[ReconstructedScale]:
-        """A reconstruction scale by scale, each as soon as it is measured. Raises ResourceError where
-        memory runs out."""
+        """A reconstruction scale by scale, as it is measured. Raises ResourceError: out of memory."""
         with memory_errors("reconstructing", LESS_MEMORY):
             schedule = self.spec.schedule(rebuilt.aspect_ratio)
             yield from reconstruction.measure_scales(self.tokenizer, rebuilt, schedule)
+
+    def run(self, work: Callable[..., Iterator[Any]], *arguments: Any) -> Generator[Any]:
+        """What ``work(self, *arguments)`` yields, a module's function of plain things: it is done where the
+        weights are, which may be another process (``infinity.ui.server.spaces``)."""
+        yield from work(self, *arguments)
 
     def _stream(
         self,
@@ -303,7 +301,9 @@ class InfinityPipeline:
                     notes += revision.notes(event.bits)
                 batch = request if is_one_pass else None
                 found = request.pictures()[shown], event, text_seconds, notes
-                yield finished(self._record(request), *found, batch=batch, selection=selection)
+                done = finished(self._record(request), *found, batch=batch, selection=selection)
+                self.recent.put(done)
+                yield done
                 if refine:
                     yield from self._drawing.refine(event, cancel)
             else:

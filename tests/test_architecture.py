@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config", "start", "world"),
     ("request",),
     ("events", "metadata"),
-    ("spec",),
+    ("spec", "recent"),
     ("registry", "presets"),
     ("rewriter",),
     ("hosting",),

@@ -123,12 +123,14 @@ def _add_editing(group: Any) -> None:
         if name in ("edit", "repair"):
             box = _reader(_shares, "four shares such as 0.5,0,1,1")
             place = command.add_mutually_exclusive_group().add_argument
-            place("--mask", type=home_path, help="a picture, bright where it may change")
+            place(
+                "--mask", type=home_path, help="a picture of any size, bright where it may change"
+            )
             place(
                 "--box",
                 type=box,
                 metavar="LEFT,TOP,RIGHT,BOTTOM",
-                help="as shares of the picture: 0.5,0,1,1 is its right half",
+                help="as shares of the whole picture: 0.5,0,1,1 is its right half",
             )
         if name == "edit":
             add("--keep-scales", type=int, default=0, help="coarse scales that stay everywhere")

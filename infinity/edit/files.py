@@ -16,7 +16,8 @@ from PIL import Image
 
 from infinity.arrays import holds_arrays, read_arrays, save_arrays
 from infinity.errors import RequestError
-from infinity.images import open_image
+from infinity.images import image_notes, open_image
+from infinity.metadata import KEY, read_record
 from infinity.request import GenerationRequest
 from infinity.start import MOST_SCALES
 
@@ -67,6 +68,15 @@ def open_picture(path: Path, name: str | None = None) -> Picture:
     if holds_arrays(path):
         return open_bits(path, str(path) if name is None else name)
     return open_image(path, name)
+
+
+def named_model(path: Path, name: str) -> str:
+    """The model that a file of pixels or of bits says it is of; "" where it says none. Raises as
+    :func:`open_picture`."""
+    if holds_arrays(path):
+        return open_bits(path, name).model
+    image = image_notes(path, name)
+    return read_record(image).model if isinstance(image.info.get(KEY), str) else ""
 
 
 def open_bits(path: Path, name: str) -> PictureBits:

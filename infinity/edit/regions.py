@@ -42,7 +42,8 @@ def region_of_mask(
     gray = mask.getchannel("A") if "A" in mask.getbands() else mask.convert("L")
     bright = gray.point([255 * (value >= 255 * HALF) for value in range(256)])
     size, box = (last.width, last.height), Image.Resampling.BOX
-    part = tuple(share * side for share, side in zip(seen, 2 * mask.size, strict=True))
+    (left, top, right, bottom), (width, height) = seen, mask.size
+    part = left * width, top * height, right * width, bottom * height
     inside = np.asarray(gray.resize(size, box, part)) >= 255 * HALF
     return pack_tokens(inside if inside.any() else np.asarray(bright.resize(size, box, part)) > 0)
 

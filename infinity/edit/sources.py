@@ -11,7 +11,7 @@ from infinity.edit.files import Picture, PictureBits
 from infinity.edit.regions import pack_tokens
 from infinity.errors import RequestError, StoppedError, quoted
 from infinity.events import Done
-from infinity.images import preprocess, rgb
+from infinity.images import rgb
 from infinity.metadata import KEY, PictureRecord, attach, read_record, weights_note
 from infinity.packing import pack_bits, unpack_bits
 from infinity.pipeline import InfinityPipeline
@@ -64,11 +64,8 @@ def source_of(
         record = read_record(image)
         same = record.model == pipeline.spec.name and record.weights == pipeline.fingerprint
         if same and aspect_ratio in (None, record.request.aspect_ratio):
-            whole = record.batch or record.request
-            for event in pipeline.stream(whole, cancel=cancel, previews="off", only=record.only):
-                if isinstance(event, Done):
-                    return Source(event.bits[0], record.request.aspect_ratio, record.request)
-            raise StoppedError
+            bits = pipeline.recent.get(image.info[KEY]) or _drawn_again(pipeline, record, cancel)
+            return Source(bits, record.request.aspect_ratio, record.request)
     rebuilt = pipeline.reconstruct(image, aspect_ratio)
     bits = pack_bits([torch.from_numpy(each) for each in rebuilt.bits])
     return Source(bits, rebuilt.aspect_ratio)
@@ -141,9 +138,19 @@ def on_canvas(pipeline: InfinityPipeline, image: Picture, aspect_ratio: str) -> 
     canvas = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
     canvas = canvas.filter(ImageFilter.GaussianBlur(_BLUR * max(width, height)))
     canvas.paste(picture, (left, top))
-    encoded = pipeline.tokenizer.encode(preprocess(canvas, height, width)[None], schedule)
-    bits = pack_bits([each[0] for each in encoded.bits])
+    rebuilt = pipeline.reconstruct(canvas, aspect_ratio)
+    bits = pack_bits([torch.from_numpy(each) for each in rebuilt.bits])
     return Source(bits, aspect_ratio), pack_tokens(around)
+
+
+def _drawn_again(
+    pipeline: InfinityPipeline, record: PictureRecord, cancel: threading.Event | None
+) -> str:
+    whole = record.batch or record.request
+    for event in pipeline.stream(whole, cancel=cancel, previews="off", only=record.only):
+        if isinstance(event, Done):
+            return event.bits[0]
+    raise StoppedError
 
 
 def _source_of_bits(

@@ -5,6 +5,7 @@ The requests are complete: their records draw the results again without the pict
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from infinity.devices import memory_errors
 from infinity.edit.files import Picture
 from infinity.edit.regions import WHOLE, region_of_box, region_of_mask, region_of_words
 from infinity.edit.sources import Source, on_canvas, source_of
-from infinity.errors import RequestError
+from infinity.errors import RequestError, StoppedError
 from infinity.generation import inspection
 from infinity.generation.drawing import LESS_MEMORY
 from infinity.generation.inspection import InspectedScale
@@ -156,18 +157,32 @@ def inspect(
 
 
 def inspect_bits(
-    pipeline: InfinityPipeline, request: GenerationRequest, bits: str
+    pipeline: InfinityPipeline,
+    request: GenerationRequest,
+    bits: str,
+    cancel: threading.Event | None = None,
 ) -> Iterator[InspectedScale]:
     """What the model thinks of every bit of a picture that ``request`` could have drawn, scale by scale.
 
     Args:
         bits: of all scales, of the request's aspect ratio.
+        cancel: set it, from any thread, to stop.
 
     Raises:
         RequestError: bits of another model or aspect ratio.
         ResourceError: out of memory.
+        StoppedError: cancelled.
     """
-    request = pipeline.check(request)
+    with closing(pipeline.run(_inspect_bits, pipeline.check(request), bits)) as steps:
+        for step in steps:
+            if cancel is not None and cancel.is_set():
+                raise StoppedError
+            yield step
+
+
+def _inspect_bits(
+    pipeline: InfinityPipeline, request: GenerationRequest, bits: str
+) -> Iterator[InspectedScale]:
     schedule, tokenizer = pipeline.spec.schedule(request.aspect_ratio), pipeline.tokenizer.config
     unpacked = unpack_bits(bits, schedule, tokenizer.bits_per_token)
     (picture, *_), _ = pipeline.read(request)

@@ -5,7 +5,8 @@ Legend: h w tokens of the last scale, H W pixels.
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from infinity.devices import memory_errors
+from infinity.edit.files import Picture
 from infinity.edit.tasks import inspect_bits, kept
 from infinity.errors import RequestError, StoppedError
 from infinity.generation.drawing import LESS_MEMORY
@@ -85,11 +87,12 @@ class Look:
 
 def look(
     pipeline: InfinityPipeline,
-    image: Image.Image,
+    image: Picture,
     prompt: str = "",
     *,
     model: str,
     cancel: threading.Event,
+    check: Callable[[GenerationRequest], None] = lambda request: None,
 ) -> Iterator[float | Look]:
     """Read a picture: how much is done, from 0 to 1, a step a scale, and at last what was found.
 
@@ -98,6 +101,7 @@ def look(
         prompt: in place of the picture's own; "" for that.
         model: what to call the pipeline's model.
         cancel: set it, from any thread, to stop.
+        check: raises what stands against the picture's own request, which is not known before.
 
     Raises:
         RequestError: no prompt is given for a picture that brings none.
@@ -106,23 +110,38 @@ def look(
     """
     request = kept(pipeline, image, prompt, cancel)
     assert request.start is not None, "its bits are all kept"
-    schedule, scales = pipeline.spec.schedule(request.aspect_ratio), []
-    pictures = [decoded(pipeline, _no_codes(pipeline, request))]
-    for done, scale in enumerate(inspect_bits(pipeline, request, request.start.bits), 1):
-        if cancel.is_set():
-            raise StoppedError
-        scales.append(scale)
-        pictures.append(decoded(pipeline, scale.latent_dyx))
-        yield done / len(schedule)
-    (read, *_), _ = pipeline.read(request)
-    words = words_of(read, len(schedule))
+    check(request)
+    schedule, pictures = pipeline.spec.schedule(request.aspect_ratio), []
+    scales: list[InspectedScale] = []
+    with closing(pipeline.run(_read, request, request.start.bits)) as steps:
+        for scale, picture in steps:
+            if cancel.is_set():
+                raise StoppedError
+            pictures.append(picture)
+            if scale is not None:
+                scales.append(scale)
+                yield len(scales) / len(schedule)
+    (words,) = pipeline.run(_words, request)
     inspection = Inspection(model, request, request.start.bits, tuple(scales), words)
     added = tuple(map(maps.added, pictures, pictures[1:]))
     yield Look(inspection, tuple(pictures[1:]), added, maps.decided(pictures[1:], schedule[-1]))
 
 
-def decoded(pipeline: InfinityPipeline, latent_dyx: np.ndarray) -> Image.Image:
-    """A sum of codes as a picture. Raises ResourceError: out of memory."""
+def _read(
+    pipeline: InfinityPipeline, request: GenerationRequest, bits: str
+) -> Iterator[tuple[InspectedScale | None, Image.Image]]:
+    """The decoding of no codes, then every scale and the picture so far."""
+    yield None, _decoded(pipeline, _no_codes(pipeline, request))
+    for scale in inspect_bits(pipeline, request, bits):
+        yield scale, _decoded(pipeline, scale.latent_dyx)
+
+
+def _words(pipeline: InfinityPipeline, request: GenerationRequest) -> Iterator[tuple[Word, ...]]:
+    (read, *_), _ = pipeline.read(request)
+    yield words_of(read, len(pipeline.spec.schedule(request.aspect_ratio)))
+
+
+def _decoded(pipeline: InfinityPipeline, latent_dyx: np.ndarray) -> Image.Image:
     with memory_errors("decoding", LESS_MEMORY), torch.inference_mode():
         (image,) = images_from_tensor(pipeline.tokenizer.decode(torch.from_numpy(latent_dyx)[None]))
     return image

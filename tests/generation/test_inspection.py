@@ -121,4 +121,6 @@ def test_stopped_picture_is_not_read():
     done, cancel = PIPELINE.generate(GenerationRequest(prompt="a boat")), threading.Event()
     cancel.set()
     with pytest.raises(StoppedError):
-        kept(PIPELINE, done.images[0], cancel=cancel)
+        kept(tiny_pipeline(), done.images[0], cancel=cancel)
+    with pytest.raises(StoppedError):
+        next(inspect_bits(PIPELINE, done.request, done.bits[0], cancel))

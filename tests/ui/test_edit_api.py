@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,22 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from infinity.edit import tasks
+from infinity.errors import RequestError, StoppedError
+from infinity.hosting import Hosting
 from infinity.images import open_image
 from infinity.metadata import read_record, save_png
 from infinity.request import GenerationRequest
-from infinity.ui.shared.runs import Runs
+from infinity.ui.api.edit import EditEndpoints
+from infinity.ui.api.history import RecentRuns
+from infinity.ui.shared.runs import Runs, caller_of
 from tests.edit.test_sources import photo
-from tests.tiny import tiny_pipeline
+from tests.tiny import SPEC, tiny_pipeline
+from tests.ui.fakes import make_context
 from tests.ui.tiny_page import tiny_page
 
 PIPELINE = tiny_pipeline()
 BOX = [0.5, 0.0, 1.0, 1.0]
+CALLER: Any = SimpleNamespace(session_hash="alice", request=None)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +98,37 @@ def test_inspection_is_a_file_of_arrays(client, folder):
     path = client.predict(handle_file(folder / "apple.png"), api_name="/inspect")
     with np.load(path) as file:
         assert file["scale_1_bits"].shape == (1, 8) and file["scale_5_entropy"].shape == (64, 8)
+
+
+@pytest.fixture
+def endpoints(folder, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
+    manager = SimpleNamespace(
+        names=lambda: ("tiny",), spec=lambda name: SPEC, get=lambda *_, **__: PIPELINE
+    )
+    return EditEndpoints(make_context(manager), RecentRuns())
+
+
+def test_inspection_is_stopped_between_two_scales(endpoints, folder, monkeypatch):
+    runs, run, scales = endpoints.context.runs, PIPELINE.run, []
+
+    def stopped_at_the_second(*arguments):
+        for scale in run(*arguments):
+            scales.append(scale)
+            if len(scales) == 2:
+                assert runs.stop(caller_of(CALLER))
+            yield scale
+
+    monkeypatch.setattr(PIPELINE, "run", stopped_at_the_second)
+    with pytest.raises(StoppedError):
+        endpoints.inspect(CALLER, {"path": str(folder / "apple.png")})
+    assert len(scales) == 2 and len(runs) == 0
+
+
+def test_inspection_of_a_prompt_beyond_the_limit_is_refused(endpoints, folder):
+    endpoints.context.runs.allowance.hosting = Hosting(max_prompt_characters=10)
+    with pytest.raises(RequestError, match="at most 10 characters"):
+        endpoints.inspect(CALLER, {"path": str(folder / "apple.png")})
 
 
 @pytest.mark.parametrize(

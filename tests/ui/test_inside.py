@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from infinity.edit.sources import bits_of, source_of
+from infinity.hosting import Hosting
 from infinity.inside import maps
 from infinity.inside.drawing import colored
 from infinity.metadata import read_record, save_png
@@ -205,6 +208,25 @@ def test_numbers_are_one_file(page, tmp_path):
     name = page.shown[page.tab.archive].split("file=")[1]
     with np.load(name) as file:
         assert np.array_equal(file["scale_3_bits"], bits(DONE)[2])
+
+
+def test_file_of_bits_is_read_as_its_picture(page, tmp_path):
+    source = source_of(PIPELINE, DONE.images[0])
+    bits_of(PIPELINE, source).save(tmp_path / "bits.npz")
+    assert "Read in" in page.look(tmp_path / "bits.npz")
+    assert page.tab.shelf.get(page.view.keys[0]).bits == DONE.bits[0]
+    assert page.shown[page.tab.words]["words"] == ["a", "red", "apple"]
+    bits_of(PIPELINE, replace(source, request=None)).save(tmp_path / "wordless.npz")
+    assert "say what it shows" in page.look(tmp_path / "wordless.npz")
+    (tmp_path / "damaged.npz").write_bytes((tmp_path / "bits.npz").read_bytes()[:-200])
+    assert "damaged.npz" not in page.look(tmp_path / "damaged.npz")
+    assert "is-failed" in page.status
+
+
+def test_picture_whose_own_prompt_is_beyond_the_limit_is_not_read(page, tmp_path):
+    page.tab.runs.allowance.hosting = Hosting(public=True, max_prompt_characters=10)
+    assert "at most 10 characters" in page.look(tmp_path / "apple.png")
+    assert page.viewer is None or "sides" not in page.viewer
 
 
 def test_photo_is_read_once_its_words_are_given(page, tmp_path):

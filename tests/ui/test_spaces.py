@@ -6,17 +6,21 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from infinity.edit import tasks
+from infinity.edit.sources import source_of
 from infinity.errors import RequestError, ResourceError
 from infinity.estimate import gpu_seconds
 from infinity.events import Cancelled, Done, Preview
 from infinity.grid.axes import Axis
 from infinity.grid.plan import GridPlan, draw_plan
+from infinity.inside.reading import look
 from infinity.manager import ModelManager
 from infinity.metadata import read_record, save_png
 from infinity.packing import pack_bits
@@ -26,6 +30,7 @@ from tests.edit.test_sources import photo
 from tests.tiny import SPEC, tiny_pipeline
 
 REQUEST = GenerationRequest(prompt="a red fox", num_images=2)
+REQUESTED = GenerationRequest(prompt="a red apple", seed=1)
 
 
 class FakeGpu:
@@ -91,6 +96,43 @@ def test_pictures_are_rebuilt_there_too():
     assert len(gpu.booked) == gpu.closed == 3 and all(seconds > 0 for seconds in gpu.booked)
     with pytest.raises(RequestError, match="aspect ratio"):
         shared.reconstruct(photo(), "9:1")
+
+
+def test_bits_are_read_there_too():
+    gpu, shared = make()
+    here = tiny_pipeline()
+    (picture,) = here.generate(GenerationRequest(prompt="a red apple", seed=1)).images
+    tasks_of = {
+        "words": lambda pipeline: tasks.edit(pipeline, picture, None, prompt="a red boat"),
+        "extend": lambda pipeline: tasks.extend(pipeline, photo(64, 64), "3:2", prompt="snow"),
+    }
+    shared.transformer = shared.text_encoder = None  # on this side there is no GPU
+    shared.tokenizer = SimpleNamespace(config=here.tokenizer.config)
+    for task in tasks_of.values():
+        assert task(shared) == task(here)
+    found, expected = (
+        list(look(pipeline, picture, model="tiny", cancel=threading.Event()))[-1]
+        for pipeline in (shared, here)
+    )
+    assert [p.tobytes() for p in found.pictures] == [p.tobytes() for p in expected.pictures]
+    assert found.inspection.words == expected.inspection.words
+    for one, other in zip(found.inspection.scales, expected.inspection.scales, strict=True):
+        assert np.array_equal(one.probability_lD, other.probability_lD)
+    assert len(gpu.booked) == gpu.closed
+    steps = tasks.inspect_bits(shared, REQUESTED, found.inspection.bits)
+    next(steps)
+    steps.close()
+    assert len(gpu.booked) == gpu.closed, "whoever leaves gives the GPU back"
+
+
+def test_bits_of_what_was_drawn_there_are_kept_here():
+    gpu, shared = make()
+    done = shared.generate(REQUESTED)
+    (image,) = done.images
+    booked = len(gpu.booked)
+    assert booked == 1
+    assert source_of(shared, image).bits == done.bits[0]
+    assert len(gpu.booked) == booked
 
 
 def test_time_is_booked_by_the_request():

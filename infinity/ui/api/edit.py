@@ -78,9 +78,9 @@ class EditEndpoints:
         Args:
             picture: any, or a file of bits; of one that was drawn here, its own settings hold where none are given.
             prompt: what the whole picture shows then.
-            mask: a picture, bright where the part is; null with a null box: the part is found by the
+            mask: a picture of any size, bright where the part is in the whole picture; null with a null box: the part is found by the
                 words of the prompt that differ from the picture's own.
-            box: the part as [left, top, right, bottom] in shares of the picture, from 0 to 1.
+            box: the part as [left, top, right, bottom] in shares of the whole picture, from 0 to 1.
             keep_scales: scales that stay everywhere, from the coarsest.
             softness: tokens over which the part's edge is soft.
             seed: null is the picture's own, -1 a random one.
@@ -193,7 +193,11 @@ class EditEndpoints:
         image, path = opened(picture), new_folder() / INSPECTED
         run = run_of(self.context, request, model, {"prompt": prompt} if prompt else {})
         with self.context.turn(request, run) as pipeline:
-            wanted, scales = tasks.inspect(pipeline, image, prompt)
+            wanted = tasks.kept(pipeline, image, prompt, run.cancel)
+            self.context.runs.allowance.check(wanted)
+            assert wanted.start is not None, "its bits are all kept"
+            bits = wanted.start.bits
+            scales = tuple(tasks.inspect_bits(pipeline, wanted, bits, run.cancel))
             whose = {"model": pipeline.spec.name, "weights": pipeline.fingerprint}
             save_arrays(path, scales, {**whose, "request": wanted.to_dict()})
         self.context.keep(path)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infinity.edit.files import open_picture
 from infinity.errors import RequestError
 from infinity.events import Done
-from infinity.images import open_image
 from infinity.inside.flip import FlipRequests, Place, changed_bits, draw_flip
-from infinity.inside.reading import Inspection, Look, decoded, look
+from infinity.inside.reading import Inspection, Look, look
 from infinity.inside.shelf import Shelf
 from infinity.pipeline import InfinityPipeline
 from infinity.ui.inside.panels import flip_html
@@ -44,7 +44,7 @@ class FlipRun(InsideRun):
 
 
 def looked(
-    shelf: Shelf, view: InsideView, pipeline: InfinityPipeline, run: LookRun
+    context: Context, shelf: Shelf, view: InsideView, pipeline: InfinityPipeline, run: LookRun
 ) -> Iterator[InsideView]:
     """The views of a reading; what was read is put on the shelf.
 
@@ -55,8 +55,9 @@ def looked(
     started_s, looks = time.monotonic(), []
     yield replace(view, status=Status("painting", "Finding the picture’s bits …"))
     for number, path in enumerate(run.paths):
-        image = open_image(path, "The picture")
-        for step in look(pipeline, image, run.prompt, model=run.model, cancel=run.cancel):
+        image, allowed = open_picture(path, "The picture"), context.runs.allowance.check
+        how = {"model": run.model, "cancel": run.cancel, "check": allowed}
+        for step in look(pipeline, image, run.prompt, **how):
             if isinstance(step, Look):
                 looks.append(step)
                 continue
@@ -90,10 +91,11 @@ def flipped(
     for each in draw_flip(pipeline, run.requests, run.cancel):
         done.append(each)
         yield replace(view, status=Status("painting", "Drawing what follows …", len(done) / 3))
-    before = decoded(pipeline, run.inspection.scales[-1].latent_dyx)
+    read = run.inspection
+    before = pipeline.decode(read.bits, read.request.aspect_ratio).image
     finished = tuple(context.finish(each, run.model) for each in done[:2])
     html = flip_html(
-        run.inspection,
+        read,
         run.place,
         [before, *(each.images[0] for each in done)],
         finished,

@@ -9,13 +9,12 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from infinity.edit.files import named_model
 from infinity.errors import InfinityError, RequestError, StoppedError
 from infinity.generation.inspection import save as save_arrays
-from infinity.images import image_notes
 from infinity.inside.flip import flip_requests
 from infinity.inside.reading import Inspection
 from infinity.inside.shelf import Shelf
-from infinity.metadata import KEY, read_record
 from infinity.request import GenerationRequest
 from infinity.ui.inside.panels import token_html
 from infinity.ui.inside.runs import FlipRun, InsideRun, LookRun, flipped, looked, read_place
@@ -70,7 +69,7 @@ class InsideTab(RunEvents[InsideView]):
         self.source, self.other = gr.State(""), gr.State("")
         self.shown = gr.State(EMPTY)
         self.opener = gr.HTML(None, html_template="", js_on_load=OPENER, elem_id="inside-opener")
-        types = list(context.hosting.upload_types)
+        types = context.file_types
         gr.HTML(f'<p class="about">{ABOUT}</p>')
         with gr.Row(elem_id="inside-ask", equal_height=True):
             opened = gr.UploadButton(
@@ -220,7 +219,7 @@ class InsideTab(RunEvents[InsideView]):
                     yield from flipped(self.context, view, step, run)
                 else:
                     assert isinstance(run, LookRun)
-                    yield from looked(self.shelf, view, step, run)
+                    yield from looked(self.context, self.shelf, view, step, run)
         except StoppedError:
             pass
         if run.cancel.is_set():
@@ -281,11 +280,10 @@ class InsideTab(RunEvents[InsideView]):
     def _first(self, view: InsideView) -> Inspection:
         return self._kept(view)[0]
 
-    def _model_of(self, path: Path | None, chosen: str) -> str:
+    def _model_of(self, path: Path, chosen: str) -> str:
         """The model that a picture says it is of, where it is on offer here."""
         self.context.spec(chosen)
-        image = image_notes(str(path), "The picture")
-        named = read_record(image).model if isinstance(image.info.get(KEY), str) else ""
+        named = named_model(path, "The picture")
         offered = self.context.models.items()
         return next((name for name, spec in offered if spec.name == named), chosen)
 

@@ -6,7 +6,7 @@ error crosses as a value, for the package would hide what it says. Elsewhere not
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from infinity.errors import InfinityError
 from infinity.estimate import gpu_seconds
-from infinity.events import Cancelled, Event, Preview
+from infinity.events import Cancelled, Done, Event, Preview
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, PreviewPolicy
 from infinity.tokenizer.reconstruction import ReconstructedScale, Reconstruction
@@ -90,7 +90,7 @@ class SharedGpuLoader:
         return gpu_seconds(self._pipelines[call].spec, request)
 
     def rebuilding_seconds(self, call: Call, name: str, arguments: tuple[Any, ...]) -> int:
-        """What to book for a method of the tokenizer: more than a drawing and a decoding for each scale."""
+        """What to book for what draws nothing: more than a drawing and a decoding for each scale."""
         spec = self._pipelines[call].spec
         scales = len(spec.schedule(spec.aspect_ratios[0]))
         return gpu_seconds(spec, GenerationRequest(prompt="a picture", num_images=scales))
@@ -158,10 +158,22 @@ class SharedGpuPipeline:
     ) -> Iterator[Event]:
         """As ``InfinityPipeline.stream``; a stop is heeded after the scale that is being drawn."""
         self._pipeline.check(request)
-        return _until(cancel, self._draw(self._call, request, previews, refine, only))
+        drawn = self._draw(self._call, request, previews, refine, only)
+        return self._remembered(_until(cancel, drawn))
+
+    def _remembered(self, events: Iterator[Event]) -> Iterator[Event]:
+        """The process that drew is gone with what it remembers."""
+        for event in events:
+            if isinstance(event, Done):
+                self._pipeline.recent.put(event)
+            yield event
+
+    def generate(self, request: GenerationRequest, only: int | None = None) -> Done:
+        events = self.stream(request, previews="off", only=only)
+        return next(event for event in events if isinstance(event, Done))
 
     def reconstruct(self, *arguments: Any) -> Reconstruction:
-        """As ``InfinityPipeline.reconstruct``; so the two below."""
+        """As ``InfinityPipeline.reconstruct``; so all below."""
         (rebuilt,) = self._rebuilt("reconstruct", arguments)
         return rebuilt
 
@@ -171,6 +183,9 @@ class SharedGpuPipeline:
 
     def measure(self, rebuilt: Reconstruction) -> Iterator[ReconstructedScale]:
         return self._rebuilt("measure", (rebuilt,))
+
+    def run(self, work: Callable[..., Iterator[Any]], *arguments: Any) -> Generator[Any]:
+        yield from self._rebuilt("run", (work, *arguments))
 
     def _rebuilt(self, name: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
         return _until(None, self._rebuild(self._call, name, arguments))
