@@ -40,6 +40,7 @@ GOOD: dict[str, Any] = {
     "x_values": "1, 2",
     "y": "",
     "seed": 0,
+    "bits": [[1, 1, 1, 1]],
 }
 PICTURES = ("picture", "fine", "mask")
 BODIES = (

@@ -1,16 +1,18 @@
 """The commands that go on from a picture's bits."""
 
 import argparse
+import threading
 from typing import Any
 
-from infinity.cli.shared import check_output, draw, free_path, load_model, save, say
+from infinity.cli.shared import check_output, draw, free_path, load_model, save, say, write
 from infinity.edit import tasks
 from infinity.edit.files import open_picture
 from infinity.edit.sources import bits_of, source_of
 from infinity.generation.inspection import save as save_arrays
 from infinity.images import open_image
+from infinity.inside.flip import Place, changed_bits, draw_flip, flip_requests, told
 from infinity.inside.reading import words_of
-from infinity.inside.sheet import map_sheet
+from infinity.inside.sheet import flip_sheet, map_sheet
 from infinity.metadata import save_png
 from infinity.request import GenerationRequest, chosen_seed
 
@@ -58,6 +60,27 @@ def inspect(options: argparse.Namespace) -> None:
     if options.maps:
         sheet = map_sheet(scales, words_of(picture, len(scales)), request.prompt)
         say(str(save_png(sheet, path.with_suffix(".png"))))
+
+
+def flip(options: argparse.Namespace) -> None:
+    check_output(options)
+    image = open_picture(options.picture)
+    pipeline = load_model(options, options.model)
+    kept = tasks.kept(pipeline, image, options.prompt or "")
+    places = [Place.numbered(numbers) for numbers in options.bits]
+    requests = flip_requests(pipeline.spec, kept, places)
+    alone, answered, unanswered = draw_flip(pipeline, requests, threading.Event())
+    write(options, alone.images[0], f"bits flipped: {len(set(places))}")
+    write(options, answered.images[0], "the later scales drawn on", "-answered")
+    if options.maps:
+        (before,) = pipeline.generate(kept).images
+        shown = [before, *(done.images[0] for done in (alone, answered, unanswered))]
+        write(options, flip_sheet(shown, kept.prompt), "what changed", "-changes")
+    say("SCALE  TOKENS       BITS  CHANGED")
+    changed = changed_bits(pipeline.spec, answered, unanswered)
+    for number, scale in enumerate(told(pipeline.spec, changed), 1):
+        size = f"{scale['height']}x{scale['width']}"
+        say(f"{number:5}  {size:>6}  {scale['bits']:9,}  {scale['changed']:7,}")
 
 
 def bits(options: argparse.Namespace) -> None:

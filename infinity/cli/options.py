@@ -102,6 +102,7 @@ def _add_editing(group: Any) -> None:
         ("repair", "draw the bits anew that the model finds unlikely", "repair.png"),
         ("extend", "draw a picture's surroundings, to another aspect ratio", "extended.png"),
         ("inspect", "what the model thinks of every bit of a picture, as numbers", "inside.npz"),
+        ("flip", "turn bits of a picture over, and see what changes", "flipped.png"),
     ):
         command = _command(group, name, told, module="editing")
         add = command.add_argument
@@ -116,8 +117,12 @@ def _add_editing(group: Any) -> None:
             )
         else:
             add("--prompt", help="what the picture shows (default: what its record says)")
-        if name == "inspect":
-            add("--maps", action="store_true", help="also draw all maps on one PNG beside it")
+        if name == "flip":
+            place = _reader(_place, "a bit such as 5,3,4,12")
+            told = "which bit, each counted from 1; several may follow"
+            add("bits", nargs="+", type=place, metavar="SCALE,ROW,COLUMN,BIT", help=told)
+        if name in ("inspect", "flip"):
+            add("--maps", action="store_true", help="also draw all of it on one PNG beside it")
         if name in ("vary", "mix"):
             add("--keep-scales", type=int, default=3, help="how many coarse scales (default 3)")
         if name in ("edit", "repair"):
@@ -146,7 +151,7 @@ def _add_editing(group: Any) -> None:
             add("--rounds", type=int, default=1, help="how often (default 1)")
         if name == "extend":
             add("--aspect-ratio", required=True, help="width:height, one of the model's")
-        if name != "inspect":
+        if name not in ("inspect", "flip"):
             add("--seed", type=int, help="0 to 4294967295 (default: the picture's own); -1: random")
             add("--num-images", type=int, help="how many, with seeds one after another")
         _add_output(command, output)
@@ -241,6 +246,11 @@ def _reader(read: Callable[[str], Any], wanted: str) -> Callable[[str], Any]:
 def _shares(text: str) -> tuple[float, ...]:
     left, top, right, bottom = (float(share) for share in text.split(","))
     return left, top, right, bottom
+
+
+def _place(text: str) -> tuple[int, ...]:
+    scale, row, column, bit = (int(number) for number in text.split(","))
+    return scale, row, column, bit
 
 
 def _threads(text: str) -> int:

@@ -54,6 +54,10 @@ class Inspection:
     words: tuple[Word, ...]
 
     @property
+    def bits_per_token(self) -> int:
+        return self.scales[0].bits_lD.shape[1]
+
+    @property
     def nbytes(self) -> int:
         """Of all arrays."""
         arrays = (value for scale in self.scales for value in vars(scale).values())

@@ -1,4 +1,4 @@
-"""All maps of a picture on one sheet, for those who have no page."""
+"""Maps of a picture, and what flipped bits do to it, on one sheet each, for those who have no page."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from PIL import Image
 from infinity.generation.inspection import InspectedScale
 from infinity.grid.sheet import labelled
 from infinity.inside.drawing import colored
-from infinity.inside.maps import KINDS, token_maps
+from infinity.inside.maps import KINDS, added, token_maps
 from infinity.inside.reading import Word, word_maps
 
 CELL_PIXELS = 160
@@ -34,3 +34,21 @@ def map_sheet(scales: Sequence[InspectedScale], words: Sequence[Word], caption: 
             pictures[row, column] = small.resize(cell, Image.Resampling.NEAREST)
     heads = [f"{scale.height}x{scale.width}" for scale in scales]
     return labelled(pictures, heads, sides, caption)
+
+
+def flip_sheet(pictures: Sequence[Image.Image], caption: str) -> Image.Image:
+    """What flipped bits did, above what they changed.
+
+    Args:
+        pictures: as it is; the bits flipped alone; the scales after them drawn on, with the flips and without.
+    """
+    before, alone, answered, unanswered = pictures
+    changes = [added(before, alone), added(unanswered, answered)]
+    kind = KINDS["added"]
+    limits = kind.limits(changes)
+    cells = {(0, column): each for column, each in enumerate((before, alone, answered))}
+    for column, change in enumerate(changes, 1):
+        cells[1, column] = colored(change, limits, kind.colors)
+    sides = ["", f"Changed {kind.shown(limits[0])} to {kind.shown(limits[1])}"]
+    heads = ["The picture", "Flipped, all else kept", "The later scales answer"]
+    return labelled(cells, heads, sides, caption)

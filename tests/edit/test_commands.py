@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from infinity.edit import tasks
+from infinity.inside.flip import Place, flip_requests
 from infinity.inside.sheet import CELL_PIXELS
 from infinity.metadata import read_record, save_png
 from infinity.request import GenerationRequest
@@ -74,6 +75,18 @@ def test_inspect_writes_arrays_and_says_how_sure_the_model_was(run, picture):  #
         assert file["scale_5_attention"].shape == (4, 64)
 
 
+def test_flip_draws_the_flipped_bits_and_the_answer_and_counts_what_changed(run, picture):  # noqa: F811
+    status, out, _ = run("flip", "apple.png", "3,2,1,8", "--maps")
+    kept = tasks.kept(PIPELINE, picture)
+    requests = flip_requests(PIPELINE.spec, kept, [Place(2, 1, 0, 7)])
+    for name, request in (("flipped", requests.alone), ("flipped-answered", requests.answered)):
+        assert read_record(f"{name}.png").request == PIPELINE.check(request)
+    with Image.open("flipped-changes.png") as sheet:
+        assert sheet.width > 3 * picture.width
+    assert status == 0
+    assert [line.split()[-1] for line in out.splitlines()[4:7]] == ["0", "0", "1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -85,6 +98,9 @@ def test_inspect_writes_arrays_and_says_how_sure_the_model_was(run, picture):  #
         (["repair", "apple.png", "--rounds", "99"], "rounds must be"),
         (["repair", "apple.png", "--doubt", "7"], "doubt must be"),
         (["extend", "apple.png", "--aspect-ratio", "1:1"], "fills 1:1 already"),
+        (["flip", "apple.png"], "required: SCALE,ROW,COLUMN,BIT"),
+        (["flip", "apple.png", "1,2"], "'1,2' is not a bit such as 5,3,4,12"),
+        (["flip", "apple.png", "1,2,1,1"], "no row 2 here; choose one from 1 to 1"),
         (["inspect", "apple.png", "-o", "x.png"], "must end in .npz"),
         (["mix", "apple.png", "none.png"], "none.png"),
     ],

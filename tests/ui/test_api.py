@@ -222,7 +222,7 @@ def test_many_at_once_are_all_answered_alike(client, runs):
 
 ENDPOINTS = {
     "/generate", "/grid", "/stop", "/settings", "/history", "/zip", "/models", "/rewrite", "/plan",
-    "/load", "/unload", "/vary", "/edit", "/mix", "/repair", "/extend", "/inspect", "/reconstruct",
+    "/load", "/unload", "/vary", "/edit", "/mix", "/repair", "/extend", "/inspect", "/flip", "/reconstruct",
     "/bits", "/watch",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,10 +18,11 @@ from infinity.edit import tasks
 from infinity.errors import RequestError, StoppedError
 from infinity.hosting import Hosting
 from infinity.images import open_image
+from infinity.inside.flip import Place, changed_bits, draw_flip, flip_requests, told
 from infinity.metadata import read_record, save_png
 from infinity.request import GenerationRequest
-from infinity.ui.api.edit import EditEndpoints
 from infinity.ui.api.history import RecentRuns
+from infinity.ui.api.inside import InsideEndpoints
 from infinity.ui.shared.runs import Runs, caller_of
 from tests.edit.test_sources import photo
 from tests.tiny import SPEC, tiny_pipeline
@@ -100,13 +102,30 @@ def test_inspection_is_a_file_of_arrays(client, folder):
         assert file["scale_1_bits"].shape == (1, 8) and file["scale_5_entropy"].shape == (64, 8)
 
 
+def test_flip_is_the_picture_with_its_bits_flipped_and_what_followed(client, folder):
+    picture = handle_file(folder / "apple.png")
+    found = client.predict(picture, [[3, 2, 1, 8], [1, 1, 1, 1]], api_name="/flip")
+    kept = tasks.kept(PIPELINE, open_image(folder / "apple.png"))
+    asked = flip_requests(SPEC, kept, [Place(2, 1, 0, 7), Place(0, 0, 0, 0)])
+    drawn = list(draw_flip(PIPELINE, asked, threading.Event()))
+    for name, done in zip(("flipped", "answered", "unanswered"), drawn, strict=True):
+        assert np.array_equal(np.asarray(open_image(found[name])), np.asarray(done.images[0]))
+        assert read_record(found[name]).request == read_record(done.images[0]).request
+    assert found["scales"] == told(SPEC, changed_bits(SPEC, drawn[1], drawn[2]))
+    assert [scale["changed"] for scale in found["scales"]][:3] == [1, 0, 1]
+    sheet, side = np.asarray(open_image(found["changes"])), drawn[0].images[0].width
+    assert sheet.shape[1] > 3 * side and len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
+    listed = client.predict(api_name="/history")
+    assert len({picture["picture"] for picture in listed}) >= 2
+
+
 @pytest.fixture
 def endpoints(folder, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
     manager = SimpleNamespace(
         names=lambda: ("tiny",), spec=lambda name: SPEC, get=lambda *_, **__: PIPELINE
     )
-    return EditEndpoints(make_context(manager), RecentRuns())
+    return InsideEndpoints(make_context(manager), RecentRuns())
 
 
 def test_inspection_is_stopped_between_two_scales(endpoints, folder, monkeypatch):
@@ -145,6 +164,11 @@ def test_inspection_of_a_prompt_beyond_the_limit_is_refused(endpoints, folder):
         ("/edit", {"prompt": "x", "box": BOX, "mask": "mask.png"}, "not both"),
         ("/edit", {"prompt": "", "box": None}, "mask or a box"),
         ("/repair", {"doubt": "none"}, "doubt must be"),
+        ("/flip", {"bits": []}, "1 to 1,000 bits"),
+        ("/flip", {"bits": [[1, 1, 1]]}, "scale, row, column and number"),
+        ("/flip", {"bits": [[9, 1, 1, 1]]}, "no scale 9 here; choose one from 1 to 5"),
+        ("/flip", {"bits": {"scale": 1}}, "The bits are a list"),
+        ("/flip", {"bits": [[1, 1, 1, 1]], "picture": "photo.png"}, "say what it shows"),
         ("/extend", {"aspect_ratio": "9:1"}, "choose one of"),
         ("/extend", {"aspect_ratio": "1:1"}, "fills 1:1 already"),
     ],

@@ -85,7 +85,7 @@ def test_public_page_offers_no_loading_and_only_its_models(client):
     found = client.view_api(return_format="dict", print_info=False)
     assert set(found["named_endpoints"]) == {
         "/generate", "/watch", "/grid", "/stop", "/settings", "/models", "/rewrite",
-        "/vary", "/edit", "/mix", "/repair", "/extend", "/inspect", "/reconstruct", "/bits",
+        "/vary", "/edit", "/mix", "/repair", "/extend", "/inspect", "/flip", "/reconstruct", "/bits",
     }  # fmt: skip
     assert [model["name"] for model in client.predict(api_name="/models")] == ["tiny"]
 

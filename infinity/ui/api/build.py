@@ -14,6 +14,7 @@ from infinity.errors import InfinityError
 from infinity.ui.api.draw import DrawEndpoints, takes_settings
 from infinity.ui.api.edit import EditEndpoints
 from infinity.ui.api.history import HistoryEndpoints, RecentRuns
+from infinity.ui.api.inside import InsideEndpoints
 from infinity.ui.api.models import ModelEndpoints
 from infinity.ui.api.tokenizer import TokenizerEndpoints
 from infinity.ui.shared.context import Context
@@ -38,7 +39,7 @@ def build_api(context: Context) -> RecentRuns:
     recent = RecentRuns()
     draw, history = DrawEndpoints(context, recent), HistoryEndpoints(context, recent)
     models, edits = ModelEndpoints(context), EditEndpoints(context, recent)
-    tokenizer = TokenizerEndpoints(context)
+    tokenizer, inside = TokenizerEndpoints(context), InsideEndpoints(context, recent)
     first = context.first_model
     endpoints: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         "generate": (takes_settings(draw.generate, first), DRAW),
@@ -49,7 +50,8 @@ def build_api(context: Context) -> RecentRuns:
         "mix": (edits.mix, DRAW),
         "repair": (edits.repair, DRAW),
         "extend": (edits.extend, DRAW),
-        "inspect": (edits.inspect, DRAW),
+        "inspect": (inside.inspect, DRAW),
+        "flip": (inside.flip, DRAW),
         "reconstruct": (tokenizer.reconstruct, DRAW),
         "bits": (tokenizer.bits, DRAW),
         "stop": (draw.stop, BESIDE),

@@ -1,4 +1,4 @@
-"""Endpoints that go on from a picture's bits, and the one that tells what the model thinks of them."""
+"""Endpoints that go on from a picture's bits."""
 
 # No postponed annotations here: Gradio reads the endpoint's return type from the function itself.
 from collections.abc import Callable, Mapping
@@ -13,22 +13,19 @@ from infinity.edit import tasks
 from infinity.edit.files import Picture, open_picture
 from infinity.errors import RequestError, StoppedError
 from infinity.events import Done
-from infinity.generation.inspection import save as save_arrays
 from infinity.images import open_image
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest, chosen_seed
 from infinity.start import REPAIR_DOUBT
 from infinity.ui.api.history import RecentRuns
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.files import NOT_OURS, file_data, new_folder, own_file
+from infinity.ui.shared.files import NOT_OURS, file_data, own_file
 from infinity.ui.shared.runs import Run, caller_of, visitor_of
-
-INSPECTED = "inside.npz"
 
 
 @dataclass(frozen=True)
 class EditEndpoints:
-    """The functions behind ``/vary``, ``/edit``, ``/mix``, ``/repair``, ``/extend`` and ``/inspect``."""
+    """The functions behind ``/vary``, ``/edit``, ``/mix``, ``/repair`` and ``/extend``."""
 
     context: Context
     recent: RecentRuns
@@ -175,33 +172,6 @@ class EditEndpoints:
         given = _given(prompt, seed, num_images)
         task = partial(tasks.extend, image=opened(picture), aspect_ratio=aspect_ratio, **given)
         return self._drawn(request, model, given, task)
-
-    def inspect(
-        self, request: gr.Request, picture: gr.FileData, prompt: str = "", model: str = ""
-    ) -> gr.FileData:
-        """Tell what the model thinks of every bit of a picture, as numbers.
-
-        Args:
-            picture: any, or a file of bits; of one that was drawn here, its own prompt and settings hold.
-            prompt: what the picture shows; empty: what its record says.
-            model: one of the names that the models tool lists; empty: the first.
-
-        Returns:
-            A numpy .npz file. A scale has its bits, the probability of a 1 as it was drawn, of the prompt
-            alone and of no prompt, entropy, latent, and attention by word: "scale_1_bits", ...
-        """
-        image, path = opened(picture), new_folder() / INSPECTED
-        run = run_of(self.context, request, model, {"prompt": prompt} if prompt else {})
-        with self.context.turn(request, run) as pipeline:
-            wanted = tasks.kept(pipeline, image, prompt, run.cancel)
-            self.context.runs.allowance.check(wanted)
-            assert wanted.start is not None, "its bits are all kept"
-            bits = wanted.start.bits
-            scales = tuple(tasks.inspect_bits(pipeline, wanted, bits, run.cancel))
-            whose = {"model": pipeline.spec.name, "weights": pipeline.fingerprint}
-            save_arrays(path, scales, {**whose, "request": wanted.to_dict()})
-        self.context.keep(path)
-        return file_data(path)
 
     def _drawn(
         self,

@@ -32,8 +32,8 @@ def token_html(place: Place, inspection: Inspection, other: Inspection | None = 
     Raises:
         RequestError: a place that the picture does not have.
     """
-    place.check(inspection)
-    scale, token = inspection.scales[place.scale], place.token(inspection)
+    place.check(inspection.scales, inspection.bits_per_token)
+    scale, token = inspection.scales[place.scale], place.token(inspection.scales)
     facts = {
         "entropy": maps.entropy(scale),
         "confidence": maps.confidence(scale),
@@ -80,11 +80,13 @@ def flip_html(
     Args:
         pictures: as it is; the bit flipped alone; the scales after it drawn on, with the flip and without.
         runs: the saved pictures of the second and the third.
-        changed: per scale, the share of a token's bits in which the last two differ.
+        changed: per scale, how many of a token's bits differ between the last two.
     """
     before, alone, answered, unanswered = pictures
     differences = [maps.added(before, alone), maps.added(unanswered, answered)]
-    limits, among = KINDS["added"].limits(differences), KINDS["differs"].limits(changed)
+    limits, bits = KINDS["added"].limits(differences), inspection.bits_per_token
+    shares = [changed_hw / bits for changed_hw in changed]
+    among = KINDS["differs"].limits(shares)
     names = (
         (
             "This bit flipped, all others kept",
@@ -107,13 +109,13 @@ def flip_html(
             "Download PNG</a>",
         )
     was_lD = inspection.scales[place.scale].bits_lD
-    bits = was_lD.shape[1]
-    sign = "+ to −" if was_lD[place.token(inspection), place.bit] else "− to +"
-    counts = [round(float(values.mean() * values.size * bits)) for values in changed]
+    sign = "+ to −" if was_lD[place.token(inspection.scales), place.bit] else "− to +"
     thumbs = "".join(
         f'<li><img class="map" src="{map_uri(values, "differs", among)}" alt="">'
         f"<span>Scale {number}</span><b>{count:,} of {values.size * bits:,}</b></li>"
-        for number, (values, count) in enumerate(zip(changed, counts, strict=True), 1)
+        for number, (values, count) in enumerate(
+            zip(shares, (int(each.sum()) for each in changed), strict=True), 1
+        )
     )
     return (
         f'<section class="flip" aria-label="What the flipped bit did"><header><h3>Bit {place.bit + 1} of '
@@ -151,7 +153,7 @@ def _bit_html(number: int, bit: bool, probability: float, other: bool | None) ->
 
 def _looked_at(inspection: Inspection, place: Place) -> str:
     """The words of the prompt that a token looked at most."""
-    scale, token = inspection.scales[place.scale], place.token(inspection)
+    scale, token = inspection.scales[place.scale], place.token(inspection.scales)
     shares = [
         (float(scale.attention_Tl[list(tokens), token].sum()), word.text)
         for word in inspection.words

@@ -99,7 +99,7 @@ def flipped(
         run.place,
         [before, *(each.images[0] for each in done)],
         finished,
-        changed_bits(pipeline, done[1], done[2]),
+        changed_bits(pipeline.spec, done[1], done[2]),
     )
     said = Status("done", f"Drawn in {duration(sum(each.seconds for each in done))}", 1.0)
     yield replace(view, status=said, flip=html, drawn=finished)

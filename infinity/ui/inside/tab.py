@@ -184,7 +184,7 @@ class InsideTab(RunEvents[InsideView]):
         before: InsideView = values[self.shown]
         if self.token in values:
             kept, place = self._kept(before), read_place(values[self.token])
-            asked = flip_requests(kept[0], place)
+            asked = flip_requests(self.context.spec(kept[0].model), kept[0].request, [place])
             return FlipRun(
                 kept[0].model,
                 asked.answered,
