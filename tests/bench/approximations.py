@@ -26,9 +26,10 @@ from infinity.model import transformer
 from infinity.model.fp8 import Fp8Products, written_out
 from infinity.pipeline import InfinityPipeline
 from infinity.presets import presets
+from infinity.scoring.judge import load_judge
 from infinity.spec import ModelSpec
 from training.evaluation.exam import answers, sample, shares
-from training.evaluation.judge import WEIGHTS, load_judge
+from training.evaluation.judge import WEIGHTS
 from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
 
 BATCH = 8

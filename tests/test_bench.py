@@ -1,8 +1,20 @@
-"""The bench for a card runs, in tiny, where there is none."""
+"""Benches can be started; the one for a card runs, in tiny, where there is none."""
 
 import json
+from importlib import import_module
+from pkgutil import walk_packages
 
+import pytest
+
+from tests import bench
 from tests.bench import gpu
+
+BENCHES = [found.name for found in walk_packages(bench.__path__, f"{bench.__name__}.")]
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_bench_finds_what_it_imports(name):
+    import_module(name)
 
 
 def test_parts_of_the_bench_are_joined_and_graphs_are_exact(tmp_path):
