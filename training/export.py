@@ -41,8 +41,6 @@ from training.finetune.lora import require_base, save_adapter
 from training.steps.build import starting_model, tokenizer_of
 from training.steps.captions import load_captions
 from training.world.captions import world_vocabulary
-from training.world.concepts import CONCEPTS
-from training.world.sprites import STYLES
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +163,7 @@ def known_words(config: TrainingConfig) -> tuple[Vocabulary | None, str]:
     trained along, or another one, may know other words, so none are claimed.
     """
     if config.data.format == "world" and config.text_encoder.train:
-        return world_vocabulary(tuple(CONCEPTS), STYLES), "those of the emoji world (world.json)"
+        return world_vocabulary(), "those of the emoji world (world.json)"
     folder = None if config.start_from is None else own_folder(config.start_from)
     vocabulary = None if folder is None else read_spec(folder).vocabulary
     if vocabulary is None or config.start_from is None:

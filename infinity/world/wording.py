@@ -72,4 +72,5 @@ def background_phrase(background: Background, vocabulary: Vocabulary) -> str:
 def article_for(phrase: str) -> str:
     """ "a" or "an", by sound, for the words of a small world."""
     lowered = phrase.lower()
-    return "an" if lowered[0] in "aeiou" and not lowered.startswith(("uni", "ufo")) else "a"
+    vowel = lowered[0] in "aeiou" and not lowered.startswith(("uni", "ufo"))
+    return "an" if vowel or lowered.startswith("hour") else "a"

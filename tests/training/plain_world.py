@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.world.concepts import CONCEPTS
-from training.world.sprites import SPRITE_FILE, STYLES
+from training.world.concepts import CONCEPTS, STYLES
+from training.world.sprites import SPRITE_FILE
 from training.world.world import World
 
 SIDE = 24
@@ -21,7 +21,7 @@ def plain_sprites(
     for style in styles:
         for index, name in enumerate(concepts):
             sprites[style, name] = np.full((SIDE, SIDE, 4), 255, np.uint8)
-            sprites[style, name][..., :3] = 2 * index
+            sprites[style, name][..., :3] = index % 250
     return sprites
 
 

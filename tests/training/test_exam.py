@@ -10,6 +10,7 @@ from torch.utils.data import default_collate
 
 from infinity.errors import CheckpointError, RequestError
 from infinity.scoring.judge import Detection, Judge, Seen, load_judge
+from infinity.world.scene import Thing
 from tests.tiny import tiny_pipeline
 from training.drawing import draw
 from training.evaluation.exam import (
@@ -28,7 +29,7 @@ from training.evaluation.prompts import COLORS, EXAM, ExamPrompt, Wanted, read_p
 from training.evaluation.renders import look_alike, renders, scene_of
 from training.evaluation.report import write_outcome
 from training.world.concepts import CONCEPTS
-from training.world.scene import SceneObject, is_held_out_color, is_held_out_pair
+from training.world.sampling import is_held_out_color, is_held_out_pair
 from training.world.world import World
 
 TAGS = {
@@ -129,8 +130,8 @@ GENEVAL = """
 {"tag": "single_object", "include": [{"class": "cow", "count": 1}], "prompt": "a photo of a cow"}
 {"tag": "counting", "include": [{"class": "bus", "count": 4}], "exclude": [{"class": "bus", \
 "count": 5}], "prompt": "a photo of four buses"}
-{"tag": "position", "include": [{"class": "car", "count": 1}, {"class": "Bird", "count": 1, \
-"position": ["left of", 0]}], "prompt": "a photo of a bird left of a car"}
+{"tag": "position", "include": [{"class": "car", "count": 1}, {"class": "Toaster", "count": 1, \
+"position": ["left of", 0]}], "prompt": "a photo of a toaster left of a car"}
 {"id": 7, "tag": "color_attr", "include": [{"class": "cars", "color": "red"}, {"class": "umbrella", \
 "color": "blue"}], "exclude": null, "scene": "in the snow", "style": "3d render", "prompt": "x"}
 """
@@ -145,7 +146,7 @@ def test_geneval_files_are_read_and_what_the_judge_cannot_tell_is_set_aside(tmp_
     assert prompts[2].include[0] == Wanted(concept="car", color="red")
     assert (prompts[2].scene, prompts[2].style) == ("snow", "3d")
     (line,) = unknown
-    assert line.startswith("line 4") and "'Bird'" in line
+    assert line.startswith("line 4") and "'Toaster'" in line
 
 
 @pytest.mark.parametrize(
@@ -239,13 +240,13 @@ def test_grade_follows_the_rules(prompt, what, passed):
 def test_every_shipped_prompt_has_a_true_scene(world):
     for prompt in read_prompts(EXAM)[0]:
         scene = scene_of(prompt, world)
-        assert {item.concept for item in scene.objects} == {item.concept for item in prompt.include}
+        assert {thing.name for thing in scene.things} == {item.concept for item in prompt.include}
         assert scene.style == (prompt.style or world.styles[0])
-        assert (scene.background.kind == "backdrop") == (prompt.scene is None)
+        assert (scene.background is None) == (prompt.scene is None)
         for item in prompt.include:
             if item.position is not None:
-                assert scene.objects[0].concept == item.concept
-                assert scene.objects[0].relation == item.position[0]
+                assert scene.things[0].name == item.concept
+                assert scene.things[0].relation == item.position[0]
 
 
 def test_spoiled_renders_differ_from_the_true_one_where_the_object_is(world):
@@ -260,7 +261,7 @@ def test_spoiled_renders_differ_from_the_true_one_where_the_object_is(world):
         difference = np.abs(true - spoiled).sum(-1)
         assert difference.max() > 20
         assert difference[0].max() == 0  # the background is the same
-    assert look_alike(SceneObject(concept="dog"), "3d", world) != "dog"
+    assert look_alike(Thing(name="dog"), "3d", world) != "dog"
 
 
 def test_judge_examples_mark_what_can_be_seen_and_leave_out_what_is_spoiled(world):

@@ -5,11 +5,11 @@ import pytest
 
 from infinity.registry import DEFAULT_MODEL_FOLDER
 from infinity.world.vocabulary import Vocabulary, read_vocabulary
+from infinity.world.wording import written
 from training.world import captions
 from training.world.captions import world_vocabulary
-from training.world.concepts import CONCEPTS
-from training.world.scene import sample_scene
-from training.world.sprites import STYLES
+from training.world.concepts import CONCEPTS, STYLES
+from training.world.sampling import sample_scene
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +23,14 @@ def test_every_thing_is_listed_once_under_its_kind(vocabulary):
     assert Vocabulary.from_dict(vocabulary.to_dict()) == vocabulary
 
 
-def test_no_caption_has_an_unknown_word(vocabulary, monkeypatch):
-    monkeypatch.setattr(captions, "MISSPELT_SHARE", 0.0, raising=False)
+def test_no_caption_has_an_unknown_word(vocabulary):
     for index in range(300):
         rng = np.random.default_rng((9, index))
         scene = sample_scene(
-            rng, concepts=tuple(CONCEPTS), styles=STYLES, stage="full", split="train"
+            rng, concepts=tuple(CONCEPTS), styles=STYLES, stage="composed", split="train"
         )
-        assert vocabulary.unknown(captions.caption(scene, rng)) == {}
+        assert vocabulary.unknown(written(scene, vocabulary)) == {}
+        assert vocabulary.unknown(captions.free_caption(scene, rng)) == {}
 
 
 def test_part_of_the_world_leaves_the_rest_out():
@@ -39,5 +39,8 @@ def test_part_of_the_world_leaves_the_rest_out():
     assert set(part.unknown("a penguin and a puppy")) == {"penguin"}
 
 
-def test_shipped_file_is_that_of_the_world(vocabulary):
-    assert read_vocabulary(DEFAULT_MODEL_FOLDER) == vocabulary
+def test_things_of_the_shipped_model_keep_their_names(vocabulary):
+    shipped = read_vocabulary(DEFAULT_MODEL_FOLDER)
+    assert shipped is not None
+    assert {name for names in shipped.objects.values() for name in names} <= CONCEPTS.keys()
+    assert shipped.scenes.keys() <= vocabulary.scenes.keys()

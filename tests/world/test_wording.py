@@ -5,7 +5,7 @@ import pytest
 from infinity.registry import DEFAULT_MODEL_FOLDER
 from infinity.spec import read_spec
 from infinity.world.scene import Background, Scene, Thing
-from infinity.world.wording import written
+from infinity.world.wording import article_for, written
 
 WHITE = Background(kind="plain", names=("white",))
 APPLES = Thing(name="apple", count=3, color="red", relation="left of")
@@ -44,3 +44,9 @@ def test_scene_with_a_broken_chain_of_relations_is_refused():
         Scene(things=(Thing(name="dog"), Thing(name="cat")))
     with pytest.raises(AssertionError, match="between"):
         Scene(things=(Thing(name="dog", relation="between"), Thing(name="cat")))
+
+
+def test_article_follows_the_sound():
+    said = {"apple": "an", "orange car": "an", "hourglass": "an", "umbrella": "an", "owl": "an"}
+    said |= {"unicorn": "a", "UFO": "a", "hamburger": "a", "house": "a", "yellow umbrella": "a"}
+    assert {phrase: article_for(phrase) for phrase in said} == said

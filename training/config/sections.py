@@ -23,7 +23,7 @@ from infinity.errors import RequestError
 from infinity.registry import TEXT_ENCODER_REPOSITORY, TEXT_ENCODER_REVISION
 from infinity.schedule import ScaleSchedule
 from training.config.errors import from_home
-from training.world.scene import Stage
+from training.world.sampling import Stage
 
 
 class Settings(BaseModel):
@@ -111,8 +111,8 @@ class WorldSettings(Settings):
     """The emoji world in stages: pictures that come up again in other words, then new ones.
 
     Attributes:
-        curriculum: [picture, stage -> share] pairs: what is drawn from that picture of the run on;
-            captions then have filler words. Empty: the source's own stage, plainly captioned.
+        curriculum: [picture, stage -> share] pairs: what is drawn from that picture of the run on.
+            Empty: the source's own stage.
         pictures: stage -> how many different ones come up until ``fresh_from``.
         features: folder that holds what the tokenizer makes of them, prepared, a folder a stage;
             None: they are drawn each time.

@@ -21,15 +21,24 @@ class BatchPlan:
         sizes: records a bucket, by aspect ratio; empty buckets never come up.
         batch_size: samples of a global batch.
         shuffle: else records come in the order they were read in, bucket after bucket.
+        endless: every other batch is of the first bucket, and the others take turns; a step's records
+            have the same places in any of them.
     """
 
     def __init__(
-        self, sizes: Mapping[str, int], batch_size: int, seed: int, *, shuffle: bool = True
+        self,
+        sizes: Mapping[str, int],
+        batch_size: int,
+        seed: int,
+        *,
+        shuffle: bool = True,
+        endless: bool = False,
     ) -> None:
         self.sizes = {ratio: size for ratio, size in sizes.items() if size}
         if not self.sizes:
             raise ValueError("a plan needs at least one record")
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self.endless = endless
         self._ratios = tuple(self.sizes)
         self._last: dict[tuple[int, ...], tuple[int, np.ndarray]] = {}
 
@@ -42,6 +51,10 @@ class BatchPlan:
 
     def indices(self, step: int) -> tuple[str, np.ndarray]:
         """The bucket of a step and the places in it of its ``batch_size`` records, int64."""
+        if self.endless:
+            others = len(self._ratios) - 1
+            turn = 1 + step // 2 % others if others and step % 2 else 0
+            return self._ratios[turn], np.arange(self.batch_size) + step * self.batch_size
         cycle = self.cycle(step)
         number = step - self._steps_before(cycle)
         first = [self._batches_before(cycle, ratio) for ratio in self._ratios]

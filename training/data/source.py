@@ -137,14 +137,7 @@ def open_source(
     if "world" in formats:
         if len(formats) > 1:
             raise DataError("The emoji world is endless; it cannot be mixed with other sources.")
-        squarest = min(
-            schedules, key=lambda ratio: abs(np.subtract(*schedules[ratio].image_size(1)))
-        )
-        side = max(schedules[squarest].image_size(token_pixels))
-        world: WorldSource | StagedWorld = WorldSource(settings.sources[0], side, seed)
-        if settings.world.curriculum:
-            world = StagedWorld(settings.sources[0], settings.world, side, seed)
-        return Source((world,), {squarest: range(len(world))}, SkipReport(), formats)
+        return _open_world(settings, schedules, token_pixels, seed)
     if "prepared" in formats and set(formats) != {"prepared"}:
         raise DataError("Prepared data cannot be mixed with pictures; prepare all of it.")
     parts = [
@@ -168,6 +161,24 @@ def open_source(
     return Source(tuple(parts), buckets, report, formats, each if each.max() > 1 else None)
 
 
+def _open_world(
+    settings: DataSettings, schedules: Mapping[str, ScaleSchedule], token_pixels: int, seed: int
+) -> Source:
+    """The emoji world, drawn in every aspect ratio: the squarest first."""
+    sizes = {ratio: schedule.image_size(token_pixels) for ratio, schedule in schedules.items()}
+    parts: list[Part] = []
+    buckets: dict[str, Members] = {}
+    for ratio in sorted(sizes, key=lambda ratio: max(sizes[ratio]) / min(sizes[ratio])):
+        height, width = sizes[ratio]
+        world: WorldSource | StagedWorld = WorldSource(settings.sources[0], (width, height), seed)
+        if settings.world.curriculum:
+            world = StagedWorld(settings.sources[0], settings.world, (width, height), seed, ratio)
+        first = sum(map(len, parts))
+        parts.append(world)
+        buckets[ratio] = range(first, first + len(world))
+    return Source(tuple(parts), buckets, SkipReport(), ("world",) * len(parts))
+
+
 def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
     """The configured sources, without what is held out, and the plan of their batches. Raises as
     :func:`open_source`."""
@@ -178,7 +189,13 @@ def open_data(config: TrainingConfig) -> tuple[Source, BatchPlan]:
         buckets = {r: np.repeat(each, times[each]) for r, each in source.buckets.items()}
         source = replace(source, buckets=buckets)
     shuffle = config.data.shuffle and not source.endless
-    plan = BatchPlan(source.sizes, config.optimization.batch_size, config.seed, shuffle=shuffle)
+    plan = BatchPlan(
+        source.sizes,
+        config.optimization.batch_size,
+        config.seed,
+        shuffle=shuffle,
+        endless=source.endless,
+    )
     return source, plan
 
 
@@ -195,7 +212,8 @@ def open_held_out(config: TrainingConfig) -> Source:
         data = data.model_copy(update={"sources": data.held_out_sources, "repeats": ()})
     source = _opened(config, data.model_copy(update={"world": WorldSettings()}))
     if source.endless:
-        last = {ratio: members[-samples:] for ratio, members in source.buckets.items()}
+        each = max(1, samples // len(source.buckets))
+        last = {ratio: members[-each:] for ratio, members in source.buckets.items()}
         return replace(source, buckets=last)
     if config.data.held_out:
         source = source.split(config.data.held_out)[1]

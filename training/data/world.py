@@ -9,15 +9,17 @@ from urllib.parse import parse_qs
 import numpy as np
 from PIL import Image
 
+from infinity.world.scene import Scene
 from training.config.sections import WorldSettings
 from training.config.settings import TrainingConfig
 from training.data.captions import Captions
 from training.data.errors import DataError
 from training.data.records import Record
 from training.data.shards import PreparedSource
-from training.world.captions import caption, with_filler
-from training.world.scene import STAGES, Scene, Split, Stage, pick_by_share
-from training.world.sprites import SPRITE_FILE, STYLES
+from training.world.captions import caption
+from training.world.concepts import STYLES
+from training.world.sampling import STAGES, Split, Stage, pick_by_share
+from training.world.sprites import SPRITE_FILE
 from training.world.world import World
 
 ENDLESS = 2**60
@@ -42,13 +44,13 @@ class WorldSource:
     Args:
         source: its folder, then maybe "?stage=single&styles=3d,cartoon&split=train", a "seed=3" of
             its own and "pictures=1000", how many there are.
-        size: side of the pictures in pixels.
+        size: width and height of the pictures in pixels.
 
     Raises:
         DataError: nothing was built there, or an option is unknown.
     """
 
-    def __init__(self, source: str, size: int, seed: int) -> None:
+    def __init__(self, source: str, size: tuple[int, int], seed: int) -> None:
         folder, _, query = source.partition("?")
         options = {name: values[-1].split(",") for name, values in parse_qs(query).items()}
         for name, values in options.items():
@@ -91,8 +93,8 @@ class WorldSource:
             key=f"world {index}",
             captions=Captions(long=(text,)),
             load=lambda: self._draw(index),
-            height=self._size,
-            width=self._size,
+            height=self._size[1],
+            width=self._size[0],
         )
 
     def check(self, config: TrainingConfig) -> None:
@@ -108,14 +110,22 @@ class StagedWorld:
 
     Args:
         source: the world's folder.
-        size: side of the pictures in pixels.
+        size: width and height of the pictures in pixels.
         seed: of a run; another one has other new pictures, in another order.
+        ratio: name of this shape, of which features were prepared.
 
     Raises:
         DataError: nothing was built there; prepared features are missing or of other pictures.
     """
 
-    def __init__(self, source: str, settings: WorldSettings, size: int, seed: int) -> None:
+    def __init__(
+        self,
+        source: str,
+        settings: WorldSettings,
+        size: tuple[int, int],
+        seed: int,
+        ratio: str = "1:1",
+    ) -> None:
         self.settings = settings
         self._order_seed = ORDER_SEED + 8 * seed
         folder = source.partition("?")[0]
@@ -125,15 +135,17 @@ class StagedWorld:
         }
         self._again: dict[Stage, WorldSource] = {}
         self._prepared: dict[Stage, PreparedSource] = {}
+        self._numbers: dict[Stage, np.ndarray] = {}
         for stage, count in settings.pictures.items():
             again = source_again(folder, stage, count)
             self._again[stage] = WorldSource(again, size, 0)
             if settings.features is None:
                 continue
             prepared = PreparedSource(Path(settings.features) / stage)
-            if len(prepared) != count:
+            self._numbers[stage] = np.flatnonzero(prepared.aspect_ratios({}) == ratio)
+            if (found := len(self._numbers[stage])) != count:
                 raise DataError(
-                    f"{prepared.folder} has {len(prepared)} pictures and data.world.pictures "
+                    f"{prepared.folder} has {found} pictures of {ratio} and data.world.pictures "
                     f"{count}; prepare {again}."
                 )
             self._prepared[stage] = prepared
@@ -156,14 +168,14 @@ class StagedWorld:
         shares = [shares for start, shares in self.settings.curriculum if start <= index][-1]
         stage = pick_by_share(random, shares)
         if index >= self.settings.fresh_from:
-            text = self._fresh[stage].sample(index)[1]
-            return self._fresh[stage].captioned(index, with_filler(text, random))
+            return self._fresh[stage].record(index)
         pictures = self._again[stage]
         number = int(random.integers(len(pictures)))
-        text = with_filler(caption(pictures.sample(number)[0], random), random)
+        text = caption(pictures.sample(number)[0], random)
         if not self._prepared:
             return pictures.captioned(number, text)
-        return replace(self._prepared[stage].record(number), captions=Captions(long=(text,)))
+        prepared = self._prepared[stage].record(int(self._numbers[stage][number]))
+        return replace(prepared, captions=Captions(long=(text,)))
 
 
 def source_again(folder: str, stage: Stage, pictures: int) -> str:

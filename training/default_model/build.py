@@ -20,7 +20,8 @@ from training.evaluation.judge_training import train_judge
 from training.export import export
 from training.pages.examples import PROMPTS, contact_sheet
 from training.steps.build import tokenizer_of
-from training.world.sprites import STYLES, ensure_sprites
+from training.world.concepts import STYLES
+from training.world.sprites import ensure_sprites
 from training.world.world import World
 
 TITLE = "Infinity Emoji, 192x192"

@@ -17,7 +17,8 @@ from training.evaluation.judge import WEIGHTS
 from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
 from training.evaluation.renders import renders
 from training.evaluation.report import write_outcome
-from training.world.sprites import STYLES, ensure_sprites
+from training.world.concepts import STYLES
+from training.world.sprites import ensure_sprites
 from training.world.world import World
 
 logger = logging.getLogger(__name__)

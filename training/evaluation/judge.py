@@ -10,9 +10,8 @@ from infinity.int8 import quantized
 from infinity.scoring.judge import Judge, JudgeWords
 from training.evaluation.prompts import CLASSES, COLORS, SCENE_PHRASES, STYLE_PHRASES
 from training.world.color import BACKGROUNDS
-from training.world.concepts import CONCEPTS
+from training.world.concepts import CONCEPTS, STYLES
 from training.world.places import PLACES
-from training.world.sprites import STYLES
 
 WORDS = JudgeWords(
     concepts=tuple(CONCEPTS),

@@ -16,13 +16,14 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from infinity.scoring.judge import CELLS, SIZE, Judge, Output
+from infinity.world.scene import Scene
 from training.evaluation.judge import WORDS
 from training.evaluation.prompts import COLORS
 from training.schedules import trapezoid
-from training.world.concepts import CONCEPTS
+from training.world.backgrounds import background_of
+from training.world.concepts import CONCEPTS, STYLES
 from training.world.layout import Box
-from training.world.scene import Scene, Stage, sample_scene
-from training.world.sprites import STYLES
+from training.world.sampling import Stage, sample_scene
 from training.world.world import World
 
 SEED = 77
@@ -101,16 +102,17 @@ def _labeled(picture: Tensor, scene: Scene, boxes: list[Box], left: int, top: in
         spot = torch.exp(
             -((rows[:, None] - row) ** 2 + (rows[None, :] - column) ** 2) / (2 * spread**2)
         )
-        concept = WORDS.concepts.index(box.item.concept)
+        concept = WORDS.concepts.index(box.item.name)
         heat[concept] = torch.maximum(heat[concept], spot)
         width, height = min(1, box.width / SIZE), min(1, box.height / SIZE)
         shape[:, row, column] = torch.tensor([width, height, x - column, y - row])
-        shown = box.item.color or CONCEPTS[box.item.concept].natural
+        shown = box.item.color or CONCEPTS[box.item.name].natural
         if shown is not None:
             color[row, column] = COLORS.index(shown)
-        style[row, column] = STYLES.index(scene.style)
-    kind, names = scene.background.kind, scene.background.names
-    place = WORDS.scenes.index("gradient" if kind == "gradient" else names[0])
+        style[row, column] = STYLES.index(scene.style or STYLES[0])
+    background = background_of(scene)
+    shown = "gradient" if background.kind == "gradient" else background.names[0]
+    place = WORDS.scenes.index(shown)
     return JudgeExample(picture, heat, shape, color, style, torch.tensor(place))
 
 

@@ -20,9 +20,8 @@ from pydantic import model_validator as check
 from infinity.errors import RequestError, nearest
 from training.world.captions import STYLE_ENDINGS, STYLE_OPENINGS
 from training.world.color import BACKGROUNDS, HUES
-from training.world.concepts import CONCEPTS, plural_of
+from training.world.concepts import CONCEPTS, STYLES, plural_of
 from training.world.places import PLACES
-from training.world.sprites import STYLES
 
 EXAM = Path(__file__).parent.parent / "prompts" / "exam.jsonl"
 POSITIONS = ("left of", "right of", "above", "below")

@@ -9,10 +9,10 @@ from PIL import Image
 from infinity.errors import RequestError
 from infinity.pipeline import InfinityPipeline
 from infinity.world.vocabulary import Vocabulary
+from infinity.world.wording import article_for
 from training.drawing import draw, sheet
-from training.world.captions import BIG_WORDS, LITTLE_WORDS, WITHOUT_ARTICLE, article_for
 from training.world.color import BACKGROUNDS, HUES
-from training.world.concepts import CONCEPTS
+from training.world.concepts import CONCEPTS, WITHOUT_ARTICLE
 
 SEED = 0
 BACKGROUND = "on a light blue background"
@@ -35,7 +35,7 @@ desert`, `a heart on a pink to orange gradient`, `a fox in the snow, cartoon sty
 - Things go by several names, in singular and plural, with or without an article, in capitals or not.
 - Asked for without a background, a picture is light blue, or yellow behind green, blue, purple and black things.
 - The place may come first (`in the snow, a fox`) and the colour last (`a car that is red`).
-- Sizes: {little}; {big}. Positions: left of, right of, above, below, next to.
+- Sizes: {sizes}. Positions: left of, right of, above, below, next to.
 - The name of a thing or colour that is misspelt by one letter is put right, and the page says how it was read; signs,
   accents and emoji are passed over.
 - A word outside this list is guessed at from its letters; the page says which words it did not know.
@@ -74,9 +74,8 @@ def sections(vocabulary: Vocabulary) -> Sections:
 
 def page(vocabulary: Vocabulary, titles: Sequence[str], images: str) -> str:
     """Markdown: a sheet a section, and the words that mean the same."""
-    parts: list[str] = [
-        INTRODUCTION.format(little=", ".join(LITTLE_WORDS), big=", ".join(BIG_WORDS))
-    ]
+    sizes = ", ".join(size for size in vocabulary.sizes if size != "normal")
+    parts: list[str] = [INTRODUCTION.format(sizes=sizes)]
     for title in titles:
         parts.append(f"## {title.capitalize()}\n\n![{title}]({images}/{title}.webp)\n")
         if title in vocabulary.objects:

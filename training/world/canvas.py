@@ -1,10 +1,12 @@
 """A small drawing surface in unit coordinates, drawn at twice the size and then halved.
 
-x runs right and y down, both in [0, 1]; colours are sRGB triples in [0, 255].
+x runs right and y down, both in [0, 1]; colors are sRGB triples in [0, 255]. Radii and widths of lines
+are shares of the side of a square of the same area, so that a disc is round in any picture.
 """
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import sqrt
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -22,11 +24,17 @@ _SPOT = Image.fromarray((255 * _FALLOFF).round().astype(np.uint8))
 
 
 class Canvas:
-    """A square RGB picture under construction."""
+    """An RGB picture under construction.
 
-    def __init__(self, size: int) -> None:
-        self.side = size * OVERSAMPLING
-        self.image = Image.new("RGB", (self.side, self.side))
+    Attributes:
+        across, down: what a length is in x and in y, where it is measured as radii are.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width * OVERSAMPLING, height * OVERSAMPLING
+        self.unit = sqrt(self.width * self.height)
+        self.across, self.down = self.unit / self.width, self.unit / self.height
+        self.image = Image.new("RGB", (self.width, self.height))
         self._draw = ImageDraw.Draw(self.image)
 
     def finish(self) -> Image.Image:
@@ -45,25 +53,25 @@ class Canvas:
 
     def band(self, top: float, bottom: float, *stops: Color) -> None:
         """A horizontal band with a vertical gradient."""
-        y0, y1 = round(top * self.side), round(bottom * self.side)
+        y0, y1 = round(top * self.height), round(bottom * self.height)
         self.image.paste(self._gradient(y1 - y0, stops), (0, y0))
 
     def ground(self, curve: Curve, *stops: Color) -> None:
         """Everything below a curve y(x), with a vertical gradient from its highest point down."""
         xs = np.linspace(0.0, 1.0, 49)
         ys = curve(xs)
-        y0 = max(round(float(ys.min()) * self.side), 0)
-        height = self.side - y0
-        mask = Image.new("L", (self.side, height), 0)
-        outline = np.stack([xs * self.side, ys * self.side - y0], -1).ravel().tolist()
-        ImageDraw.Draw(mask).polygon([*outline, self.side, height, 0, height], fill=255)
+        y0 = max(round(float(ys.min()) * self.height), 0)
+        height = self.height - y0
+        mask = Image.new("L", (self.width, height), 0)
+        outline = np.stack([xs * self.width, ys * self.height - y0], -1).ravel().tolist()
+        ImageDraw.Draw(mask).polygon([*outline, self.width, height, 0, height], fill=255)
         self.image.paste(self._gradient(height, stops), (0, y0), mask)
 
     def polygon(
         self, points: Sequence[tuple[float, float]], color: Color, opacity: float = 1.0
     ) -> None:
         """A filled polygon."""
-        scaled = [(x * self.side, y * self.side) for x, y in points]
+        scaled = [(x * self.width, y * self.height) for x, y in points]
         if opacity >= 1.0:
             self._draw.polygon(scaled, fill=color)
             return
@@ -73,12 +81,13 @@ class Canvas:
 
     def rectangle(self, x0: float, y0: float, x1: float, y1: float, color: Color) -> None:
         """A filled upright rectangle."""
-        self._draw.rectangle([v * self.side for v in (x0, y0, x1, y1)], fill=color)
+        self._draw.rectangle(
+            [x0 * self.width, y0 * self.height, x1 * self.width, y1 * self.height], fill=color
+        )
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, color: Color) -> None:
         """A filled ellipse about (x, y)."""
-        box = [v * self.side for v in (x - rx, y - ry, x + rx, y + ry)]
-        self._draw.ellipse(box, fill=color)
+        self._draw.ellipse(self._box(x, y, rx, ry), fill=color)
 
     def disc(self, x: float, y: float, radius: float, color: Color) -> None:
         """A filled circle about (x, y)."""
@@ -86,20 +95,26 @@ class Canvas:
 
     def ring(self, x: float, y: float, radius: float, width: float, color: Color) -> None:
         """A circular line of some width about (x, y)."""
-        box = [v * self.side for v in (x - radius, y - radius, x + radius, y + radius)]
-        self._draw.ellipse(box, outline=color, width=max(1, round(width * self.side)))
+        box = self._box(x, y, radius, radius)
+        self._draw.ellipse(box, outline=color, width=max(1, round(width * self.unit)))
 
     def glow(self, x: float, y: float, rx: float, ry: float, color: Color, strength: float) -> None:
         """A soft spot of light (or shadow) fading to nothing at the radii."""
-        x, y, rx, ry = (value * self.side for value in (x, y, rx, ry))
-        glow(self.image, x, y, rx, ry, color, strength)
+        x0, y0, x1, y1 = self._box(x, y, rx, ry)
+        glow(
+            self.image, (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2, color, strength
+        )
+
+    def _box(self, x: float, y: float, rx: float, ry: float) -> tuple[float, float, float, float]:
+        x, y, rx, ry = x * self.width, y * self.height, rx * self.unit, ry * self.unit
+        return x - rx, y - ry, x + rx, y + ry
 
     def _gradient(self, height: int, stops: Sequence[Color]) -> Image.Image:
         """As wide as the canvas, from top to bottom through evenly spaced stops."""
         if len(stops) == 1:
-            return Image.new("RGB", (self.side, height), stops[0])
+            return Image.new("RGB", (self.width, height), stops[0])
         column = _ramp(np.linspace(0.0, 1.0, max(height, 1))[:, None], stops)
-        return column.resize((self.side, height), Image.Resampling.NEAREST)
+        return column.resize((self.width, height), Image.Resampling.NEAREST)
 
 
 def glow(

@@ -1,6 +1,14 @@
-"""What the world contains: just over a hundred things people type, easy to tell from each other."""
+"""What the world contains: more than three hundred things people type, easy to tell from each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import cycle
+
+from infinity.world.scene import FACINGS, Facing
+from training.world.living import LIVING
+from training.world.made import MADE
+
+STYLES = ("3d", "cartoon")
+"""The art sets: Microsoft's Fluent Emoji and Google's Noto Emoji. The first is the main one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -8,11 +16,12 @@ class Concept:
     """One drawable thing and the words for it.
 
     Attributes:
-        natural: the colour word that already fits the untouched art ("a yellow banana").
+        natural: the color word that already fits the untouched art ("a yellow banana").
         colorable: whether a caption may paint it ("a blue car").
         home: the place it is most often wanted in; the two are shown together more often than
             chance would.
         floats: whether it hangs in the air instead of standing on the ground.
+        faces: art set -> the side its art looks to; empty where it looks to none.
     """
 
     name: str
@@ -23,164 +32,67 @@ class Concept:
     colorable: bool
     home: str | None
     floats: bool
+    faces: dict[str, Facing] = field(hash=False)
 
     @property
     def codepoint(self) -> str:
-        """Lower-case hexadecimal codepoint, as the art packages name their files."""
-        return f"{ord(self.emoji):x}"
+        """Lower-case hexadecimal codepoints, as the art packages name their files."""
+        return "-".join(f"{ord(character):x}" for character in self.emoji if character != "\ufe0f")
 
 
+# Of the last word of a noun.
 IRREGULAR_PLURALS = {
-    "sheep": "sheep",
-    "fish": "fish",
-    "tropical fish": "tropical fish",
-    "grapes": "bunches of grapes",
-    "french fries": "packs of french fries",
-    "fries": "packs of fries",
-    "cactus": "cacti",
-    "fire": "flames",
-}
+    **{word: word for word in ("sheep", "fish", "deer", "reindeer", "cattle", "jellyfish", "broccoli",
+                               "sushi", "dice", "tennis", "up")},
+    "cactus": "cacti", "fire": "flames", "mouse": "mice", "goose": "geese", "person": "people",
+    "wolf": "wolves", "leaf": "leaves", "loaf": "loaves", "knife": "knives", "scarf": "scarves",
+    "tomato": "tomatoes", "potato": "potatoes", "hero": "heroes", "superhero": "superheroes",
+    "man": "men", "woman": "women",
+}  # fmt: skip
+# Nouns that take no article: plural in form, or not counted; and what is counted of them.
+COUNTED = {
+    "grapes": "bunches of", "french fries": "packs of", "fries": "packs of", "chips": "packs of",
+    "cherries": "pairs of", "pancakes": "stacks of", "popcorn": "buckets of", "tea": "pots of",
+    "corn": "ears of", "maize": "ears of", "bread": "loaves of", "toast": "slices of",
+    "coffee": "cups of", "beer": "glasses of", "wine": "glasses of", "red wine": "glasses of",
+    "cheese": "pieces of", "chocolate": "bars of", "luggage": "pieces of", "mail": "pieces of",
+    "jeans": "pairs of", "trousers": "pairs of", "pants": "pairs of", "gloves": "pairs of",
+    "mittens": "pairs of", "socks": "pairs of", "stockings": "pairs of", "glasses": "pairs of",
+    "spectacles": "pairs of", "eyeglasses": "pairs of", "sunglasses": "pairs of",
+    "shades": "pairs of", "scissors": "pairs of", "lips": "pairs of", "headphones": "pairs of",
+    "earphones": "pairs of", "drums": "sets of", "books": "stacks of", "yarn": "balls of",
+    "wool": "balls of", "lightning": "bolts of", "money": "bags of", "sunshine": "", "sushi": "",
+    "broccoli": "", "tennis": "", "planet earth": "", "saturn": "", "santa claus": "", "santa": "",
+    "father christmas": "", "dracula": "", "superman": "", "sherlock": "",
+}  # fmt: skip
+WITHOUT_ARTICLE = frozenset(COUNTED)
 
 
 def plural_of(noun: str) -> str:
     """English plural of a noun or noun phrase ("cherry" -> "cherries")."""
-    if noun in IRREGULAR_PLURALS:
-        return IRREGULAR_PLURALS[noun]
+    if COUNTED.get(noun):
+        return f"{COUNTED[noun]} {noun}"
     for joint in (" of ", " with "):
         if joint in noun:
-            head, rest = noun.split(joint)
+            head, rest = noun.split(joint, 1)
             return plural_of(head) + joint + rest
-    if noun.endswith("y") and noun[-2] not in "aeiou":
+    before, word = noun[: noun.rfind(" ") + 1], noun[noun.rfind(" ") + 1 :]
+    if word in IRREGULAR_PLURALS:
+        return before + IRREGULAR_PLURALS[word]
+    if word.endswith("man"):
+        return noun[:-3] + "men"
+    if word.endswith("y") and word[-2] not in "aeiou":
         return noun[:-1] + "ies"
-    if noun.endswith(("s", "x", "ch", "sh", "z")):
+    if word.endswith(("s", "x", "ch", "sh", "z")):
         return noun + "es"
     return noun + "s"
 
 
-# emoji | name | natural colour, "+" if it may be recoloured | synonyms | home, "^" if it floats
-TABLE = {
-    "animal": """
-        🐶 | dog | brown | puppy
-        🐱 | cat | + yellow | kitten, kitty
-        🐰 | rabbit | white | bunny
-        🦊 | fox | orange | | forest
-        🐻 | bear | brown | brown bear | forest
-        🐼 | panda | | panda bear
-        🐯 | tiger | |
-        🦁 | lion | |
-        🐮 | cow | | | meadow
-        🐷 | pig | + pink | piglet
-        🐸 | frog | + green | toad
-        🐵 | monkey | brown | | forest
-        🐔 | chicken | white | hen
-        🐧 | penguin | | | snow
-        🦆 | duck | | mallard
-        🦉 | owl | brown | | night
-        🐎 | horse | + brown | pony | meadow
-        🦄 | unicorn | |
-        🐝 | bee | | honeybee, bumblebee | ^ meadow
-        🦋 | butterfly | + | | ^ sky
-        🐌 | snail | |
-        🐞 | ladybug | + red | ladybird
-        🐢 | turtle | + green | tortoise | underwater
-        🦖 | dinosaur | + green | t-rex
-        🐙 | octopus | + | | underwater
-        🦀 | crab | + | | beach
-        🐠 | fish | + blue | tropical fish | underwater
-        🐳 | whale | blue | | underwater
-        🦈 | shark | | | underwater
-        🐘 | elephant | |
-        🦒 | giraffe | |
-        🐑 | sheep | white | lamb | meadow
-        🦩 | flamingo | pink |
-    """,
-    "food": """
-        🍎 | apple | + red |
-        🍌 | banana | yellow |
-        🍉 | watermelon | | slice of watermelon
-        🍇 | grapes | + purple | bunch of grapes
-        🍓 | strawberry | red |
-        🍍 | pineapple | |
-        🥕 | carrot | orange |
-        🍄 | mushroom | + red | toadstool | forest
-        🍔 | hamburger | | burger, cheeseburger
-        🍟 | french fries | | fries
-        🍕 | pizza | | slice of pizza
-        🌭 | hot dog | |
-        🍩 | donut | | doughnut
-        🎂 | birthday cake | | cake | party
-        🧁 | cupcake | | | party
-        🍦 | ice cream | | ice cream cone | beach
-        ☕ | cup of coffee | |
-    """,
-    "vehicle": """
-        🚗 | car | + red | automobile | city
-        🚌 | bus | | coach | city
-        🚚 | truck | + | lorry | city
-        🚒 | fire truck | | fire engine | city
-        🚜 | tractor | + green | | meadow
-        🚲 | bicycle | + | bike | city
-        🚂 | train | | steam train, locomotive
-        ✈ | airplane | | plane | ^ sky
-        🚁 | helicopter | + orange | | ^ sky
-        🚀 | rocket | | spaceship | ^ space
-        🛸 | flying saucer | | UFO | ^ space
-        ⛵ | sailboat | | sailing boat, boat | beach
-    """,
-    "object": """
-        🎈 | balloon | + red | | ^ sky
-        🎁 | gift | + yellow | present | party
-        👑 | crown | yellow | golden crown
-        💎 | diamond | + blue | gem
-        🔑 | key | yellow | golden key
-        🔔 | bell | + yellow |
-        🎸 | guitar | + | electric guitar
-        ⚽ | soccer ball | | football
-        🏀 | basketball | |
-        🏆 | trophy | | golden trophy
-        📷 | camera | |
-        ☂ | umbrella | + purple |
-        ⏰ | alarm clock | + red | clock
-        🧸 | teddy bear | + | teddy
-        👗 | dress | + blue |
-        🎩 | top hat | black |
-        ❤ | heart | + red | love heart | ^
-        🏠 | house | | home | meadow
-        🏰 | castle | | fairytale castle | mountains
-    """,
-    "nature": """
-        🌳 | tree | green | | autumn
-        🌴 | palm tree | | palm | beach
-        🌵 | cactus | green | | desert
-        🌹 | rose | + red |
-        🌻 | sunflower | |
-        🌼 | flower | white | daisy | meadow
-        🎃 | pumpkin | orange | jack-o'-lantern | autumn
-        🌈 | rainbow | | | ^ sky
-        ☀ | sun | yellow | | ^
-        🌙 | moon | yellow | crescent moon | ^ night
-        ⭐ | star | + yellow | | ^ night
-        🔥 | fire | | flame | night
-        🌍 | planet earth | | earth, globe | ^ space
-        ⛄ | snowman | | | snow
-    """,
-    "character": """
-        🤖 | robot | | | space
-        👽 | alien | | | space
-        👻 | ghost | white | | night
-        🐉 | dragon | + green | | mountains
-        🧙 | wizard | | magician
-        😀 | smiley | yellow | smiley face, happy face
-        😍 | face with heart eyes | | smiley with heart eyes
-        😎 | cool face | | face with sunglasses, cool smiley
-        😡 | angry face | red | angry smiley
-        🤡 | clown | | clown face | party
-    """,
-}
+TABLE = LIVING | MADE
 
 
 def _parse(category: str, line: str) -> Concept:
-    emoji, name, color, synonyms, home, *_ = map(str.strip, f"{line} |".split("|"))
+    emoji, name, color, synonyms, home, faces, *_ = map(str.strip, f"{line} | |".split("|"))
     return Concept(
         name=name,
         emoji=emoji,
@@ -190,6 +102,7 @@ def _parse(category: str, line: str) -> Concept:
         colorable=color.startswith("+"),
         home=home.removeprefix("^").strip() or None,
         floats=home.startswith("^"),
+        faces=dict(zip(STYLES, cycle(side for side in FACINGS if side in faces), strict=False)),
     )
 
 

@@ -23,7 +23,6 @@ from training.world.concepts import CONCEPTS
 
 logger = logging.getLogger(__name__)
 
-STYLES = ("3d", "cartoon")
 SPRITE_SIZE = 256
 SPRITE_FILE = "sprites.npz"
 FETCH_TIMEOUT_S = 600

@@ -8,24 +8,30 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from training.world import painters
-from training.world.canvas import Canvas, glow
+from infinity.world.scene import Scene, Thing
+from training.world.backgrounds import background_of, painted
+from training.world.canvas import glow
 from training.world.captions import caption
 from training.world.color import Body
 from training.world.concepts import CONCEPTS
 from training.world.layout import Box, boxes_of
 from training.world.places import PLACES
-from training.world.scene import Scene, SceneObject, Split, Stage, sample_scene
-from training.world.sprites import SPRITE_FILE
+from training.world.sampling import Split, Stage, sample_scene
+from training.world.sprites import SPRITE_FILE, crop
 
+Art = tuple[str, str, str | None, bool, str]
+"""Art set, concept, color, whether it is mirrored, and which way it is tilted."""
+
+TILTS = {"left": 12.0, "none": 0.0, "right": -12.0}  # degrees
 LOWEST_HORIZON = 0.66  # an object standing above this would throw its shadow into the sky
+SIZE = 256
 ART_KEPT = 256 * 2**20
 """Bytes of repainted and scaled art that a process keeps; what was not drawn for longest goes first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A picture, uint8 (size, size, 3) RGB, its caption, and what it shows."""
+    """A picture, uint8 (height, width, 3) RGB, its caption, and what it shows."""
 
     image: np.ndarray
     caption: str
@@ -34,6 +40,9 @@ class Example:
 
 class World:
     """Draws scenes from sprites.
+
+    What a scene leaves open is drawn as usual: upright, of normal size, in the middle, as its art
+    faces, in the first art set, on a light blue background.
 
     Args:
         sprites: uint8 (height, width, 4) RGBA, tightly cropped, by (style, concept name).
@@ -45,9 +54,11 @@ class World:
     ) -> None:
         self.styles = styles
         self._sprites = sprites
-        self._scaled: dict[tuple[str, str, str | None, tuple[int, int]], Image.Image] = {}
+        self._scaled: dict[tuple[Art, int, int], Image.Image] = {}
         self._free = ART_KEPT
-        self._bodies: dict[tuple[str, str], Body] = {}
+        self._halves: dict[tuple[str, str], np.ndarray] = {}
+        self._bodies: dict[tuple[str, str, bool], Body] = {}
+        self._shapes: dict[Art, tuple[int, int]] = {}
 
     @classmethod
     def load(cls, folder: str | Path, styles: tuple[str, ...] = ("3d",)) -> Self:
@@ -90,7 +101,7 @@ class World:
         seed: int,
         index: int,
         *,
-        size: int = 192,
+        size: int | tuple[int, int] = SIZE,
         stage: Stage = "full",
         split: Split = "train",
     ) -> Example:
@@ -100,73 +111,98 @@ class World:
         return Example(image=np.asarray(image), caption=text, scene=scene)
 
     def draw(
-        self, scene: Scene, size: int, rng: np.random.Generator
+        self, scene: Scene, size: int | tuple[int, int], rng: np.random.Generator
     ) -> tuple[Image.Image, list[Box]]:
-        """A scene, (size, size) RGB, and the place of each object, back to front.
+        """A scene, RGB, and the place of each thing, back to front.
 
-        `rng` settles the background's details.
+        Args:
+            size: width and height in pixels, or the side of a square.
+            rng: settles small details of the background.
         """
-        canvas = Canvas(size)
-        names = scene.background.names
-        if scene.background.kind == "place":
-            PLACES[names[0]].paint(canvas, rng)
-        elif scene.background.kind == "gradient":
-            painters.gradient(canvas, rng, *names)
-        else:
-            painters.plain(canvas, rng, names[0])
-        image = canvas.finish()
-        boxes = self.boxes(scene, size)
+        width, height = size if isinstance(size, tuple) else (size, size)
+        image = painted(background_of(scene), (width, height), rng)
+        boxes = self.boxes(scene, (width, height))
         for box in boxes:
-            self._shadow(image, box, scene)
+            _draw_shadow(image, box, scene)
         for box in boxes:
-            sprite = self._sprite(scene.style, box)
+            sprite = self._sprite(self._art(scene, box.item), box.width, box.height)
             image.paste(sprite, (box.x0, box.y0), sprite)
         return image, boxes
 
-    def boxes(self, scene: Scene, size: int) -> list[Box]:
-        """Where each object of a scene is drawn, back to front."""
-        place = PLACES.get(scene.background.names[0])
-        return boxes_of(
-            scene,
-            size,
-            None if place is None else place.floor,
-            lambda item: self._sprites[scene.style, item.concept].shape[1::-1],
-        )
+    def boxes(self, scene: Scene, size: tuple[int, int]) -> list[Box]:
+        """Where each thing of a scene is drawn, back to front."""
+        place = PLACES.get(background_of(scene).names[0])
+        floor = None if place is None else place.floor
+        return boxes_of(scene, size, floor, lambda thing: self._shape(self._art(scene, thing)))
 
-    def mean_color(self, style: str, item: SceneObject) -> np.ndarray:
-        """Mean RGB (3,) in [0, 255] of an object's art where it is opaque."""
-        pixels = self._painted(style, item).reshape(-1, 4).astype(np.float64)
+    def mean_color(self, style: str, name: str, color: str | None = None) -> np.ndarray:
+        """Mean RGB (3,) in [0, 255] of a concept's art where it is opaque."""
+        pixels = self._painted(style, name, color).reshape(-1, 4).astype(np.float64)
         return (pixels[:, :3] * pixels[:, 3:]).sum(0) / pixels[:, 3].sum()
 
-    def _shadow(self, image: Image.Image, box: Box, scene: Scene) -> None:
-        """A soft contact shadow under what stands on the ground."""
-        bottom = box.y0 + box.height
-        if not box.grounded or bottom < LOWEST_HORIZON * image.height:
-            return
-        color = PLACES[scene.background.names[0]].shadow
-        y = bottom - 0.005 * image.height
-        glow(image, box.center[0], y, 0.62 * box.width, 0.12 * box.width, color, 0.62)
+    def _art(self, scene: Scene, thing: Thing) -> Art:
+        style = scene.style or self.styles[0]
+        concept = CONCEPTS[thing.name]
+        faces = concept.faces.get(style)
+        mirrored = None not in (faces, thing.facing) and faces != thing.facing
+        color = thing.color if concept.colorable else None
+        return style, thing.name, color, mirrored, thing.tilt or "none"
 
-    def _painted(self, style: str, item: SceneObject) -> np.ndarray:
-        """The art at full size, uint8 (height, width, 4), repainted if the scene says so."""
-        sprite = self._sprites[style, item.concept]
-        if item.color is None or not CONCEPTS[item.concept].colorable:
+    def _shape(self, art: Art) -> tuple[int, int]:
+        """Width and height of a thing's art."""
+        style, name, _, mirrored, tilt = art
+        key = (style, name, None, mirrored, tilt)
+        if key not in self._shapes:
+            half = self._painted(style, name, None, half=True)
+            self._shapes[key] = _turned(half, mirrored, tilt).shape[1::-1]
+        return self._shapes[key]
+
+    def _painted(self, style: str, name: str, color: str | None, half: bool = False) -> np.ndarray:
+        """The art, uint8 (height, width, 4), repainted if the scene says so; at half its size, maybe."""
+        sprite = self._sprites[style, name]
+        if half:
+            key = (style, name)
+            if key not in self._halves:
+                self._halves[key] = np.asarray(Image.fromarray(sprite).reduce(2))
+            sprite = self._halves[key]
+        if color is None:
             return sprite
-        body = self._bodies.get((style, item.concept)) or Body(sprite)
-        self._bodies[style, item.concept] = body
-        return body.painted(item.color)
+        body = self._bodies.get((style, name, half)) or Body(sprite)
+        self._bodies[style, name, half] = body
+        return body.painted(color)
 
-    def _sprite(self, style: str, box: Box) -> Image.Image:
+    def _sprite(self, art: Art, width: int, height: int) -> Image.Image:
         """The art at the size of its box; kept for the next time."""
-        item, size = box.item, (box.width, box.height)
-        key = (style, item.concept, item.color, size)
+        key = (art, width, height)
         sprite = self._scaled.pop(key, None)
         if sprite is None:
-            art = Image.fromarray(self._painted(style, item))
-            sprite = art.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-            self._free -= 4 * box.width * box.height
+            style, name, color, mirrored, tilt = art
+            half = 2 * max(width, height) <= max(self._sprites[style, name].shape)
+            whole = _turned(self._painted(style, name, color, half), mirrored, tilt)
+            resample = Image.Resampling.LANCZOS
+            sprite = Image.fromarray(whole).resize((width, height), resample, reducing_gap=3.0)
+            self._free -= 4 * width * height
             while self._free < 0 and self._scaled:
                 oldest = self._scaled.pop(next(iter(self._scaled)))
                 self._free += 4 * oldest.width * oldest.height
         self._scaled[key] = sprite
         return sprite
+
+
+def _turned(art: np.ndarray, mirrored: bool, tilt: str) -> np.ndarray:
+    """uint8 (height, width, 4), mirrored or not, then tilted to a side."""
+    if mirrored:
+        art = np.ascontiguousarray(art[:, ::-1])
+    if tilt == "none":
+        return art
+    turned = Image.fromarray(art).rotate(TILTS[tilt], Image.Resampling.BICUBIC, expand=True)
+    return crop(np.asarray(turned))
+
+
+def _draw_shadow(image: Image.Image, box: Box, scene: Scene) -> None:
+    """A soft contact shadow under what stands on the ground."""
+    if not box.grounded or box.bottom < LOWEST_HORIZON * image.height:
+        return
+    color = PLACES[background_of(scene).names[0]].shadow
+    y = box.bottom - 0.005 * image.height
+    glow(image, box.center[0], y, 0.62 * box.width, 0.12 * box.width, color, 0.62)

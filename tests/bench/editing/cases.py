@@ -13,9 +13,10 @@ from infinity.packing import unpack_bits, unpack_region
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.scoring.judge import Seen, load_judge
+from infinity.world.wording import article_for
 from training.evaluation.judge import WEIGHTS
 from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
-from training.world.captions import WITHOUT_ARTICLE, article_for
+from training.world.concepts import WITHOUT_ARTICLE
 
 BOXES = {
     "left of": (0, 0, 0.5, 1),

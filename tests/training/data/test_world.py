@@ -26,9 +26,15 @@ from training.data.world import (
     source_again,
 )
 from training.steps.step import pictures_as_floats
-from training.world.concepts import CONCEPTS
-from training.world.sprites import STYLES
+from training.world.concepts import CONCEPTS, STYLES
 from training.world.world import World
+
+SQUARE = {"1:1": [[1, 1], [2, 2], [4, 4]]}
+
+
+def squares(*sources, **settings):
+    """A run on square pictures of the world."""
+    return config_for(*sources, schedules=SQUARE, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,7 @@ def world(tmp_path_factory):
 
 def test_world_gives_new_pictures_at_every_step(world):
     assert detect(world) == "world"
-    drawn = list(batches(config_for(world, steps=3)))
+    drawn = list(batches(squares(world, steps=3)))
     assert {batch.aspect_ratio for batch in drawn} == {"1:1"}
     assert drawn[0].pictures_u8.shape == (4, 3, 32, 32)
     assert [key for batch in drawn for key in batch.keys] == [f"world {i}" for i in range(12)]
@@ -55,18 +61,18 @@ def test_world_gives_new_pictures_at_every_step(world):
 
 
 def test_world_resumes_and_follows_the_seed(world):
-    whole = list(batches(config_for(world, steps=3)))
-    (last,) = batches(config_for(world, steps=3, workers=1), start_step=2)
+    whole = list(batches(squares(world, steps=3)))
+    (last,) = batches(squares(world, steps=3, workers=1), start_step=2)
     assert last.captions == whole[2].captions
     assert (last.pictures_u8 == whole[2].pictures_u8).all()
-    other = next(batches(config_for(world, steps=3, seed=1)))
+    other = next(batches(squares(world, steps=3, seed=1)))
     assert other.captions != whole[0].captions
 
 
 def test_captions_are_those_of_the_drawn_pictures_and_are_read_without_drawing(world, monkeypatch):
     drawer = World.load(world, styles=STYLES)
     expected = [drawer.example(5, index, size=32) for index in range(6)]
-    source = WorldSource(world, 32, seed=5)
+    source = WorldSource(world, (32, 32), seed=5)
     for index, example in enumerate(expected):
         record = source.record(index)
         assert record.load is not None
@@ -76,32 +82,43 @@ def test_captions_are_those_of_the_drawn_pictures_and_are_read_without_drawing(w
     assert captions == [(example.caption,) for example in expected]
 
 
+def test_world_is_drawn_in_every_shape_the_squarest_every_other_time(world):
+    schedules = {"3:2": [[1, 1], [2, 3]], "1:1": [[1, 1], [2, 2]], "2:3": [[1, 1], [3, 2]]}
+    drawn = list(batches(config_for(world, schedules=schedules, steps=5)))
+    shapes = [(batch.aspect_ratio, batch.pictures_u8.shape[2:]) for batch in drawn]
+    wide, tall, square = ("3:2", (16, 24)), ("2:3", (24, 16)), ("1:1", (16, 16))
+    assert shapes == [square, wide, square, tall, square]
+    assert [key for batch in drawn for key in batch.keys] == [f"world {i}" for i in range(20)]
+    few = config_for(world, schedules=schedules, held_out=0.1)
+    assert {batch.aspect_ratio for batch, _ in HeldOut(few)} == set(schedules)
+
+
 def test_world_holds_out_its_last_pictures(world):
-    config = config_for(world, held_out=0.1, steps=2)
+    config = squares(world, held_out=0.1, steps=2)
     few = config.model_copy(
         update={"logging": config.logging.model_copy(update={"validation_samples": 5})}
     )
     keys = [key for batch, _ in HeldOut(few) for key in batch.keys]
     assert keys == [f"world {ENDLESS - 5 + i}" for i in range(5)]
     trained = [key for batch in batches(few) for key in batch.keys]
-    assert trained == [key for batch in batches(config_for(world, steps=2)) for key in batch.keys]
+    assert trained == [key for batch in batches(squares(world, steps=2)) for key in batch.keys]
 
 
 def test_options_choose_what_is_drawn(world):
-    single = config_for(f"{world}?stage=single&styles=3d", steps=2)
+    single = squares(f"{world}?stage=single&styles=3d", steps=2)
     assert len(next(batches(single)).captions) == 4
     with pytest.raises(DataError, match="has no option stage=double"):
-        batches(config_for(f"{world}?stage=double"))
+        batches(squares(f"{world}?stage=double"))
     for wrong in ("size=3", "seed=x"):
         with pytest.raises(DataError, match=f"has no option {wrong}"):
-            batches(config_for(f"{world}?{wrong}"))
+            batches(squares(f"{world}?{wrong}"))
 
 
 def test_a_number_of_pictures_with_a_seed_of_their_own_is_a_plain_source(world):
-    few = config_for(f"{world}?seed=3&pictures=8", steps=4)
+    few = squares(f"{world}?seed=3&pictures=8", steps=4)
     keys = [key for batch in batches(few) for key in batch.keys]
     assert sorted(keys) == sorted(2 * [f"world {i}" for i in range(8)])
-    other = config_for(f"{world}?seed=4&pictures=8", steps=4)
+    other = squares(f"{world}?seed=4&pictures=8", steps=4)
     assert set(next(batches(few)).captions) != set(next(batches(other)).captions)
 
 
@@ -113,7 +130,7 @@ def staged(world, **changes):
         "fresh_from": 150,
         **changes,
     }
-    return StagedWorld(world, WorldSettings.model_validate(settings), 16, seed=0)
+    return StagedWorld(world, WorldSettings.model_validate(settings), (16, 16), seed=0)
 
 
 def test_pictures_come_up_again_in_other_words_then_new_ones_come(world):
@@ -124,7 +141,9 @@ def test_pictures_come_up_again_in_other_words_then_new_ones_come(world):
         pixels = np.asarray(record.load()).tobytes()
         shown.setdefault(pixels, []).append(record.captions.long[0])
     again = {
-        np.asarray(WorldSource(source_again(world, stage, 5), 16, 9).record(n).load()).tobytes()
+        np.asarray(
+            WorldSource(source_again(world, stage, 5), (16, 16), 9).record(n).load()
+        ).tobytes()
         for stage in AGAIN_SEEDS
         for n in range(5)
     }
@@ -138,13 +157,13 @@ def test_pictures_come_up_again_in_other_words_then_new_ones_come(world):
 def test_stages_follow_the_curriculum_and_a_seed_changes_their_order(world):
     keys = {}
     for stage in AGAIN_SEEDS:
-        pictures = WorldSource(source_again(world, stage, 5), 16, 0)
+        pictures = WorldSource(source_again(world, stage, 5), (16, 16), 0)
         keys |= {np.asarray(pictures.record(n).load()).tobytes(): stage for n in range(5)}
     source = staged(world)
     seen = [keys[np.asarray(source.record(i).load()).tobytes()] for i in range(150)]
     assert set(seen[:100]) == {"single", "full"} and 15 < seen[:100].count("full") < 45
     assert set(seen[100:]) == {"full", "composed"} and 30 < seen[100:].count("composed") < 50
-    again, other = staged(world), StagedWorld(world, source.settings, 16, seed=1)
+    again, other = staged(world), StagedWorld(world, source.settings, (16, 16), seed=1)
     texts = [[s.record(i).captions.long[0] for i in range(160)] for s in (source, again, other)]
     assert texts[0] == texts[1] != texts[2]
 
@@ -171,7 +190,7 @@ def test_prepared_features_are_those_of_the_pictures_with_the_same_captions(worl
             features = tokenizer.features(pictures_as_floats(pixels, torch.device("cpu")))
         torch.testing.assert_close(other.latent_dyx, features[0], atol=1e-4, rtol=1e-4)
     assert prepared.record(150).bits is None
-    with pytest.raises(DataError, match=r"has 5 pictures and data\.world\.pictures 6"):
+    with pytest.raises(DataError, match=r"has 5 pictures of 1:1 and data\.world\.pictures 6"):
         staged(world, features=str(tmp_path), pictures={"single": 6, "full": 5, "composed": 5})
 
 
@@ -185,12 +204,12 @@ def test_prepared_features_are_those_of_the_pictures_with_the_same_captions(worl
 )
 def test_stages_that_do_not_fit_are_told(world, changes, sentence):
     with pytest.raises(SettingsError, match=sentence):
-        config_for(world, world=changes)
+        squares(world, world=changes)
 
 
 def test_world_cannot_be_mixed_or_missing(world, tmp_path):
     write_pictures(tmp_path / "a", small_set(2))
     with pytest.raises(DataError, match="cannot be mixed"):
-        batches(config_for(world, tmp_path / "a"))
+        batches(squares(world, tmp_path / "a"))
     with pytest.raises(DataError, match="is not a built world"):
-        batches(config_for(tmp_path / "a", format="world"))
+        batches(squares(tmp_path / "a", format="world"))
