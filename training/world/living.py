@@ -49,11 +49,11 @@ LIVING = {
         🦏 | rhinoceros | | rhino | | left
         🦛 | hippopotamus | | hippo | pond | left
         🐭 | mouse | gray | rat
-        🐿 | squirrel | brown | chipmunk | forest | left
+        🐿 | squirrel | | chipmunk | forest | left
         🦔 | hedgehog | brown | porcupine | garden | left
         🦇 | bat | brown | | ^ night
         🐨 | koala | gray | koala bear
-        🦘 | kangaroo | brown | wallaby | desert | left
+        🦘 | kangaroo | | wallaby | desert | left
         🐓 | rooster | | cockerel | farm | left
         🐤 | chick | yellow | baby chicken | farm | left
         🐦 | bird | + | songbird, sparrow | garden | left
@@ -206,14 +206,14 @@ LIVING = {
         🥳 | party face | | partying face | ^ party
         🤓 | nerd face | | nerd, face with glasses | ^
         🤢 | sick face | green | nauseated face | ^
-        🥶 | freezing face | blue | cold face | ^ snow
+        🥶 | freezing face | | cold face | ^ snow
         🤯 | exploding head | | mind-blown face | ^
         🤠 | cowboy | | cowgirl, sheriff | ^ desert
         🦸 | superhero | | superman, hero | city
         🧚 | fairy | | pixie | ^ garden
         🧛 | vampire | | dracula | night
         🧜‍♀️ | mermaid | | siren | underwater
-        🧟 | zombie | green | undead | night
+        🧟 | zombie | | undead | night
         👼 | angel | | cherub | ^ sky
         💀 | skull | white | skeleton
         😈 | devil | purple | imp | ^ volcano

@@ -23,7 +23,7 @@ MADE = {
         🛵 | scooter | + | moped, vespa | city | left
         🛹 | skateboard | | board | road
         🚤 | speedboat | orange | motorboat | beach | left
-        🚢 | ship | red | cruise ship, ocean liner | beach
+        🚢 | ship | | cruise ship, ocean liner | beach
         🛶 | canoe | brown | rowing boat, kayak | pond
         🛰 | satellite | | space probe | ^ space
         🪂 | parachute | | paraglider | ^ sky
@@ -33,7 +33,7 @@ MADE = {
         🔔 | bell | + yellow |
         🎺 | trumpet | yellow | | stage
         🎷 | saxophone | yellow | sax | stage
-        🎻 | violin | brown | fiddle, cello | stage
+        🎻 | violin | | fiddle, cello | stage
         🥁 | drum | | drums | stage
         🎹 | piano | | keyboard | stage
         🪗 | accordion | + red | | stage
@@ -113,7 +113,7 @@ MADE = {
         🪓 | axe | | hatchet | forest
         🔧 | wrench | | spanner
         🪛 | screwdriver | + red |
-        ⚙ | gear | gray | cogwheel, cog
+        ⚙ | gear | | cogwheel, cog
         🧲 | magnet | + red | horseshoe magnet
         🪜 | ladder | brown | stepladder
         ✂ | scissors | + red | pair of scissors
@@ -126,7 +126,7 @@ MADE = {
         🔭 | telescope | | spyglass | night
         🔬 | microscope | |
         🔦 | flashlight | | torch | night
-        ⚓ | anchor | blue | | beach
+        ⚓ | anchor | | | beach
         🧭 | compass | |
         🔒 | padlock | yellow | lock
         🧶 | yarn | + | ball of yarn, wool | living room

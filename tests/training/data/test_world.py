@@ -122,7 +122,7 @@ def test_a_number_of_pictures_with_a_seed_of_their_own_is_a_plain_source(world):
     assert set(next(batches(few)).captions) != set(next(batches(other)).captions)
 
 
-def staged(world, **changes):
+def staged(world, size=(16, 16), ratio="1:1", **changes):
     """ "curriculum" of two stages, from pictures 0 and 100 on; new ones from 150 on."""
     settings = {
         "curriculum": ((0, {"single": 0.7, "full": 0.3}), (100, {"full": 0.2, "composed": 0.8})),
@@ -130,7 +130,7 @@ def staged(world, **changes):
         "fresh_from": 150,
         **changes,
     }
-    return StagedWorld(world, WorldSettings.model_validate(settings), (16, 16), seed=0)
+    return StagedWorld(world, WorldSettings.model_validate(settings), size, 0, ratio)
 
 
 def test_pictures_come_up_again_in_other_words_then_new_ones_come(world):
@@ -175,20 +175,21 @@ def test_prepared_features_are_those_of_the_pictures_with_the_same_captions(worl
             bits=8, base_channels=32, channel_multipliers=(1,), num_res_blocks=1, stem_patch=8
         )
     ).eval()
-    schedule = ScaleSchedule([(1, 1), (2, 2)])
-    recipe = Recipe(tokenizer=tokenizer, schedules={"1:1": schedule})
+    schedules = {r: ScaleSchedule([(1, 1), end]) for r, end in (("3:2", (2, 3)), ("1:1", (2, 2)))}
+    recipe = Recipe(tokenizer=tokenizer, schedules=schedules)
     for stage in AGAIN_SEEDS:
         settings = DataSettings(sources=(source_again(world, stage, 5),), format="world")
         source = open_source(settings, recipe.schedules, token_pixels=8)
         prepare(source, recipe, tmp_path / stage)
-    drawn, prepared = staged(world), staged(world, features=str(tmp_path))
-    for index in (0, 1, 2, 120):
-        one, other = drawn.record(index), prepared.record(index)
-        assert one.captions == other.captions and other.load is None
-        pixels = torch.from_numpy(np.array(one.load())).permute(2, 0, 1)[None]
-        with torch.no_grad():
-            features = tokenizer.features(pictures_as_floats(pixels, torch.device("cpu")))
-        torch.testing.assert_close(other.latent_dyx, features[0], atol=1e-4, rtol=1e-4)
+    for shape in ({}, {"size": (24, 16), "ratio": "3:2"}):
+        drawn, prepared = staged(world, **shape), staged(world, **shape, features=str(tmp_path))
+        for index in (0, 1, 2, 120):
+            one, other = drawn.record(index), prepared.record(index)
+            assert one.captions == other.captions and other.load is None
+            pixels = torch.from_numpy(np.array(one.load())).permute(2, 0, 1)[None]
+            with torch.no_grad():
+                features = tokenizer.features(pictures_as_floats(pixels, torch.device("cpu")))
+            torch.testing.assert_close(other.latent_dyx, features[0], atol=1e-4, rtol=1e-4)
     assert prepared.record(150).bits is None
     with pytest.raises(DataError, match=r"has 5 pictures of 1:1 and data\.world\.pictures 6"):
         staged(world, features=str(tmp_path), pictures={"single": 6, "full": 5, "composed": 5})
