@@ -34,7 +34,7 @@ RELATION_PHRASES: dict[Relation, tuple[str, ...]] = {
     "and": ("and", "and", "next to", "with", "beside", "together with"),
     "left of": ("left of", "on the left of", "on the left side of"),
     "right of": ("right of", "on the right of", "on the right side of"),
-    "above": ("above", "over", "high above"),
+    "above": ("above", "over"),
     "below": ("below", "under", "underneath", "beneath"),
     "in front of": ("in front of", "before"),
     "behind": ("behind", "partly hidden behind"),
@@ -158,6 +158,7 @@ def world_vocabulary(
     concepts = [CONCEPTS[name] for name in names]
     nouns = [noun for concept in concepts for noun in (concept.name, *concept.synonyms)]
     plurals = tuple(plural_of(noun) for noun in nouns)
+    natural = {c.name: c.natural for c in concepts if c.natural}
     vocabulary = Vocabulary(
         objects={
             category: tuple(c.name for c in concepts if c.category == category)
@@ -166,11 +167,11 @@ def world_vocabulary(
         synonyms={concept.name: concept.synonyms for concept in concepts if concept.synonyms},
         scenes={name: place.phrases for name, place in PLACES.items()},
         styles={style: (*STYLE_ENDINGS[style], *STYLE_OPENINGS[style]) for style in styles},
-        colors=tuple(dict.fromkeys((*HUES, *BACKGROUNDS))),
+        colors=tuple(dict.fromkeys((*HUES, *BACKGROUNDS, *natural.values()))),
         other_words=plurals,
         plurals=dict(zip(nouns, plurals, strict=True)),
         without_article=tuple(noun for noun in nouns if noun in WITHOUT_ARTICLE),
-        natural_colors={c.name: c.natural for c in concepts if c.natural},
+        natural_colors=natural,
         recolorable=tuple(c.name for c in concepts if c.colorable),
         thing_colors=tuple(HUES),
         background_colors=tuple(BACKGROUNDS),

@@ -10,7 +10,7 @@ LIVING = {
         🐱 | cat | + yellow | kitten, kitty
         🐰 | rabbit | white | bunny, hare | meadow
         🦊 | fox | orange | | forest
-        🐻 | bear | brown | brown bear, grizzly | forest
+        🐻 | bear | brown | grizzly, grizzly bear | forest
         🐼 | panda | | panda bear
         🐯 | tiger | orange | | forest
         🦁 | lion | |
@@ -123,7 +123,7 @@ LIVING = {
         🌳 | tree | green | oak tree | garden
         🌴 | palm tree | | palm | beach
         🌵 | cactus | green | | desert
-        🌹 | rose | + red | red rose | garden
+        🌹 | rose | + red | | garden
         🌻 | sunflower | | | farm
         🌼 | flower | | daisy | meadow
         🎃 | pumpkin | orange | jack-o'-lantern | autumn

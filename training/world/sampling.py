@@ -17,7 +17,17 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from infinity.world.scene import FACINGS, SPOTS, Background, Relation, Scene, Size, Thing, Tilt
+from infinity.world.scene import (
+    FACINGS,
+    SPOTS,
+    Background,
+    Relation,
+    Scene,
+    Size,
+    Spot,
+    Thing,
+    Tilt,
+)
 from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, Concept
 from training.world.places import PLACES
@@ -33,7 +43,7 @@ LAYOUTS: dict[Stage, dict[Layout, float]] = {
     "full": {"one": 0.5, "count": 0.14, "two": 0.25, "counts": 0.05, "three": 0.06},
     "composed": {"one": 0.2, "count": 0.1, "two": 0.44, "counts": 0.12, "three": 0.14},
 }
-BACKGROUND_SHARES: dict[str, float] = {"open": 0.16, "plain": 0.26, "gradient": 0.12, "place": 0.46}
+BACKGROUND_SHARES: dict[str, float] = {"open": 0.14, "plain": 0.27, "gradient": 0.13, "place": 0.46}
 RELATION_SHARES: dict[Relation, float] = {
     **{"and": 0.3, "left of": 0.12, "right of": 0.12, "above": 0.1, "below": 0.1},
     **{"in front of": 0.09, "behind": 0.08, "on": 0.09},
@@ -47,16 +57,20 @@ SIZE_SHARES: dict[Size | None, float] = {
     **{None: 0.4, "normal": 0.16, "tiny": 0.08, "small": 0.14, "big": 0.14, "huge": 0.08},
 }
 TILT_SHARES: dict[Tilt | None, float] = {None: 0.76, "left": 0.12, "right": 0.12}
-SAID = {"one": {"size": 1.0, "spot": 0.5, "facing": 0.6, "tilt": 1.0},
-        "count": {"size": 0.2, "spot": 0.15, "facing": 0.3, "tilt": 0.2},
-        "two": {"size": 0.3, "spot": 0.0, "facing": 0.35, "tilt": 0.25},
-        "counts": {"size": 0.1, "spot": 0.0, "facing": 0.1, "tilt": 0.0},
-        "three": {"size": 0.15, "spot": 0.0, "facing": 0.2, "tilt": 0.1}}  # fmt: skip
+SAID = {"one": {"size": 1.0, "spot": 0.7, "facing": 0.8, "tilt": 1.0},
+        "count": {"size": 0.2, "spot": 0.15, "facing": 0.6, "tilt": 0.2},
+        "two": {"size": 0.3, "spot": 0.0, "facing": 0.6, "tilt": 0.25},
+        "counts": {"size": 0.1, "spot": 0.0, "facing": 0.5, "tilt": 0.0},
+        "three": {"size": 0.15, "spot": 0.0, "facing": 0.5, "tilt": 0.1}}  # fmt: skip
 """Layout -> how often a choice is drawn at random, where the rest leave it as usual."""
-CORNERS = [spot for spot in SPOTS if " " in spot]
-CORNER_SHARES: dict[Layout, float] = {"two": 0.25, "three": 0.15}
-"""Layout -> of things that are only listed, how often each is in a corner of its own."""
-MAIN_STYLE_SHARE, STYLE_SAID_SHARE = 0.6, 0.6
+CENTERS: tuple[Spot, ...] = ("center",) * 3  # more often than each of the others
+APART: tuple[tuple[Spot, ...], ...] = (
+    *(("left", "right"), ("top", "bottom")),
+    ("top left", "top right", "bottom left", "bottom right"),
+)
+APART_SHARES: dict[Layout, float] = {"two": 0.2, "three": 0.15}
+"""Layout -> of things that are only listed, how often each has a spot of its own."""
+MAIN_STYLE_SHARE, STYLE_SAID_SHARE = 0.6, 0.75
 RECOLOR_SHARES: dict[Stage, float] = {"single": 0.45, "full": 0.45, "composed": 0.85}
 """Of the things that may be recolored."""
 NATURAL_COLOR_SHARE = 0.15
@@ -122,8 +136,8 @@ def sample_scene(
     ]
     things = [_varied(rng, thing, layout) for thing in things]
     listed = set(relations[:-1]) == {"and"}
-    if listed and rng.random() < CORNER_SHARES.get(layout, 0.0):
-        spots = rng.permutation(CORNERS).tolist()
+    if listed and rng.random() < APART_SHARES.get(layout, 0.0):
+        spots = rng.permutation(pick(rng, [each for each in APART if len(each) >= kinds])).tolist()
         things = [replace(thing, spot=spot) for thing, spot in zip(things, spots, strict=False)]
     style = styles[0]
     if len(styles) > 1 and rng.random() >= MAIN_STYLE_SHARE:
@@ -152,7 +166,7 @@ def _varied(rng: np.random.Generator, thing: Thing, layout: Layout) -> Thing:
         thing,
         count=int(rng.integers(2 if layout == "count" else 1, most + 1)),
         size=pick_by_share(rng, SIZE_SHARES) if said["size"] else None,
-        spot=pick(rng, SPOTS) if said["spot"] else None,
+        spot=pick(rng, (*SPOTS, *CENTERS)) if said["spot"] else None,
         facing=pick(rng, FACINGS) if said["facing"] and CONCEPTS[thing.name].faces else None,
         tilt=pick_by_share(rng, TILT_SHARES) if said["tilt"] else None,
     )
