@@ -182,19 +182,32 @@ def replay(model_folder: Path, path: Path) -> bytes:
 
 
 def brush(page: Any, *points: tuple[float, float]) -> None:
-    """A stroke over the canvas of the Edit tab; points are shares of its picture."""
-    canvas = page.locator("#canvas canvas").first
-    canvas.scroll_into_view_if_needed()
-    found = box(page, "#canvas canvas >> nth=0")
-    places = [
-        (found["x"] + found["width"] * across, found["y"] + found["height"] * down)
-        for across, down in points
-    ]
+    """A stroke over the canvas of the Edit tab; points are shares of it."""
+    places = _on_canvas(page, points)
     page.mouse.move(*places[0])
     page.mouse.down()
     for place in places[1:]:
         page.mouse.move(*place, steps=10)
     page.mouse.up()
+
+
+def finger(page: Any, *points: tuple[float, float]) -> None:
+    """As :func:`brush`, with a finger."""
+    session = page.context.new_cdp_session(page)
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    kinds = ["touchStart", *["touchMove"] * (len(points) - 1)]
+    for kind, (x, y) in zip(kinds, _on_canvas(page, points), strict=True):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def _on_canvas(page: Any, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    page.locator("#canvas canvas").first.scroll_into_view_if_needed()
+    found = box(page, "#canvas canvas >> nth=0")
+    return [
+        (found["x"] + found["width"] * across, found["y"] + found["height"] * down)
+        for across, down in points
+    ]
 
 
 def draw_edit(page: Any) -> None:

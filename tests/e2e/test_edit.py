@@ -11,10 +11,13 @@ from tests.e2e.steps import (
     PHONE,
     PROMPT,
     ask,
+    box,
     brush,
     draw_edit,
+    finger,
     finished,
     open_tab,
+    settled,
     shot,
     status,
 )
@@ -84,7 +87,7 @@ def test_picture_is_brushed_drawn_undone_and_gone_on_from(real_server, new_page,
     current(page, 4)
 
 
-def test_phone_goes_on_from_a_drawn_picture_with_branches(real_server, new_page):
+def test_phone_paints_with_a_finger_and_goes_on_with_branches(real_server, new_page):
     real_server.gate.open()
     page = new_page(real_server.url, PHONE, "dark")
     ask(page)
@@ -92,15 +95,26 @@ def test_phone_goes_on_from_a_drawn_picture_with_branches(real_server, new_page)
     page.locator("#stage .picture-edit").click()
     current(page, 1)
     assert page.locator("#edit-prompt textarea").input_value() == PROMPT
+    before = page.evaluate("scrollY")
+    settled(page, ["#canvas canvas >> nth=0"])
+    finger(page, (0.4, 0.4), (0.5, 0.4), (0.6, 0.4), (0.6, 0.5))
+    assert page.evaluate("scrollY") >= before, "the finger paints, it does not pull the page"
+    draw_edit(page)
+    nodes(page, 2)
+    page.locator("#edit-status .note").filter(has_text="Bits kept").wait_for()
+    stage, settings = (box(page, f"#edit-{name}")["y"] for name in ("stage", "settings"))
+    assert stage < settings, "what is drawn is not below all the settings"
+    page.locator("#edit-tree [data-do=undo]").click()
+    current(page, 1)
     page.locator("#way").get_by_text("Change by words", exact=True).click()
     page.locator("#edit-prompt textarea").fill("a red apple in the snow")
     page.locator("#edit-branches input[type=number]").fill("2")
     draw_edit(page)
-    nodes(page, 3)
+    nodes(page, 4)
     page.locator("#edit-tree label").click()
     page.locator("#edit-tree .region").wait_for()
     shot(page, "edit-phone-dark")
     open_tab(page, "History")
-    assert page.locator(".cards button").count() == 3
+    assert page.locator(".cards button").count() == 4
     open_tab(page, "Generate")
     status(page, "finished in")
