@@ -49,6 +49,7 @@ class Done:
         text_seconds, model_seconds, decode_seconds, preview_seconds: its parts.
         notes: sentences the user should see, such as a prompt that was cut.
         bits: of every picture, all scales (``infinity.packing``).
+        captions: what each picture was drawn from where its prompt was completed, else "".
     """
 
     images: tuple[Image.Image, ...]
@@ -60,6 +61,7 @@ class Done:
     preview_seconds: float
     notes: tuple[str, ...] = ()
     bits: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ The record is JSON under the key ``infinity`` of the PNG's text, and of ``Image.
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from infinity.errors import RequestError, quoted
 from infinity.files import disk_errors
 from infinity.images import open_image
 from infinity.request import MAX_PROMPT_CHARACTERS, MAX_THREADS, GenerationRequest, read_recipe
+from infinity.wildcards import escape
 
 KEY = "infinity"
 MAX_VERSIONS = 20
@@ -33,6 +34,7 @@ class PictureRecord:
         model: name of the model.
         weights: their fingerprint (``infinity.checkpoints.fingerprint``); "" in older pictures.
         chosen: which of several candidates it is, and who chose; "" where it was the only one.
+        drawn_as: the caption that the prompt was read and completed to; "" where it was drawn as it is.
         template: the prompt as it was written, where it had wildcards; the request's has none.
         batch: the request whose pictures were drawn in one pass (as a GPU does), of which ``request`` is
             number ``place``, from 0; None where the picture was drawn by itself. Only all of it gives the
@@ -53,6 +55,7 @@ class PictureRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     template: str = ""
     chosen: str = ""
+    drawn_as: str = ""
     batch: GenerationRequest | None = None
     place: int = 0
 
@@ -60,6 +63,14 @@ class PictureRecord:
     def only(self) -> int | None:
         """Which picture of ``batch or request`` is this one; None for all there is."""
         return None if self.batch is None else self.place
+
+    @property
+    def as_drawn(self) -> GenerationRequest:
+        """The request for the same picture under the caption that its prompt was completed to: what is
+        drawn on keeps the choices made there."""
+        if not self.drawn_as:
+            return self.request
+        return replace(self.request, prompt=escape(self.drawn_as), complete_prompt=False)
 
     def to_json(self) -> str:
         own = self.request.to_dict()
@@ -89,6 +100,7 @@ class PictureRecord:
             versions=_texts(data.get("versions")),
             template=_text(data.get("template"), MAX_PROMPT_CHARACTERS),
             chosen=_text(data.get("chosen"), MOST_CHOSEN),
+            drawn_as=_text(data.get("drawn_as"), MAX_PROMPT_CHARACTERS),
             **{name: _text(data.get(name)) for name in ("weights", "device", "dtype", "memory")},
         )
 

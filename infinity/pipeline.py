@@ -224,8 +224,8 @@ class InfinityPipeline:
         drawn = next(event for event in events if isinstance(event, Drawn))
         firsts = itertools.accumulate((len(pictures) for pictures, _ in encoded), initial=0)
         return tuple(
-            finished(self._record(request), request.pictures(), drawn, text_seconds, notes, first)
-            for request, (_, notes), first in zip(resolved, encoded, firsts, strict=False)
+            finished(self._record(one), one.pictures(), drawn, text_seconds, notes, read, first)
+            for one, (read, notes), first in zip(resolved, encoded, firsts, strict=False)
         )
 
     def check(self, request: GenerationRequest, scorer: Scorer | None = None) -> GenerationRequest:
@@ -300,7 +300,7 @@ class InfinityPipeline:
                 if revision is not None:
                     notes += revision.notes(event.bits)
                 batch = request if is_one_pass else None
-                found = request.pictures()[shown], event, text_seconds, notes
+                found = request.pictures()[shown], event, text_seconds, notes, pictures[shown]
                 done = finished(self._record(request), *found, batch=batch, selection=selection)
                 self.recent.put(done)
                 yield done

@@ -116,6 +116,9 @@ class GenerationRequest(Checked):
     seeds that follow from it, and a scorer chooses (``infinity.scoring``). After scale ``prune_at_scale``
     (from 1; 0 never) each picture so far is scored and the worse half dropped. ``scorer`` is "judge" or the
     name of a CLIP-like model; "" is the judge, for models of its world.
+    ``complete_prompt``: a model of a small world reads the prompt into a scene, the picture's seed chooses
+    what that leaves open, and the picture is drawn from the caption of the whole (``infinity.world``). It has
+    no effect on other models.
     Both prompts may hold wildcards, ``{red|blue} car`` (see ``infinity.wildcards``): every picture's
     own seed picks its words, so the pictures of one request may differ in them.
 
@@ -144,6 +147,7 @@ class GenerationRequest(Checked):
     candidates: Annotated[int, WholeFloats, whole(1, MAX_IMAGES)] = 1
     prune_at_scale: Scales = 0
     scorer: Annotated[str, text(200)] = ""
+    complete_prompt: bool = True
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt", "aspect_ratio"):
@@ -233,7 +237,12 @@ def read_recipe(text: str, what: str) -> tuple[dict[str, Any], str, GenerationRe
         raise RequestError(f"{what} is damaged: it holds no request.")
     if not isinstance(data.get("model"), str):
         raise RequestError(f"{what} is damaged: it names no model.")
-    return data, data["model"], GenerationRequest.from_dict(data["request"])
+    return data, data["model"], recorded(data["request"])
+
+
+def recorded(data: Mapping[str, Any]) -> GenerationRequest:
+    """The request of a record; of older ones, which say nothing of it, prompts were not completed."""
+    return GenerationRequest.from_dict({"complete_prompt": False, **data})
 
 
 def random_seed() -> int:

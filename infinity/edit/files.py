@@ -18,7 +18,7 @@ from infinity.arrays import holds_arrays, read_arrays, save_arrays
 from infinity.errors import RequestError
 from infinity.images import image_notes, open_image
 from infinity.metadata import KEY, read_record
-from infinity.request import GenerationRequest
+from infinity.request import GenerationRequest, recorded
 from infinity.start import MOST_SCALES
 
 _SCALE = re.compile(r"scale_([1-9]\d{0,3})_bits")
@@ -97,6 +97,6 @@ def open_bits(path: Path, name: str) -> PictureBits:
         or not (request is None or isinstance(request, dict))
     ):
         raise RequestError(f"{name} is no file of a picture's bits; give one that was saved here.")
-    drew = None if request is None else replace(GenerationRequest.from_dict(request), num_images=1)
+    drew = None if request is None else replace(recorded(request), num_images=1)
     bits = tuple(scale.view(np.uint8) != 0 for scale in scales)  # a byte may be any in a file
     return PictureBits(**texts, bits=bits, request=drew)

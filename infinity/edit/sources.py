@@ -65,7 +65,7 @@ def source_of(
         same = record.model == pipeline.spec.name and record.weights == pipeline.fingerprint
         if same and aspect_ratio in (None, record.request.aspect_ratio):
             bits = pipeline.recent.get(image.info[KEY]) or _drawn_again(pipeline, record, cancel)
-            return Source(bits, record.request.aspect_ratio, record.request)
+            return Source(bits, record.request.aspect_ratio, record.as_drawn)
     rebuilt = pipeline.reconstruct(image, aspect_ratio)
     bits = pack_bits([torch.from_numpy(each) for each in rebuilt.bits])
     return Source(bits, rebuilt.aspect_ratio)

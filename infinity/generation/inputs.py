@@ -40,11 +40,13 @@ class PictureInputs:
         seed: from 0 to ``MAX_SEED``.
         prompt: its parts in the order of their scales; the first begins at 0.
         negative: (T, text width) float; None for the learned unconditional text.
+        caption: what the prompt was completed to; "" where it is read as it is.
     """
 
     seed: int
     prompt: tuple[EncodedPart, ...]
     negative: Tensor | None
+    caption: str = ""
 
     def part(self, scale: int) -> EncodedPart:
         """What is read at a scale."""
@@ -66,24 +68,25 @@ def read_pictures(
     guided, pictures = guided_length(sampling, num_scales) > 0, []
     for seed in request.seeds:
         text, avoided = (expand(t, seed) for t in (request.prompt, request.negative_prompt))
-        parts, found = read_prompt(text, num_scales, encoder, spec.vocabulary)
-        notes += found
+        completing = seed if request.complete_prompt else None
+        read = read_prompt(text, num_scales, encoder, spec.vocabulary, completing)
+        notes += read.notes
         prompt = tuple(
             EncodedPart(
                 part.first_scale,
-                read.features,
-                read.weights(part.weights),
+                encoded.features,
+                encoded.weights(part.weights),
                 part.text,
-                read.spans,
+                encoded.spans,
             )
-            for part, read in parts
+            for part, encoded in read.parts
         )
         negative = None
         if avoided.strip() and guided:
-            read, found = read_negative(avoided, encoder, spec.vocabulary)
+            encoded, found = read_negative(avoided, encoder, spec.vocabulary)
             notes += found
-            negative = read.features
-        pictures.append(PictureInputs(seed, prompt, negative))
+            negative = encoded.features
+        pictures.append(PictureInputs(seed, prompt, negative, read.caption))
     return pictures, tuple(dict.fromkeys(notes))
 
 

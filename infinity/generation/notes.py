@@ -1,33 +1,62 @@
 """Notes for the user about a request: what was cut, unknown or without effect."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from infinity.generation.sampling import guided_length
 from infinity.prompt import PromptPart, parse, words
 from infinity.request import SamplingParams
 from infinity.text import EncodedPrompt, TextEncoder
+from infinity.world.caption import caption_of, listed, nearest_notes
 from infinity.world.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 80
-SHOWN_WORDS = 6
+
+
+@dataclass(frozen=True)
+class ReadPrompt:
+    """A prompt as a model reads it: its parts, notes on it, and the caption it was completed to, or ""."""
+
+    parts: list[tuple[PromptPart, EncodedPrompt]]
+    notes: list[str]
+    caption: str = ""
 
 
 def read_prompt(
-    text: str, num_scales: int, encoder: TextEncoder, vocabulary: Vocabulary | None
-) -> tuple[list[tuple[PromptPart, EncodedPrompt]], list[str]]:
-    """A prompt as a model of these words reads it, misspelt names put right; and the notes on it.
+    text: str,
+    num_scales: int,
+    encoder: TextEncoder,
+    vocabulary: Vocabulary | None,
+    seed: int | None = None,
+) -> ReadPrompt:
+    """A prompt as a model of these words reads it, misspelt names put right.
+
+    Args:
+        seed: completes it where there is a vocabulary; None draws it as it is.
 
     Raises:
         RequestError: see ``infinity.prompt``.
     """
     text, corrected = (text, {}) if vocabulary is None else vocabulary.corrected(text)
-    parts = [(part, encoder.encode(part.text)) for part in parse(text, num_scales)]
-    notes = correction_notes(corrected)
-    for part, encoded in parts:
+    notes, parts, caption = correction_notes(corrected), parse(text, num_scales), None
+    if vocabulary is not None and seed is not None:
+        if len(parts) > 1 or parts[0].weights:
+            notes.append("A prompt with weights or changes is drawn as it is written.")
+        elif (caption := caption_of(parts[0].text, vocabulary, seed)) is None:
+            notes.append(
+                "The prompt names no thing that this model knows, so it is drawn as it is."
+            )
+        else:
+            notes += caption.notes
+            parts = (PromptPart(0, caption.text),)
+    encoded = [(part, encoder.encode(part.text)) for part in parts]
+    for part, read in encoded:
         if not part.text.strip():
             continue  # of a prompt that says nothing from a scale on
-        notes += text_notes("prompt", encoded) + vocabulary_notes(part.text, vocabulary)
-    return parts, notes
+        notes += text_notes("prompt", read)
+        if caption is None:
+            notes += vocabulary_notes(part.text, vocabulary)
+    return ReadPrompt(encoded, notes, caption.text if caption else "")
 
 
 def read_negative(
@@ -77,18 +106,10 @@ def vocabulary_notes(text: str, vocabulary: Vocabulary | None) -> list[str]:
     unknown = {} if vocabulary is None else vocabulary.unknown(text)
     if not unknown:
         return []
-    *shown, last = [f"“{word}”" for word in list(unknown)[:SHOWN_WORDS]]
-    if len(unknown) > SHOWN_WORDS:
-        shown, last = [*shown, last], f"{len(unknown) - SHOWN_WORDS} more"
-    listed = f"{', '.join(shown)} and {last}" if shown else last
     verb = "is" if len(unknown) == 1 else "are"
-    note = f"{listed} {verb} not among the words this small model has learnt, so it had to guess."
-    meant = [(word, near) for word, near in unknown.items() if near][:SHOWN_WORDS]
-    if len(unknown) == len(meant) == 1:
-        note += f" Did you mean “{meant[0][1]}”?"
-    elif meant:
-        note += f" Did you mean {', '.join(f'“{near}” for “{word}”' for word, near in meant)}?"
-    return [note]
+    guessed = "not among the words this small model has learnt, so it had to guess."
+    near = {word: names for word, names in unknown.items() if names}
+    return [" ".join([f"{listed([*unknown])} {verb} {guessed}", *nearest_notes(near)])]
 
 
 def setting_notes(sampling: SamplingParams, negative_prompt: str, num_scales: int) -> list[str]:

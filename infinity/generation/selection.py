@@ -16,6 +16,8 @@ from infinity.request import JUDGE, MAX_SEED, GenerationRequest
 from infinity.scoring.load import load_scorer
 from infinity.scoring.scorer import Scorer, Scores
 from infinity.spec import ModelSpec
+from infinity.world.caption import caption_of
+from infinity.world.vocabulary import Vocabulary
 
 STRIDE = 0x9E3779B1
 """Between the seeds of a picture's candidates: far from those of the pictures beside it."""
@@ -145,9 +147,16 @@ def select(request: GenerationRequest, spec: ModelSpec, scorer: Scorer | None) -
         return None
     scorer = scorer or load_scorer(request.scorer)
     vocabulary = spec.vocabulary
-    texts = [p if vocabulary is None else vocabulary.corrected(p)[0] for p in request.prompts]
+    texts = [text if vocabulary is None else _plainly(text, vocabulary) for text in request.prompts]
     after = request.prune_at_scale - 1 if request.prune_at_scale else None
     return Selection([scorer(words(text)) for text in texts], request.candidates, after)
+
+
+def _plainly(prompt: str, vocabulary: Vocabulary) -> str:
+    """What a prompt says in the vocabulary's own wording, which a judge reads best; else the prompt."""
+    text = words(vocabulary.corrected(prompt)[0])
+    caption = caption_of(text, vocabulary, None)
+    return text if caption is None else caption.text
 
 
 def _sheet(images: Sequence[Image.Image]) -> Image.Image:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from infinity.checks import Checked, whole
 from infinity.errors import nearest
 from infinity.files import read_object
+from infinity.world.dictionary import dictionary, near_by_meaning
 from infinity.world.scene import MOST_THINGS, Facing, Relation, Size, Spot, Tilt
 
 VOCABULARY_FILE = "world.json"
@@ -87,6 +88,19 @@ class Vocabulary(Checked):
     tilts: tuple[Tilt, ...] = ()
     completed: tuple[Choice, ...] = ()
 
+    def __hash__(self) -> int:
+        return hash(tuple(self.synonyms))  # so that tables made from it can be kept
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Every name and synonym, as written, -> the name of the thing."""
+        return {
+            noun: name
+            for listed in self.objects.values()
+            for name in listed
+            for noun in (*self.synonyms.get(name, ()), name)
+        }
+
     def plural(self, noun: str) -> str:
         """Of a name or synonym."""
         if noun in self.plurals:
@@ -103,29 +117,43 @@ class Vocabulary(Checked):
         texts = (*phrases, *self.synonyms, *self.scenes, *self.styles, *self.colors)
         return frozenset(word for text in (*texts, *self.other_words) for word in words_of(text))
 
-    def unknown(self, text: str) -> dict[str, str | None]:
-        """The words of a text that the model has never seen, as written, each with the known word
-        it resembles most, if any resembles it."""
-        found: dict[str, str | None] = {}
-        for match in _WORD.finditer(text):
-            word = match.group().lower().replace("’", "'").removesuffix("'s")
-            known = self.words | UNPICTURED
-            if word not in known and not self.words.issuperset(filter(None, _PARTS.split(word))):
-                found.setdefault(match.group(), nearest(word, self._nameable, SIMILARITY))
-        return found
+    def unknown(self, text: str) -> dict[str, tuple[str, ...]]:
+        """The words of a text that the model has never seen, as written, each with the known ones that
+        are nearest to it: by meaning if it is a word of English, else the one it resembles, if any."""
+        return {word: self.near(word) for word in self._unseen(text)}
+
+    def near(self, word: str) -> tuple[str, ...]:
+        """The known words that an unknown one may have been meant to be, or stand for."""
+        lowered = word.lower()
+        if lowered in dictionary():
+            return tuple(name for name in near_by_meaning(lowered) if name in self.names)
+        near = nearest(lowered, self._nameable, SIMILARITY)
+        return () if near is None else (near,)
 
     def corrected(self, text: str) -> tuple[str, dict[str, str]]:
-        """The text with misspelt names of things and colours corrected, and the corrections: as
-        written -> as read. Unknown words count as misspelt that are one slip from a name with the
-        same first letter (slips there are rare, and a mouse is no house)."""
+        """The text with misspelt names of things and colors corrected, and the corrections: as
+        written -> as read. Unknown words count as misspelt that are no word of English and one slip from
+        a name with the same first letter (slips there are rare, and a mouse is no house)."""
         read: dict[str, str] = {}
-        for word in self.unknown(text):
+        for word in self._unseen(text):
             lowered = word.lower()
+            if len(word) < SHORTEST_CORRECTED or lowered in dictionary():
+                continue
             alike = [name for name in self._names if name[0] == lowered[0]]
             meant = [name for name in alike if one_slip_apart(lowered, name)]
-            if len(word) >= SHORTEST_CORRECTED and (near := nearest(lowered, meant)):
+            if near := nearest(lowered, meant):
                 read[word] = near
         return _WORD.sub(lambda match: read.get(match.group(), match.group()), text), read
+
+    def _unseen(self, text: str) -> list[str]:
+        found: dict[str, None] = {}
+        for match in _WORD.finditer(text):
+            word = match.group().lower().replace("’", "'").removesuffix("'s")
+            if word in self.words or word in UNPICTURED:
+                continue
+            if not self.words.issuperset(filter(None, _PARTS.split(word))):
+                found.setdefault(match.group())
+        return list(found)
 
     @cached_property
     def _names(self) -> list[str]:

@@ -6,11 +6,10 @@ with their relations, then ``[on a COLOR background | on a COLOR to COLOR gradie
 
 from collections.abc import Mapping
 
+from infinity.world.english import NUMBERS
 from infinity.world.scene import Background, Relation, Scene, Spot, Thing
 from infinity.world.vocabulary import Vocabulary
 
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-           "eleven", "twelve")  # fmt: skip
 RELATION_WORDS: Mapping[Relation, str] = {
     "left of": "to the left of",
     "right of": "to the right of",

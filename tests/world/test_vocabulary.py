@@ -8,11 +8,13 @@ import pytest
 
 from infinity.checkpoints.save import save_model
 from infinity.errors import CheckpointError
-from infinity.generation.notes import SHOWN_WORDS, vocabulary_notes
+from infinity.generation.notes import vocabulary_notes
 from infinity.pipeline import InfinityPipeline
 from infinity.registry import DEFAULT_MODEL_FOLDER
 from infinity.request import GenerationRequest
 from infinity.spec import read_spec
+from infinity.world.caption import MOST_SHOWN
+from infinity.world.dictionary import dictionary, packed, unpacked
 from infinity.world.vocabulary import (
     VOCABULARY_FILE,
     Vocabulary,
@@ -38,10 +40,10 @@ WORLD = Vocabulary(
         ("two puppies and my fire-truck", {}),
         ("the dog's beach", {}),
         ("a jack-o’-lantern", {}),
-        ("a zebra", {"zebra": None}),
-        ("a Pinguin on a beech", {"Pinguin": "penguin", "beech": "beach"}),
+        ("a zebra", {"zebra": ()}),
+        ("a Pinguin on a beech", {"Pinguin": ("penguin",), "beech": ()}),
         ("🐧 !?", {}),
-        ("ein Hund, 犬", {"ein": None, "Hund": None, "犬": None}),
+        ("ein Hund, 犬", {"ein": (), "Hund": (), "犬": ()}),
         ("", {}),
     ],
 )
@@ -55,8 +57,7 @@ def test_words_outside_the_world_are_named_with_what_may_be_meant(text, unknown)
         ("a Pnguin on a beach", "a penguin on a beach", {"Pnguin": "penguin"}),
         ("two pupies, a lihgt blue dgo", "two puppies, a light blue dgo",
          {"pupies": "puppies", "lihgt": "light"}),
-        ("a pennguin and a fire trick", "a penguin and a fire truck",
-         {"pennguin": "penguin", "trick": "truck"}),
+        ("a pennguin and a fire tuck", "a penguin and a fire tuck", {"pennguin": "penguin"}),
         ("a zebra, an engine, a pinguinn", "a zebra, an engine, a pinguinn", {}),
         ("a dog on a beech in the showing", "a dog on a beech in the showing", {}),
         ("a lenguin", "a lenguin", {}),
@@ -78,7 +79,9 @@ def test_one_slip_is_a_letter_or_two_neighbors(one, other, near):
 def test_default_model_draws_a_misspelt_name_and_says_so():
     pipeline = InfinityPipeline.from_pretrained("default")
     plain, slipped = (
-        pipeline.generate(GenerationRequest(prompt=f"a {name} in space", seed=1))
+        pipeline.generate(
+            GenerationRequest(prompt=f"a {name} in space", seed=1, complete_prompt=False)
+        )
         for name in ("rocket", "rcoket")
     )
     assert plain.images[0].tobytes() == slipped.images[0].tobytes()
@@ -91,11 +94,11 @@ def test_note_names_the_words_and_the_likely_meanings():
     assert vocabulary_notes("a zebra", None) == []
     (one,) = vocabulary_notes("a pinguin", WORLD)
     assert one.startswith("“pinguin” is not among the words this small model has learnt")
-    assert one.endswith("Did you mean “penguin”?")
+    assert one.endswith("The nearest that it knows: “penguin” for “pinguin”.")
     (two,) = vocabulary_notes("a zebra and a pupy", WORLD)
     assert "“zebra” and “pupy” are not" in two
-    assert two.endswith("Did you mean “puppy” for “pupy”?")
-    (many,) = vocabulary_notes(" ".join(f"qx{i}" for i in range(SHOWN_WORDS + 3)), WORLD)
+    assert two.endswith("it knows: “puppy” for “pupy”.")
+    (many,) = vocabulary_notes(" ".join(f"qx{i}" for i in range(MOST_SHOWN + 3)), WORLD)
     assert "and 3 more are" in many
 
 
@@ -149,4 +152,29 @@ def test_shipped_model_knows_its_own_examples():
     assert vocabulary is not None
     assert vocabulary.unknown("a red apple on a sandy beach, 3d style") == {}
     assert vocabulary.unknown("three octopuses left of a robot, cartoon style") == {}
-    assert vocabulary.unknown("a zeppelin") == {"zeppelin": None}
+    assert vocabulary.unknown("a zeppelin and a wolf") == {"zeppelin": (), "wolf": ("bear",)}
+
+
+def test_no_word_of_english_and_no_number_is_mended():
+    vocabulary = read_spec(DEFAULT_MODEL_FOLDER).vocabulary
+    assert vocabulary is not None
+    words = sorted(dictionary())
+    assert len(words) >= 50_000
+    assert {"five", "money", "coat", "plant", "cattle", "lamp", "start", "colour"} <= set(words)
+    assert vocabulary.corrected(" ".join(words))[1] == {}
+    assert vocabulary.corrected("12 1234 99 five seventy") == ("12 1234 99 five seventy", {})
+
+
+def test_near_things_are_offered_by_meaning_in_singular_and_plural():
+    vocabulary = read_spec(DEFAULT_MODEL_FOLDER).vocabulary
+    assert vocabulary is not None
+    assert vocabulary.near("wolves") == vocabulary.near("Wolf") == ("bear",)
+    assert vocabulary.near("violin") == ("guitar",)
+    assert vocabulary.near("idea") == vocabulary.near("pretty") == ()
+    assert WORLD.near("wolf") == ()
+
+
+def test_list_of_words_reads_back():
+    words = {"a", "an", "ant", "antenna", "bee", "zoo"}
+    near = {"bee": ("dog",), "zoo": ("penguin", "dog")}
+    assert unpacked(packed(words, near)) == {word: near.get(word, ()) for word in sorted(words)}

@@ -1,0 +1,67 @@
+"""From a prompt and a seed to the caption that a picture is drawn from, and what the user should know of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from infinity.world.completion import completed
+from infinity.world.fitting import fitted
+from infinity.world.reading import Reading, read
+from infinity.world.scene import Scene
+from infinity.world.vocabulary import Vocabulary
+from infinity.world.wording import written
+
+MOST_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What is drawn for a prompt, in the model's own wording; ``scene`` is without the seed's choices."""
+
+    text: str
+    scene: Scene
+    notes: tuple[str, ...]
+
+
+def caption_of(prompt: str, vocabulary: Vocabulary, seed: int | None) -> Caption | None:
+    """The caption of a prompt without syntax, its misspelt words mended; None where it names nothing known.
+
+    Args:
+        seed: completes what the prompt leaves open; None leaves it open.
+    """
+    reading = read(prompt, vocabulary)
+    if reading.scene is None:
+        return None
+    scene, notes = fitted(reading.scene, vocabulary)
+    notes += _left_out(reading, vocabulary)
+    whole = scene if seed is None else completed(scene, vocabulary, seed)
+    return Caption(written(whole, vocabulary), scene, tuple(notes))
+
+
+def _left_out(reading: Reading, vocabulary: Vocabulary) -> list[str]:
+    notes = []
+    if reading.left_out:
+        notes.append(f"Not drawn: {listed(reading.left_out)}.")
+    if reading.not_negated:
+        notes.append(f"It cannot leave out what it does not know: {listed(reading.not_negated)}.")
+    if reading.unknown:
+        means = "means" if len(reading.unknown) == 1 else "mean"
+        notes.append(f"{listed(reading.unknown)} {means} nothing to this small model.")
+        near = {word: vocabulary.near(word) for word in reading.unknown}
+        notes += nearest_notes({word: names for word, names in near.items() if names})
+    return notes
+
+
+def nearest_notes(near: Mapping[str, Sequence[str]]) -> list[str]:
+    """Unknown words with the known ones nearest to them."""
+    offers = [
+        f"{' or '.join(f'“{n}”' for n in names)} for “{word}”" for word, names in near.items()
+    ]
+    return [f"The nearest that it knows: {', '.join(offers[:MOST_SHOWN])}."] if offers else []
+
+
+def listed(words: Sequence[str]) -> str:
+    """ "“a”, “b” and “c”", cut behind so many."""
+    *shown, last = [f"“{word}”" for word in words[:MOST_SHOWN]]
+    if len(words) > MOST_SHOWN:
+        shown, last = [*shown, last], f"{len(words) - MOST_SHOWN} more"
+    return f"{', '.join(shown)} and {last}" if shown else last
