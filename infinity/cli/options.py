@@ -175,6 +175,10 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
     number = _reader(parse_per_scale, "a number or a comma-separated list of numbers")
     layers = _reader(parse_wholes, "a list of whole numbers")
     add("--negative-prompt", default="", help="what the picture should not show")
+    told = (
+        "draw the prompt as it is: its seed chooses nothing that it leaves open (small worlds only)"
+    )
+    add("--no-complete-prompt", dest="complete_prompt", action="store_false", help=told)
     add("--aspect-ratio", default="1:1", help="width:height (default 1:1)")
     add("--seed", type=int, default=0, help="0 to 4294967295 (default 0); -1: random")
     add(

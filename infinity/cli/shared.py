@@ -35,7 +35,7 @@ def say(text: str) -> None:
 
 def requested(options: argparse.Namespace, num_images: int = 1) -> GenerationRequest:
     names = [field.name for field in fields(SamplingParams)]
-    names += ["prompt", "negative_prompt", "aspect_ratio", *BEST_OF]
+    names += ["prompt", "negative_prompt", "aspect_ratio", "complete_prompt", *BEST_OF]
     given = {name: getattr(options, name) for name in names}
     return GenerationRequest(**given, seed=chosen_seed(options.seed), num_images=num_images)
 
@@ -112,6 +112,8 @@ def draw(
     assert done is not None, "a stream that nobody cancels ends with its pictures"
     for note in done.notes:
         logger.warning(note)
+    for caption in filter(None, done.captions):
+        say(f"drawn as: {caption}")
     return done
 
 

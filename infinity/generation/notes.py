@@ -7,7 +7,7 @@ from infinity.generation.sampling import guided_length
 from infinity.prompt import PromptPart, parse, words
 from infinity.request import SamplingParams
 from infinity.text import EncodedPrompt, TextEncoder
-from infinity.world.caption import caption_of, listed, nearest_notes
+from infinity.world.caption import caption_of, listed, nearest_note
 from infinity.world.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 80
@@ -108,8 +108,7 @@ def vocabulary_notes(text: str, vocabulary: Vocabulary | None) -> list[str]:
         return []
     verb = "is" if len(unknown) == 1 else "are"
     guessed = "not among the words this small model has learnt, so it had to guess."
-    near = {word: names for word, names in unknown.items() if names}
-    return [" ".join([f"{listed([*unknown])} {verb} {guessed}", *nearest_notes(near)])]
+    return [f"{listed([*unknown])} {verb} {guessed}{nearest_note(unknown)}"]
 
 
 def setting_notes(sampling: SamplingParams, negative_prompt: str, num_scales: int) -> list[str]:

@@ -45,18 +45,16 @@ def _left_out(reading: Reading, vocabulary: Vocabulary) -> list[str]:
         notes.append(f"It cannot leave out what it does not know: {listed(reading.not_negated)}.")
     if reading.unknown:
         means = "means" if len(reading.unknown) == 1 else "mean"
-        notes.append(f"{listed(reading.unknown)} {means} nothing to this small model.")
+        said = f"{listed(reading.unknown)} {means} nothing to this small model."
         near = {word: vocabulary.near(word) for word in reading.unknown}
-        notes += nearest_notes({word: names for word, names in near.items() if names})
+        notes.append(f"{said}{nearest_note(near)}")
     return notes
 
 
-def nearest_notes(near: Mapping[str, Sequence[str]]) -> list[str]:
-    """Unknown words with the known ones nearest to them."""
-    offers = [
-        f"{' or '.join(f'“{n}”' for n in names)} for “{word}”" for word, names in near.items()
-    ]
-    return [f"The nearest that it knows: {', '.join(offers[:MOST_SHOWN])}."] if offers else []
+def nearest_note(near: Mapping[str, Sequence[str]]) -> str:
+    """The end of a note on unknown words: the known one nearest to each. The page makes these buttons."""
+    offers = [f"“{names[0]}” for “{word}”" for word, names in near.items() if names]
+    return f" The nearest that it knows: {', '.join(offers[:MOST_SHOWN])}." if offers else ""
 
 
 def listed(words: Sequence[str]) -> str:

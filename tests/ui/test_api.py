@@ -246,9 +246,9 @@ def test_every_endpoint_is_offered_and_described(client):
         "prompt", "negative_prompt", "model", "aspect_ratio", "seed",
         "guidance", "temperature", "top_k", "top_p", "num_images", "guidance_layers",
         "guided_scales", "pruning", "fp8_scales", "confidence", "candidates",
-        "prune_at_scale", "scorer", "preset", "style",
+        "prune_at_scale", "scorer", "complete_prompt", "preset", "style",
     ]  # fmt: skip
-    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 19
+    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 20
     *watched, growth = endpoints["/watch"]["parameters"]
     assert watched == parameters
     assert growth["parameter_name"] == "growth"

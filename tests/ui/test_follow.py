@@ -59,6 +59,7 @@ def values_for(sampling: SamplingParams) -> dict[str, Any]:
         candidates=st.integers(1, 7),
         prune_at_scale=st.integers(0, 6),
         scorer=st.sampled_from(["", "judge"]),
+        complete_prompt=st.booleans(),
         guidance=PER_SCALE,
         temperature=PER_SCALE,
         confidence=CONFIDENCES,

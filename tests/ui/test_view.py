@@ -105,8 +105,8 @@ def test_done_has_the_files_the_time_and_the_notes(opened):
     assert (view.status.phase, view.status.fraction, view.status.is_busy) == ("done", 1.0, False)
     assert view.status.message == "2 pictures finished in 1.2 s"
     assert [tuple(picture.values()) for picture in module.viewer_value(view)["pictures"]] == [
-        ("gradio_api/file=/pictures/a.png", "a.png", 7),
-        ("gradio_api/file=/pictures/b.png", "b.png", 8),
+        ("gradio_api/file=/pictures/a.png", "a.png", 7, ""),
+        ("gradio_api/file=/pictures/b.png", "b.png", 8, ""),
     ]
     assert "The prompt was cut." in status_html(view.status)
 

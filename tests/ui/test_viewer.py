@@ -37,10 +37,17 @@ def test_scale_being_drawn_is_marked_only_while_drawing():
 
 
 def test_finished_run_has_its_files_and_keeps_its_scales():
-    view = module.after(module.after(opened(), preview(6)), done(), saved())
+    view = module.after(
+        module.after(opened(), preview(6)), done(), replace(saved(), captions=("a cat",))
+    )
     value = viewer_value(view)
     assert value["pictures"] == [
-        {"source": "gradio_api/file=/pictures/a.png", "download": "a.png", "seed": 7}
+        {
+            "source": "gradio_api/file=/pictures/a.png",
+            "download": "a.png",
+            "seed": 7,
+            "caption": "a cat",
+        }
     ]
     assert value["facts"].endswith(" · 1.2 s")
     assert value["frames"][6]["pictures"]

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from infinity.world.english import NUMBERS
 from infinity.world.scene import (
     FACINGS,
     RELATIONS,
@@ -22,7 +23,7 @@ from infinity.world.scene import (
     Thing,
 )
 from infinity.world.vocabulary import Vocabulary, words_of
-from infinity.world.wording import NUMBERS, SPOT_WORDS, article_for, written
+from infinity.world.wording import SPOT_WORDS, article_for, written
 from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, STYLES, WITHOUT_ARTICLE, plural_of
 from training.world.places import PLACES

@@ -52,6 +52,8 @@ class Settings:
         prune_at_scale: drop the worse half of the candidates after this scale; 0 never.
         scorer: who chooses among candidates: judge, which knows the default model's world, or the name
             of a CLIP-like model; empty for the judge.
+        complete_prompt: whether, with a model of a small world, the seed chooses what the prompt leaves
+            open; watch answers with the captions that were drawn.
         preset: settings to begin with, which those given here replace: balanced, fast, turbo, paper,
             pyramid or varied; empty for none.
         confidence: how sure of a bit the model may be, 0.5 to 1, on average over a scale: where it is
@@ -76,6 +78,7 @@ class Settings:
     candidates: int = 1
     prune_at_scale: int = 0
     scorer: str = ""
+    complete_prompt: bool = True
     preset: str = ""
     style: str = ""
 
@@ -159,7 +162,8 @@ class DrawEndpoints:
         Returns:
             Each time what is being done; how many scales are finished, of how many; previews of the
             pictures so far, as data URLs of small pictures, rough but for the last where no growth is
-            asked for; and at the end the finished pictures as PNG files, the growth, and notes.
+            asked for; and at the end the finished pictures as PNG files, the growth, notes, and the
+            caption that each was drawn from.
         """
         if growth not in ("", *KINDS):
             raise RequestError(f"A growth is one of {', '.join(KINDS)}, not {quoted(growth)}.")
@@ -167,7 +171,13 @@ class DrawEndpoints:
         session, runs = caller_of(request), self.context.runs
         scales = len(self.context.spec(run.model).schedule(run.request.aspect_ratio))
         answer: dict[str, Any] = {"message": "", "scale": 0, "scales": scales}
-        answer = answer | {"previews": [], "pictures": [], "growth": None, "notes": []}
+        answer = answer | {
+            "previews": [],
+            "pictures": [],
+            "growth": None,
+            "notes": [],
+            "captions": [],
+        }
         drawn: list[tuple[Image.Image, ...]] = []
         with runs.running(session, run):
             for step in runs.turns.ready(self.context.manager, run.model, run.cancel):
@@ -193,6 +203,7 @@ class DrawEndpoints:
                             "message": f"Finished in {duration(event.seconds)}",
                             "pictures": [file_data(path) for path in finished.files],
                             "notes": [*event.notes],
+                            "captions": [*event.captions],
                         }
                         return
         raise StoppedError

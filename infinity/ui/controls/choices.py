@@ -37,6 +37,8 @@ GENERAL_STYLES = {
     "Isometric": "isometric illustration, clean geometry, soft shadows",
 }
 CUSTOM_PRESET = "custom", "Settings of your own, which are none of the presets."
+OF_MODEL = "model", "aspect_ratio", "style", "complete_prompt"
+"""The controls that each model has its own choices for."""
 SHOWN_IN = {
     f"{name}_{part}": (f"{name}_mode", mode)
     for name in PER_SCALE
@@ -46,7 +48,7 @@ SHOWN_IN = {
 
 
 def model_choices(name: str, spec: ModelSpec, aspect_ratio: str, style: str) -> dict[str, Any]:
-    """Properties of the controls "model", "aspect_ratio" and "style" when a model is chosen."""
+    """Properties of the controls of :data:`OF_MODEL` when a model is chosen."""
     schedule = spec.schedule(spec.aspect_ratios[0])
     last = schedule[-1]
     fetched = " Fetched from the hub the first time." if spec.hub else ""
@@ -63,6 +65,7 @@ def model_choices(name: str, spec: ModelSpec, aspect_ratio: str, style: str) -> 
         "model": {"value": name, "info": finely},
         "aspect_ratio": {"value": aspect_ratio, "choices": aspect_choices(spec)},
         "style": {"value": style, "choices": style_choices(spec), "info": appended},
+        "complete_prompt": {"visible": spec.vocabulary is not None},
     }
 
 
@@ -125,6 +128,9 @@ def control_updates(model: str, request: GenerationRequest, spec: ModelSpec) -> 
         "num_images": request.num_images,
         **{name: getattr(request, name) for name in BEST_OF},
         **_choices(model, spec, request.aspect_ratio, NO_STYLE),
+        "complete_prompt": gr.update(
+            visible=spec.vocabulary is not None, value=request.complete_prompt
+        ),
         **sampling_values(
             request.sampling(spec.sampling), len(spec.schedule(request.aspect_ratio))
         ),

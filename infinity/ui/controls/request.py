@@ -47,6 +47,7 @@ def request_from(
         aspect_ratio=ratio,
         seed=_seed(values["seed"], values["seed_mode"]),
         num_images=values["num_images"],
+        complete_prompt=values["complete_prompt"],
         **{name: values[name] for name in BEST_OF},
         **sampling_settings(values, len(spec_of(model).schedule(ratio))),
     )

@@ -15,6 +15,7 @@ from infinity.spec import ModelSpec
 from infinity.ui.controls.choices import (
     CUSTOM_PRESET,
     NO_STYLE,
+    OF_MODEL,
     SHOWN_IN,
     model_choices,
     model_updates,
@@ -70,6 +71,13 @@ def build_settings(context: Context, controls: Components) -> None:
         **choices["aspect_ratio"],
     )
     controls["style"] = gr.Dropdown(label="Style", filterable=False, **choices["style"])
+    controls["complete_prompt"] = gr.Checkbox(
+        value=True,
+        label="Complete the prompt",
+        info="The seed chooses what the prompt leaves open, such as background, style and size. What was "
+        "drawn stands under each picture.",
+        **choices["complete_prompt"],
+    )
     with gr.Row(elem_id="seed-row", equal_height=False):
         controls["seed"] = gr.Number(
             value=0, label="Seed", info="Same seed, same picture; -1 for a random one."
@@ -299,9 +307,11 @@ def _wire(
             **controls.updates(shown_updates(values)),
         }
 
-    model, aspect_ratio, _ = of_model = controls.named("model", "aspect_ratio", "style")
+    of_model = controls.named(*OF_MODEL)
+    model, aspect_ratio, style = controls.named("model", "aspect_ratio", "style")
     sampling = controls.named(*SAMPLING)
-    model.input(choose_model, of_model, [*of_model, *sampling], **QUICK)
+    asked = [model, aspect_ratio, style]
+    model.input(choose_model, asked, [*of_model, *sampling], **QUICK)
     model.change(lambda name: world_html(spec_of(name)), model, world, **QUICK)
     causes = [model, aspect_ratio, *sampling]
     preset.select(choose_preset, set(causes), [*sampling, preset], trigger_mode="multiple", **QUICK)

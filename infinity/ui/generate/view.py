@@ -8,6 +8,7 @@ what a scale added is their difference, taken in the browser.
 import io
 import math
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -171,8 +172,8 @@ def viewer_value(view: View) -> dict[str, Any]:
             for frame in frames
         ],
         "pictures": [
-            {"source": address(path), "download": path.name, "seed": seed}
-            for path, seed in zip(run.files, run.request.seeds, strict=True)
+            {"source": address(path), "download": path.name, "seed": seed, "caption": caption or ""}
+            for path, seed, caption in zip_longest(run.files, run.request.seeds, run.captions)
         ]
         if run is not None
         else [],

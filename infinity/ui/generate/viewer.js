@@ -67,6 +67,7 @@ function drawStage() {
   stage.classList.remove('is-empty');
   stage.classList.toggle('is-many', pictures.length > 1);
   stage.classList.toggle('is-added', added);
+  stage.classList.toggle('is-completed', pictures.some((picture) => picture.caption));
   stage.classList.toggle('is-unfinished', value.unfinished);
   const cells = [...stage.querySelectorAll('.cell')];
   pictures.slice(cells.length).forEach((_, more) => {
@@ -105,6 +106,22 @@ function caption(figure, picture) {
   const seed = made.appendChild(make('span'));
   seed.append(make('b', '', 'Seed '), String(picture.seed));
   made.append(window.infinityPictures.bar(picture));
+  if (picture.caption) made.append(drawnAs(picture.caption));
+}
+
+// The caption that the prompt was completed to; a press puts it into the prompt.
+function drawnAs(text) {
+  const button = make('button', 'drawn-as');
+  button.type = 'button';
+  button.title = `${text} – press to put this into the prompt`;
+  button.append(make('b', '', 'Drawn as: '), text);
+  button.onclick = () => {
+    const prompt = document.querySelector('#prompt textarea');
+    prompt.value = text;
+    prompt.dispatchEvent(new Event('input', {bubbles: true}));
+    prompt.focus();
+  };
+  return button;
 }
 
 function drawStrip() {

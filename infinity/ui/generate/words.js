@@ -7,7 +7,7 @@ element.addEventListener('click', event => {
   if (!word || !prompt) return;
   const wrong = button.dataset.word;
   if (wrong) {
-    const start = prompt.value.indexOf(wrong);
+    const start = prompt.value.toLowerCase().indexOf(wrong.toLowerCase());
     if (start >= 0) prompt.setRangeText(word, start, start + wrong.length, 'end');
   } else {
     const {selectionStart: start, selectionEnd: end, value} = prompt;

@@ -25,7 +25,7 @@ from infinity.files import disk_errors
 from infinity.grid.axes import PARAMETERS, show
 from infinity.images import open_image
 from infinity.metadata import KEY, read_record, weights_note
-from infinity.request import GenerationRequest
+from infinity.request import MAX_PROMPT_CHARACTERS, GenerationRequest, recorded
 from infinity.ui.shared.files import FinishedRun, address, data_uri, new_folder
 
 THUMBNAIL_PIXELS = 160
@@ -48,6 +48,7 @@ class Entry(Checked):
         thumbnail: a small WebP inside its own address.
         when: its end, in seconds since 1970.
         weights: fingerprint of those that drew it; "" where it is not known.
+        drawn_as: the caption that its prompt was completed to; "" where it was drawn as it is.
     """
 
     refusal = RequestError
@@ -60,6 +61,7 @@ class Entry(Checked):
     ]
     when: Annotated[float, Field(ge=0, le=2**33)]
     weights: Annotated[str, Field(pattern=r"\A[0-9a-f]{0,64}\z")] = ""
+    drawn_as: Annotated[str, text(MAX_PROMPT_CHARACTERS)] = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, with what the lists in the browser need."""
@@ -72,7 +74,10 @@ class Entry(Checked):
         if not isinstance(data, dict):
             raise RequestError(DAMAGED)
         try:
-            return super().from_dict({k: v for k, v in data.items() if k not in SHOWN})
+            if not isinstance(data.get("request"), dict):
+                raise RequestError(DAMAGED)
+            own = {k: v for k, v in data.items() if k not in SHOWN}
+            return super().from_dict(own | {"request": recorded(data["request"])})
         except RequestError as error:
             raise RequestError(DAMAGED) from error
 
@@ -92,10 +97,17 @@ def entries_of(run: FinishedRun) -> list[Entry]:
             file=f"{path.parent.name}/{path.name}",
             thumbnail=_thumbnail(image := open_image(path, "The picture")),
             when=run.when,
-            weights=read_record(image).weights if KEY in image.info else "",
+            **_recorded(image),
         )
         for request, path in reversed(pictures)
     ]
+
+
+def _recorded(image: Image.Image) -> dict[str, str]:
+    if KEY not in image.info:
+        return {}
+    record = read_record(image)
+    return {"weights": record.weights, "drawn_as": record.drawn_as}
 
 
 def details_html(entry: Entry, path: Path | None, title: str, here: str = "") -> str:
@@ -115,7 +127,8 @@ def details_html(entry: Entry, path: Path | None, title: str, here: str = "") ->
     shown = {"source": source, "words": entry.words, "seed": entry.request.seed}
     if path is not None:
         shown["download"] = path.name
-    facts = {"Model": title}
+    facts = {"Drawn as": entry.drawn_as} if entry.drawn_as else {}
+    facts["Model"] = title
     for name, parameter in PARAMETERS.items():
         value = getattr(entry.request, name, None)
         if name != "prompt" and value not in (None, ""):

@@ -11,7 +11,7 @@ from infinity.errors import InfinityError
 from infinity.manager import Loaded, LoadPlan
 from infinity.memory_modes import memory_choices
 from infinity.spec import ModelSpec
-from infinity.ui.controls.choices import model_updates
+from infinity.ui.controls.choices import OF_MODEL, model_updates
 from infinity.ui.controls.request import SAMPLING
 from infinity.ui.shared.context import Context
 from infinity.ui.shared.status import UNEXPECTED, Status, loading, problem_html, status_html
@@ -79,7 +79,7 @@ class ModelsTab:
         if is_public:
             return
         # A loaded model is the one to draw with: the Generate tab takes its settings.
-        chosen = controls.named("model", "aspect_ratio", "style", *SAMPLING)
+        chosen = controls.named(*OF_MODEL, *SAMPLING)
         acts = [
             self.load.click(
                 self.load_model,

@@ -38,6 +38,7 @@ OF_ANOTHER_KIND: Mapping[str, Callable[[str], Any]] = {
     "candidates": int,
     "prune_at_scale": int,
     "scorer": str,
+    "complete_prompt": lambda text: {"True": True, "False": False}[text],
 }
 """How a link's settings are read that no axis of a grid has."""
 FOCUS_PROMPT = """() => setTimeout(() => {
@@ -191,7 +192,7 @@ def read_link(pairs: Iterable[tuple[str, str]]) -> tuple[str | None, GenerationR
         try:
             read = OF_ANOTHER_KIND.get(name) or PARAMETERS[name].read
             settings[name] = read(text)
-        except (ValueError, RequestError) as error:
+        except (KeyError, ValueError, RequestError) as error:
             raise RequestError(
                 f"The link's {name} is {text[:40]!r}, which is no number."
             ) from error

@@ -15,14 +15,14 @@ import gradio as gr
 from gradio.components import Component
 
 from infinity.hosting import SPACE_USER
-from infinity.ui.controls.choices import model_updates
+from infinity.ui.controls.choices import OF_MODEL, model_updates
 from infinity.ui.controls.request import SAMPLING
 from infinity.ui.opening.replay import Replay
 from infinity.ui.shared.runs import visitor_of
 from infinity.ui.shared.wiring import QUICK, Updates, quick_on
 
-MODEL_CONTROLS = ("model", "aspect_ratio", "style")
-"""The controls whose lists depend on the model."""
+KINDS = {"number": gr.Slider | gr.Number, "boolean": gr.Checkbox}
+"""JavaScript's type of a value -> the controls that have one; others have a string."""
 
 
 def build_back() -> gr.HTML:
@@ -100,14 +100,16 @@ def _kept_model(replay: Replay, kept: object) -> Updates:
         return {}
     ratio, style = str(values.get("aspect_ratio")), str(values.get("style"))
     updates = model_updates(values["model"], spec, ratio, style)
-    return replay.controls.updates({name: updates[name] for name in MODEL_CONTROLS})
+    return replay.controls.updates({name: updates[name] for name in OF_MODEL})
 
 
 def _rule(name: str, component: Component) -> dict[str, Any]:
     """What the browser checks a kept value by: it may be an older page's, or no value at all."""
     rule: dict[str, Any] = {
-        "type": "number" if isinstance(component, gr.Slider | gr.Number) else "string",
-        "of_model": name in (*MODEL_CONTROLS, *SAMPLING),
+        "type": next(
+            (kind for kind, classes in KINDS.items() if isinstance(component, classes)), "string"
+        ),
+        "of_model": name in ("model", "aspect_ratio", "style", *SAMPLING),
     }
     if isinstance(component, gr.Radio | gr.Dropdown):
         rule["choices"] = [value for _, value in component.choices]

@@ -82,7 +82,7 @@ class Context:
         """
         files = tuple(save_pictures(event.images, event.request))
         self.keep(*files)
-        return FinishedRun(model, event.request, files, event.seconds, time.time())
+        return FinishedRun(model, event.request, files, event.seconds, time.time(), event.captions)
 
 
 def offered_models(manager: ModelManager, chosen: str, hosting: Hosting) -> dict[str, ModelSpec]:

@@ -35,6 +35,7 @@ class FinishedRun:
         files: PNGs the page may serve, each carrying its own record; deleted after a day.
         seconds: the whole run took.
         when: the end of the run, in seconds since 1970.
+        captions: what each was drawn from where its prompt was completed, else "".
     """
 
     model: str
@@ -42,6 +43,7 @@ class FinishedRun:
     files: tuple[Path, ...]
     seconds: float
     when: float
+    captions: tuple[str, ...] = ()
 
 
 def save_pictures(images: Sequence[Image.Image], request: GenerationRequest) -> list[Path]:

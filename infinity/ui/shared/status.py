@@ -16,8 +16,8 @@ MOST_SAID = 1000
 PLACE = re.compile(r"""(?<![\w:/.])(?:/|~/|[A-Za-z]:[\\/])[^\s'",;:)\\/]+[\\/][^\s'",;:)]*""")
 """An absolute path of two parts or more, of any system; no address of the web."""
 
-MEANT = re.compile(r"“([^”]+)”( for |\?)(?:“([^”]+)”)?")
-"""In a note: what may have been meant, and for which word where it names several."""
+MEANT = re.compile(r"“([^”]+)” for “([^”]+)”")
+"""In a note: a known word, and the one it is nearest to."""
 
 Phase = Literal["idle", "waiting", "loading", "painting", "done", "stopped", "failed"]
 
@@ -66,17 +66,9 @@ def status_html(status: Status) -> str:
 
 
 def _note_html(note: str) -> str:
-    """Words that may have been meant are buttons, which put them into the prompt (``words.js``)."""
-    said, asked, meant = note.partition(" Did you mean ")
-    word = said[1:].partition("”")[0]  # where the note is about one
-
-    def button(found: re.Match[str]) -> str:
-        near, way, of = found.groups()
-        written = of or escape(word)
-        rest = f"{way}“{of}”" if of else way
-        return f'“<button type="button" data-word="{written}"><span>{near}</span></button>”{rest}'
-
-    return escape(said + asked) + MEANT.sub(button, escape(meant))
+    """Words that may be meant are buttons, which put them into the prompt (``words.js``)."""
+    button = r'“<button type="button" data-word="\2"><span>\1</span></button>” for “\2”'
+    return MEANT.sub(button, escape(note))
 
 
 def duration(seconds: float) -> str:
