@@ -18,6 +18,8 @@ from infinity.world.vocabulary import Vocabulary
 Option = TypeVar("Option")
 
 GROUND_SHARES: Mapping[BackgroundKind, float] = {"place": 0.45, "plain": 0.35, "gradient": 0.2}
+COMPANY_SHARES: Mapping[BackgroundKind, float] = {"place": 0.25, "plain": 0.45, "gradient": 0.3}
+"""Of one thing, and of several, which a place makes a crowd."""
 HOME_SHARE = 0.55
 """Of the places: that of the first thing that has a home."""
 MAIN_STYLE_SHARE = 0.65
@@ -32,7 +34,7 @@ TILT_SHARES: Mapping[Tilt, float] = {"none": 0.6, "left": 0.2, "right": 0.2}
 CENTER_SHARE = 0.4
 HOMES_ONLY = ("underwater", "space", "sky")
 """Places where only those are put whose home it is."""
-DULL = ("gray", "black")
+DULL = ("gray", "black", "white", "beige")
 """Backgrounds that are drawn where they are asked for only."""
 ALIKE = (
     {"red", "orange", "pink"}, {"yellow", "orange", "beige"}, {"white", "beige"}, {"green", "teal"},
@@ -107,7 +109,8 @@ def _completed(
 
 def _background(things: Sequence[Thing], vocabulary: Vocabulary, chosen: _Choice) -> Background:
     """A place, the things' home more often than others; or colors that all things stand out from."""
-    kind = chosen.by_share("background", GROUND_SHARES)
+    alone = len(things) == things[0].count == 1
+    kind = chosen.by_share("background", GROUND_SHARES if alone else COMPANY_SHARES)
     if kind == "place":
         homes = [vocabulary.homes[thing.name] for thing in things if thing.name in vocabulary.homes]
         places = [place for place in vocabulary.scenes if place not in HOMES_ONLY]
