@@ -99,7 +99,7 @@ def test_phone_paints_with_a_finger_and_goes_on_with_branches(real_server, new_p
     settled(page, ["#canvas canvas >> nth=0"])
     finger(page, (0.4, 0.4), (0.5, 0.4), (0.6, 0.4), (0.6, 0.5))
     assert page.evaluate("scrollY") >= before, "the finger paints, it does not pull the page"
-    draw_edit(page)
+    page.locator("#draw-edit").click()
     nodes(page, 2)
     page.locator("#edit-status .note").filter(has_text="Bits kept").wait_for()
     stage, settings = (box(page, f"#edit-{name}")["y"] for name in ("stage", "settings"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,22 @@ def test_time_left_is_told_when_it_is_worth_reading(opened):
     assert module.after(opened, slow).status.message.endswith(" · about 26 s left")
     assert "left" not in module.after(opened, preview(3)).status.message
     assert "left" not in module.after(opened, replace(preview(6), seconds=90.0)).status.message
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [[8, 7, 9, 11, 19, 37, 85], [56, 58, 93, 107, 186, 364, 622]],
+    ids=["one picture", "nine"],
+)
+def test_time_left_is_near_what_scales_really_took(opened, seconds):
+    """Milliseconds measured on a CPU, as seconds; tokens alone would say eight times as much at first."""
+    view = opened
+    for index, spent in enumerate(seconds[:-1]):
+        view = module.after(view, replace(preview(index), seconds=float(spent)))
+        told = re.search(r"about (?:(\d+) min )?(\d+) s left", view.status.message)
+        assert told is not None
+        minutes, rest = (int(number or 0) for number in told.groups())
+        assert 0.5 < (60 * minutes + rest) / sum(seconds[index + 1 :]) < 2
 
 
 def test_place_in_the_line_is_told():

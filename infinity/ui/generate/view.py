@@ -7,6 +7,7 @@ what a scale added is their difference, taken in the browser.
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -197,15 +198,25 @@ def preview_uri(image: Image.Image, pixels: int = PREVIEW_PIXELS) -> str:
 
 
 def _painting(frames: tuple[Frame, ...], event: Preview) -> Status:
-    """A scale is finished; the progress is counted in tokens, which is what takes the time."""
-    fraction = sum(f.tokens for f in frames[: event.index + 1]) / sum(f.tokens for f in frames)
-    spent = sum(f.seconds or 0.0 for f in frames)
-    left = spent * (1 - fraction) / fraction
+    """A scale is finished; the progress is counted in tokens."""
+    done, ahead = frames[: event.index + 1], frames[event.index + 1 :]
+    fraction = sum(f.tokens for f in done) / sum(f.tokens for f in frames)
+    left = _seconds_left(done, ahead)
     rough = f"{left:.0f} s" if left < 59.5 else duration(left)
     more = f" · about {rough} left" if left >= WORTH_SAYING_SECONDS else ""
     size = f"{event.width} × {event.height}"
     said = f"Scale {event.index + 1} of {event.num_scales} · {size} tokens{more}"
     return Status("painting", said, fraction)
+
+
+def _seconds_left(done: Sequence[Frame], ahead: Sequence[Frame]) -> float:
+    """What the scales to come will take, between two guesses: that all time goes by tokens, which is far
+    too much at first, as a scale takes some however small it is; and that every scale takes what the
+    quickest did and the rest goes by tokens, which is too little, as later tokens look at more."""
+    spent, quickest = sum(f.seconds or 0.0 for f in done), min(f.seconds or 0.0 for f in done)
+    growth = sum(f.tokens for f in ahead) / sum(f.tokens for f in done)
+    too_little = quickest * len(ahead) + (spent - quickest * len(done)) * growth
+    return math.sqrt(spent * growth * too_little)
 
 
 def _frames(spec: ModelSpec, aspect_ratio: str) -> tuple[Frame, ...]:
