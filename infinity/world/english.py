@@ -25,11 +25,11 @@ RELATION_PHRASES = {
     "at the left of",
     "right of": "to the right of, right of, on the right of, on the right side of, to the right side of, "
     "at the right of",
-    "above": "above, over, high above, on top of, atop",
+    "above": "above, over, high above",
     "below": "below, under, underneath, beneath",
     "in front of": "in front of, before, against, ahead of",
     "behind": "behind, in back of, at the back of",
-    "on": "on, upon, onto",
+    "on": "on, upon, onto, on top of, atop",
     "between": "between, in between, in the middle of",
 }
 SIZE_PHRASES = {

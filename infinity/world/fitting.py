@@ -25,7 +25,8 @@ def fitted(scene: Scene, vocabulary: Vocabulary) -> tuple[Scene, list[str]]:
     things[-1] = replace(things[-1], relation=None)
     if len(things) < len(scene.things) and things[0].relation == "between":
         things[0] = replace(things[0], relation="and")
-    things = _placed(things)
+    if not vocabulary.spots:
+        things = _placed(things)
     alone = len(things) == 1
     fitting = [_fitted(thing, alone, vocabulary, notes) for thing in things]
     background = scene.background and _ground(scene.background, vocabulary, notes)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from infinity.registry import DEFAULT_MODEL_FOLDER
+from infinity.world.caption import caption_of
 from infinity.world.vocabulary import Vocabulary, read_vocabulary
 from infinity.world.wording import written
 from training.world import captions
@@ -31,6 +32,21 @@ def test_no_caption_has_an_unknown_word(vocabulary):
         )
         assert vocabulary.unknown(written(scene, vocabulary)) == {}
         assert vocabulary.unknown(captions.free_caption(scene, rng)) == {}
+
+
+def test_captions_are_read_back_into_the_scenes_that_they_tell(vocabulary):
+    freely = 0
+    for index in range(200):
+        rng = np.random.default_rng((5, index))
+        scene = sample_scene(
+            rng, concepts=tuple(CONCEPTS), styles=STYLES, stage="composed", split="train"
+        )
+        text = written(scene, vocabulary)
+        found = caption_of(text, vocabulary, None)
+        assert found is not None and (found.text, found.notes) == (text, ()), text
+        free = caption_of(captions.free_caption(scene, rng), vocabulary, None)
+        freely += free is not None and free.text == text
+    assert freely > 0.95 * 200
 
 
 def test_part_of_the_world_leaves_the_rest_out():
