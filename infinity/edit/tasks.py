@@ -205,6 +205,7 @@ def _request(source: Source, start: Start, settings: dict[str, Any]) -> Generati
         raise RequestError(
             "This picture brings no prompt, as it was not drawn by this model; say what it shows."
         )
+    given.setdefault("complete_prompt", False)  # what is to be drawn on leaves nothing open
     return GenerationRequest(**given, aspect_ratio=source.aspect_ratio, start=start)
 
 

@@ -43,10 +43,11 @@ def _left_out(reading: Reading, vocabulary: Vocabulary) -> list[str]:
         notes.append(f"Not drawn: {listed(reading.left_out)}.")
     if reading.not_negated:
         notes.append(f"It cannot leave out what it does not know: {listed(reading.not_negated)}.")
-    if reading.unknown:
-        means = "means" if len(reading.unknown) == 1 else "mean"
-        said = f"{listed(reading.unknown)} {means} nothing to this small model."
-        near = {word: vocabulary.near(word) for word in reading.unknown}
+    near = {word: vocabulary.near(word) for word in reading.unknown}
+    near = {word: names for word, names in near.items() if names or not word.endswith("ing")}
+    if near:  # what things do is not drawn by any wording
+        means = "means" if len(near) == 1 else "mean"
+        said = f"{listed([*near])} {means} nothing to this small model."
         notes.append(f"{said}{nearest_note(near)}")
     return notes
 

@@ -99,7 +99,7 @@ lives look looking looks lovely made make makes making may maybe me might mine m
 okay omg one ones only paint painted painting part perch perched perches photo photograph picture
 pictured pictures pieces place placed plain please pls portrait possible posing prompt put really relax
 relaxing render rendering rest resting rests scene see seen shall should show showing shown shows side
-simple simply sit sits sitting sketch solid somewhere stand standing stands stood style styled surrounded
+simple simply sit sits sitting sketch solid somewhere stand standing stands stood sat lay flew style styled surrounded
 swim swimming swims take taken than thank thanks thing things this times too try us very vibe vibes view
 walk walking walks want wanted wants way well what when where wish with would yes you
 """

@@ -111,8 +111,8 @@ def _phrases(vocabulary: Vocabulary) -> Iterator[tuple[str, Any, str]]:
     """Kind, value and wording of everything that means something; later ones go before earlier ones."""
     for kind, listed in OTHER_PHRASES.items():
         yield from ((kind, phrase, phrase) for phrase in listed.split(", "))
-    numbers = {number: word for number, word in enumerate(NUMBERS) if number}
-    for kind, number, phrase in (*_listed("N", numbers), *_listed("N", NUMBER_PHRASES)):
+    yield from (("N", number, word) for number, word in enumerate(NUMBERS) if number)
+    for kind, number, phrase in _listed("N", NUMBER_PHRASES):
         for before, behind in product(("", "a "), ("", " of")):
             yield kind, number, f"{before}{phrase}{behind}"
     yield from _listed("R", RELATION_PHRASES)
@@ -142,11 +142,11 @@ def _phrases(vocabulary: Vocabulary) -> Iterator[tuple[str, Any, str]]:
     yield from (("p", place, noun) for noun, place in place_nouns(vocabulary).items())
     for place, phrases in vocabulary.scenes.items():
         yield from (("P", place, phrase) for phrase in phrases)
-    for names in vocabulary.objects.values():
-        for name in names:
-            for noun in (*vocabulary.synonyms.get(name, ()), name):
-                yield "T", (name, vocabulary.plural(noun) != noun), vocabulary.plural(noun)
-                yield "T", (name, False), noun
+    yield from (("T", (name, False), noun) for noun, name in vocabulary.names.items())
+    for noun, name in vocabulary.names.items():
+        plural = vocabulary.plural(noun)
+        if vocabulary.names.get(plural) != name:  # "fries" are one thing, "books" are several
+            yield "T", (name, True), plural
 
 
 def _listed(kind: str, listed: Mapping[Any, str]) -> Iterator[tuple[str, Any, str]]:
@@ -157,9 +157,7 @@ def _listed(kind: str, listed: Mapping[Any, str]) -> Iterator[tuple[str, Any, st
 def place_nouns(vocabulary: Vocabulary) -> dict[str, str]:
     """Word -> the place it means: the places' own names, and what stands twice in the phrases of one alone, or
     is all of one but for its preposition."""
-    things = {n for names in vocabulary.objects.values() for name in names
-              for noun in (name, *vocabulary.synonyms.get(name, ()))
-              for n in (noun, vocabulary.plural(noun))}  # fmt: skip
+    things = {form for noun in vocabulary.names for form in (noun, vocabulary.plural(noun))}
     found: dict[str, list[str]] = {}
     for place, phrases in vocabulary.scenes.items():
         for phrase in phrases:

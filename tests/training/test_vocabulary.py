@@ -5,6 +5,7 @@ import pytest
 
 from infinity.registry import DEFAULT_MODEL_FOLDER
 from infinity.world.caption import caption_of
+from infinity.world.reading import read
 from infinity.world.vocabulary import Vocabulary, read_vocabulary
 from infinity.world.wording import written
 from training.world import captions
@@ -60,3 +61,11 @@ def test_things_of_the_shipped_model_keep_their_names(vocabulary):
     assert shipped is not None
     assert {name for names in shipped.objects.values() for name in names} <= CONCEPTS.keys()
     assert shipped.scenes.keys() <= vocabulary.scenes.keys()
+
+
+def test_every_thing_of_the_world_is_read_by_all_its_names(vocabulary):
+    plurals = {vocabulary.plural(noun) for noun in vocabulary.names}
+    for noun, name in vocabulary.names.items():
+        scene = read(f"a big {noun} in the rain", vocabulary).scene
+        assert scene is not None, noun
+        assert [thing.name for thing in scene.things] == [name] or noun in plurals, noun

@@ -33,7 +33,8 @@ gradient or in a place: `a cat`, `three red apples on a white background`, `a ro
 desert`, `a heart on a pink to orange gradient`, `a fox in the snow, cartoon style`.
 
 - Things go by several names, in singular and plural, with or without an article, in capitals or not.
-- Asked for without a background, a picture is light blue, or yellow behind green, blue, purple and black things.
+- What a prompt leaves open, such as background and style, the seed chooses; with that off a picture without a
+  background is light blue, or yellow behind green, blue, purple and black things.
 - The place may come first (`in the snow, a fox`) and the colour last (`a car that is red`).
 - Sizes: {sizes}. Positions: left of, right of, above, below, next to.
 - The name of a thing or colour that is misspelt by one letter is put right, and the page says how it was read; signs,

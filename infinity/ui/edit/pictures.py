@@ -39,14 +39,14 @@ def opened(context: Context, path: Path, model: str) -> Node:
     if record is not None and record.model in context.models:
         model = record.model
         if context.manager.fingerprint(model) in ("", record.weights):
-            ratio, prompt = record.request.aspect_ratio, record.request.prompt
+            ratio, prompt = record.request.aspect_ratio, record.as_drawn.prompt
             return _node(path, image, model, ratio, prompt, "Opened")
     spec, upright = context.spec(model), rgb(image)
     ratio = nearest_aspect_ratio(upright.height, upright.width, spec.schedules)
     fitted = covering(upright, *spec.image_size(ratio))
     file = save_png(fitted, new_folder() / OPENED_NAME)
     context.keep(file)
-    return _node(file, fitted, model, ratio, record.request.prompt if record else "", "Opened")
+    return _node(file, fitted, model, ratio, record.as_drawn.prompt if record else "", "Opened")
 
 
 def drawn(
