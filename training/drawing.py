@@ -27,17 +27,22 @@ def draw(
     wanted: Sequence[tuple[str, int]],
     batch_size: int = 1,
     preset: str = "balanced",
+    complete_prompt: bool = True,
     **best_of: Any,
 ) -> Iterator[Image.Image]:
     """A picture of each (prompt, seed) with a preset's settings; braces are plain text.
 
     Args:
         batch_size: pictures in one pass; equal to single ones except for rounding.
+        complete_prompt: of the requests.
         preset: one of ``infinity.presets``; "balanced" is the model's own settings.
         best_of: ``candidates`` and ``prune_at_scale`` of the requests, which are then drawn one by one.
     """
     plain = [
-        GenerationRequest(prompt=escape(prompt), seed=seed, **best_of) for prompt, seed in wanted
+        GenerationRequest(
+            prompt=escape(prompt), seed=seed, complete_prompt=complete_prompt, **best_of
+        )
+        for prompt, seed in wanted
     ]
     requests = [
         request.resolved(presets(pipeline.spec, request.aspect_ratio)[preset].sampling)

@@ -1,7 +1,7 @@
 """Pictures that a model draws of itself, for this project's pages: ``python -m training.pages PAGE``.
 
 ``contact-sheet`` draws fixed prompts into one picture; ``examples`` the page's example prompts
-(assets/examples); ``figures`` those of docs/how-it-works.md; ``known-words`` docs/world.md and the thumbnails in assets/world. Prompt number n is
+(assets/examples); ``seeds`` sixteen seeds of short prompts, and how far apart they are; ``figures`` those of docs/how-it-works.md; ``known-words`` docs/world.md and the thumbnails in assets/world. Prompt number n is
 drawn with seed n, known words with seed 0; nothing is picked by hand.
 """
 
@@ -18,6 +18,7 @@ from training.drawing import read_prompts
 from training.pages.examples import PROMPTS, contact_sheet, write_examples
 from training.pages.figures import write_figures
 from training.pages.known_words import write_known_words
+from training.pages.seeds import write_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = {
@@ -25,6 +26,7 @@ OUTPUTS = {
     "examples": ROOT / "assets" / "examples",
     "figures": ROOT / "docs" / "images",
     "known-words": ROOT,
+    "seeds": ROOT / "docs" / "images" / "seeds.webp",
 }
 
 
@@ -46,6 +48,8 @@ def main() -> None:
             write_figures(pipeline, output)
         elif page == "known-words":
             write_known_words(pipeline, output / "docs", output / "assets" / "world")
+        elif page == "seeds":
+            write_seeds(pipeline, output)
         else:
             prompts = read_prompts(arguments.prompts or PROMPTS[page])
             write = contact_sheet if page == "contact-sheet" else write_examples

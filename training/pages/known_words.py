@@ -106,7 +106,7 @@ def write_known_words(pipeline: InfinityPipeline, docs: Path, assets: Path) -> N
         )
     wanted = sections(vocabulary)
     asked = [(prompt, SEED) for words in wanted.values() for prompt in words.values()]
-    drawn = draw(pipeline, asked, BATCH)
+    drawn = draw(pipeline, asked, BATCH, complete_prompt=False)
     images = docs / "images" / "world"
     for folder in (images, assets):
         folder.mkdir(parents=True, exist_ok=True)
