@@ -79,7 +79,7 @@ def answers(
     prompts: Sequence[ExamPrompt],
     seeds: int,
     preset: str = "balanced",
-    **best_of: int,
+    **best_of: Any,
 ) -> list[Answer]:
     """Draw every prompt with seeds 0 to ``seeds`` - 1 and a preset's settings, and mark the pictures.
 
