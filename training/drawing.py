@@ -28,6 +28,7 @@ def draw(
     batch_size: int = 1,
     preset: str = "balanced",
     complete_prompt: bool = True,
+    aspect_ratio: str = "1:1",
     **best_of: Any,
 ) -> Iterator[Image.Image]:
     """A picture of each (prompt, seed) with a preset's settings; braces are plain text.
@@ -40,7 +41,11 @@ def draw(
     """
     plain = [
         GenerationRequest(
-            prompt=escape(prompt), seed=seed, complete_prompt=complete_prompt, **best_of
+            prompt=escape(prompt),
+            seed=seed,
+            complete_prompt=complete_prompt,
+            aspect_ratio=aspect_ratio,
+            **best_of,
         )
         for prompt, seed in wanted
     ]

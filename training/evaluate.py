@@ -1,7 +1,6 @@
 """The exam: put prompts with known answers to a model and mark its pictures.
 
-``python -m training.evaluate --model default --prompts training/prompts/exam.jsonl --seeds 4
---output DIR`` writes ``exam.json`` (scores a category, each beside the judge's own ceiling on true
+``python -m training.evaluate --model default --seeds 4 --output DIR`` writes ``exam.json`` (scores a category, each beside the judge's own ceiling on true
 renders of the same prompts) and ``exam.md`` (a page of pictures, right and wrong ones).
 """
 
@@ -15,8 +14,7 @@ import torch
 from infinity.console import expand_home, home_path, log_to_terminal
 from infinity.errors import InfinityError
 from infinity.presets import PRESET_NAMES
-from training.evaluation.exam import examine
-from training.evaluation.judge import WEIGHTS
+from training.evaluation.exam import ART, examine
 from training.evaluation.prompts import EXAM
 
 logger = logging.getLogger(__name__)
@@ -33,7 +31,16 @@ def main() -> None:
     add("--candidates", type=int, default=1, help="the best of so many, which the judge chooses")
     add("--prune-at-scale", type=int, default=0, help="where the worse half of them is dropped")
     add("--output", type=home_path, required=True, help="folder for the results")
-    add("--judge", type=home_path, default=WEIGHTS, help="weights of the judge")
+    add(
+        "--judge",
+        default=ART,
+        help="art: finds the art itself; or weights, as assets/judge.safetensors",
+    )
+    add(
+        "--judge-only",
+        action="store_true",
+        help="try the judge on damaged renders; write judge.json",
+    )
     add("--world", type=home_path, default=Path("data/world"), help="its art; built if missing")
     arguments = parser.parse_args()
     log_to_terminal()
@@ -41,7 +48,10 @@ def main() -> None:
         parser.error("--seeds and --limit must be at least 1")
     torch.set_flush_denormal(True)
     try:
-        outcome = examine(**vars(arguments))
+        settings = vars(arguments)
+        if settings.pop("judge_only"):
+            settings["model"] = None
+        outcome = examine(**settings)
     except (InfinityError, FileNotFoundError) as error:
         parser.exit(1, f"{error}\n")
     logger.info("%s", json.dumps(outcome, indent=2))

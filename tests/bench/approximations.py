@@ -26,11 +26,10 @@ from infinity.model import transformer
 from infinity.model.fp8 import Fp8Products, written_out
 from infinity.pipeline import InfinityPipeline
 from infinity.presets import presets
-from infinity.scoring.judge import load_judge
 from infinity.spec import ModelSpec
-from training.evaluation.exam import answers, sample, shares
-from training.evaluation.judge import WEIGHTS
-from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
+from training.evaluation.exam import Examiner, answers, sample, shares
+from training.evaluation.judge import WEIGHTS, LearnedJudge
+from training.evaluation.prompts import FIRST_EXAM, ExamPrompt, read_prompts
 
 BATCH = 8
 ROUNDS = 3
@@ -64,7 +63,8 @@ class Bench:
     def __init__(self, prompts: list[ExamPrompt], seeds: int) -> None:
         self.exact = InfinityPipeline.from_pretrained("default", "cpu")
         self.prompts, self.seeds = prompts, seeds
-        self.judge = load_judge(WEIGHTS)
+        learned = LearnedJudge(WEIGHTS)
+        self.examiner = Examiner(learned, learned.judge)
         self.schedule = self.exact.spec.schedule(self.exact.spec.aspect_ratios[0])
         self.batch = [prompt.prompt for prompt in sample(prompts, 4)]
         self.bits = [self.drawn(self.exact, texts, None)[0] for texts in self.batches()]
@@ -116,7 +116,7 @@ class Bench:
                 ratios.append(own / exact)
         row = {"bits_agreed": same / total, "cpu_seconds_ratio": float(np.median(ratios))}
         if self.seeds:
-            found = answers(pipeline, self.judge, self.prompts, self.seeds)
+            found = answers(pipeline, self.examiner, self.prompts, self.seeds)
             row["exam"] = float(np.mean([*shares(found).values()]))
         return {name: round(value, 4) for name, value in row.items()}
 
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="pictures a prompt; 0: no exam")
     parser.add_argument("--output", type=home_path, help="JSON, written after every row")
     options = parser.parse_args()
-    bench = Bench(sample(read_prompts(EXAM)[0], options.limit), options.seeds)
+    bench = Bench(sample(read_prompts(FIRST_EXAM)[0], options.limit), options.seeds)
     rows: dict[str, dict[str, float]] = {}
 
     def measure(name: str, pipeline: InfinityPipeline) -> None:

@@ -2,21 +2,25 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from infinity.pipeline import InfinityPipeline
-from infinity.scoring.judge import Judge, load_judge
+from infinity.scoring.judge import Judge, Seen, load_judge
 from training.drawing import draw
+from training.evaluation.art_judge import ArtJudge, Sight
+from training.evaluation.damage import DAMAGE, HARMLESS, mirrored_prompt
 from training.evaluation.grade import Answer, grade
-from training.evaluation.judge import WEIGHTS
+from training.evaluation.judge import WEIGHTS, LearnedJudge
 from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
-from training.evaluation.renders import renders
-from training.evaluation.report import write_outcome
+from training.evaluation.renders import render
+from training.evaluation.report import write_json, write_outcome
+from training.evaluation.sharpness import sharpness, summary
+from training.evaluation.spread import spread
 from training.world.concepts import STYLES
 from training.world.sprites import ensure_sprites
 from training.world.world import World
@@ -24,10 +28,34 @@ from training.world.world import World
 logger = logging.getLogger(__name__)
 
 BATCH = 32
+ART = "art"
+"""The judge that finds the art itself."""
+TRIED = 8
+"""Prompts a category whose renders are damaged, to try the judge, and sent through the tokenizer."""
+
+
+class Marker(Protocol):
+    """A judge: what it sees in a picture of what a prompt is about, and whether it has words for that."""
+
+    def look(self, image: Image.Image, prompt: ExamPrompt, /) -> Seen | Sight: ...
+    def knows(self, prompt: ExamPrompt, /) -> bool: ...
+
+
+class Examiner:
+    """A judge that marks, and the eye whose features pictures are compared by."""
+
+    def __init__(self, marker: Marker, eye: Judge) -> None:
+        self.marker, self.eye = marker, eye
+
+    def answer(self, prompt: ExamPrompt, image: Image.Image) -> Answer:
+        seen = self.marker.look(image, prompt)
+        wrong = grade(prompt, seen)
+        sharp = sharpness(image, seen.nearest) if isinstance(seen, Sight) and not wrong else None
+        return Answer(prompt, image, wrong, self.eye.see([image])[0].features, sharp)
 
 
 def examine(
-    model: str,
+    model: str | None,
     output: Path,
     *,
     prompts: Path = EXAM,
@@ -36,18 +64,19 @@ def examine(
     preset: str = "balanced",
     candidates: int = 1,
     prune_at_scale: int = 0,
-    judge: Path = WEIGHTS,
+    judge: str = ART,
     world: Path,
 ) -> dict[str, Any]:
     """Put prompts to a model (a name or folder); write exam.json and exam.md, return the former.
 
     Args:
+        model: None: the judge alone is tried, on true renders and damaged ones, and judge.json written.
         output: the folder of both.
         seeds: pictures a prompt.
         limit: prompts a category, for a quick look; None: all.
         preset: whose settings the pictures are drawn with.
-        candidates, prune_at_scale: of a request. The judge chooses what the judge then marks.
-        judge: its weights.
+        candidates, prune_at_scale: of a request. The page's judge chooses, whoever marks.
+        judge: "art", or a learned judge's weights.
         world: folder of its art; built if missing.
 
     Raises:
@@ -55,19 +84,47 @@ def examine(
         FetchError: the art cannot be fetched.
     """
     asked, unknown = read_prompts(prompts)
-    asked, marker = sample(asked, limit), load_judge(judge)
     ensure_sprites(world)
-    true, passed_spoiled = ceiling(marker, asked, World.load(world, styles=STYLES))
-    best_of = {"candidates": candidates, "prune_at_scale": prune_at_scale} if candidates > 1 else {}
+    art = World.load(world, styles=STYLES)
+    marker = ArtJudge(art) if judge == ART else LearnedJudge(Path(judge))
+    examiner = Examiner(marker, load_judge(WEIGHTS))
+    unknown += [f"{one.prompt}: not in the judge's words" for one in asked if not marker.knows(one)]
+    asked = [one for one in asked if marker.knows(one)]
+    if model is None:
+        true = ceiling(examiner, sample(asked, limit), art)
+        tried = trust(examiner, true)
+        return write_json(output / "judge.json", {"judge": judge, "ceiling": shares(true)} | tried)
     pipeline = InfinityPipeline.from_pretrained(model)
-    found = answers(pipeline, marker, asked, seeds, preset, **best_of)
+    ratios = pipeline.spec.aspect_ratios
+    unknown += [
+        f"{one.prompt}: {one.ratio} is not drawn" for one in asked if one.ratio not in ratios
+    ]
+    asked = sample([one for one in asked if one.ratio in ratios], limit)
+    true = ceiling(examiner, asked, art)
+    best_of = {"candidates": candidates, "prune_at_scale": prune_at_scale} if candidates > 1 else {}
+    found = answers(pipeline, examiner, asked, seeds, preset, **best_of)
     distance = None
     if min(len(found), len(true)) > 1:
         drawn, rendered = (np.stack([one.features for one in group]) for group in (found, true))
         distance = frechet_distance(drawn, rendered)
-    outcome: dict[str, Any] = {"model": model, "preset": preset, "seeds": seeds, **best_of}
-    outcome["variety"] = variety(found, seeds)
-    outcome |= result(found, true, passed_spoiled, distance)
+    outcome: dict[str, Any] = {
+        "model": model,
+        "judge": judge,
+        "preset": preset,
+        "seeds": seeds,
+        **best_of,
+    }
+    outcome |= result(found, true, distance) | trust(examiner, true)
+    rebuilt = [
+        examiner.answer(one.prompt, pipeline.reconstruct(one.image, one.prompt.ratio).image)
+        for one in tqdm(some(true), desc="the tokenizer alone")
+    ]
+    groups = {"drawn": found, "tokenizer_only": rebuilt, "true": true}
+    outcome["tokenizer_only"] = shares(rebuilt)
+    outcome["sharpness"] = {
+        name: summary(one.sharpness for one in group) for name, group in groups.items()
+    }
+    outcome["spread_of_true"] = spread(pipeline, examiner.eye, art, preset)
     outcome |= {"prompts": prompts.name, "limit": limit, "not_asked": unknown}
     write_outcome(output, outcome, found)
     return outcome
@@ -75,7 +132,7 @@ def examine(
 
 def answers(
     pipeline: InfinityPipeline,
-    judge: Judge,
+    examiner: Examiner,
     prompts: Sequence[ExamPrompt],
     seeds: int,
     preset: str = "balanced",
@@ -86,33 +143,49 @@ def answers(
     Args:
         best_of: as ``training.drawing.draw`` takes it.
     """
-    asked = [(prompt, seed) for prompt in prompts for seed in range(seeds)]
-    pictures = draw(
-        pipeline, [(prompt.prompt, seed) for prompt, seed in asked], BATCH, preset, **best_of
-    )
     found: list[Answer] = []
-    while images := list(islice(pictures, BATCH)):
-        for image, seen in zip(images, judge.see(images), strict=True):
-            prompt, _ = asked[len(found)]
-            found.append(Answer(prompt, image, grade(prompt, seen), seen.features))
+    for ratio in dict.fromkeys(prompt.ratio for prompt in prompts):
+        asked = [(one, seed) for one in prompts if one.ratio == ratio for seed in range(seeds)]
+        wanted = [(prompt.prompt, seed) for prompt, seed in asked]
+        pictures = draw(pipeline, wanted, BATCH, preset, aspect_ratio=ratio, **best_of)
+        for (prompt, _), image in zip(asked, pictures, strict=True):
+            found.append(examiner.answer(prompt, image))
     return found
 
 
-def ceiling(
-    judge: Judge, prompts: Sequence[ExamPrompt], world: World
-) -> tuple[list[Answer], dict[str, float]]:
-    """Marks of true renders, one a prompt, and the share of spoiled copies that the judge passes."""
-    marked: list[tuple[str, Answer]] = []
+def ceiling(examiner: Examiner, prompts: Sequence[ExamPrompt], world: World) -> list[Answer]:
+    """Marks of true renders, one a prompt."""
+    true = []
     for index, prompt in enumerate(tqdm(prompts, desc="the judge's ceiling")):
         try:
-            drawn = renders(prompt, world, index)
+            image = render(prompt, world, index)
         except ValueError as error:
             logger.warning("No true render: %s", error)
             continue
-        for (kind, image), seen in zip(drawn.items(), judge.see([*drawn.values()]), strict=True):
-            marked.append((kind, Answer(prompt, image, grade(prompt, seen), seen.features)))
-    right = [answer for kind, answer in marked if kind == "true"]
-    return right, _shares((kind, answer) for kind, answer in marked if kind != "true")
+        true.append(examiner.answer(prompt, image))
+    return true
+
+
+def some(true: Sequence[Answer]) -> list[Answer]:
+    """A few of every category."""
+    kept = sample([one.prompt for one in true], TRIED)
+    return [one for one in true if any(one.prompt is prompt for prompt in kept)]
+
+
+def trust(examiner: Examiner, true: Sequence[Answer]) -> dict[str, Any]:
+    """How far a judge can be trusted, on a few renders that it marks right: the share that it lets pass
+    when they are damaged, and when they are changed in a way that does no harm."""
+    right = [one for one in some(true) if not one.wrong]
+    marks: dict[str, list[bool]] = {name: [] for name in (*DAMAGE, *HARMLESS)}
+    for one in tqdm(right, desc="the judge, tried"):
+        for name, change in (DAMAGE | HARMLESS).items():
+            prompt = mirrored_prompt(one.prompt) if name == "mirrored" else one.prompt
+            marks[name].append(not grade(prompt, examiner.marker.look(change(one.image), prompt)))
+    passed = {name: float(np.mean(kept)) for name, kept in marks.items() if kept}
+    return {
+        "judge_lets_pass": {name: share for name, share in passed.items() if name in DAMAGE},
+        "judge_accepts": {name: share for name, share in passed.items() if name in HARMLESS},
+    }
 
 
 def sample(prompts: Sequence[ExamPrompt], limit: int | None) -> list[ExamPrompt]:
@@ -126,21 +199,14 @@ def sample(prompts: Sequence[ExamPrompt], limit: int | None) -> list[ExamPrompt]
 
 def shares(found: Iterable[Answer]) -> dict[str, float]:
     """Share of right pictures a category, in the order the categories first appear."""
-    return _shares((answer.prompt.tag, answer) for answer in found)
-
-
-def _shares(found: Iterable[tuple[str, Answer]]) -> dict[str, float]:
     marks: dict[str, list[bool]] = {}
-    for group, answer in found:
-        marks.setdefault(group, []).append(not answer.wrong)
+    for answer in found:
+        marks.setdefault(answer.prompt.tag, []).append(not answer.wrong)
     return {group: float(np.mean(right)) for group, right in marks.items()}
 
 
 def result(
-    found: Sequence[Answer],
-    true: Sequence[Answer],
-    passed_spoiled: dict[str, float],
-    distance: float | None,
+    found: Sequence[Answer], true: Sequence[Answer], distance: float | None
 ) -> dict[str, Any]:
     """What goes into exam.json; ``of_ceiling`` is score / ceiling, at most 1."""
     scores, ceilings = shares(found), shares(true)
@@ -154,18 +220,9 @@ def result(
         "overall": float(np.mean(list(scores.values()))),
         "overall_of_ceiling": float(np.mean(list(of_ceiling.values()))) if of_ceiling else None,
         "scores_unseen": shares(answer for answer in found if answer.prompt.unseen),
-        "judge_lets_pass": passed_spoiled,
         "frechet_distance_judge_features": distance,
         "pictures": len(found),
     }
-
-
-def variety(found: Sequence[Answer], seeds: int) -> float:
-    """How far apart the pictures of one prompt lie, in the judge's features: the mean distance from
-    their mean."""
-    features = np.stack([one.features for one in found]).reshape(-1, seeds, len(found[0].features))
-    away = np.linalg.norm(features - features.mean(1, keepdims=True), axis=-1)
-    return float(away.mean())
 
 
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:

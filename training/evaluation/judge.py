@@ -1,14 +1,15 @@
-"""The judge as the exam has it: the words of this world, and its weights in this repository."""
+"""The learned judge as the exam has it: its words, its weights in this repository, and what it can mark."""
 
 import json
 from pathlib import Path
 
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from infinity.int8 import quantized
-from infinity.scoring.judge import Judge, JudgeWords
-from training.evaluation.prompts import CLASSES, COLORS, SCENE_PHRASES, STYLE_PHRASES
+from infinity.scoring.judge import Judge, JudgeWords, Seen, load_judge
+from training.evaluation.prompts import CLASSES, COLORS, SCENE_PHRASES, STYLE_PHRASES, ExamPrompt
 from training.world.color import BACKGROUNDS
 from training.world.concepts import CONCEPTS, STYLES
 from training.world.places import PLACES
@@ -42,3 +43,31 @@ def save_words(words: JudgeWords, path: Path) -> None:
     """The words of the judge whose weights are ``path``."""
     text = json.dumps(words.to_dict(), ensure_ascii=False, separators=(",", ":"))
     path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+
+
+class LearnedJudge:
+    """A judge that was trained to see, and marks by what it has learnt to name.
+
+    Args:
+        weights: its own, with its words beside them.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        self.judge = load_judge(weights)
+
+    def look(self, image: Image.Image, prompt: ExamPrompt) -> Seen:
+        """All that is in the picture, whatever the prompt is about."""
+        return self.judge.see([image])[0]
+
+    def knows(self, prompt: ExamPrompt) -> bool:
+        """Whether it has the words for all that the prompt is about, and eyes for it."""
+        words, items = self.judge.words, (*prompt.include, *prompt.exclude)
+        relations = {item.position[0] for item in items if item.position}
+        return (
+            {item.concept for item in items} <= {*words.concepts}
+            and {item.color for item in items} <= {None, *words.colors}
+            and prompt.style in (None, *words.styles)
+            and prompt.scene in (None, *words.scenes)
+            and not relations & {"in front of", "behind"}
+            and not any(item.facing for item in items)
+        )

@@ -2,15 +2,18 @@
 
 Keys: ``tag`` (the category), ``prompt``, ``include``: objects that must be seen, each with ``class``
 and optionally ``count`` (1), ``color`` and ``position`` (``["left of", 0]``: left of the first
-entry's object); optional ``exclude``, which must not be seen in that number; and of our own ``style``,
-``scene`` (a place, or a color for a plain background) and ``unseen`` (what training never showed).
-Other keys, such as a number of the prompt, are passed over.
+entry's object; ``["between", 0]``: between those of the first and the second); optional ``exclude``,
+which must not be seen in that number; and of our own ``style``, ``scene`` (a place, a color for a plain
+background, or two: "red to blue"), of objects ``size``, ``spot`` and ``facing``, the picture's
+``ratio`` and ``unseen`` (what training never showed). Other keys, such as a number of the prompt, are
+passed over.
 
-The shipped exam has GenEval's six categories, style and scene, in this world's things. Its wordings
-are not those of the training captions; half of the pairs and colors were never shown in training.
+The shipped exam has GenEval's six categories and more, in this world's things. Its wordings are not
+those of the training captions; half of the pairs and colors were never shown in training.
 """
 
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -18,13 +21,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, V
 from pydantic import model_validator as check
 
 from infinity.errors import RequestError, nearest
+from infinity.world.scene import RELATIONS, Facing, Size, Spot
 from training.world.captions import STYLE_ENDINGS, STYLE_OPENINGS
 from training.world.color import BACKGROUNDS, HUES
 from training.world.concepts import CONCEPTS, STYLES, plural_of
 from training.world.places import PLACES
 
-EXAM = Path(__file__).parent.parent / "prompts" / "exam.jsonl"
-POSITIONS = ("left of", "right of", "above", "below")
+EXAM = Path(__file__).parent.parent / "prompts" / "exam_v4.jsonl"
+FIRST_EXAM = EXAM.with_name("exam.jsonl")
+"""Of the world of version 3."""
+POSITIONS = tuple(relation for relation in RELATIONS if relation != "and")
 COLORS = tuple(
     dict.fromkeys((*HUES, *(c.natural for c in CONCEPTS.values() if c.natural is not None)))
 )
@@ -38,6 +44,7 @@ SCENE_PHRASES = {
     **{phrase: name for name, place in PLACES.items() for phrase in (*place.phrases, name)},
     **{f"{color}{ending}": color for color in BACKGROUNDS for ending in ("", " background")},
 }
+GRADIENTS = {" to ".join(pair): " to ".join(pair) for pair in permutations(BACKGROUNDS, 2)}
 STYLE_PHRASES = {
     phrase: style
     for style in STYLES
@@ -80,6 +87,9 @@ class Wanted(BaseModel):
     count: StrictInt = Field(default=1, ge=1)
     color: Annotated[str | None, _known("color", {name: name for name in COLORS})] = None
     position: tuple[Position, StrictInt] | None = None
+    size: Size | None = None
+    spot: Spot | None = None
+    facing: Facing | None = None
 
 
 class ExamPrompt(BaseModel):
@@ -91,7 +101,8 @@ class ExamPrompt(BaseModel):
     include: Annotated[tuple[Wanted, ...], BeforeValidator(lambda value: value or ())] = ()
     exclude: Annotated[tuple[Wanted, ...], BeforeValidator(lambda value: value or ())] = ()
     style: Annotated[str | None, _known("style", STYLE_PHRASES)] = None
-    scene: Annotated[str | None, _known("scene", SCENE_PHRASES)] = None
+    scene: Annotated[str | None, _known("scene", SCENE_PHRASES | GRADIENTS)] = None
+    ratio: str = "1:1"
     unseen: tuple[str, ...] = ()
     prompt: Text
 
@@ -107,10 +118,11 @@ class ExamPrompt(BaseModel):
     @check(mode="after")
     def _has_an_answer(self) -> Self:
         for place, item in enumerate(self.include):
-            if item.position is not None and not 0 <= item.position[1] < place:
-                raise ValueError(
-                    f"position refers to object {item.position[1]}: name one listed before it"
-                )
+            if item.position is None:
+                continue
+            relation, other = item.position
+            if not 0 <= other < place - (relation == "between"):
+                raise ValueError(f"position refers to object {other}: name one listed before it")
         if not (self.include or self.style or self.scene or self.exclude):
             raise ValueError("an exam prompt needs an answer: include, exclude, style or scene")
         return self

@@ -12,6 +12,7 @@ from training.evaluation.grade import Answer
 SHOWN = 24
 """Pictures a category: evenly spaced over its answers, so that none is picked."""
 SIDE, LABEL_LINES = 144, 6
+TRIED = {"judge_lets_pass": "damaged", "judge_accepts": "changed without harm"}
 RIGHT, WRONG = "#2a9d4a", "#d4483b"
 
 
@@ -25,9 +26,7 @@ def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]
     marks = [
         {"tag": tag, "prompt": prompt, "wrong": reasons} for (tag, prompt), reasons in wrong.items()
     ]
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(outcome | {"answers": marks}, indent=1)
-    (folder / "exam.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "exam.json", outcome | {"answers": marks})
     parts = [f"# Exam of {escape(str(outcome['model']))}", *_facts(outcome), _table(outcome)]
     for number, (tag, score) in enumerate(outcome["scores"].items()):
         mine = [answer for answer in found if answer.prompt.tag == tag]
@@ -47,16 +46,35 @@ def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]
     (folder / "exam.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
+def write_json(path: Path, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Write and return it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+    return outcome
+
+
 def _facts(outcome: dict[str, Any]) -> list[str]:
     """What the figures mean, and how far the judge can be trusted."""
     facts = [
         f"{outcome['pictures']:,} pictures, preset {outcome['preset']}. Score: share of pictures marked right "
-        "by a judge that sees pixels only. Ceiling: its marks on true renders of the same prompts. "
+        f"by a judge ({escape(str(outcome.get('judge')))}) that sees pixels only. Ceiling: its marks on true "
+        "renders of the same prompts. "
         "Unseen: prompts with a pair or a colored object that training never showed."
     ]
-    if spoiled := outcome["judge_lets_pass"]:
-        shares = ", ".join(f"{kind} {share:.1%}" for kind, share in spoiled.items())
-        facts.append(f"True renders spoiled on purpose that the judge passes: {shares}.")
+    for key, what in TRIED.items():
+        if passed := outcome.get(key):
+            shares = ", ".join(f"{kind} {share:.1%}" for kind, share in passed.items())
+            facts.append(f"True renders that the judge still passes, {what}: {shares}.")
+    for kind, figures in outcome.get("sharpness", {}).items():
+        listed = ", ".join(
+            f"{name.replace('_', ' ')} {value:.2f}" for name, value in figures.items()
+        )
+        facts.append(
+            f"Sharpness, {kind.replace('_', ' ')}: {listed or 'not measured by this judge'}."
+        )
+    if spread := outcome.get("spread_of_true"):
+        listed = ", ".join(f"{name} {value:.2f}" for name, value in spread.items())
+        facts.append(f"Spread between 16 seeds, of that of true renders: {listed}.")
     if (distance := outcome["frechet_distance_judge_features"]) is not None:
         facts.append(
             f"Frechet distance from true renders on the judge's features: {distance:.2f} (no FID: "

@@ -23,7 +23,12 @@ def background_of(scene: Scene) -> Background:
 
 def painted(background: Background, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
     """One of the paintings of a background, RGB, of a width and height."""
-    return _painted(background, size, int(rng.integers(VARIANTS))).copy()
+    return paint(background, size, int(rng.integers(VARIANTS)))
+
+
+def paint(background: Background, size: tuple[int, int], variant: int) -> Image.Image:
+    """The painting of that number, from 0."""
+    return _painted(background, size, variant).copy()
 
 
 @lru_cache(PAINTED_KEPT)

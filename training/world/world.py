@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from infinity.world.scene import Scene, Thing
+from infinity.world.scene import Scene, Thing, Tilt
 from training.world.backgrounds import background_of, painted
 from training.world.canvas import glow
 from training.world.captions import caption
@@ -139,6 +139,13 @@ class World:
         """Mean RGB (3,) in [0, 255] of a concept's art where it is opaque."""
         pixels = self._painted(style, name, color).reshape(-1, 4).astype(np.float64)
         return (pixels[:, :3] * pixels[:, 3:]).sum(0) / pixels[:, 3].sum()
+
+    def art(
+        self, style: str, name: str, color: str | None, mirrored: bool, tilt: Tilt
+    ) -> np.ndarray:
+        """A thing's art at full size, uint8 (height, width, 4) RGBA."""
+        kept = color if CONCEPTS[name].colorable else None
+        return _turned(self._painted(style, name, kept), mirrored, tilt)
 
     def _art(self, scene: Scene, thing: Thing) -> Art:
         style = scene.style or self.styles[0]

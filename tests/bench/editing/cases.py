@@ -15,7 +15,7 @@ from infinity.request import GenerationRequest
 from infinity.scoring.judge import Seen, load_judge
 from infinity.world.wording import article_for
 from training.evaluation.judge import WEIGHTS
-from training.evaluation.prompts import EXAM, ExamPrompt, read_prompts
+from training.evaluation.prompts import FIRST_EXAM, ExamPrompt, read_prompts
 from training.world.concepts import WITHOUT_ARTICLE
 
 BOXES = {
@@ -57,7 +57,7 @@ def judge():
 @cache
 def exam(tag: str = "") -> list[ExamPrompt]:
     """The exam's prompts of one category; "" for all."""
-    return [prompt for prompt in read_prompts(EXAM)[0] if tag in ("", prompt.tag)]
+    return [prompt for prompt in read_prompts(FIRST_EXAM)[0] if tag in ("", prompt.tag)]
 
 
 @cache
