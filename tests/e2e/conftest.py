@@ -47,16 +47,17 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        flags = [*FLAGS, "--js-flags=--no-opt"]  # a page lives for seconds here
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
 
 
 class Tabs:
-    """Opens pages, each as a browser does that has never been there; the scripts of the page, which are
-    Gradio's and the same for all, are kept for the next test.
+    """Opens pages, each in a browser of its own that has never been there.
 
-    A test's first page is in the context that all tests share, emptied before; the others have their own.
+    A test's first page, its second and so on are used again by the next test, everything they kept
+    forgotten: where Gradio's scripts are loaded and compiled, a page costs two thirds.
 
     Attributes:
         foreign: addresses of other hosts that pages asked for.
@@ -65,51 +66,62 @@ class Tabs:
 
     def __init__(self, browser: Any) -> None:
         self._browser = browser
-        self._shared = browser.new_context()
         self._addresses: set[str] = set()
-        self._contexts: list[Any] = []
+        self._kept: list[Any] = []
+        self._opened: list[Any] = []
         self.foreign: list[str] = []
         self.errors: list[str] = []
 
-    def open(self, url: str, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> Any:
-        context = self._browser.new_context() if self._contexts else self._shared
-        self._contexts.append(context)
-        context.set_default_timeout(PATIENCE_MS)
-        page = context.new_page()
-        if context is self._shared:
-            self._addresses.add(url)
-            self._forget(page)
+    def open(
+        self, url: str, viewport: dict[str, int] = DESKTOP, scheme: str = "light", script: str = ""
+    ) -> Any:
+        """``script`` runs before those of the page, whenever it is loaded."""
+        self._addresses.add(url.partition("?")[0])
+        page = self._new(script) if script else self._next()
+        self._opened.append(page)
         page.set_viewport_size(viewport)
         page.emulate_media(color_scheme=scheme)
-        page.add_init_script(WATCH_STAGE)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self._asked(request.url, url))
         page.goto(url)
         page.locator("#prompt textarea").wait_for()
         return page
 
     def close(self) -> None:
-        """All pages of a test."""
-        for context in self._contexts:
-            if context is self._shared:
-                for page in context.pages:
-                    page.close()
-            else:
+        """All pages of a test; what they kept goes."""
+        for page in self._opened:
+            context = page.context
+            if page not in self._kept or page.is_closed():
                 context.close()
-        self._contexts.clear()
-        self.foreign.clear()
-        self.errors.clear()
+                continue
+            for copy in context.pages[1:]:
+                copy.close()
+            page.evaluate("() => addEventListener('pagehide', () => sessionStorage.clear())")
+            page.goto("about:blank")
+            context.clear_cookies()
+            session = context.new_cdp_session(page)
+            for url in self._addresses:
+                session.send("Storage.clearDataForOrigin", {"origin": url, "storageTypes": "all"})
+            session.detach()
+        self._kept = [page for page in self._kept if not page.is_closed()]
+        for seen in (self._opened, self._addresses, self.foreign, self.errors):
+            seen.clear()
 
-    def _forget(self, page: Any) -> None:
-        """All that earlier pages kept, but for the files they loaded."""
-        self._shared.clear_cookies()
-        session = self._shared.new_cdp_session(page)
-        for url in self._addresses:
-            session.send("Storage.clearDataForOrigin", {"origin": url, "storageTypes": "all"})
-        session.detach()
+    def _next(self) -> Any:
+        free = [page for page in self._kept if page not in self._opened]
+        if not free:
+            self._kept += (free := [self._new()])
+        return free[0]
 
-    def _asked(self, address: str, own: str) -> None:
-        if not address.startswith((own, "data:", "blob:")):
+    def _new(self, script: str = "") -> Any:
+        context = self._browser.new_context()
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.add_init_script(WATCH_STAGE + script)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._asked(request.url))
+        return page
+
+    def _asked(self, address: str) -> None:
+        if not address.startswith((*self._addresses, "data:", "blob:", "about:")):
             self.foreign.append(address)
 
 

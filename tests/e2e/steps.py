@@ -30,6 +30,11 @@ SETTLE_MS = 250
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 WIDE = {"width": 1920, "height": 1080}
 PROMPT = "a red apple on a sandy beach"
+KEPT = (
+    "(() => { try { return JSON.parse(sessionStorage.getItem('infinity-page:/')) || {} }"
+    " catch { return {} } })()"
+)
+HISTORY = "JSON.parse(localStorage.getItem('infinity-history:/') || '[]').length"
 
 
 def free_port() -> int:
@@ -123,6 +128,21 @@ def open_tab(page: Any, name: str) -> None:
         page.locator("#tabs .overflow-menu > button").first.click()
         shown = page.locator("#tabs .overflow-dropdown button").filter(has_text=name)
     shown.first.click()
+
+
+def opened(page: Any, tab: str) -> None:
+    page.locator(f"[role=tab][aria-selected=true]:has-text('{tab}')").wait_for()
+
+
+def kept(page: Any) -> None:
+    """Wait until the page keeps what is changed, and knows its key."""
+    page.wait_for_function(f"Boolean({KEPT}.key)")
+
+
+def reload(page: Any) -> None:
+    page.reload()
+    page.locator("#prompt textarea").wait_for(state="attached")
+    kept(page)
 
 
 def ask(page: Any, prompt: str = PROMPT) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.e2e.steps import DESKTOP, PHONE, ask, choose_seed, open_tab, shot
-
-KEPT = "JSON.parse(localStorage.getItem('infinity-history:/') || '[]').length"
+from tests.e2e.steps import DESKTOP, HISTORY, PHONE, ask, choose_seed, open_tab, shot
 
 
 def draw(page: Any, prompt: str, seed: int, count: int) -> None:
     choose_seed(page, seed)
     ask(page, prompt)
-    page.wait_for_function(f"{KEPT} === {count}")
+    page.wait_for_function(f"{HISTORY} === {count}")
 
 
 def choose(page: Any, position: int) -> None:
@@ -21,7 +19,9 @@ def choose(page: Any, position: int) -> None:
     page.locator(".picture-details").wait_for()
 
 
-def test_history_outlives_a_reload_and_puts_everything_back(server, new_page, tmp_path):
+def test_history_outlives_a_reload_puts_everything_back_and_can_be_cleared(
+    server, new_page, tmp_path
+):
     server.gate.open()
     page = new_page(server.url)
     draw(page, "a red apple", 7, 1)
@@ -30,6 +30,11 @@ def test_history_outlives_a_reload_and_puts_everything_back(server, new_page, tm
     page.locator("#prompt textarea").wait_for()
     choose(page, 1)
     shot(page, "history")
+    for viewport, scheme, name in ((PHONE, "light", "phone"), (DESKTOP, "dark", "dark")):
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=scheme)
+        shot(page, f"history-{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     page.locator("#chosen .picture-compare").click()
     page.locator(".pictures-said").filter(has_text="now press Compare").wait_for()
     page.locator(".cards button").nth(0).click()
@@ -56,48 +61,24 @@ def test_history_outlives_a_reload_and_puts_everything_back(server, new_page, tm
     assert page.locator("#seed input").input_value() == "8"
 
     drawn = len(server.manager.pipelines["default"].requests)
-    other = new_page(server.url)
-    other.goto(link)
+    other = new_page(link)
     other.locator(".page-note").filter(has_text="came with the link").wait_for()
     assert other.locator("#prompt textarea").input_value() == "a <b>castle</b>"
-    assert other.evaluate(KEPT) == 0, "another browser sees none of it"
-    dropped = new_page(server.url)
-    dropped.locator("#top input[type=file]").set_input_files(path)
-    dropped.locator(".page-note").wait_for()
-    assert dropped.locator("#seed input").input_value() == "8"
+    assert other.evaluate(HISTORY) == 0, "another browser sees none of it"
+    choose_seed(other, 1)
+    other.locator("#top input[type=file]").set_input_files(path)
+    other.wait_for_function("document.querySelector('#seed input').value === '8'")
+    other.locator(".page-note").wait_for()
     assert len(server.manager.pipelines["default"].requests) == drawn, "nothing starts by itself"
 
-
-def test_history_can_be_turned_off_and_cleared(server, new_page):
-    server.gate.open()
-    page = new_page(server.url)
-    draw(page, "a red apple", 7, 1)
-    page.get_by_role("tab", name="History").click()
+    open_tab(page, "History")
     page.locator(".keep input").uncheck()
-    page.on("dialog", lambda dialog: dialog.accept())
+    page.once("dialog", lambda dialog: dialog.accept())
     page.locator("[data-do=clear]").click()
     page.locator(".count").filter(has_text="No history is kept").wait_for()
-    page.get_by_role("tab", name="Generate").click()
+    open_tab(page, "Generate")
     ask(page, "secret")
     page.locator("#stage img[alt='secret'][src*='file=']").wait_for()
     page.reload()
     page.locator("#prompt textarea").wait_for()
-    assert page.evaluate(KEPT) == 0
-
-
-def test_bad_links_get_a_sentence(server, new_page):
-    for query, sentence in (("?prompt=a&seed=-1", "seed must be"), ("?sed=1", "did it mean")):
-        page = new_page(server.url)
-        page.goto(server.url + query)
-        page.locator(".page-note.is-problem").filter(has_text=sentence).wait_for()
-
-
-def test_history_on_a_phone_and_in_the_dark(server, new_page):
-    server.gate.open()
-    for viewport, scheme, name in ((PHONE, "light", "phone"), (DESKTOP, "dark", "dark")):
-        page = new_page(server.url, viewport, scheme)
-        draw(page, "a red apple", 7, 1)
-        choose(page, 0)
-        shot(page, f"history-{name}")
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= viewport["width"]
+    assert page.evaluate(HISTORY) == 0

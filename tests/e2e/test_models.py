@@ -45,18 +45,12 @@ def test_model_is_looked_at_loaded_used_and_unloaded(server, new_page):
     said(page, "Another model is unloaded.")
     assert server.manager.in_memory == []
 
-
-def test_memory_setting_says_what_it_costs(server, new_page):
-    page = new_page(server.url)
-    open_models(page)
     page.locator("#models-memory-mode label").filter(has_text="Least memory").click()
     page.locator("#models-memory-mode").filter(has_text="decoded in strips").wait_for()
 
-
-def test_obstacle_is_told_before_the_click(server, new_page):
+    # An obstacle is told before the click.
     server.manager.obstacle = "The weights cannot be downloaded: check the network connection."
-    page = new_page(server.url)
-    open_models(page)
+    choose(page, "Infinity emoji")
     page.locator("#models-plan [role=alert]").filter(has_text="check the network").wait_for()
     assert page.get_by_role("button", name="Load and use").is_disabled()
 
