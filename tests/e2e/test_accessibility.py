@@ -19,7 +19,7 @@ LOOKS = {
     "wide-light": (WIDE, "light"),
 }
 IS_DARK = {"light": "false", "dark": "true"}
-TABS = ("Generate", "Inside", "Grid", "History", "Tokenizer", "Models", "API")
+TABS = ("Generate", "Edit", "Inside", "Grid", "History", "Tokenizer", "Models", "API")
 SERIOUS = ("serious", "critical")
 RUN_AXE = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
 
