@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from infinity.errors import RequestError
+from infinity.registry import get_spec
 from infinity.scoring.asked import Asked, Thing, read
 from infinity.scoring.judge import load_judge
 from infinity.scoring.likeness import likeness
@@ -17,8 +18,12 @@ from training.evaluation.judge import WEIGHTS, WORDS
 from training.evaluation.prompts import EXAM, read_prompts
 
 
-def test_shipped_words_are_those_of_the_world():
-    assert load_judge(WEIGHTS).words == WORDS
+def test_shipped_judge_knows_all_that_the_shipped_model_draws():
+    words, drawn = load_judge(WEIGHTS).words, get_spec("default").vocabulary
+    assert drawn is not None
+    assert {name for names in drawn.objects.values() for name in names} == {*words.concepts}
+    assert {*drawn.scenes} < {*words.scenes} and {*drawn.styles} == {*words.styles}
+    assert {*words.concepts} < {*WORDS.concepts}  # the world has grown since
 
 
 @pytest.mark.parametrize(
@@ -38,8 +43,8 @@ def test_prompt_is_read_as_what_it_asks_for(prompt, asked):
     assert read(prompt, WORDS) == asked
 
 
-def test_exam_prompts_are_read_as_their_answers():
-    prompts, _ = read_prompts(EXAM)
+def test_prompts_of_the_judges_own_exam_are_read_as_their_answers():
+    prompts, _ = read_prompts(EXAM.with_name("exam.jsonl"))
     wrong = []
     for prompt in prompts[::7]:
         asked = read(prompt.prompt, WORDS)

@@ -216,9 +216,9 @@ def test_strange_value_of_any_argument_of_any_endpoint_is_told_by_the_program_it
     for function in (one for one in functions(url) if one.name):
         for key in function.values:
             for value in STRANGE:
-                _, said = ask(url, function.name, {**function.values, key: value}, "call/v2")
+                kind, said = ask(url, function.name, {**function.values, key: value}, "call/v2")
                 text = re.sub(r"data:image/[\w+/;,=]+", "a picture", str(said))
-                if UNEXPECTED in text or len(text) > 1_000:
+                if UNEXPECTED in text or (kind != "complete" and len(text) > 1_000):
                     unexpected.append((function.name, key, str(value)[:40], text[:300]))
     assert not unexpected
 
