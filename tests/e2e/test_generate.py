@@ -218,7 +218,7 @@ def test_nothing_jumps_or_sticks_out_while_the_picture_grows(name, viewport, rea
     page.locator(".strip li").first.wait_for()
     before = settled(page, watched)
     look("idle")
-    ask(page)
+    ask(page, "a red apple")
     scales = page.locator(".strip li").count()
     for scale in range(1, scales - 1):
         real_server.gate.let(1)
@@ -237,7 +237,7 @@ def test_nothing_jumps_or_sticks_out_while_the_picture_grows(name, viewport, rea
     drawn_as = page.locator("#stage .drawn-as")
     drawn_as.click()
     written = page.locator("#prompt textarea").input_value()
-    assert written.startswith("a red apple on a beach, ") and written in drawn_as.text_content()
+    assert written.startswith("a red apple ") and written in drawn_as.text_content()
     page.locator(".strip li button").nth(scales - 3).click()
     page.get_by_role("button", name="What it added").click()
     look("added")
