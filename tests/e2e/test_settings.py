@@ -80,6 +80,7 @@ def test_settings_as_they_are_by_preset_by_keyboard_and_by_seed(server, new_page
     type_number(page, "temperature", 0.9)
     preset(page, "Varied")
 
+    page = new_page(server.url)
     page.locator("#aspect-ratio input").first.focus()
     page.keyboard.press("ArrowRight")
     page.locator("#aspect-ratio label.selected").filter(has_text="2:1").wait_for()
