@@ -171,31 +171,32 @@ def test_runs_are_refused_fail_stop_and_grow_and_the_next_one_works(server, new_
 
 
 def test_browsers_wait_in_line_see_their_place_move_up_and_may_give_up(server, new_page):
-    """Over a reload too."""
-    first, second, third = (new_page(server.url) for _ in range(3))
+    """Over a reload too, and from the middle of the line."""
+    first, second, third, fourth = (new_page(server.url) for _ in range(4))
     ask(first, "the first")
     server.gate.let(1)
     status(first, "Scale 1 of 7")
-    ask(second, "the second")
-    status(second, "1 before you")
-    ask(third, "the third")
-    status(third, "2 before you")
+    for place, (page, name) in enumerate(
+        ((second, "second"), (third, "third"), (fourth, "fourth")), 1
+    ):
+        ask(page, f"the {name}")
+        status(page, f"{place} before you")
     third.reload()
     status(third, "2 before you")
     third.locator("#stop").wait_for()
     server.gate.let(len(SCALES) - 1)
     finished(first)
     status(third, "1 before you")
-    ask(first, "once more")
-    status(first, "Waiting for a turn")
-    first.locator("#stop").click()
-    status(first, "Stopped.")
-    first.locator("#generate").wait_for()
+    status(fourth, "2 before you")
+    third.locator("#stop").click()
+    status(third, "Stopped.")
+    third.locator("#generate").wait_for()
+    status(fourth, "1 before you")
     server.gate.open()
     finished(second)
-    finished(third)
+    finished(fourth)
     prompts = [request.prompt for request in server.manager.pipelines["default"].requests]
-    assert prompts == ["the first", "the second", "the third"]
+    assert prompts == ["the first", "the second", "the fourth"]
 
 
 @pytest.mark.parametrize(
