@@ -15,6 +15,12 @@ NEAREST_RELATIONS: dict[Relation, Relation] = {
     "on": "above", "in front of": "and", "behind": "and", "between": "and",
 }  # fmt: skip
 
+DONE_WITH_A_THING = {
+    "spot": "place a thing at the",
+    "facing": "make a thing face",
+    "tilt": "tilt a thing",
+}
+
 
 def fitted(scene: Scene, vocabulary: Vocabulary) -> tuple[Scene, list[str]]:
     """The nearest scene that captions of this vocabulary told of, and notes on what is not drawn."""
@@ -83,18 +89,12 @@ def _fitted(thing: Thing, alone: bool, vocabulary: Vocabulary, notes: list[str])
         shown = "drawn side by side" if nearest == "and" else f"drawn as “{nearest}”"
         notes.append(f"This model does not know “{relation}”; {shown}.")
         relation = nearest
-    for name, value, known in (("spot", thing.spot, vocabulary.spots),
-                               ("facing", thing.facing, vocabulary.facings),
-                               ("tilt", thing.tilt, vocabulary.tilts)):  # fmt: skip
+    for name, known in (("spot", vocabulary.spots), ("facing", vocabulary.facings),
+                        ("tilt", vocabulary.tilts)):  # fmt: skip
+        value = getattr(thing, name)
         if value and value not in known:
             if value != "none":
-                what = {
-                    "spot": "place a thing",
-                    "facing": "make a thing face",
-                    "tilt": "tilt a thing",
-                }
-                where = f"at the {value}" if name == "spot" else value
-                notes.append(f"This model cannot {what[name]} {where}.")
+                notes.append(f"This model cannot {DONE_WITH_A_THING[name]} {value}.")
             left: dict[str, Any] = {name: None}
             thing = replace(thing, **left)
     return replace(thing, color=color, size=_size(thing, vocabulary), relation=relation)

@@ -8,14 +8,15 @@ from PIL import Image
 
 from infinity.errors import RequestError
 from infinity.pipeline import InfinityPipeline
+from infinity.world.scene import Background, Scene, Thing
 from infinity.world.vocabulary import Vocabulary
-from infinity.world.wording import article_for
+from infinity.world.wording import written
 from training.drawing import draw, sheet
 from training.world.color import BACKGROUNDS, HUES
-from training.world.concepts import CONCEPTS, WITHOUT_ARTICLE
+from training.world.concepts import CONCEPTS
 
 SEED = 0
-BACKGROUND = "on a light blue background"
+BACKGROUND = Background(kind="plain", names=("light blue",))
 IN_PLACES, IN_COLORS, IN_STYLES, ON_COLORS = "penguin", "car", "fox", "smiley"
 """What stands for places, colours, styles and backgrounds."""
 SHOWN, COLUMNS, TILE, TILES_A_ROW, BATCH = 104, 8, 64, 16, 32
@@ -33,8 +34,8 @@ gradient or in a place: `a cat`, `three red apples on a white background`, `a ro
 desert`, `a heart on a pink to orange gradient`, `a fox in the snow, cartoon style`.
 
 - Things go by several names, in singular and plural, with or without an article, in capitals or not.
-- What a prompt leaves open, such as background and style, the seed chooses; with that off a picture without a
-  background is light blue, or yellow behind green, blue, purple and black things.
+- A background that a prompt leaves open the seed chooses; with that off a picture without a background is light
+  blue, or yellow behind green, blue, purple and black things.
 - The place may come first (`in the snow, a fox`) and the colour last (`a car that is red`).
 - Sizes: {sizes}. Positions: left of, right of, above, below, next to.
 - The name of a thing or colour that is misspelt by one letter is put right, and the page says how it was read; signs,
@@ -47,27 +48,29 @@ words, and so on.
 """
 
 
-def a(concept: str, color: str | None = None) -> str:
-    """The concept with its article, as in "a blue car"."""
-    phrase = f"{color} {concept}" if color else concept
-    return phrase if concept in WITHOUT_ARTICLE else f"{article_for(phrase)} {phrase}"
-
-
 def sections(vocabulary: Vocabulary) -> Sections:
     """Everything to draw, in the order of the page."""
+
+    def prompt(
+        name: str,
+        background: Background = BACKGROUND,
+        *,
+        color: str | None = None,
+        style: str | None = None,
+    ) -> str:
+        things = (Thing(name=name, color=color),)
+        return written(Scene(things=things, background=background, style=style), vocabulary)
+
     return {
-        **{
-            kind: {name: f"{a(name)} {BACKGROUND}" for name in names}
-            for kind, names in vocabulary.objects.items()
+        **{kind: {n: prompt(n) for n in names} for kind, names in vocabulary.objects.items()},
+        "places": {
+            place: prompt(IN_PLACES, Background(kind="place", names=(place,)))
+            for place in vocabulary.scenes
         },
-        "places": {n: f"{a(IN_PLACES)} {phrases[0]}" for n, phrases in vocabulary.scenes.items()},
-        "styles": {
-            name: f"{a(IN_STYLES)} {BACKGROUND}, {phrases[0]}"
-            for name, phrases in vocabulary.styles.items()
-        },
-        "colours": {color: f"{a(IN_COLORS, color)} {BACKGROUND}" for color in HUES},
+        "styles": {style: prompt(IN_STYLES, style=style) for style in vocabulary.styles},
+        "colours": {color: prompt(IN_COLORS, color=color) for color in HUES},
         "backgrounds": {
-            color: f"{a(ON_COLORS)} on {article_for(color)} {color} background"
+            color: prompt(ON_COLORS, Background(kind="plain", names=(color,)))
             for color in BACKGROUNDS
         },
     }
