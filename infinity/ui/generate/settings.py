@@ -74,7 +74,7 @@ def build_settings(context: Context, controls: Components) -> None:
     controls["complete_prompt"] = gr.Checkbox(
         value=True,
         label="Complete the prompt",
-        info="The seed chooses what the prompt leaves open, such as background and style. What was "
+        info="The seed chooses what the prompt leaves open, such as the background. What was "
         "drawn stands under each picture.",
         **choices["complete_prompt"],
     )
