@@ -70,9 +70,14 @@ def test_settings_as_they_are_by_preset_by_keyboard_and_by_seed(server, new_page
     assert drawn(page, server).sampling(spec.sampling) == spec.sampling, "untouched"
     preset(page, "Balanced")
 
+    asked: list[str] = []
+    page.on("request", lambda it: asked.append(it.url) if it.url.endswith("/predict") else None)
     for name, known in presets(spec, "1:1").items():
+        asked.clear()
         pick(page, "preset", known.title)
         set_by(page, known)
+        page.wait_for_timeout(100)
+        assert len(asked) <= 2, "for its values, and what they amount to once all of them are there"
         assert drawn(page, server).sampling(spec.sampling) == known.sampling, name
         preset(page, known.title)
     type_number(page, "temperature", 0.35)

@@ -39,7 +39,7 @@ from infinity.ui.controls.request import (
 )
 from infinity.ui.generate.help import WORDS_SCRIPT, world_html
 from infinity.ui.shared.context import Context
-from infinity.ui.shared.wiring import QUICK, Components, Updates
+from infinity.ui.shared.wiring import QUICK, Components, Updates, settled
 
 MOST_CANDIDATES = 16
 RADIO_KEYS = Path(__file__).with_name("radio_keys.js")
@@ -311,7 +311,7 @@ def _wire(
     model, aspect_ratio, style = controls.named("model", "aspect_ratio", "style")
     sampling = controls.named(*SAMPLING)
     asked = [model, aspect_ratio, style]
-    model.input(choose_model, asked, [*of_model, *sampling], **QUICK)
+    model.input(choose_model, asked, [*of_model, *sampling], **settled("model"))
     model.change(lambda name: world_html(spec_of(name)), model, world, **QUICK)
     causes = [model, aspect_ratio, *sampling]
     preset.select(choose_preset, set(causes), [*sampling, preset], trigger_mode="multiple", **QUICK)
@@ -321,8 +321,7 @@ def _wire(
         follow,
         set(causes),
         [preset, plots, *controls.named(*SHOWN_IN)],
-        trigger_mode="always_last",
-        **QUICK,
+        **settled("settings"),
     )
     # In the browser, so that a seed typed just before Enter is kept for that very run.
     controls["seed"].input(None, None, controls["seed_mode"], js=f"() => {KEEP!r}", **QUICK)

@@ -30,7 +30,7 @@ from infinity.ui.shared.drawing import Drawing, RunEvents
 from infinity.ui.shared.pages import GENERATE
 from infinity.ui.shared.runs import Run
 from infinity.ui.shared.status import Status, status_html
-from infinity.ui.shared.wiring import QUICK, Components, Updates, shown
+from infinity.ui.shared.wiring import Components, Updates, settled, shown
 
 PLACEHOLDER = "a red apple on a sandy beach"
 RECENT_SCRIPT = Path(__file__).with_name("recent.js")
@@ -105,8 +105,7 @@ class GenerateTab(RunEvents[View]):
             self.speak_of,
             shape,
             [self.dataset, self.viewer],
-            trigger_mode="always_last",
-            **QUICK,
+            **settled("shape"),
         )
 
     def checked(self, values: dict[Component, Any], visitor: str) -> tuple[Run, Updates]:

@@ -29,6 +29,8 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 QUICK: dict[str, Any] = {"queue": False, **PRIVATE}
 """For those that wait for nobody."""
 
+SETTLED_MS = 20
+
 
 def quick_on(component: Component) -> dict[str, Any]:
     """``QUICK`` for an event among whose outputs are containers, or the Edit tab's canvas.
@@ -40,6 +42,22 @@ def quick_on(component: Component) -> dict[str, Any]:
         component: shows it instead, though it is hidden.
     """
     return QUICK | {"show_progress_on": component}
+
+
+def settled(name: str) -> dict[str, Any]:
+    """``QUICK`` for a handler of the changes of several controls, which a preset or a recall of settings
+    changes at once: asked once, with what all of them say in the end. Gradio alone would ask at every
+    change, and the answer that comes last, of whatever stage, would stand.
+
+    Args:
+        name: of the handler, one of its own.
+    """
+    wait = f"""async (...values) => {{
+      const turns = window.settling ??= {{}}, turn = turns.{name} = {{}};
+      await new Promise((resolve) => setTimeout(resolve, {SETTLED_MS}));
+      return turns.{name} === turn ? values : new Promise(() => {{}});
+    }}"""
+    return {"js": wait, "trigger_mode": "always_last", **QUICK}
 
 
 HELP_TWO: dict[str, Any] = {"concurrency_id": "prompt-help", "concurrency_limit": 2}
