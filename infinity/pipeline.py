@@ -157,8 +157,8 @@ class InfinityPipeline:
 
         Args:
             cancel: set it, from any thread, to stop before the next scale.
-            previews: "off"; "live": rough ones of every scale, under 15% of the time; "full": whole
-                decodings, whatever they cost.
+            previews: "off"; "live": whole decodings of every scale where all are quick, else rough ones
+                under 15% of the time; "full": whole decodings, whatever they cost.
             refine: with live previews, go on after ``Done``: a ``Refined`` for every scale whose
                 preview was rough.
             only: give back this picture of the request alone, from 0: the very one that it is among them.

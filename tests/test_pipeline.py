@@ -68,8 +68,15 @@ def test_full_previews_are_full_size_and_show_the_picture_so_far():
     assert len({event.images[0].tobytes() for event in shown}) == NUM_SCALES
 
 
-def test_live_previews_show_every_scale_small_and_say_that_they_are_rough():
+def test_live_previews_are_whole_where_that_is_quick():
     shown = [e for e in PIPELINE.stream(REQUEST) if isinstance(e, Preview)]
+    assert all(event.is_exact for event in shown), "the first run too"
+
+
+def test_live_previews_show_every_scale_small_and_say_that_they_are_rough(monkeypatch):
+    monkeypatch.setattr("infinity.generation.previews.QUICK_SECONDS", 0.0)
+    pipeline = tiny_pipeline()
+    shown = [e for e in pipeline.stream(REQUEST) if isinstance(e, Preview)]
     assert [event.is_exact for event in shown][-1]
     assert all(event.images is not None for event in shown)
     rough = [event for event in shown if not event.is_exact]
@@ -78,18 +85,22 @@ def test_live_previews_show_every_scale_small_and_say_that_they_are_rough():
     assert len({event.images[0].tobytes() for event in shown}) == NUM_SCALES
 
 
-def test_refined_scales_come_after_the_picture_and_equal_full_previews():
-    full = [e.images for e in PIPELINE.stream(REQUEST, previews="full") if isinstance(e, Preview)]
-    events = list(PIPELINE.stream(REQUEST, refine=True))
+def test_refined_scales_come_after_the_picture_and_equal_full_previews(monkeypatch):
+    monkeypatch.setattr("infinity.generation.previews.QUICK_SECONDS", 0.0)
+    pipeline = tiny_pipeline()
+    full = [e.images for e in pipeline.stream(REQUEST, previews="full") if isinstance(e, Preview)]
+    events = list(pipeline.stream(REQUEST, refine=True))
     after = events[[isinstance(e, Done) for e in events].index(True) + 1 :]
     rough = [e.index for e in events if isinstance(e, Preview) and not e.is_exact]
     assert [e.index for e in after] == rough[::-1]
     assert all(same(event.images, full[event.index]) for event in after)
 
 
-def test_refining_ends_when_cancelled():
+def test_refining_ends_when_cancelled(monkeypatch):
+    monkeypatch.setattr("infinity.generation.previews.QUICK_SECONDS", 0.0)
+    pipeline = tiny_pipeline()
     cancel = threading.Event()
-    stream = PIPELINE.stream(REQUEST, refine=True, cancel=cancel)
+    stream = pipeline.stream(REQUEST, refine=True, cancel=cancel)
     next(event for event in stream if isinstance(event, Done))
     cancel.set()
     assert list(stream) == []

@@ -4,6 +4,7 @@ Every picture of a request runs as its own batch by default, and all advance sca
 """
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -145,9 +146,12 @@ class Drawing:
         if previews == "live":
             self.preview_decoder.prepare(schedule)
         key = (schedule, guided_length(sampling, len(schedule)), len(pictures), together)
-        late_exact = {"off": 0, "live": self._late_exact.get(key, 0), "full": len(schedule)}
-        if selection is not None:
-            late_exact["live"] = 0
+        late_exact = {"off": 0, "live": 0, "full": len(schedule)}
+        if previews == "live" and selection is None:
+            positions = math.prod(schedule.latent_size(-1, self.tokenizer.config.patch))
+            whole_s = self.preview_decoder.seconds_a_position * positions * len(pictures)
+            untried = exact_scales(0.0, whole_s, 0.0, len(schedule))
+            late_exact["live"] = self._late_exact.get(key, untried)
         first_exact = len(schedule) - 1 - late_exact[previews]
         shown = slice(None) if only is None else slice(only, only + 1)
         groups = [list(pictures)] if together else [[picture] for picture in pictures[shown]]

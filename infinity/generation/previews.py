@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infinity.generation.clock import Span
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.quantizer import ResidualCanvas
 from infinity.tokenizer.tokenizer import Tokenizer
@@ -23,6 +24,9 @@ from infinity.tokenizer.tokenizer import Tokenizer
 PREVIEW_SHARE, PREVIEW_SHARE_GPU = 0.13, 0.04
 """Part of the generation time (model and final decoding) planned for previews. The promise is 15%, on a GPU
 5%; the rest is kept in hand, as times vary."""
+QUICK_SECONDS = 0.2
+"""So long whole decodings may take together whatever their share: nobody notices, and they show best what
+each scale adds."""
 PIXELS_A_POSITION = 4
 RIDGE = 1e-3
 BOXES = 40
@@ -31,7 +35,11 @@ INVENTED_TOKENS = 12
 
 
 class PreviewDecoder:
-    """Decodes one tokenizer's latents roughly. Safe to use from several threads at once."""
+    """Decodes one tokenizer's latents roughly. Safe to use from several threads at once.
+
+    Attributes:
+        seconds_a_position: of a whole decoding, once prepared: each position of the latent takes so long.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -40,6 +48,7 @@ class PreviewDecoder:
         self._inputs_CC: Tensor | float = 0.0
         self._products_CP: Tensor | float = 0.0
         self._map_CP: Tensor | None = None
+        self.seconds_a_position = math.inf
 
     @torch.inference_mode()
     def prepare(self, schedule: ScaleSchedule) -> None:
@@ -53,12 +62,15 @@ class PreviewDecoder:
         shown = ScaleSchedule(small or schedule.scales[:1])
         config = self._tokenizer.config
         pictures = invented_pictures(shown.image_size(config.token_pixels))
-        canvas = ResidualCanvas(
-            config, shown, len(pictures), self._tokenizer.decoder.conv_in.weight.device
-        )
+        device = self._tokenizer.decoder.conv_in.weight.device
+        canvas = ResidualCanvas(config, shown, len(pictures), device)
         for bits in self._tokenizer.encode(pictures, shown).bits:
             canvas.add(bits)
-            self.learn(canvas.latent_Bdyx, self._tokenizer.decode(canvas.latent_Bdyx))
+            latent_Bdyx, span = canvas.latent_Bdyx, Span(device)
+            decoded_B3HW = self._tokenizer.decode(latent_Bdyx)
+            seconds, positions = span.end().seconds, latent_Bdyx[:, 0].numel()
+            self.learn(latent_Bdyx, decoded_B3HW)
+            self.seconds_a_position = min(self.seconds_a_position, seconds / positions)
 
     @torch.inference_mode()
     def learn(self, latent_Bdyx: Tensor, image_B3HW: Tensor) -> None:
@@ -114,15 +126,17 @@ def exact_scales(
     model_s: float, decode_s: float, rough_s: float, num_scales: int, share: float = PREVIEW_SHARE
 ) -> int:
     """How many of the last scales before the end may be decoded wholly, so that all previews keep
-    to their share of the time.
+    to their share of the time, or all of them where that is quick anyway.
 
     Args:
         model_s, decode_s: of a like request: the model, and the final decoding.
         rough_s: all its rough previews.
         share: of the time, for previews.
     """
+    if (num_scales - 1) * decode_s <= QUICK_SECONDS:
+        return num_scales - 1
     left = share * (model_s + decode_s) - rough_s
-    return max(0, min(num_scales - 1, int(left / decode_s))) if decode_s > 0 else 0
+    return max(0, min(num_scales - 1, int(left / decode_s)))
 
 
 def _positions(x_BCyx: Tensor) -> Tensor:

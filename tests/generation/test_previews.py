@@ -1,3 +1,4 @@
+import math
 import threading
 
 import pytest
@@ -6,6 +7,7 @@ import torch.nn.functional as F
 
 from infinity.generation.previews import (
     PREVIEW_SHARE,
+    QUICK_SECONDS,
     PreviewDecoder,
     exact_scales,
     invented_pictures,
@@ -119,7 +121,7 @@ def test_invented_pictures_fit_and_are_always_the_same(size):
     assert torch.equal(pictures, invented_pictures(size))
 
 
-@pytest.mark.parametrize("decode_s", [0.01, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("decode_s", [0.02, 0.1, 1.0, 10.0])
 @pytest.mark.parametrize("sketch_s", [0.0, 0.01, 0.2])
 def test_exact_scales_keep_to_the_share(decode_s, sketch_s):
     count = exact_scales(1.0, decode_s, sketch_s, 13)
@@ -131,4 +133,12 @@ def test_exact_scales_keep_to_the_share(decode_s, sketch_s):
 def test_cheap_decoding_shows_every_scale_wholly():
     assert exact_scales(1.0, 0.001, 0.0, 7) == 6
     assert exact_scales(1.0, 1.0, 0.0, 7) == 0
-    assert exact_scales(0.0, 0.0, 0.0, 7) == 0
+    assert exact_scales(0.0, QUICK_SECONDS / 6, 1.0, 7) == 6, "whatever their share"
+    assert exact_scales(0.0, QUICK_SECONDS / 5, 0.0, 7) == 0
+
+
+def test_time_of_a_decoding_is_known_before_the_first_picture(tokenizer):
+    decoder = PreviewDecoder(tokenizer)
+    assert decoder.seconds_a_position == math.inf
+    decoder.prepare(SCHEDULE)
+    assert 0 < decoder.seconds_a_position < 10
