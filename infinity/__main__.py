@@ -3,6 +3,7 @@
 Exit status: 0 done, 1 failed, 2 wrongly asked. An error is one line on standard error.
 """
 
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,10 +13,14 @@ from infinity.console import bypass_proxies, log_to_terminal, tolerate_any_text
 from infinity.errors import InfinityError, RequestError
 
 DONE, FAILED = 0, 1
+GARBAGE = 100_000, 50, 100
+"""Objects made before garbage is looked for, and how often among older ones. Libraries make a million that stay
+while they are imported; by Python's own rule a fifth of the start is spent looking through them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; ``arguments`` default to the process's own. Returns the exit status."""
+    gc.set_threshold(*GARBAGE)
     tolerate_any_text()  # help is text, too
     options = make_parser().parse_args(arguments)
     level = logging.INFO if options.verbose else logging.WARNING

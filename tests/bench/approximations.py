@@ -20,13 +20,16 @@ import torch
 from torch import Tensor
 
 from infinity.console import home_path
-from infinity.generation.generate import generate, leading, text_condition
+from infinity.generation.generate import generate, leading
+from infinity.generation.inputs import text_conditions
 from infinity.generation.sampling import seeded_generator
 from infinity.model import transformer
 from infinity.model.fp8 import Fp8Products, written_out
 from infinity.pipeline import InfinityPipeline
 from infinity.presets import presets
+from infinity.request import GenerationRequest
 from infinity.spec import ModelSpec
+from infinity.wildcards import escape
 from training.evaluation.exam import Examiner, answers, sample, shares
 from training.evaluation.judge import WEIGHTS, LearnedJudge
 from training.evaluation.prompts import FIRST_EXAM, ExamPrompt, read_prompts
@@ -66,19 +69,25 @@ class Bench:
         learned = LearnedJudge(WEIGHTS)
         self.examiner = Examiner(learned, learned.judge)
         self.schedule = self.exact.spec.schedule(self.exact.spec.aspect_ratios[0])
-        self.batch = [prompt.prompt for prompt in sample(prompts, 4)]
-        self.bits = [self.drawn(self.exact, texts, None)[0] for texts in self.batches()]
+        self.batch = [
+            GenerationRequest(prompt=escape(prompt.prompt), seed=seed)
+            for seed, prompt in enumerate(sample(prompts, 4))
+        ]
+        self.bits = [self.drawn(self.exact, requests, None)[0] for requests in self.batches()]
 
-    def batches(self) -> Iterator[list[str]]:
+    def batches(self) -> Iterator[list[GenerationRequest]]:
         for start in range(0, len(self.batch), BATCH):
             yield self.batch[start : start + BATCH]
 
     def drawn(
-        self, pipeline: InfinityPipeline, texts: list[str], forced: list[Tensor] | None
+        self,
+        pipeline: InfinityPipeline,
+        requests: list[GenerationRequest],
+        forced: list[Tensor] | None,
     ) -> tuple[list[Tensor], float]:
         """(drawn bits a scale before they are forced, CPU seconds)."""
         sampling = pipeline.spec.sampling
-        features = [pipeline.text_encoder.encode(text).features for text in texts]
+        pictures = [pipeline.read(request)[0][0] for request in requests]
         seen: list[Tensor] = []
 
         def hook(index: int, bits: Tensor, logits: Tensor) -> Tensor:
@@ -86,17 +95,14 @@ class Bench:
             return bits if forced is None else leading(forced)(index, bits, logits)
 
         started_s = time.process_time()
-        none = [None] * len(texts)
-        condition = text_condition(
-            pipeline.transformer, features, none, sampling, len(self.schedule)
-        )
+        conditions = text_conditions(pipeline.transformer, pictures, sampling, len(self.schedule))
         steps = generate(
             pipeline.transformer,
             pipeline.spec.tokenizer,
-            condition,
+            conditions[0],
             self.schedule,
             sampling,
-            [seeded_generator(seed) for seed in range(len(texts))],
+            [seeded_generator(picture.seed) for picture in pictures],
             revise=hook,
         )
         for _ in steps:
@@ -105,14 +111,14 @@ class Bench:
 
     def row(self, pipeline: InfinityPipeline) -> dict[str, float]:
         same = total = 0
-        for texts, bits in zip(self.batches(), self.bits, strict=True):
-            for one, other in zip(bits, self.drawn(pipeline, texts, bits)[0], strict=True):
+        for requests, bits in zip(self.batches(), self.bits, strict=True):
+            for one, other in zip(bits, self.drawn(pipeline, requests, bits)[0], strict=True):
                 same += int((one == other).sum())
                 total += one.numel()
         ratios = []
         for _ in range(ROUNDS):
-            for texts in list(self.batches())[:2]:
-                own, exact = (self.drawn(one, texts, None)[1] for one in (pipeline, self.exact))
+            for requests in list(self.batches())[:2]:
+                own, exact = (self.drawn(one, requests, None)[1] for one in (pipeline, self.exact))
                 ratios.append(own / exact)
         row = {"bits_agreed": same / total, "cpu_seconds_ratio": float(np.median(ratios))}
         if self.seeds:

@@ -2,7 +2,8 @@
 
 Random weights, no network. Without ``--part`` every part runs in a process of its own, and all are joined in one
 JSON; a part takes under eight minutes. ``--against FOLDER`` times a checkout of the public reference beside it.
-``--tiny`` runs all of it on a CPU with tiny models, which tells nothing but that it runs.
+``--tiny`` runs all of it on a CPU with tiny models, which tells nothing but that it runs. The parts of 125M take
+``--device cpu`` too.
 
 Seconds are the median of ``--repeats`` pictures of 1024x1024 after a warm-up, guidance on the logits, a prompt of
 20 tokens, text encoder not counted. ``share_of_limit`` is the time that the needed matrix products take at the
@@ -17,7 +18,8 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +27,28 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from infinity.console import home_path
+from infinity.estimate import chosen_memory_mode
 from infinity.events import Done
-from infinity.generation.clock import Span
 from infinity.generation.generate import generate, leading, text_condition
-from infinity.generation.graphs import GraphMode, ScaleGraphs, graphs_of
+from infinity.generation.graphs import GraphMode, ScaleGraphs
 from infinity.generation.sampling import seeded_generator
 from infinity.generation.scale import TEXT_STEP, Plan
+from infinity.memory_modes import BUDGETS
 from infinity.model.transformer import InfinityTransformer
 from infinity.pipeline import InfinityPipeline
-from infinity.registry import get_spec
+from infinity.presets import presets
+from infinity.registry import TEXT_ENCODER_PARAMETERS, TEXT_ENCODER_REPOSITORY
 from infinity.request import GenerationRequest, PreviewPolicy
+from infinity.schedule import schedule_for
 from infinity.spec import ModelSpec
-from infinity.tokenizer.tokenizer import Tokenizer
+from tests.bench.gpu_models import Machine, build, graphs, needed_flops, save_memory
 from tests.bench.gpu_reference import time_reference
 from tests.replayer import Replayer
-from tests.tiny import SPEC, WordsEncoder
+from tests.tiny import WordsEncoder
 
 PROMPT = " ".join(["apple"] * 19)
 """20 tokens with the end."""
+TEXT = TEXT_ENCODER_PARAMETERS[TEXT_ENCODER_REPOSITORY]
 LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cudaGraphLaunch")
 
 
@@ -51,135 +57,65 @@ class Variant:
     """A way to draw.
 
     Args:
-        settings: of the request.
-        prepare: changes a pipeline first.
+        preset, settings: of the request.
+        memory: a memory mode; its parts for the text encoder, which is not there, change nothing.
     """
 
     graphs: GraphMode = "exact"
     pictures: int = 1
     previews: PreviewPolicy = "off"
+    preset: str = "balanced"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    prepare: Callable[[InfinityPipeline], None] = lambda pipeline: None
+    memory: str = "none"
 
 
-VARIANTS = {
+EXACT = {
     "eager": Variant("off"),
     "graphs": Variant(),
-    "fused": Variant("fused"),
     "graphs, live previews": Variant(previews="live"),
     "graphs, 4 pictures": Variant(pictures=4),
-    "fused, 4 pictures": Variant("fused", pictures=4),
-    "graphs, guidance off at the last two scales": Variant(settings={"guided_scales": -2}),
 }
-"""Savings and approximations are further rows."""
+FUSED = {"fused": Variant("fused"), "fused, 4 pictures": Variant("fused", pictures=4)}
+APPROXIMATIONS = {
+    "fused": Variant("fused"),
+    "fused, preset fast": Variant("fused", preset="fast"),
+    "fused, preset turbo": Variant("fused", preset="turbo"),
+    "fused, fp8 products at the last 2": Variant("fused", settings={"fp8_scales": 2}),
+    "fused, pruning 0.3": Variant("fused", settings={"pruning": 0.3}),
+}
+SAVINGS = {
+    "fused": Variant("fused"),
+    **{
+        f"fused, {name}": Variant("fused", memory=name)
+        for name in (*BUDGETS, "int8-weights", "fp8-weights", "int8-cache", "strips")
+    },
+}
 
 
-@dataclass(frozen=True)
-class Machine:
-    device: torch.device
-    dtype: torch.dtype
-    repeats: int
-    is_tiny: bool
-
-    def spec(self, size: str) -> ModelSpec:
-        return SPEC if self.is_tiny else get_spec(f"infinity-{size}")
-
-    def clock(self) -> Span:
-        return Span(self.device)
-
-    def matmul_tflops(self) -> float:
-        size = 256 if self.is_tiny else 8192
-        left, right = torch.randn(2, size, size, device=self.device).to(self.dtype)
-        seconds = []
-        for _ in range(10):
-            span = self.clock()
-            left @ right
-            seconds.append(span.end().seconds)
-        return 2 * size**3 / min(seconds) / 1e12
-
-    def reset_memory(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(self.device)
-
-    def memory(self) -> dict[str, float]:
-        if self.device.type != "cuda":
-            return {}
-        peaks = torch.cuda.max_memory_allocated, torch.cuda.max_memory_reserved
-        return {f"{peak.__name__}_gb": round(peak(self.device) / 1e9, 2) for peak in peaks}
-
-
-def build(
-    spec: ModelSpec, machine: Machine, dtype: torch.dtype
-) -> tuple[InfinityTransformer, Tokenizer]:
-    """Random weights that let text and earlier bits matter."""
-    generator = torch.Generator(machine.device).manual_seed(0)
-    with torch.device("meta"):
-        transformer, tokenizer = InfinityTransformer(spec.transformer), Tokenizer(spec.tokenizer)
-    transformer.to_empty(device=machine.device).init_weights(generator)
-    tokenizer.to_empty(device=machine.device)
-    with torch.no_grad():
-        for block in transformer.blocks:
-            block.modulation[:2].fill_(0.1)
-        transformer.head.weight.mul_(500)
-        for parameter in tokenizer.parameters():
-            scale = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.0
-            parameter.normal_(generator=generator).mul_(scale)
-        for module in tokenizer.modules():
-            if isinstance(module, torch.nn.GroupNorm):
-                module.reset_parameters()
-    parts = (part.to(dtype).eval().requires_grad_(False) for part in (transformer, tokenizer))
-    return tuple(parts)  # type: ignore[return-value]
-
-
-def graphs(
-    transformer: InfinityTransformer, machine: Machine, mode: GraphMode
-) -> ScaleGraphs | None:
-    if machine.is_tiny and mode == "exact":
-        return ScaleGraphs(transformer, Replayer(), mode)
-    return graphs_of(transformer, mode)
-
-
-def needed_flops(spec: ModelSpec, guided: int, pictures: int) -> float:
-    """Multiplications and additions of the matrix products that one request's scales cannot do without."""
-    schedule, config = spec.schedule("1:1"), spec.transformer
-    with torch.device("meta"):
-        blocks = InfinityTransformer(config).blocks
-    weights = sum(p.numel() for p in blocks.parameters() if p.ndim > 1)
-    total = 0.0
-    for index, scale in enumerate(schedule):
-        rows = pictures * (2 if index < guided else 1) * scale.tokens
-        seen = schedule.span(index).stop
-        total += rows * (2 * weights + 4 * config.depth * config.width * seen)
-    return total
-
-
-def measure(size: str, names: list[str], machine: Machine) -> dict[str, Any]:
+def measure(size: str, variants: Mapping[str, Variant], machine: Machine) -> dict[str, Any]:
     """Every variant of a size: name -> figures."""
     spec, rows = machine.spec(size), {}
     tflops = machine.matmul_tflops()
-    for name in names:
-        variant = VARIANTS[name]
-        if machine.is_tiny and variant.graphs == "fused":
-            continue  # compiling for a CPU takes minutes
+    for name, variant in variants.items():
         rows[name] = {"matmul_tflops": round(tflops, 3), **measured(spec, variant, machine, tflops)}
         machine.reset_memory()
     return rows
 
 
 def measured(spec: ModelSpec, variant: Variant, machine: Machine, tflops: float) -> dict[str, Any]:
-    machine.reset_memory()
     transformer, tokenizer = build(spec, machine, machine.dtype)
+    card = torch.device("cuda")
+    mode = chosen_memory_mode(variant.memory, spec, card, torch.bfloat16, TEXT)
+    save_memory(transformer, tokenizer, mode)
+    machine.reset_memory()
     encoder = WordsEncoder(spec.text_encoder.width, spec.text_encoder.max_length)
     pipeline = InfinityPipeline(spec, transformer, tokenizer, encoder, graphs="off")  # type: ignore[arg-type]
     drawing = pipeline._drawing
-    drawing.is_on_gpu, drawing.graphs = True, graphs(transformer, machine, variant.graphs)
-    variant.prepare(pipeline)
-    settings = dict(variant.settings)
-    num_scales = len(spec.schedule("1:1"))
-    if settings.get("guided_scales", 0) < 0:
-        settings["guided_scales"] += num_scales
-    request = GenerationRequest(prompt=PROMPT, num_images=variant.pictures, **settings)
+    how = "off" if "no-graphs" in mode.parts else variant.graphs
+    drawing.is_on_gpu, drawing.graphs = True, graphs(transformer, machine, how)
+    asked = GenerationRequest(prompt=PROMPT, num_images=variant.pictures, **variant.settings)
+    request = asked.resolved(presets(spec, "1:1")[variant.preset].sampling)
+    sampling = request.sampling(spec.sampling)
 
     def draw() -> Done:
         *_, done = pipeline.stream(request, previews=variant.previews)
@@ -187,9 +123,7 @@ def measured(spec: ModelSpec, variant: Variant, machine: Machine, tflops: float)
         return done
 
     span = machine.clock()
-    plan = Plan.of(
-        spec.schedule("1:1"), variant.pictures, request.sampling(spec.sampling), TEXT_STEP
-    )
+    plan = Plan.of(spec.schedule("1:1"), variant.pictures, sampling, TEXT_STEP)
     recorded = drawing.graphs is None or drawing.graphs.warm_up(plan)
     warm_up_s = span.end().seconds
     for _ in range(2):
@@ -202,6 +136,8 @@ def measured(spec: ModelSpec, variant: Variant, machine: Machine, tflops: float)
     model_s = statistics.median(run.model_seconds for run in runs)
     limit_s = needed_flops(spec, plan.guided, variant.pictures) / (tflops * 1e12)
     return {
+        "settings": asdict(sampling),
+        "memory_parts": str(mode),
         "recorded": recorded,
         "warm_up_s": round(warm_up_s, 2),
         "total_s": round(statistics.median(totals), 4),
@@ -277,16 +213,19 @@ def parity(size: str, machine: Machine) -> dict[str, Any]:
     return rows
 
 
-EXACT = [name for name, variant in VARIANTS.items() if variant.graphs != "fused"]
-FUSED = [name for name in VARIANTS if name not in EXACT]
 PARTS: dict[str, Callable[[Machine], dict[str, Any]]] = {
     f"{work} {size}": run
     for size in ("2b", "8b")
     for work, run in {
-        "speed": lambda machine, size=size: measure(size, EXACT, machine),
-        "fused": lambda machine, size=size: measure(size, FUSED, machine),
-        "parity": lambda machine, size=size: parity(size, machine),
+        "speed": partial(measure, size, EXACT),
+        "fused": partial(measure, size, FUSED),
+        "approximations": partial(measure, size, APPROXIMATIONS),
+        "savings": partial(measure, size, SAVINGS),
+        "parity": partial(parity, size),
     }.items()
+} | {
+    f"speed {size}": partial(measure, size, {"eager": EXACT["eager"]})
+    for size in ("125m 256", "125m 512", "125m 1024")
 }
 
 
@@ -298,6 +237,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--against", type=home_path, help="checkout of the public reference")
     options = parser.parse_args(arguments)
     if options.part is None and not options.tiny:
@@ -305,7 +245,7 @@ def main(arguments: list[str] | None = None) -> None:
             again = [*(arguments or sys.argv[1:]), "--part", part]
             subprocess.run([sys.executable, "-m", "tests.bench.gpu", *again], check=False)
         return
-    device = torch.device("cpu" if options.tiny else "cuda")
+    device = torch.device("cpu" if options.tiny else options.device)
     dtype = torch.float32 if options.tiny else torch.bfloat16
     machine = Machine(device, dtype, options.repeats, options.tiny)
     joined = json.loads(options.output.read_text()) if options.output.exists() else {}
@@ -317,7 +257,8 @@ def main(arguments: list[str] | None = None) -> None:
         joined[part] = PARTS[part](machine)
         if options.against is not None and part.startswith("speed"):
             spec = machine.spec(part.removeprefix("speed "))
-            joined[part]["reference"] = time_reference(options.against, spec, machine)
+            schedule = schedule_for("1:1", "0.06M") if machine.is_tiny else spec.schedule("1:1")
+            joined[part]["reference"] = time_reference(options.against, spec, schedule, machine)
         options.output.write_text(json.dumps(joined, indent=1) + "\n")
 
 

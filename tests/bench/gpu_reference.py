@@ -22,9 +22,10 @@ from unittest.mock import MagicMock
 TOKENS = 20
 
 
-def time_reference(folder: Path, spec: Any, machine: Any) -> dict[str, float]:
-    """Figures of the reference in ``folder``, of a ``ModelSpec`` on a ``Machine`` of ``tests.bench.gpu``."""
-    config, schedule = spec.transformer, spec.schedule("1:1")
+def time_reference(folder: Path, spec: Any, schedule: Any, machine: Any) -> dict[str, float]:
+    """Figures of the reference in ``folder``, of a ``ModelSpec`` on a ``Machine`` of ``tests.bench.gpu_models``; it
+    draws no schedules but its own."""
+    config = spec.transformer
     shape = {
         "depth": config.depth,
         "width": config.width,

@@ -1,6 +1,6 @@
 """From start to a saved PNG on the command line, against what importing its libraries takes: ``python -m
-tests.bench.start``, JSON out. All in turn in one run, the best of ``--repeats`` each, every process new; on a busy machine compare
-``cpu_s``."""
+tests.bench.start``, JSON out. All in turn in one run, the best of ``--repeats`` each, every process new, Python's own bytecode
+kept from a first round; on a busy machine compare ``cpu_s``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import time
 from pathlib import Path
 
 IMPORTS = "import torch; from transformers import T5EncoderModel"
+KEEPING = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def seconds(command: list[str]) -> tuple[float, float]:
     """(of the clock, of processors) that a new process took."""
     started_s, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+    subprocess.run([sys.executable, *command], check=True, capture_output=True, env=KEEPING)
     after = os.times()
     used = after.children_user + after.children_system
     return time.perf_counter() - started_s, used - before.children_user - before.children_system
@@ -43,7 +44,7 @@ def main() -> None:
             ],
         }
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-        for _ in range(repeats):
+        for _ in range(1 + repeats):
             for name, command in commands.items():
                 runs[name].append(seconds(command))
     figures = {
