@@ -136,8 +136,13 @@ class Allowance:
         self._lock = threading.Lock()
         self._begun: dict[str, deque[float]] = {}
 
-    def admit(self, visitor: str, request: GenerationRequest | None = None) -> None:
+    def admit(
+        self, visitor: str, request: GenerationRequest | None = None, requests: int = 1
+    ) -> None:
         """Counts one more request of ``visitor``: of pictures, or of anything else that costs.
+
+        Args:
+            requests: as many it is worth, as it asks for so many one after another.
 
         Raises:
             RequestError: the host does not allow it, or not yet.
@@ -146,7 +151,7 @@ class Allowance:
             raise RequestError("Log in with Hugging Face first; the button is at the top.")
         if request is not None:
             self.check(request)
-        self._count(visitor, self.hosting.requests_per_minute)
+        self._count(visitor, self.hosting.requests_per_minute, requests)
 
     def admit_call(self, address: str, *, is_upload: bool = False) -> None:
         """Counts one more call from an address, whatever it is for. Raises RequestError."""
@@ -155,8 +160,9 @@ class Allowance:
             self._count(f"uploads of {address}", UPLOADS_A_REQUEST * most)
         self._count(f"calls of {address}", CALLS_A_REQUEST * most)
 
-    def _count(self, visitor: str, most: int) -> None:
-        """Raises RequestError for more than ``most`` within a minute; 0 for no limit."""
+    def _count(self, visitor: str, most: int, requests: int = 1) -> None:
+        """Raises RequestError for more than ``most`` within a minute; 0 for no limit. What alone is more has
+        a minute for itself."""
         if not most:
             return
         with self._lock:
@@ -167,12 +173,13 @@ class Allowance:
             recent = self._begun.setdefault(visitor, deque())
             while recent and now - recent[0] >= MINUTE:
                 recent.popleft()
-            if len(recent) >= most:
-                wait = math.ceil(MINUTE - (now - recent[0]))
+            new = min(requests, most)
+            if (surplus := len(recent) + new - most) > 0:
+                wait = math.ceil(MINUTE - (now - recent[surplus - 1]))
                 raise RequestError(
                     f"This page allows {most} requests a minute; try again in {wait} s."
                 )
-            recent.append(now)
+            recent.extend([now] * new)
 
     def check(self, request: GenerationRequest) -> None:
         """Raises RequestError for a request beyond the host's limits."""

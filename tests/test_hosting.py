@@ -128,6 +128,22 @@ def test_visitor_waits_after_too_many_requests_and_others_do_not():
         allowance.admit("alice", asked())
 
 
+def test_request_that_is_worth_several_counts_as_many():
+    clock = Clock()
+    allowance = Allowance(Hosting(requests_per_minute=4), clock)
+    allowance.admit("alice", asked(), requests=3)
+    clock.now += 20
+    allowance.admit("alice", asked())
+    with pytest.raises(RequestError, match="4 requests a minute; try again in 40 s"):
+        allowance.admit("alice", asked(), requests=3)
+    clock.now += 40
+    allowance.admit("alice", asked(), requests=3)
+    few = Allowance(Hosting(requests_per_minute=2), clock)
+    few.admit("alice", asked(), requests=3)
+    with pytest.raises(RequestError, match="try again in 60 s"):
+        few.admit("alice", asked())
+
+
 def test_refused_request_is_not_counted():
     clock = Clock()
     allowance = Allowance(Hosting(requests_per_minute=1, max_pictures=1), clock)

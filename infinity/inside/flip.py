@@ -18,6 +18,8 @@ from infinity.spec import ModelSpec
 from infinity.start import Start
 
 MOST_FLIPS = 1000
+PICTURES = 3
+"""That a flip draws."""
 Scales = Sequence[Scale | InspectedScale]
 
 

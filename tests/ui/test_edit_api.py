@@ -16,7 +16,7 @@ from PIL import Image
 
 from infinity.edit import tasks
 from infinity.errors import RequestError, StoppedError
-from infinity.hosting import Hosting
+from infinity.hosting import Allowance, Hosting
 from infinity.images import open_image
 from infinity.inside.flip import Place, changed_bits, draw_flip, flip_requests, told
 from infinity.metadata import read_record, save_png
@@ -31,6 +31,7 @@ from tests.ui.tiny_page import tiny_page
 
 PIPELINE = tiny_pipeline()
 BOX = [0.5, 0.0, 1.0, 1.0]
+ALLOWANCE = Allowance(Hosting(requests_per_minute=100))
 CALLER: Any = SimpleNamespace(session_hash="alice", request=None)
 
 
@@ -48,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with tiny_page(tmp_path_factory.mktemp("page"), PIPELINE, Runs()) as url:
+    with tiny_page(tmp_path_factory.mktemp("page"), PIPELINE, Runs(ALLOWANCE)) as url:
         client = Client(url, verbose=False, download_files=str(tmp_path_factory.mktemp("got")))
         yield client
         client.close()
@@ -73,6 +74,11 @@ CALLS: dict[str, tuple[dict[str, Any], Any]] = {
         lambda p: tasks.extend(PIPELINE, p, "3:2", num_images=2),
     ),
 }
+
+
+def counted() -> int:
+    """Requests of all visitors so far."""
+    return sum(map(len, ALLOWANCE._begun.values()))
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -103,8 +109,9 @@ def test_inspection_is_a_file_of_arrays(client, folder):
 
 
 def test_flip_is_the_picture_with_its_bits_flipped_and_what_followed(client, folder):
-    picture = handle_file(folder / "apple.png")
+    picture, begun = handle_file(folder / "apple.png"), counted()
     found = client.predict(picture, [[3, 2, 1, 8], [1, 1, 1, 1]], api_name="/flip")
+    assert counted() == begun + 3
     kept = tasks.kept(PIPELINE, open_image(folder / "apple.png"))
     asked = flip_requests(SPEC, kept, [Place(2, 1, 0, 7), Place(0, 0, 0, 0)])
     drawn = list(draw_flip(PIPELINE, asked, threading.Event()))

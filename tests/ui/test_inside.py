@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from infinity.edit.sources import bits_of, source_of
-from infinity.hosting import Hosting
+from infinity.hosting import Allowance, Hosting
 from infinity.inside import maps
 from infinity.inside.drawing import colored
 from infinity.metadata import read_record, save_png
@@ -182,7 +182,9 @@ def test_token_shows_its_bits_as_they_are(page, tmp_path):
 
 def test_flipped_bit_is_drawn_saved_and_can_be_laid_beside(page, tmp_path):
     page.look(tmp_path / "apple.png")
+    page.tab.runs.allowance = allowance = Allowance(Hosting(requests_per_minute=9))
     assert "Drawn in" in page.flip(scale=2, row=1, column=0, bit=7)
+    assert [len(begun) for begun in allowance._begun.values()] == [3]
     assert len(page.viewer["sides"]) == 1, "what was shown stays"
     alone, answered = page.view.drawn
     read = [read_record(run.files[0]) for run in (alone, answered)]

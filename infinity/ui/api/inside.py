@@ -9,7 +9,7 @@ import gradio as gr
 from infinity.edit import tasks
 from infinity.errors import RequestError, quoted
 from infinity.generation.inspection import save as save_arrays
-from infinity.inside.flip import Place, changed_bits, draw_flip, flip_requests, told
+from infinity.inside.flip import PICTURES, Place, changed_bits, draw_flip, flip_requests, told
 from infinity.inside.sheet import flip_sheet
 from infinity.metadata import save_png
 from infinity.pipeline import InfinityPipeline
@@ -82,6 +82,7 @@ class InsideEndpoints:
         places = [Place.numbered(numbers) for numbers in bits]
         image, path = opened(picture), new_folder() / CHANGES
         run = run_of(self.context, request, model, {"prompt": prompt} if prompt else {})
+        run.requests = PICTURES
         with self.context.turn(request, run) as pipeline:
             wanted, kept = self._kept(pipeline, run, image, prompt)
             asked = flip_requests(pipeline.spec, wanted, places)

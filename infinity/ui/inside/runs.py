@@ -8,7 +8,7 @@ from pathlib import Path
 from infinity.edit.files import open_picture
 from infinity.errors import RequestError
 from infinity.events import Done
-from infinity.inside.flip import FlipRequests, Place, changed_bits, draw_flip
+from infinity.inside.flip import PICTURES, FlipRequests, Place, changed_bits, draw_flip
 from infinity.inside.reading import Inspection, Look, look
 from infinity.inside.shelf import Shelf
 from infinity.pipeline import InfinityPipeline
@@ -40,7 +40,7 @@ class FlipRun(InsideRun):
 
     place: Place
     inspection: Inspection
-    requests: FlipRequests
+    flips: FlipRequests
 
 
 def looked(
@@ -88,9 +88,11 @@ def flipped(
     """
     done: list[Done] = []
     yield replace(view, status=Status("painting", "Flipping the bit …"))
-    for each in draw_flip(pipeline, run.requests, run.cancel):
+    for each in draw_flip(pipeline, run.flips, run.cancel):
         done.append(each)
-        yield replace(view, status=Status("painting", "Drawing what follows …", len(done) / 3))
+        yield replace(
+            view, status=Status("painting", "Drawing what follows …", len(done) / PICTURES)
+        )
     read = run.inspection
     before = pipeline.decode(read.bits, read.request.aspect_ratio).image
     finished = tuple(context.finish(each, run.model) for each in done[:2])

@@ -12,7 +12,7 @@ from gradio.components import Component
 from infinity.edit.files import named_model
 from infinity.errors import InfinityError, RequestError, StoppedError
 from infinity.generation.inspection import save as save_arrays
-from infinity.inside.flip import flip_requests
+from infinity.inside.flip import PICTURES, flip_requests
 from infinity.inside.reading import Inspection
 from infinity.inside.shelf import Shelf
 from infinity.request import GenerationRequest
@@ -192,7 +192,8 @@ class InsideTab(RunEvents[InsideView]):
                 before=replace(before, token=token_html(place, *kept)),
                 place=place,
                 inspection=kept[0],
-                requests=asked,
+                flips=asked,
+                requests=PICTURES,
             ), {}
         if not values[self.source]:
             raise RequestError(NO_PICTURE)

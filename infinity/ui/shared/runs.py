@@ -27,13 +27,14 @@ class Run:
     """One request of one session; setting ``cancel`` ends it within a scale.
 
     ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`), ``session`` whose it
-    is once admitted. It waits until it is taken up; once ``is_drawn``, it is over but for its timeline,
+    is once admitted; they count it as ``requests``. It waits until it is taken up; once ``is_drawn``, it is over but for its timeline,
     and the session may begin another.
     """
 
     model: str
     request: GenerationRequest
     visitor: str = ""
+    requests: int = 1
     cancel: threading.Event = field(default_factory=threading.Event)
     session: str = ""
     is_waiting: bool = False
@@ -173,7 +174,7 @@ class Runs:
             if self._is_closed:
                 raise RequestError("This page is about to end; try again in a minute.")
             self.allowance.check_waiting(len(self))
-            self.allowance.admit(run.visitor, run.request)
+            self.allowance.admit(run.visitor, run.request, run.requests)
             run.session = session
             self._runs.append(run)
 
