@@ -141,6 +141,7 @@ def repairs(pipeline: InfinityPipeline, case: int) -> Figures:
             "bits wrong before": changed(pipeline, source, planted),
             "bits wrong after": changed(pipeline, source, after),
         }
+    figures[f"at scale {one + 1} alone"] = figures["one scale"]
     return figures
 
 
