@@ -235,13 +235,6 @@ DAMAGED = (
 )  # fmt: skip
 
 
-DAMAGED = (
-    "{", "null", "[]", '"x"', '{"values": 7, "key": {}}',
-    '{"values": {"prompt": {}, "seed": "x", "guidance": 99, "aspect_ratio": "9:9", "style": null,'
-    ' "seed_mode": "Never", "x": "nothing", "top_p": null, "num_images": -1}, "key": 5}',
-)  # fmt: skip
-
-
 def test_damaged_storage_is_ignored(server, new_page):
     texts = f"const texts = {json.dumps(DAMAGED)}, next = Number(localStorage.getItem('next'));"
     page = new_page(

@@ -11,7 +11,7 @@ Legend: L tokens of all scales, T of the text, C width, F feed-forward width.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -20,12 +20,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from infinity.checkpoints.fit import parameters_in, text_parameters
-from infinity.config import TransformerConfig
+from infinity.config import TokenizerConfig, TransformerConfig
 from infinity.devices import DTYPES
 from infinity.model.transformer import InfinityTransformer
 from infinity.schedule import ScaleSchedule
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.checks import model_spec
+from training.config.sections import LoraSettings
 from training.config.settings import TrainingConfig
 from training.data.records import Batch
 from training.data.shards import is_prepared
@@ -46,6 +47,8 @@ WORKER_BYTES = 0.3e9
 """Of a process that loads pictures, in a CPU's memory."""
 MAPS_AT_ONCE = 4
 """Feature maps alive together while the frozen tokenizer encodes pictures."""
+MODULES_KEPT = 4
+"""Shapes whose modules without numbers are kept, of those counted last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +174,9 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 def _transformer_parts(config: TrainingConfig, device: str) -> _Parts:
     shape, encoder, data = config.transformer, config.text_encoder, config.data
     reduced = config.optimization.dtype != "float32"
-    with torch.device("meta"):
-        transformer = InfinityTransformer(shape)
-        if config.lora is not None:
-            dtype = DTYPES.get(config.optimization.dtype, torch.float32)
-            add_lora(transformer, config.lora, 0, dtype)
-        freeze(transformer, config.freeze)
-        tokenizer = Tokenizer(config.tokenizer.model)
+    dtype = DTYPES.get(config.optimization.dtype, torch.float32)
+    transformer = _transformer(shape, config.lora, dtype, config.freeze)
+    tokenizer = _tokenizer(config.tokenizer.model)
     modules: dict[str, nn.Module] = {"transformer": transformer}
     units = list(transformer.blocks)
     schedule = max(config.schedules.values(), key=lambda schedule: schedule.total_tokens)
@@ -210,6 +209,28 @@ def _transformer_parts(config: TrainingConfig, device: str) -> _Parts:
         layer = 16 * text.config.d_model + 6 * text.config.d_ff + 3 * encoder.heads * length
         sample += encoder.layers * length * layer * FLOAT32
     return _Parts(modules, units, frozen, max(sample, encoding))
+
+
+@lru_cache(MODULES_KEPT)
+def _transformer(
+    shape: TransformerConfig,
+    lora: LoraSettings | None,
+    dtype: torch.dtype,
+    frozen: tuple[str, ...],
+) -> InfinityTransformer:
+    """Without numbers, to be counted alone: the same one for each estimate while ways out are sought."""
+    with torch.device("meta"):
+        transformer = InfinityTransformer(shape)
+        if lora is not None:
+            add_lora(transformer, lora, 0, dtype)
+        freeze(transformer, frozen)
+    return transformer
+
+
+@lru_cache(MODULES_KEPT)
+def _tokenizer(shape: TokenizerConfig) -> Tokenizer:
+    with torch.device("meta"):
+        return Tokenizer(shape)
 
 
 def block_bytes(
