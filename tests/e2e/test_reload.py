@@ -56,7 +56,8 @@ def test_reload_before_a_word_reaches_the_server_keeps_it(server, new_page):
     page.locator("#prompt textarea").fill("")
     page.locator("#prompt textarea").press_sequentially("secret words")
     page.wait_for_timeout(300)
-    assert sent == [], "nothing is asked of the server as somebody types"
+    calls = [url for url in sent if "/gradio_api/" in url]  # a font may come late
+    assert calls == [], "nothing is asked of the server as somebody types"
     page.reload()
     page.wait_for_function("document.querySelector('#prompt textarea')?.value === 'secret words'")
     kept(page)
@@ -278,14 +279,15 @@ def test_other_model_is_loaded_comes_back_with_its_own_ratios_and_may_be_gone(se
     assert page.locator("#model input").input_value() == "Another model"
     assert page.get_by_role("radio", name="2:1").count() == 0
 
-    server.manager.load_seconds = 3.0
+    server.manager.load_seconds = 60.0  # until it was seen, before and after
     page.locator("#generate").click()
     status(page, "Reading the transformer · ")
     reload(page)
     page.locator("#stop").wait_for()
+    status(page, "Reading the transformer · ")
+    server.manager.load_seconds = 0.0
     server.gate.open()
     finished(page)
-    server.manager.load_seconds = 0.0
     (request,) = server.manager.pipelines["other"].requests
     assert (request.prompt, request.aspect_ratio, request.guidance) == (PROMPT, "1:2", 2.5)
     size = box(page, "#stage img")

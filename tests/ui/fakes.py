@@ -166,7 +166,7 @@ class FakeManager:
                 make_spec("other", "Another model", ratios=("1:1", "1:2")),
             )
         }
-        self.load_seconds = 0.0
+        self.load_seconds = 0.0  # of a load that begins, and of one that goes on
         self.load_error: Exception | None = None
         self.in_memory: list[str] = []
         self.fingerprints: dict[str, str] = {}
@@ -232,12 +232,12 @@ class FakeManager:
     ) -> FakePipeline:
         if self.load_error is not None:
             raise self.load_error
-        if progress is not None and self.load_seconds:
-            for step in range(10):
-                progress("Reading the transformer", step / 10)
-                if cancel is not None and cancel.is_set():
-                    raise StoppedError
-                time.sleep(self.load_seconds / 10)
+        began = time.monotonic()
+        while progress and (done := time.monotonic() - began) < (seconds := self.load_seconds):
+            progress("Reading the transformer", done / seconds)
+            if cancel is not None and cancel.is_set():
+                raise StoppedError
+            time.sleep(min(seconds / 10, 0.05))
         self.memory_modes[name] = memory_mode or self.memory_mode_of(name)
         self.in_memory = [*(other for other in self.in_memory if other != name), name]
         return self.pipelines[name]
