@@ -14,7 +14,7 @@ from tests.bench.editing.subjects import cut_of, plant, repaired
 from training.drawing import sheet
 
 SIDE = 112
-QUALITY = 82
+QUALITY = 78
 SHOWN = 8
 
 
