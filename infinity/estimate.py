@@ -222,7 +222,7 @@ def chosen_memory_mode(
     if chosen is not None:
         return replace(chosen, title=name, info=chosen.costs)
     least = min(modes, key=need)
-    told = f"It takes {need(least) / 1e9:.1f} GB even so: {least.costs}"
+    told = f"It takes {need(least) / 1e9:.1f} GB even so. {least.costs}"
     return replace(least, title=name, info=told)
 
 

@@ -43,7 +43,9 @@ class MemoryMode:
     def costs(self) -> str:
         """One sentence."""
         costs = [cost for part, cost in PARTS.items() if part in self.parts]
-        return "; ".join(costs).capitalize() + "." if costs else "It costs nothing."
+        return (
+            "; ".join(costs).capitalize() + "." if costs else "All of it fits as it is, at no cost."
+        )
 
     @property
     def dtype(self) -> str | None:
@@ -103,4 +105,4 @@ def get_memory_mode(name: str | MemoryMode) -> MemoryMode:
 def memory_choices() -> Iterable[tuple[str, str]]:
     """(title, name) of what to choose from."""
     yield from ((mode.title, name) for name, mode in MEMORY_MODES.items())
-    yield from ((f"{name.removesuffix('GB')} GB", name) for name in BUDGETS)
+    yield from ((f"{name.removesuffix('GB')} GB card", name) for name in BUDGETS)

@@ -8,10 +8,10 @@ from infinity.spec import ModelSpec
 
 PRESET_NAMES = ("balanced", "fast", "turbo", "paper", "pyramid", "varied")
 
-FAST_UNGUIDED_SCALES = 2
-"""Scales at the end that "fast" leaves unguided: they hold most of the tokens."""
-TURBO_UNGUIDED_SCALES, TURBO_FP8_SCALES = 3, 3
-"""Of the bits of the default model, 93% stay without guidance there (docs/memory.md)."""
+FAST_UNGUIDED_SCALES = 1
+"""Scales at the end that "fast" leaves unguided: the last holds 4 or 5 of 10 tokens."""
+TURBO_FP8_SCALES = 3
+"""Scales at the end that "turbo" multiplies in fp8: they hold 8 or 9 of 10 tokens (prices: docs/memory.md)."""
 PAPER_GUIDANCE, PAPER_TEMPERATURE = 4.0, 1.0
 PAPER_PYRAMID = (1.0, 5.0)
 VARIED_CONFIDENCE = (0.6, 0.6, 0.65, 0.7, 0.75, 0.8, 1.0)
@@ -50,19 +50,15 @@ def presets(spec: ModelSpec, aspect_ratio: str) -> Mapping[str, Preset]:
         "balanced": Preset(title="Balanced", info="The model's own settings.", sampling=own),
         "fast": Preset(
             title="Fast",
-            info="The model's own settings, but no guidance on the last two scales, where most of "
-            "the time goes.",
+            info="The model's own settings, but no guidance on the last scale, where much of the time goes; "
+            "small models lose some points by it.",
             sampling=replace(own, guided_scales=max(1, scales - FAST_UNGUIDED_SCALES)),
         ),
         "turbo": Preset(
             title="Turbo",
-            info="For speed, at a few points less: no guidance on the last three scales, and products in "
-            "fp8 there on a card that has them.",
-            sampling=replace(
-                own,
-                guided_scales=max(1, scales - TURBO_UNGUIDED_SCALES),
-                fp8_scales=TURBO_FP8_SCALES,
-            ),
+            info="The model's own settings, but products in fp8 on the last three scales, on a card that has "
+            "them; some bits change.",
+            sampling=replace(own, fp8_scales=TURBO_FP8_SCALES),
         ),
         "paper": Preset(
             title="Paper",

@@ -77,7 +77,7 @@ def test_larger_memory_costs_no_more(model, device):
 
 def test_card_that_is_too_small_gets_the_least_and_is_told():
     mode, need = chosen("8GB", "infinity-8b")
-    assert mode.info.startswith(f"It takes {need / 1e9:.1f} GB even so: ")
+    assert mode.info.startswith(f"It takes {need / 1e9:.1f} GB even so. ")
     assert {"int8-cache", "int8-weights", "strips"} <= mode.parts
 
 

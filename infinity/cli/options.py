@@ -185,8 +185,8 @@ def _add_sampling(command: argparse.ArgumentParser) -> None:
         "--preset",
         choices=PRESET_NAMES,
         help="settings to begin with, which those given here replace: balanced is the model's own, "
-        "paper the paper's evaluation, pyramid guidance from 1 to 5, fast without guidance at the end, "
-        "turbo faster still, varied more different pictures",
+        "paper the paper's evaluation, pyramid guidance from 1 to 5, fast without guidance at the last "
+        "scale, turbo in fp8 at the last three, varied more different pictures",
     )
     add("--guidance", "--cfg", type=number, help=f"1 is none; {per_scale}")
     add("--temperature", "--tau", type=number, help=f"0 is greedy; {per_scale}")

@@ -111,7 +111,8 @@ def test_presets_are_the_papers_and_fit_the_model():
     known = presets(SPEC, "1:1")
     assert tuple(known) == PRESET_NAMES
     assert known["balanced"].sampling == SPEC.sampling
-    assert known["fast"].sampling == replace(SPEC.sampling, guided_scales=len(SCALES) - 2)
+    assert known["fast"].sampling == replace(SPEC.sampling, guided_scales=len(SCALES) - 1)
+    assert known["turbo"].sampling == replace(SPEC.sampling, fp8_scales=3)
     paper = known["paper"].sampling
     assert (paper.guidance, paper.temperature, paper.guided_scales) == (4.0, 1.0, None)
     varied = known["varied"].sampling

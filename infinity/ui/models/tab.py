@@ -69,9 +69,11 @@ class ModelsTab:
                 self.plan = gr.HTML("", elem_id="models-plan")
                 self.status = gr.HTML("", elem_id="models-status")
                 with gr.Row(visible=not is_public, elem_id="models-buttons"):
-                    self.load = gr.Button("Load and use", variant="primary", elem_id="models-load")
-                    stop = gr.Button("Stop", elem_id="models-stop")
-                    unload = gr.Button("Unload", elem_id="models-unload")
+                    self.load = gr.Button(
+                        "Load and use", variant="primary", min_width=140, elem_id="models-load"
+                    )
+                    stop = gr.Button("Stop", min_width=80, elem_id="models-stop")
+                    unload = gr.Button("Unload", min_width=80, elem_id="models-unload")
         shown = [self.table, self.memory_mode, self.plan, self.load]
         asked = [choice, self.memory_mode]
         gr.on([tab.select, choice.input], self.look, choice, shown, **QUICK)
