@@ -9,10 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from PIL.ImageOps import exif_transpose
 from torch import Tensor
 
 from infinity.errors import RequestError, quoted
 from infinity.generation.inspection import InspectedScale
+from infinity.images import rgb
 from infinity.packing import pack_region
 from infinity.schedule import Scale
 
@@ -27,7 +29,8 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 def region_of_mask(
     mask: Image.Image, last: Scale, seen: tuple[float, float, float, float] = WHOLE
 ) -> str:
-    """A mask of any size, bright (or, with an alpha channel, opaque) inside -> a packed region.
+    """A mask of any size and mode, bright (or, where some of it is transparent, opaque) inside -> a packed
+    region.
 
     A token of the last scale is inside where at least half of it is; of a mask so small that no token
     is, every token that a pixel of it touches.
@@ -37,12 +40,12 @@ def region_of_mask(
             The mask is of the whole picture.
 
     Raises:
-        RequestError: nothing is inside.
+        RequestError: nothing is inside, or a mode that cannot be read.
     """
-    gray = mask.getchannel("A") if "A" in mask.getbands() else mask.convert("L")
+    gray = _brightness(mask)
     bright = gray.point([255 * (value >= 255 * HALF) for value in range(256)])
     size, box = (last.width, last.height), Image.Resampling.BOX
-    (left, top, right, bottom), (width, height) = seen, mask.size
+    (left, top, right, bottom), (width, height) = seen, bright.size
     part = left * width, top * height, right * width, bottom * height
     inside = np.asarray(gray.resize(size, box, part)) >= 255 * HALF
     return pack_tokens(inside if inside.any() else np.asarray(bright.resize(size, box, part)) > 0)
@@ -103,6 +106,15 @@ def pack_tokens(inside_hw: np.ndarray) -> str:
     if not inside_hw.any():
         raise RequestError("Nothing of the picture is to change; mark a larger region.")
     return pack_region(inside_hw)
+
+
+def _brightness(mask: Image.Image) -> Image.Image:
+    """The alpha channel, where it says anything; else how bright it is."""
+    if mask.has_transparency_data:
+        alpha = exif_transpose(mask).convert("RGBA").getchannel("A")
+        if alpha.histogram()[255] < alpha.width * alpha.height:
+            return alpha
+    return rgb(mask).convert("L")
 
 
 def _enlarged(map_hw: Tensor, last: InspectedScale) -> Tensor:

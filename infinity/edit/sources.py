@@ -118,7 +118,10 @@ def on_canvas(pipeline: InfinityPipeline, image: Picture, aspect_ratio: str) -> 
     height, width = schedule.image_size(pipeline.spec.tokenizer.token_pixels)
     if isinstance(image, PictureBits):
         image = rebuild(pipeline, image).image
-    picture = ImageOps.contain(rgb(image), (width, height), Image.Resampling.LANCZOS)
+    picture = rgb(image)
+    scale = min(width / picture.width, height / picture.height)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
     left, top = (width - picture.width) // 2, (height - picture.height) // 2
     last = schedule[-1]
     rows, columns = (

@@ -224,7 +224,7 @@ def _region(
 
 
 def _region_of_words(pipeline: InfinityPipeline, source: Source, settings: dict[str, Any]) -> str:
-    if source.request is None or not settings.get("prompt"):
+    if source.request is None or settings.get("prompt") is None:
         raise RequestError(
             "Which part is to change cannot be told from words alone for this picture; mark it with a "
             "mask or a box."

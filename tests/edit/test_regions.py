@@ -27,6 +27,34 @@ def test_mask_of_any_size_and_mode_is_its_bright_part(size, mode):
     assert inside[:, 4:].all() and not inside[:, :4].any()
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK", "I;16", "F"])
+def test_mask_where_nothing_is_transparent_is_its_bright_part(mode):
+    mask = Image.new("L", (80, 60), 0)
+    mask.paste(255, (40, 0, 80, 60))
+    if mode == "I;16":
+        mask = Image.fromarray(np.asarray(mask).astype(np.uint16) * 257)
+    elif mode == "F":
+        mask = Image.fromarray(np.asarray(mask).astype(np.float32) / 255)
+    else:
+        mask = mask.convert("RGB").convert(mode)
+    inside = unpack_region(region_of_mask(mask, Scale(6, 8)))
+    assert inside[:, 4:].all() and not inside[:, :4].any()
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_mask_is_turned_as_its_camera_noted(alpha):
+    mask = Image.new("L", (60, 80), 0)
+    mask.paste(255, (0, 0, 60, 40))  # its upper half, which is the right one, turned
+    if alpha:
+        mask, shape = Image.new("RGBA", (60, 80), 0), mask
+        mask.putalpha(shape)
+    notes = mask.getexif()
+    notes[274] = 6  # orientation: a quarter to the right
+    mask.info["exif"] = notes.tobytes()
+    inside = unpack_region(region_of_mask(mask, Scale(6, 8)))
+    assert inside[:, 4:].all() and not inside[:, :4].any()
+
+
 @pytest.mark.parametrize(
     ("box", "rows", "columns"),
     [

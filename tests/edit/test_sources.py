@@ -75,6 +75,13 @@ def test_canvas_shows_the_picture_where_it_was_put():
     assert all(torch.equal(a, b[0]) for a, b in zip(bits, expected.bits, strict=True))
 
 
+@pytest.mark.parametrize("size", [(1, 900), (900, 1), (1, 1)])
+def test_canvas_takes_the_thinnest_picture(size):
+    ratio = "3:2" if size[0] <= size[1] else "2:3"
+    around = unpack_region(on_canvas(PIPELINE, photo(*size), ratio)[1])
+    assert around.any()
+
+
 def test_canvas_of_the_same_shape_is_refused():
     with pytest.raises(RequestError, match="fills 1:1 already"):
         on_canvas(PIPELINE, photo(64, 64), "1:1")
