@@ -98,6 +98,11 @@ def region_of_words(before: Sequence[InspectedScale], after: Sequence[InspectedS
         parted_l = torch.from_numpy(np.abs(one.conditional_lD - other.conditional_lD).mean(-1))
         if len(parted_l) > 1:
             difference_hw += _enlarged(parted_l.view(one.height, one.width), last)
+    if not difference_hw.max() > 0:
+        raise RequestError(
+            "The model reads these words as the picture's own; change others, or mark the part with a "
+            "mask or a box."
+        )
     return pack_tokens((difference_hw > CHANGED * difference_hw.max()).numpy())
 
 

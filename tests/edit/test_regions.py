@@ -105,5 +105,5 @@ def test_words_part_where_their_probabilities_do():
     inside = unpack_region(region_of_words(one, other))
     assert inside.shape == (8, 8) and 0 < inside.mean() <= 1
     assert np.array_equal(inside, unpack_region(region_of_words(other, one)))
-    with pytest.raises(RequestError, match="Nothing of the picture"):
+    with pytest.raises(RequestError, match="change others"):
         region_of_words(one, one)
