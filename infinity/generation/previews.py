@@ -69,8 +69,8 @@ class PreviewDecoder:
             latent_Bdyx, span = canvas.latent_Bdyx, Span(device)
             decoded_B3HW = self._tokenizer.decode(latent_Bdyx)
             seconds, positions = span.end().seconds, latent_Bdyx[:, 0].numel()
-            self.learn(latent_Bdyx, decoded_B3HW)
             self.seconds_a_position = min(self.seconds_a_position, seconds / positions)
+            self.learn(latent_Bdyx, decoded_B3HW)  # from here on it counts as prepared
 
     @torch.inference_mode()
     def learn(self, latent_Bdyx: Tensor, image_B3HW: Tensor) -> None:

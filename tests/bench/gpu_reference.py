@@ -130,9 +130,8 @@ def main(shape: dict[str, Any]) -> dict[str, float]:
     model.rng = torch.Generator(device=device)
     for block in model.unregistered_blocks:
         block.to(dtype)
-        if (
-            device.type == "cpu"
-        ):  # where autocast leaves norms alone, and they refuse two precisions
+        # On a CPU autocast leaves norms alone, and they refuse two precisions.
+        if device.type == "cpu":
             for norm in filter(lambda part: isinstance(part, torch.nn.LayerNorm), block.modules()):
                 norm.float()
     text = torch.randn(TOKENS, shape["text_width"], device=device)

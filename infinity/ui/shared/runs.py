@@ -26,9 +26,9 @@ from infinity.ui.shared.turns import Turns
 class Run:
     """One request of one session; setting ``cancel`` ends it within a scale.
 
-    ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`), ``session`` whose it
-    is once admitted; they count it as ``requests``. It waits until it is taken up; once ``is_drawn``, it is over but for its timeline,
-    and the session may begin another.
+    ``visitor`` is whom the host's limits count it for (see :func:`visitor_of`), as so many ``requests``;
+    ``session`` whose it is once admitted. It waits until it is taken up; once ``is_drawn``, it is over but
+    for its timeline, and the session may begin another.
     """
 
     model: str
