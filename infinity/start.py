@@ -40,6 +40,8 @@ class Start(Checked):
             draws it stays.
         rounds: how often the rule is applied, each time to the bits of the time before.
         finer_bits: another picture's bits, which take the place of drawn ones; "" draws.
+        told: what the picture shows: where the request's prompt is completed, what it leaves open stays so
+            instead of being chosen by the seed; "" is not told.
 
     Raises:
         RequestError: on construction, with one sentence that says what to do.
@@ -55,3 +57,4 @@ class Start(Checked):
     doubt: Share = 1.0
     rounds: Annotated[int, WholeFloats, whole(1, MOST_ROUNDS)] = 1
     finer_bits: Annotated[str, text(MOST_CHARACTERS)] = ""
+    told: Annotated[str, text(MOST_CHARACTERS)] = ""

@@ -43,6 +43,11 @@ def region_of_mask(
         RequestError: nothing is inside, or a mode that cannot be read.
     """
     gray = _brightness(mask)
+    if (brightest := int(np.asarray(gray).max())) < 255 * HALF:
+        raise RequestError(
+            f"The mask marks nothing: its brightest place is {brightest} of 255; make white what is to "
+            "change."
+        )
     bright = gray.point([255 * (value >= 255 * HALF) for value in range(256)])
     size, box = (last.width, last.height), Image.Resampling.BOX
     (left, top, right, bottom), (width, height) = seen, bright.size

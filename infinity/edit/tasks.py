@@ -22,8 +22,10 @@ from infinity.generation.inspection import InspectedScale
 from infinity.images import covered, rgb
 from infinity.packing import unpack_bits
 from infinity.pipeline import InfinityPipeline
+from infinity.prompt import words
 from infinity.request import GenerationRequest
 from infinity.start import REPAIR_DOUBT, Start
+from infinity.wildcards import expand
 
 AS_TAUGHT = {"guidance": 1.0, "temperature": 1.0}
 Area = Image.Image | Sequence[float] | None
@@ -37,14 +39,18 @@ def vary(
     """The coarse scales of a picture, the rest drawn anew: another seed, prompt, guidance, ...
 
     Args:
-        settings: of the request; what is not given is as it was, for pictures drawn here.
+        settings: of the request; what is not given is as it was, for pictures drawn here. What a new prompt
+            leaves open, where a model of a small world would let the seed choose, stays as the picture's
+            prompt tells it ("a dog" where "a cat in the snow" was is in the snow), unless
+            ``complete_prompt`` is given.
 
     Raises:
         RequestError: no prompt is given for a picture that brings none, or wrong settings. Here and
             below also as ``source_of``.
     """
     source = source_of(pipeline, image)
-    return _request(source, Start(bits=source.bits, keep_scales=keep_scales), settings)
+    start = Start(bits=source.bits, keep_scales=keep_scales)
+    return _reworded(source, start, settings)
 
 
 def edit(
@@ -61,6 +67,7 @@ def edit(
     Args:
         area: the part; None finds it by the words that ``prompt`` changes, for pictures drawn here.
         softness: tokens over which the part's edge is soft.
+        settings: as of :func:`vary`.
 
     Raises:
         RequestError: nothing is to change.
@@ -71,7 +78,7 @@ def edit(
     else:
         region = _region(pipeline, source, area, image)
     start = Start(bits=source.bits, region=region, keep_scales=keep_scales, softness=softness)
-    return _request(source, start, settings)
+    return _reworded(source, start, settings)
 
 
 def mix(
@@ -209,6 +216,16 @@ def _request(source: Source, start: Start, settings: dict[str, Any]) -> Generati
     return GenerationRequest(**given, aspect_ratio=source.aspect_ratio, start=start)
 
 
+def _reworded(source: Source, start: Start, settings: dict[str, Any]) -> GenerationRequest:
+    """The request for a picture under a new prompt, which leaves the rest as the picture's own tells it."""
+    asked = settings.get("complete_prompt") is not None
+    if source.request is not None and settings.get("prompt") and not asked:
+        own = expand(source.request.prompt, source.request.seed)
+        start = replace(start, told=words(own))
+        settings = {**settings, "complete_prompt": True}
+    return _request(source, start, settings)
+
+
 def _region(
     pipeline: InfinityPipeline,
     source: Source,
@@ -224,12 +241,17 @@ def _region(
 
 
 def _region_of_words(pipeline: InfinityPipeline, source: Source, settings: dict[str, Any]) -> str:
-    if source.request is None or settings.get("prompt") is None:
+    if source.request is None:
         raise RequestError(
             "Which part is to change cannot be told from words alone for this picture; mark it with a "
             "mask or a box."
         )
-    after = replace(source.request, prompt=settings["prompt"])
+    if not (settings.get("prompt") or "").strip():
+        raise RequestError(
+            "Say what the picture is to show, in other words than its own, or mark the part that is to "
+            "change with a mask or a box."
+        )
+    after = _reworded(source, Start(bits=source.bits), settings)
     read = [
         tuple(inspect_bits(pipeline, request, source.bits)) for request in (source.request, after)
     ]

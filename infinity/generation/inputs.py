@@ -68,8 +68,9 @@ def read_pictures(
     guided, pictures = guided_length(sampling, num_scales) > 0, []
     for seed in request.seeds:
         text, avoided = (expand(t, seed) for t in (request.prompt, request.negative_prompt))
-        completing = seed if request.complete_prompt else None
-        read = read_prompt(text, num_scales, encoder, spec.vocabulary, completing)
+        told = request.start.told if request.start else ""
+        choice = (told or seed) if request.complete_prompt else None
+        read = read_prompt(text, num_scales, encoder, spec.vocabulary, choice)
         notes += read.notes
         prompt = tuple(
             EncodedPart(

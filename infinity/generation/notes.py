@@ -27,22 +27,22 @@ def read_prompt(
     num_scales: int,
     encoder: TextEncoder,
     vocabulary: Vocabulary | None,
-    seed: int | None = None,
+    choice: int | str | None = None,
 ) -> ReadPrompt:
     """A prompt as a model of these words reads it, misspelt names put right.
 
     Args:
-        seed: completes it where there is a vocabulary; None draws it as it is.
+        choice: as of ``caption_of``, where there is a vocabulary; None draws it as it is.
 
     Raises:
         RequestError: see ``infinity.prompt``.
     """
     text, corrected = (text, {}) if vocabulary is None else vocabulary.corrected(text)
     notes, parts, caption = correction_notes(corrected), parse(text, num_scales), None
-    if vocabulary is not None and seed is not None:
+    if vocabulary is not None and choice is not None:
         if len(parts) > 1 or parts[0].weights:
             notes.append("A prompt with weights or changes is drawn as it is written.")
-        elif (caption := caption_of(parts[0].text, vocabulary, seed)) is None:
+        elif (caption := caption_of(parts[0].text, vocabulary, choice)) is None:
             notes.append(
                 "The prompt names no thing that this model knows, so it is drawn as it is."
             )

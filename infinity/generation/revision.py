@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infinity.config import TokenizerConfig
+from infinity.errors import RequestError
 from infinity.generation.generate import Revise
 from infinity.generation.repair import Read, find_errors
 from infinity.packing import unpack_bits, unpack_region
@@ -24,11 +25,17 @@ class Revision:
     """What a start makes of the drawn bits of one picture, scale by scale.
 
     Raises:
-        RequestError: bits of another model or aspect ratio, or a damaged region.
+        RequestError: bits of another model or aspect ratio, more scales to keep than there are, or a damaged
+            region.
     """
 
     def __init__(self, start: Start, schedule: ScaleSchedule, config: TokenizerConfig) -> None:
         bits_per_token = config.bits_per_token
+        if start.keep_scales > len(schedule):
+            raise RequestError(
+                f"{start.keep_scales} scales cannot stay: this picture has {len(schedule)}; give 0 to "
+                f"{len(schedule)}."
+            )
         self.start = start
         self.schedule, self.patch = schedule, config.patch
         self.source = unpack_bits(start.bits, schedule, bits_per_token)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from infinity.world.completion import completed
+from infinity.world.completion import completed, left_as
 from infinity.world.fitting import fitted
 from infinity.world.reading import Reading, read
 from infinity.world.scene import Scene
@@ -15,25 +15,30 @@ MOST_SHOWN = 6
 
 @dataclass(frozen=True)
 class Caption:
-    """What is drawn for a prompt, in the model's own wording; ``scene`` is without the seed's choices."""
+    """What is drawn for a prompt, in the model's own wording; ``scene`` is without the choices."""
 
     text: str
     scene: Scene
     notes: tuple[str, ...]
 
 
-def caption_of(prompt: str, vocabulary: Vocabulary, seed: int | None) -> Caption | None:
+def caption_of(prompt: str, vocabulary: Vocabulary, choice: int | str | None) -> Caption | None:
     """The caption of a prompt without syntax, its misspelt words mended; None where it names nothing known.
 
     Args:
-        seed: completes what the prompt leaves open; None leaves it open.
+        choice: what becomes of that which the prompt leaves open: a seed chooses it, it stays as another
+            caption tells it, or None leaves it open.
     """
     reading = read(prompt, vocabulary)
     if reading.scene is None:
         return None
     scene, notes = fitted(reading.scene, vocabulary)
     notes += _left_out(reading, vocabulary)
-    whole = scene if seed is None else completed(scene, vocabulary, seed)
+    whole = scene
+    if isinstance(choice, int):
+        whole = completed(scene, vocabulary, choice)
+    elif choice and (before := read(choice, vocabulary).scene):
+        whole = left_as(scene, before, vocabulary)
     return Caption(written(whole, vocabulary), scene, tuple(notes))
 
 

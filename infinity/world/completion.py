@@ -1,4 +1,4 @@
-"""What a scene leaves open is chosen by the picture's seed.
+"""What a scene leaves open is chosen by the picture's seed, or stays as it is in another scene.
 
 Bits of one token are drawn apart from each other, so a choice left open would mix to grey; the seed makes it
 first. Every choice follows from the seed and its own name alone, so that one made by hand moves no other, and
@@ -61,6 +61,30 @@ def completed(scene: Scene, vocabulary: Vocabulary, seed: int) -> Scene:
     if scene.background is None and "background" in told:
         scene = replace(scene, background=_background(scene.things, vocabulary, chosen))
     return scene
+
+
+def left_as(scene: Scene, before: Scene, vocabulary: Vocabulary) -> Scene:
+    """The scene with what it leaves open, and a seed would choose, as it is in another scene.
+
+    Of the things only where there are as many, and of those that are one in both.
+    """
+    things = list(scene.things)
+    if len(things) == len(before.things):
+        for place, (thing, other) in enumerate(zip(things, before.things, strict=True)):
+            if thing.count == other.count == 1:
+                facing = other.facing if thing.name in vocabulary.sided else None
+                things[place] = replace(
+                    thing,
+                    facing=thing.facing or facing,
+                    size=thing.size or other.size,
+                    tilt=thing.tilt or other.tilt,
+                    spot=thing.spot or other.spot,
+                )
+    return Scene(
+        things=tuple(things),
+        background=scene.background or before.background,
+        style=scene.style or before.style,
+    )
 
 
 class _Choice:

@@ -77,9 +77,12 @@ def test_wrong_or_empty_box_is_refused(box):
         region_of_box(box, Scale(6, 8))
 
 
-def test_empty_mask_is_refused():
-    with pytest.raises(RequestError, match="mark a larger region"):
-        region_of_mask(Image.new("L", (50, 50), 0), Scale(6, 8))
+@pytest.mark.parametrize("brightest", [0, 1, 127])
+def test_dark_mask_is_refused_and_says_how_dark_it_is(brightest):
+    mask = Image.new("L", (50, 50), 0)
+    mask.paste(brightest, (10, 10, 40, 40))
+    with pytest.raises(RequestError, match=f"brightest place is {brightest} of 255"):
+        region_of_mask(mask, Scale(6, 8))
 
 
 def test_small_mask_is_every_token_that_it_touches():
@@ -87,8 +90,8 @@ def test_small_mask_is_every_token_that_it_touches():
     mask.paste(255, (38, 12, 42, 14))  # across the border of two tokens, at the center of none
     inside = unpack_region(region_of_mask(mask, Scale(6, 8)))
     assert inside[1, 3:5].all() and inside.sum() == 2
-    with pytest.raises(RequestError, match="mark a larger region"):
-        region_of_mask(Image.new("L", (80, 60), 9), Scale(6, 8))
+    with pytest.raises(RequestError, match="mark a larger region"):  # all that is bright is cut off
+        region_of_mask(mask, Scale(6, 8), (0, 0.5, 1, 1))
 
 
 def test_words_part_where_their_probabilities_do():

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from PIL import ExifTags, Image
 from infinity.edit import tasks
 from infinity.edit.sources import source_of
 from infinity.errors import RequestError
-from infinity.metadata import read_request
+from infinity.metadata import read_record, read_request
 from infinity.packing import pack_bits, unpack_bits, unpack_region
+from infinity.registry import DEFAULT_MODEL_FOLDER
 from infinity.request import GenerationRequest
+from infinity.spec import read_spec
 from infinity.start import Start
 from tests.edit.test_sources import photo
 from tests.tiny import SPEC, tiny_pipeline
@@ -126,6 +129,70 @@ def test_photo_needs_words_and_a_place():
         tasks.vary(PIPELINE, photo(), 2)
     with pytest.raises(RequestError, match="mask or a box"):
         tasks.edit(PIPELINE, photo(), None, prompt="snow")
+
+
+@pytest.mark.parametrize("prompt", [{}, {"prompt": ""}, {"prompt": " "}])
+def test_edit_by_words_needs_words(prompt):
+    with pytest.raises(RequestError, match="Say what the picture is to show"):
+        tasks.edit(PIPELINE, PICTURE, None, **prompt)
+
+
+def test_no_more_scales_stay_than_there_are():
+    every = len(SPEC.schedules["1:1"])
+    kept = PIPELINE.generate(tasks.vary(PIPELINE, PICTURE, every, seed=9))
+    assert kept.bits == DRAWN.bits
+    request = tasks.vary(PIPELINE, PICTURE, every + 1)
+    with pytest.raises(RequestError, match=f"this picture has {every}; give 0 to {every}"):
+        PIPELINE.generate(request)
+
+
+WORLD = replace(SPEC, vocabulary=read_spec(DEFAULT_MODEL_FOLDER).vocabulary)
+CATS = "a small cat on a teal background"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (CATS, "a dog", "a small dog on a teal background"),
+        (CATS, "please draw a big pengiun!", "a big penguin on a teal background"),
+        (CATS, "a dog at night", "a small dog at night"),
+        (CATS, "three dogs", "three dogs on a teal background"),
+        (CATS, "a dog and a cow", "a dog and a cow on a teal background"),
+        ("a cat and a cow in the snow", "a dog", "a dog in the snow"),
+        (CATS, "a frobnicated dog", "a small dog on a teal background"),
+        (CATS, "an abstraction", ""),
+        (CATS, "a (dog:1.2)", ""),
+        (CATS, "[a dog::2]", ""),
+        (CATS, "a {dog|dog}", "a small dog on a teal background"),
+        ("a (cat:1.2) on a teal background", "a dog", "a dog on a teal background"),
+        ("an abstraction", "a dog", "a dog"),
+    ],
+)
+@pytest.mark.parametrize(
+    "task", [partial(tasks.vary, keep_scales=2), partial(tasks.edit, area=(0, 0, 1, 0.5))]
+)
+def test_words_leave_the_rest_as_the_picture_shows_it(task, before, after, told):
+    """What is drawn instead of what was asked for is told; "" draws what was asked for."""
+    pipeline = tiny_pipeline(WORLD)
+    drawn = GenerationRequest(prompt=before, complete_prompt=False)
+    (picture,) = pipeline.generate(drawn).images
+    done = pipeline.generate(task(pipeline, image=picture, prompt=after))
+    assert read_record(done.images[0]).drawn_as == told
+    assert any("frobnicated" in note for note in done.notes) == ("frobnicated" in after)
+    asked = pipeline.generate(task(pipeline, image=picture, prompt=after, complete_prompt=False))
+    assert read_record(asked.images[0]).drawn_as == ""
+
+
+def test_edit_by_words_reads_what_it_draws():
+    """The region is where the picture's words part from those with all that they left open."""
+    pipeline = tiny_pipeline(WORLD)
+    drawn = GenerationRequest(prompt=CATS, complete_prompt=False)
+    (picture,) = pipeline.generate(drawn).images
+    short, long = "a dog", "a small dog on a teal background"
+    one, other = (tasks.edit(pipeline, picture, None, prompt=text) for text in (short, long))
+    assert one.start == other.start
+    with pytest.raises(RequestError, match="the picture's own"):
+        tasks.edit(pipeline, picture, None, prompt="a cat")
 
 
 def test_inspection_reads_the_bits_the_picture_was_drawn_with():

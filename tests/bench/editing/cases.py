@@ -13,9 +13,10 @@ from infinity.packing import unpack_bits, unpack_region
 from infinity.pipeline import InfinityPipeline
 from infinity.request import GenerationRequest
 from infinity.scoring.judge import Seen, load_judge
+from infinity.world.caption import caption_of
 from infinity.world.wording import article_for
 from training.evaluation.judge import WEIGHTS
-from training.evaluation.prompts import FIRST_EXAM, ExamPrompt, read_prompts
+from training.evaluation.prompts import EXAM, FIRST_EXAM, ExamPrompt, read_prompts
 from training.world.concepts import WITHOUT_ARTICLE
 
 BOXES = {
@@ -58,6 +59,14 @@ def judge():
 def exam(tag: str = "") -> list[ExamPrompt]:
     """The exam's prompts of one category; "" for all."""
     return [prompt for prompt in read_prompts(FIRST_EXAM)[0] if tag in ("", prompt.tag)]
+
+
+def unknown(pipeline: InfinityPipeline) -> list[str]:
+    """The newest exam's prompts of one thing that the model does not know."""
+    vocabulary = pipeline.spec.vocabulary
+    assert vocabulary is not None
+    asked = [prompt for prompt in read_prompts(EXAM)[0] if prompt.tag == "single_object"]
+    return [one.prompt for one in asked if caption_of(one.prompt, vocabulary, None) is None]
 
 
 @cache

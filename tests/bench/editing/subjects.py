@@ -25,6 +25,7 @@ from tests.bench.editing.cases import (
     psnr,
     scales,
     seen,
+    unknown,
 )
 from training.evaluation.grade import grade
 
@@ -63,6 +64,34 @@ def edits(pipeline: InfinityPipeline, case: int) -> Figures:
             "psnr outside": psnr(image, done.images[0], ~region),
         }
     return figures
+
+
+def changes(pipeline: InfinityPipeline, case: int) -> Figures:
+    """The only thing of a picture becomes another one by its word alone; what the seed chose stays."""
+    asked = exam("single_object")
+    one, other = asked[case % len(asked)], asked[(case + 1 + case // len(asked)) % len(asked)]
+    old, new = one.include[0].concept, other.include[0].concept
+    source = draw(pipeline, one.prompt, case)
+    done = pipeline.generate(tasks.edit(pipeline, source.images[0], None, prompt=other.prompt))
+    assert done.request.start is not None
+    region, there = unpack_region(done.request.start.region), concepts(done.images[0])
+    return {
+        "source right": old in concepts(source.images[0]),
+        "bits kept": 1 - changed(pipeline, source, done),
+        "bits kept of another picture": 1
+        - changed(pipeline, source, draw(pipeline, other.prompt, case)),
+        "region": float(region.mean()),
+        "new there": new in there,
+        "old gone": old not in there,
+        "psnr of the border": psnr(source.images[0], done.images[0], _border(region)),
+    }
+
+
+def _border(region: np.ndarray) -> np.ndarray:
+    """The outermost tokens of a picture."""
+    border = np.ones_like(region)
+    border[1:-1, 1:-1] = False
+    return border
 
 
 def branches(pipeline: InfinityPipeline, case: int) -> Figures:
@@ -123,8 +152,17 @@ def cut_of(image: Image.Image) -> Image.Image:
 def repairs(pipeline: InfinityPipeline, case: int) -> Figures:
     """Bits flipped at random at one scale, drawn by lot, or at all from the fourth on; then repaired."""
     tags = ("single_object", "position", "scene", "colors", "style")
-    prompt = exam(tags[case % len(tags)])[case // len(tags)].prompt
+    return _repairs(pipeline, case, exam(tags[case % len(tags)])[case // len(tags)].prompt)
+
+
+def unknown_repairs(pipeline: InfinityPipeline, case: int) -> Figures:
+    """The same of pictures of things that the model does not know."""
+    return _repairs(pipeline, case, unknown(pipeline)[case])
+
+
+def _repairs(pipeline: InfinityPipeline, case: int, prompt: str) -> Figures:
     source = draw(pipeline, prompt, case + 5000)
+    plain_s = timed(lambda: draw(pipeline, prompt, case))[1]
     rng = np.random.default_rng(case)
     one = int(rng.integers(FIRST_PLANTED, len(scales(pipeline, source))))
     untouched = repaired(pipeline, source)
@@ -134,8 +172,9 @@ def repairs(pipeline: InfinityPipeline, case: int) -> Figures:
     }
     for plan in ("one scale", "all scales"):
         planted = plant(pipeline, source, rng, one if plan == "one scale" else None)
-        after = repaired(pipeline, planted)
+        after, taken_s = timed(lambda it=planted: repaired(pipeline, it))
         figures[plan] = {
+            "plain draws": taken_s / plain_s,
             "damage": distance(source, planted),
             "left": distance(source, after),
             "bits wrong before": changed(pipeline, source, planted),
@@ -268,6 +307,8 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 SUBJECTS: Mapping[str, tuple[Callable[[InfinityPipeline, int], Figures], int]] = {
     "seconds": (seconds, 8),
     "repairs": (repairs, 50),
+    "repairs of unknown things": (unknown_repairs, 50),
+    "changes": (changes, 100),
     "words": (words, 105),
     "extensions": (extensions, 50),
     "candidates": (candidates, 120),
