@@ -143,7 +143,12 @@ class GenerationRequest(Checked):
     pruning: Pruning | None = None
     fp8_scales: Scales | None = None
     confidence: PerScaleConfidence | None = None
-    start: Start | None = None
+    start: Annotated[
+        Start | None,
+        Field(
+            description="the bits of a picture and what of it stays, as /settings reads them, or none"
+        ),
+    ] = None
     candidates: Annotated[int, WholeFloats, whole(1, MAX_IMAGES)] = 1
     prune_at_scale: Scales = 0
     scorer: Annotated[str, text(200)] = ""

@@ -8,7 +8,7 @@ from infinity.cli.shared import check_output, draw, free_path, load_model, save,
 from infinity.edit import tasks
 from infinity.edit.files import open_picture
 from infinity.edit.sources import bits_of, source_of
-from infinity.generation.inspection import save as save_arrays
+from infinity.generation.inspection import save as save_inspected
 from infinity.images import open_image
 from infinity.inside.flip import Place, changed_bits, draw_flip, flip_requests, told
 from infinity.inside.reading import words_of
@@ -44,13 +44,8 @@ def inspect(options: argparse.Namespace) -> None:
     image = open_picture(options.picture)
     pipeline = load_model(options, options.model)
     request, scales = tasks.inspect(pipeline, image, options.prompt or "")
-    (picture, *_), _ = pipeline.read(request)
-    parts = [picture.part(index) for index in range(len(scales))]
-    words = [[part.text[first:stop] for first, stop in part.spans] for part in parts]
-    whose = {"model": pipeline.spec.name, "weights": pipeline.fingerprint}
-    about = {**whose, "request": request.to_dict(), "words": words}
     path = free_path(options)
-    save_arrays(path, scales, about)
+    save_inspected(path, scales, request, pipeline.spec.name, pipeline.fingerprint)
     say("SCALE  TOKENS  LIKELIHOOD  ENTROPY")
     for number, scale in enumerate(scales, 1):
         size = f"{scale.height}x{scale.width}"
@@ -58,6 +53,7 @@ def inspect(options: argparse.Namespace) -> None:
         say(f"{number:5}  {size:>6}  {likelihood:10.3f}  {entropy:7.3f}")
     say(f"{path}: {len(scales)} scales")
     if options.maps:
+        (picture, *_), _ = pipeline.read(request)
         sheet = map_sheet(scales, words_of(picture, len(scales)), request.prompt)
         say(str(save_png(sheet, path.with_suffix(".png"))))
 

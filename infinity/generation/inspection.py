@@ -3,10 +3,9 @@
 Legend: l tokens of a scale, D bits a token, d y x the latent, T text tokens, W text width.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from infinity.generation.inputs import EncodedPart, PictureInputs, text_conditio
 from infinity.generation.sampling import seeded_generator
 from infinity.model.layers import Watch
 from infinity.model.transformer import InfinityTransformer
-from infinity.request import SamplingParams
+from infinity.request import GenerationRequest, SamplingParams
 from infinity.schedule import ScaleSchedule
 
 
@@ -36,6 +35,7 @@ class InspectedScale:
         latent_dyx: float32, the sum of codes up to and including this scale.
         attention_Tl: float32, how much each picture token looked at each token of the prompt (of the part
             of it that is read at this scale), averaged over blocks and heads; over it, it adds up to 1.
+        words: T, the text of these tokens; "" of one that stands for none.
         seconds: in the model.
     """
 
@@ -47,6 +47,7 @@ class InspectedScale:
     unconditional_lD: np.ndarray
     latent_dyx: np.ndarray
     attention_Tl: np.ndarray
+    words: tuple[str, ...]
     seconds: float
 
     @property
@@ -112,7 +113,7 @@ def inspect(
     ):
         attention_lT = torch.stack([weights[0] for weights in looked]).mean(dim=0)
         looked.clear()
-        tokens = len(picture.part(index).features)
+        part = picture.part(index)
         yield InspectedScale(
             height=scale.height,
             width=scale.width,
@@ -121,17 +122,30 @@ def inspect(
             conditional_lD=_probability(prompted),
             unconditional_lD=_probability(unprompted),
             latent_dyx=drawn.canvas.latent_Bdyx[0].float().cpu().numpy(),
-            attention_Tl=attention_lT.T[:tokens].cpu().numpy(),
+            attention_Tl=attention_lT.T[: len(part.features)].cpu().numpy(),
+            words=_words(part),
             seconds=drawn.seconds,
         )
 
 
-def save(path: Path, scales: Sequence[InspectedScale], about: Mapping[str, Any]) -> None:
-    """Write a ``.npz``: ``scale_1_bits``, ``scale_1_probability``, ...; ``about`` as JSON.
+def save(
+    path: Path,
+    scales: Sequence[InspectedScale],
+    request: GenerationRequest,
+    model: str,
+    weights: str,
+) -> None:
+    """Write a ``.npz``: ``scale_1_bits``, ``scale_1_probability``, ...; ``about`` as JSON has the rest.
+
+    Args:
+        request: whose words and sampling were read.
+        model, weights: its name, and the pipeline's fingerprint of it.
 
     Raises:
         ResourceError: the disk is full, or the place may not be written.
     """
+    words = [scale.words for scale in scales]
+    about = {"model": model, "weights": weights, "request": request.to_dict(), "words": words}
     arrays: dict[str, np.ndarray] = {
         f"scale_{number}_{name.rsplit('_', 1)[0]}": value
         for number, scale in enumerate(scales, 1)
@@ -139,6 +153,14 @@ def save(path: Path, scales: Sequence[InspectedScale], about: Mapping[str, Any])
         if isinstance(value, np.ndarray)
     }
     save_arrays(path, arrays, about)
+
+
+def _words(part: EncodedPart) -> tuple[str, ...]:
+    words = [part.text[first:stop] for first, stop in part.spans]
+    return (
+        *words,
+        *[""] * (len(part.features) - len(words)),
+    )  # the end of the text is a token, too
 
 
 def _without_prompt(transformer: InfinityTransformer, picture: PictureInputs) -> PictureInputs:

@@ -42,12 +42,13 @@ class Inspection:
     """What the model thinks of every bit of a picture.
 
     Attributes:
-        model: its name.
+        model, weights: its name, and the pipeline's fingerprint of it.
         request: the picture with all of its bits kept, and the words it was read with.
         bits: of all scales (``infinity.packing``).
     """
 
     model: str
+    weights: str
     request: GenerationRequest
     bits: str
     scales: tuple[InspectedScale, ...]
@@ -126,7 +127,8 @@ def look(
                 scales.append(scale)
                 yield len(scales) / len(schedule)
     (words,) = pipeline.run(_words, request)
-    inspection = Inspection(model, request, request.start.bits, tuple(scales), words)
+    bits, whose = request.start.bits, (model, pipeline.fingerprint)
+    inspection = Inspection(*whose, request, bits, tuple(scales), words)
     added = tuple(map(maps.added, pictures, pictures[1:]))
     yield Look(inspection, tuple(pictures[1:]), added, maps.decided(pictures[1:], schedule[-1]))
 

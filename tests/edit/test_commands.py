@@ -70,7 +70,7 @@ def test_inspect_writes_arrays_and_says_how_sure_the_model_was(run, picture):  #
     with np.load("inside.npz") as file:
         about = json.loads(str(file["about"]))
         assert about["request"]["prompt"] == "a red apple"
-        assert about["words"] == [["a", "red", "apple"]] * 5
+        assert about["words"] == [["a", "red", "apple", ""]] * 5
         assert file["scale_5_probability"].shape == (64, 8)
         assert file["scale_5_attention"].shape == (4, 64)
 

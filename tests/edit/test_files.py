@@ -61,8 +61,7 @@ def test_task_asks_for_the_same_of_bits_as_of_the_picture(tmp_path, task):
 
 def test_file_of_an_inspection_is_one_of_bits(tmp_path):
     request, scales = tasks.inspect(PIPELINE, DRAWN)
-    about = {"model": "tiny", "request": request.to_dict()}
-    save_inspected(tmp_path / "inside.npz", scales, about)
+    save_inspected(tmp_path / "inside.npz", scales, request, "tiny", PIPELINE.fingerprint)
     source = source_of(PIPELINE, open_picture(tmp_path / "inside.npz"))
     assert source == replace(source_of(PIPELINE, DRAWN), request=request)
 

@@ -65,9 +65,14 @@ def test_latent_is_the_sum_of_codes(steps, inspected):
 
 
 def test_file_holds_every_array_and_what_it_is_of(inspected, tmp_path):
-    save(tmp_path / "deep" / "inside.npz", inspected, {"prompt": "a red apple"})
+    request = GenerationRequest(prompt="a red apple")
+    save(tmp_path / "deep" / "inside.npz", inspected, request, "tiny", "0abc")
     with np.load(tmp_path / "deep" / "inside.npz") as file:
-        assert json.loads(str(file["about"])) == {"prompt": "a red apple"}
+        about = json.loads(str(file["about"]))
+        assert (about["model"], about["weights"]) == ("tiny", "0abc")
+        assert GenerationRequest.from_dict(about["request"]) == request
+        for words, scale in zip(about["words"], inspected, strict=True):
+            assert len(words) == len(scale.attention_Tl)
         for number, scale in enumerate(inspected, 1):
             assert np.array_equal(file[f"scale_{number}_bits"], scale.bits_lD)
             assert np.array_equal(file[f"scale_{number}_entropy"], scale.entropy_lD)

@@ -25,6 +25,7 @@ def scale(bits, probability, conditional=None, unconditional=None, attention=Non
         unconditional_lD=filled[2],
         latent_dyx=NOTHING,
         attention_Tl=np.array([[0]] if attention is None else attention, np.float32),
+        words=("",),
         seconds=0.0,
     )
 

@@ -72,6 +72,9 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"style": "baroque"}, "Unknown style 'baroque'; choose one of None, Photograph"),
     ({"guidance": [1, "x"]}, "guidance must be a number"),
     ({"guidance_layers": [3]}, "guidance_layers must be a list"),
+    ({"start": "x"}, "start must be the bits of a picture and what of it stays"),
+    ({"start": {"bitz": ""}}, "has no setting 'bitz'; did you mean 'bits'"),
+    ({"start": {"bits": "x"}}, "The bits"),
 )
 
 
@@ -246,9 +249,9 @@ def test_every_endpoint_is_offered_and_described(client):
         "prompt", "negative_prompt", "model", "aspect_ratio", "seed",
         "guidance", "temperature", "top_k", "top_p", "num_images", "guidance_layers",
         "guided_scales", "pruning", "fp8_scales", "confidence", "candidates",
-        "prune_at_scale", "scorer", "complete_prompt", "preset", "style",
+        "prune_at_scale", "scorer", "complete_prompt", "preset", "style", "start",
     ]  # fmt: skip
-    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 20
+    assert [p["parameter_has_default"] for p in parameters] == [False] + [True] * 21
     *watched, growth = endpoints["/watch"]["parameters"]
     assert watched == parameters
     assert growth["parameter_name"] == "growth"
@@ -346,6 +349,17 @@ def test_settings_of_a_picture_are_the_arguments_that_draw_it_again(client):
     assert pixels(again) == pixels(path)
     (other,) = client.predict(**{**found["arguments"], "prompt": "a fox"}, api_name="/generate")
     assert read_record(other).request == replace(read_record(path).request, prompt="a fox")
+
+
+def test_settings_of_an_edited_picture_draw_it_again(client):
+    (path,) = client.predict("two penguins", seed=9, api_name="/generate")
+    changed = {"prompt": "a fox", "box": [0, 0, 0.5, 1], "api_name": "/edit"}
+    (edited,) = client.predict(handle_file(path), **changed)
+    found = client.predict(handle_file(edited), api_name="/settings")
+    (again,) = client.predict(**found["arguments"], api_name=found["endpoint"])
+    assert pixels(again) == pixels(edited) != pixels(path)
+    job = client.submit(**found["arguments"], api_name="/watch")
+    assert pixels(job.result()["pictures"][0]) == pixels(edited)
 
 
 @pytest.mark.parametrize(("weights", "told"), [("0abc", True), ("", False)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,10 @@ def test_inspection_is_a_file_of_arrays(client, folder):
     path = client.predict(handle_file(folder / "apple.png"), api_name="/inspect")
     with np.load(path) as file:
         assert file["scale_1_bits"].shape == (1, 8) and file["scale_5_entropy"].shape == (64, 8)
+        about = json.loads(str(file["about"]))
+        assert about["words"] == [["a", "red", "apple", ""]] * 5
+        assert file["scale_5_attention"].shape == (4, 64)
+        assert (about["model"], about["weights"]) == ("tiny", PIPELINE.fingerprint)
 
 
 def test_flip_is_the_picture_with_its_bits_flipped_and_what_followed(client, folder):

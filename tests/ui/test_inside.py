@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -210,6 +211,10 @@ def test_numbers_are_one_file(page, tmp_path):
     name = page.shown[page.tab.archive].split("file=")[1]
     with np.load(name) as file:
         assert np.array_equal(file["scale_3_bits"], bits(DONE)[2])
+        about = json.loads(str(file["about"]))
+    assert (
+        about["words"][4] == ["a", "red", "apple", ""] and about["weights"] == PIPELINE.fingerprint
+    )
 
 
 def test_file_of_bits_is_read_as_its_picture(page, tmp_path):

@@ -59,6 +59,8 @@ class Settings:
         confidence: how sure of a bit the model may be, 0.5 to 1, on average over a scale: where it is
             surer, the temperature is raised. Lower is more varied; 1 is off. A list has one a scale.
         style: one of the model's styles, put at the end of the prompt; empty for none.
+        start: the picture that the drawing goes on from and what of it stays, as the settings tool reads it
+            out of a PNG; null begins with nothing.
     """
 
     negative_prompt: str = ""
@@ -81,6 +83,7 @@ class Settings:
     complete_prompt: bool = True
     preset: str = ""
     style: str = ""
+    start: dict[str, Any] | None = None
 
 
 def takes_settings(
@@ -283,7 +286,8 @@ class DrawEndpoints:
         """Raises RequestError for a model, a preset or a style that there is not, and for bad
         settings."""
         spec = self.context.spec(model)
-        wanted = GenerationRequest(prompt=prompt, seed=chosen_seed(seed), **settings)
+        given = {"prompt": prompt, "seed": chosen_seed(seed), **settings}
+        wanted = GenerationRequest.from_dict(given)
         if style:
             wanted = replace(wanted, prompt=styled(wanted.prompt, style_phrase(style, spec)))
         if not preset:

@@ -8,7 +8,7 @@ import gradio as gr
 
 from infinity.edit import tasks
 from infinity.errors import RequestError, quoted
-from infinity.generation.inspection import save as save_arrays
+from infinity.generation.inspection import save
 from infinity.inside.flip import PICTURES, Place, changed_bits, draw_flip, flip_requests, told
 from infinity.inside.sheet import flip_sheet
 from infinity.metadata import save_png
@@ -43,15 +43,15 @@ class InsideEndpoints:
 
         Returns:
             A numpy .npz file. A scale has its bits, the probability of a 1 as it was drawn, of the prompt
-            alone and of no prompt, entropy, latent, and attention by word: "scale_1_bits", ...
+            alone and of no prompt, entropy, latent, and attention by word: "scale_1_bits", ...; "about" has the request and
+            these words.
         """
         image, path = opened(picture), new_folder() / INSPECTED
         run = run_of(self.context, request, model, {"prompt": prompt} if prompt else {})
         with self.context.turn(request, run) as pipeline:
             wanted, bits = self._kept(pipeline, run, image, prompt)
             scales = tuple(tasks.inspect_bits(pipeline, wanted, bits, run.cancel))
-            whose = {"model": pipeline.spec.name, "weights": pipeline.fingerprint}
-            save_arrays(path, scales, {**whose, "request": wanted.to_dict()})
+            save(path, scales, wanted, pipeline.spec.name, pipeline.fingerprint)
         self.context.keep(path)
         return file_data(path)
 

@@ -11,7 +11,7 @@ from gradio.components import Component
 
 from infinity.edit.files import named_model
 from infinity.errors import InfinityError, RequestError, StoppedError
-from infinity.generation.inspection import save as save_arrays
+from infinity.generation.inspection import save
 from infinity.inside.flip import PICTURES, flip_requests
 from infinity.inside.reading import Inspection
 from infinity.inside.shelf import Shelf
@@ -265,8 +265,8 @@ class InsideTab(RunEvents[InsideView]):
         """All arrays as one file."""
         try:
             inspection, path = self._first(view), new_folder() / ARCHIVE
-            about = {"model": inspection.model, "request": inspection.request.to_dict()}
-            save_arrays(path, inspection.scales, about)
+            whose = inspection.model, inspection.weights
+            save(path, inspection.scales, inspection.request, *whose)
         except InfinityError as error:
             return {**self._problem(error), self.archive: ""}
         self.context.keep(path)
