@@ -112,8 +112,8 @@ def _add_editing(group: Any) -> None:
         if name == "edit":
             add(
                 "prompt",
-                help="what the picture shows then; without --mask or --box, the part is where "
-                "these words part from the picture's own",
+                help="what the picture shows then (what this leaves open stays); without --mask or "
+                "--box, the part is where these words part from the picture's own",
             )
         else:
             add("--prompt", help="what the picture shows (default: what its record says)")

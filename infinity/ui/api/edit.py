@@ -45,7 +45,7 @@ class EditEndpoints:
         Args:
             picture: any, or a file of bits; of one that was drawn here, its own prompt and settings hold where none are given.
             keep_scales: how many scales stay, from the coarsest.
-            prompt: what the picture shows then; empty: what its record says.
+            prompt: what the picture shows then, as for edit; empty: what its record says.
             seed: null is the picture's own, -1 a random one.
             num_images: how many pictures; the next ones use the next seeds.
             model: one of the names that the models tool lists; empty: the first.
@@ -74,7 +74,8 @@ class EditEndpoints:
 
         Args:
             picture: any, or a file of bits; of one that was drawn here, its own settings hold where none are given.
-            prompt: what the whole picture shows then.
+            prompt: what the whole picture shows then; what it leaves open, where a seed would choose (the
+                default model), stays as the picture's own prompt tells it.
             mask: a picture of any size, bright where the part is in the whole picture; null with a null box: the part is found by the
                 words of the prompt that differ from the picture's own.
             box: the part as [left, top, right, bottom] in shares of the whole picture, from 0 to 1.

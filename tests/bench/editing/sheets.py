@@ -1,5 +1,6 @@
 """Pictures of what is measured: the first cases of each subject, nothing picked."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ SHOWN = 8
 
 
 def write_sheets(pipeline: InfinityPipeline, output: Path) -> None:
-    """``edits.webp``, ``mixes.webp``, ``extensions.webp``, ``repairs.webp``."""
-    for make in (edits, mixes, extensions, repairs):
+    """``edits.webp``, ``changes.webp``, ``mixes.webp``, ``extensions.webp``, ``repairs.webp``."""
+    for make in (edits, changes, mixes, extensions, repairs):
         path = output / f"{make.__name__}.webp"
         make(pipeline).save(path, quality=QUALITY, method=6)
 
@@ -36,6 +37,17 @@ def edits(pipeline: InfinityPipeline) -> Image.Image:
         )
         columns.append((image, _outlined(boxed), _outlined(worded)))
         labels.append((pair.before, f"{pair.new}, by box", f"{pair.new}, by words"))
+    return _sheet(columns, labels)
+
+
+def changes(pipeline: InfinityPipeline) -> Image.Image:
+    """A column a picture of one thing: as drawn, and with another word for the thing."""
+    columns, labels, asked = [], [], exam("single_object")
+    for case, (one, other) in enumerate(pairwise(asked[: SHOWN + 1])):
+        image = draw(pipeline, one.prompt, case).images[0]
+        request = tasks.edit(pipeline, image, None, prompt=other.prompt)
+        columns.append((image, pipeline.generate(request).images[0]))
+        labels.append(tuple(each.include[0].concept for each in (one, other)))
     return _sheet(columns, labels)
 
 

@@ -307,7 +307,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 SUBJECTS: Mapping[str, tuple[Callable[[InfinityPipeline, int], Figures], int]] = {
     "seconds": (seconds, 8),
     "repairs": (repairs, 50),
-    "repairs of unknown things": (unknown_repairs, 50),
+    "repairs of unknown things": (unknown_repairs, 35),
     "changes": (changes, 100),
     "words": (words, 105),
     "extensions": (extensions, 50),
