@@ -15,7 +15,7 @@ from tests.bench.editing.subjects import cut_of, plant, repaired
 from training.drawing import sheet
 
 SIDE = 112
-QUALITY = 78
+QUALITY = 72
 SHOWN = 8
 
 
