@@ -41,6 +41,7 @@ from infinity.registry import TEXT_ENCODER_PARAMETERS, TEXT_ENCODER_REPOSITORY
 from infinity.request import GenerationRequest, PreviewPolicy
 from infinity.schedule import schedule_for
 from infinity.spec import ModelSpec
+from tests.bench.gpu_diffusion import time_diffusion
 from tests.bench.gpu_models import Machine, build, graphs, needed_flops, save_memory
 from tests.bench.gpu_reference import time_reference
 from tests.replayer import Replayer
@@ -83,13 +84,11 @@ APPROXIMATIONS = {
     "fused, fp8 products at the last 2": Variant("fused", settings={"fp8_scales": 2}),
     "fused, pruning 0.3": Variant("fused", settings={"pruning": 0.3}),
 }
-SAVINGS = {
-    "fused": Variant("fused"),
-    **{
-        f"fused, {name}": Variant("fused", memory=name)
-        for name in (*BUDGETS, "int8-weights", "fp8-weights", "int8-cache", "strips")
-    },
-}
+SAVINGS, SAVERS = (
+    {"fused": Variant("fused")}
+    | {f"fused, {name}": Variant("fused", memory=name) for name in names}
+    for names in (BUDGETS, ("int8-weights", "fp8-weights", "int8-cache", "strips"))
+)
 
 
 def measure(size: str, variants: Mapping[str, Variant], machine: Machine) -> dict[str, Any]:
@@ -221,12 +220,13 @@ PARTS: dict[str, Callable[[Machine], dict[str, Any]]] = {
         "fused": partial(measure, size, FUSED),
         "approximations": partial(measure, size, APPROXIMATIONS),
         "savings": partial(measure, size, SAVINGS),
+        "savers": partial(measure, size, SAVERS),
         "parity": partial(parity, size),
     }.items()
 } | {
     f"speed {size}": partial(measure, size, {"eager": EXACT["eager"]})
     for size in ("125m 256", "125m 512", "125m 1024")
-}
+} | {"diffusion": lambda machine: {"SD3 shape": time_diffusion(machine)}}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:
