@@ -185,6 +185,8 @@ class Allowance:
         """Raises RequestError for a request beyond the host's limits."""
         self.check_prompt(request.prompt)
         self.check_prompt(request.negative_prompt, "negative prompt")
+        if request.start is not None:
+            self.check_prompt(request.start.told, "picture's prompt")
         if request.num_images * request.candidates > self.hosting.max_pictures:
             raise RequestError(
                 f"This page draws at most {self.hosting.max_pictures} pictures a request, candidates "

@@ -16,6 +16,7 @@ from infinity.checks import Checked, WholeFloats, text, whole
 from infinity.errors import RequestError
 
 MOST_CHARACTERS = 2_000_000
+MOST_TOLD = 20_000
 MOST_SCALES = 1000
 MOST_ROUNDS = 16
 MOST_SOFTNESS = 100
@@ -57,4 +58,4 @@ class Start(Checked):
     doubt: Share = 1.0
     rounds: Annotated[int, WholeFloats, whole(1, MOST_ROUNDS)] = 1
     finer_bits: Annotated[str, text(MOST_CHARACTERS)] = ""
-    told: Annotated[str, text(MOST_CHARACTERS)] = ""
+    told: Annotated[str, text(MOST_TOLD)] = ""

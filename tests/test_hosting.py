@@ -9,6 +9,7 @@ import pytest
 from infinity.errors import CheckpointError, RequestError
 from infinity.hosting import Allowance, Hosting
 from infinity.request import MAX_IMAGES, MAX_PROMPT_CHARACTERS, GenerationRequest
+from infinity.start import Start
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -104,6 +105,7 @@ def test_settings_round_trip():
         (asked("x" * 11), "prompt of at most 10 characters"),
         (asked("x", negative_prompt="y" * 11), "negative prompt of at most 10 characters"),
         (asked("x", num_images=3), "at most 2 pictures a request"),
+        (asked("x", start=Start(bits="", told="y" * 11)), "picture's prompt of at most 10"),
     ],
 )
 def test_request_beyond_the_limits_is_refused(request_, message):
