@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "console", "shipped", "version"),
     ("files", "int8"),
     ("schedule", "devices", "wildcards", "colors", "shared_work", "weights", "quantized"),
-    ("arrays", "checks", "growth", "images", "memory_modes", "packing", "prompt"),
+    ("arrays", "checks", "growth", "hub", "images", "memory_modes", "packing", "prompt"),
     ("config", "start", "world"),
     ("request",),
     ("events", "metadata"),
@@ -42,7 +42,7 @@ RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 OWNERS: dict[str, frozenset[str]] = {
     "transformers": frozenset({"text", "rewriter", "scoring"}),
     "tokenizers": frozenset({"text"}),
-    "huggingface_hub": frozenset({"checkpoints"}),
+    "huggingface_hub": frozenset({"checkpoints", "hub"}),
     "safetensors": frozenset({"checkpoints", "weights"}),
     "gradio": frozenset({"ui", "app"}),
     "av": frozenset({"growth"}),

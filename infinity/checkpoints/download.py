@@ -36,6 +36,7 @@ from infinity.checkpoints.transfer import SilentBar, Transfer, require_space
 from infinity.config import TextEncoderConfig
 from infinity.errors import CheckpointError, ResourceError
 from infinity.files import DISK_FULL
+from infinity.hub import ADVICE, check_hub
 from infinity.registry import DEFAULT_MODEL_FOLDER
 from infinity.shared_work import Progress
 from infinity.spec import CONFIG_FILE, HubFiles, ModelSpec
@@ -134,6 +135,7 @@ class HubRequest:
 
     def _listing(self) -> _Listing:
         """Of the newest commit where the pinned one lacks something."""
+        check_hub(self.repository)
         try:
             return self._listing_at(self.revision)
         except (RevisionNotFoundError, CheckpointError) as error:
@@ -188,7 +190,6 @@ class HubRequest:
             raise kind(sentence.format(name=self.repository, error=error, status=status)) from error
 
 
-_ADVICE = "check the network connection, or download the files elsewhere and give their folder."
 _FILLED_UP = (
     "The disk filled up while {name} was downloaded; free some space and run the same again, it goes "
     "on where it stopped."
@@ -203,10 +204,10 @@ _SENTENCES: tuple[tuple[Any, type[CheckpointError | ResourceError], str], ...] =
     (GatedRepoError, CheckpointError, "{name} on the hub asks for its terms to be accepted; do so there and log in."),
     (RepositoryNotFoundError, CheckpointError, "The hub has no public repository {name}; check its name."),
     (OfflineModeIsEnabled, ResourceError, "{name} is not in the cache and HF_HUB_OFFLINE is set; unset it to download."),
-    (_UNREACHABLE, ResourceError, "{name} cannot be downloaded: " + _ADVICE),
+    (_UNREACHABLE, ResourceError, "{name} cannot be downloaded: " + ADVICE),
     ((RevisionNotFoundError, EntryNotFoundError), CheckpointError, "{name} on the hub lacks what is needed: {error}."),
     (HfHubHTTPError, ResourceError, "The hub answered {status} when asked for {name}; try again later."),
-    (OSError, ResourceError, "{name} cannot be downloaded ({error}): " + _ADVICE),
+    (OSError, ResourceError, "{name} cannot be downloaded ({error}): " + ADVICE),
 )  # fmt: skip
 """(error, ours, the sentence); of several that an error is, the first counts."""
 

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from infinity.errors import ResourceError, quoted
+from infinity.hub import check_hub, is_here
 from infinity.scoring.scorer import Scorer, Scores
 
 
@@ -25,6 +26,8 @@ def clip_scorer(name: str) -> Scorer:
     from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
     try:
+        if not is_here(name):
+            check_hub(name)
         model: Any = AutoModel.from_pretrained(name, trust_remote_code=False, use_safetensors=True)
         tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         pictures: Any = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)

@@ -15,6 +15,7 @@ from infinity.generation.selection import candidate_seed
 from infinity.hosting import Allowance, Hosting
 from infinity.metadata import read_record
 from infinity.request import GenerationRequest
+from tests.test_hub import without_network
 from tests.tiny import tiny_pipeline
 
 PIPELINE = tiny_pipeline()
@@ -129,7 +130,7 @@ def test_same_request_takes_the_same_candidate():
     ],
 )  # fmt: skip
 def test_what_cannot_be_chosen_is_one_sentence(changes, sentence, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    without_network(monkeypatch)
     with pytest.raises(Exception, match=sentence):
         PIPELINE.generate(replace(REQUEST, **changes))
 
