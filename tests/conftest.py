@@ -1,4 +1,4 @@
-"""The whole suite runs in three workers or more, each test file in one of them, so that what its tests
+"""The whole suite runs in two workers or more, each test file in one of them, so that what its tests
 share is made once; files or folders named on the command line run in the process they were called in.
 
 Property tests run the same examples every time, however busy the machine is; nothing takes the
@@ -48,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return max(3, min(os.cpu_count() or 2, 4)) if whole else 0  # some wait: for pages, for processes
+    return max(2, min(os.cpu_count() or 2, 4)) if whole else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
