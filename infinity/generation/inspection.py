@@ -156,11 +156,9 @@ def save(
 
 
 def _words(part: EncodedPart) -> tuple[str, ...]:
-    words = [part.text[first:stop] for first, stop in part.spans]
-    return (
-        *words,
-        *[""] * (len(part.features) - len(words)),
-    )  # the end of the text is a token, too
+    words = tuple(part.text[first:stop] for first, stop in part.spans)
+    ends = len(part.features) - len(words)  # the end of the text is a token, too
+    return words + ("",) * ends
 
 
 def _without_prompt(transformer: InfinityTransformer, picture: PictureInputs) -> PictureInputs:
