@@ -160,7 +160,7 @@ MADE = {
         ⏰ | alarm clock | + red | clock
         🧸 | teddy bear | + | teddy | living room
         ❤ | heart | + red | love heart | ^
-        📚 | books | | stack of books, pile of books | living room
+        📚 | stack of books | | pile of books | living room
         📕 | book | + red | novel
         💻 | laptop | | computer, notebook
         📱 | phone | | smartphone, cell phone, mobile
