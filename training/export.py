@@ -2,7 +2,8 @@
 
 The folder it writes is what ``app.py --model FOLDER`` and ``python -m infinity generate --model
 FOLDER`` load. A run with ``lora`` gives an adapter for ``--adapter FOLDER``, or with ``--merge`` a
-whole model. A tokenizer's run gives a folder for ``tokenizer.weights``.
+whole model. A tokenizer's run gives a folder for ``tokenizer.weights``, or, where the encoder was
+frozen, with ``--model NAME`` that model with the new decoder.
 """
 
 import argparse
@@ -20,15 +21,20 @@ from torch import Tensor
 
 from infinity.checkpoints.adapter import merge_adapter, read_adapter
 from infinity.checkpoints.load import LoadedModel, own_folder
-from infinity.checkpoints.save import SHARD_BYTES, save_model, save_tokenizer
+from infinity.checkpoints.save import (
+    SHARD_BYTES,
+    TEXT_ENCODER_FOLDER,
+    save_model,
+    save_tokenizer,
+)
 from infinity.console import home_path, log_to_terminal
 from infinity.devices import DTYPES
 from infinity.errors import CheckpointError, InfinityError
 from infinity.files import disk_errors
 from infinity.model.transformer import InfinityTransformer
-from infinity.spec import read_spec
+from infinity.spec import ModelSpec, read_spec
 from infinity.tokenizer.tokenizer import Tokenizer
-from infinity.weights import check_fit
+from infinity.weights import check_fit, read_own_part
 from infinity.world.vocabulary import Vocabulary
 from training.config.checks import model_spec
 from training.config.load import CONFIG, load_config
@@ -59,6 +65,7 @@ def export(
     merge: bool = False,
     dtype: torch.dtype | None = None,
     int8: bool = False,
+    model: str | Path | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> Path:
     """Write a run's model, adapter or tokenizer with a model card; returns its folder.
@@ -74,10 +81,13 @@ def export(
         dtype: of the transformer's weights and a trained text encoder's; None: the precision the
             run computed in.
         int8: the picture tokenizer's large weights as int8.
+        model: of a tokenizer's run that left the encoder as it was, the model, by name or folder, to
+            write with the run's decoder. Its bits, and so what it draws, stay the same.
         shard_bytes: most bytes a file of a whole model's weights.
 
     Raises:
-        CheckpointError: no run, no checkpoint, or the folder holds something else.
+        CheckpointError: no run, no checkpoint, or the folder holds something else; ``model`` is not in
+            this package's format, or its bits mean other pictures than the run's.
         ResourceError: the folder cannot be written.
     """
     run = Path(run)
@@ -98,7 +108,15 @@ def export(
                 else InfinityTransformer(config.transformer)
             )
         check_fit(empty.state_dict(), part, state, folder)
-    if part == "tokenizer":
+    use = (
+        f"python app.py --model {folder}\n"
+        f'python -m infinity generate "your prompt" --model {folder}'
+    )
+    if model is not None:
+        spec, transformer, texts = _model_of(model, config, state)
+        spec = replace(spec, name=label, title=title or spec.title)
+        save_model(folder, spec, transformer, state, texts, shard_bytes=shard_bytes, int8=int8)
+    elif part == "tokenizer":
         save_tokenizer(folder, config.tokenizer.model, state, int8=int8)
         use = f"python -m training.train run.json --tokenizer.weights {folder}"
     elif config.lora is not None and not merge:
@@ -122,10 +140,6 @@ def export(
                 shard_bytes=shard_bytes,
                 int8=int8,
             )
-        use = (
-            f"python app.py --model {folder}\n"
-            f'python -m infinity generate "your prompt" --model {folder}'
-        )
     card = model_card(config, label, facts["step"], read_metrics(run), use, words)
     with disk_errors(folder):
         if config.lora is None or merge:
@@ -134,6 +148,37 @@ def export(
         if (run / CURVES).is_file():
             shutil.copyfile(run / CURVES, folder / CURVES)
     return folder
+
+
+def _model_of(
+    name: str | Path, config: TrainingConfig, tokenizer: Mapping[str, Tensor]
+) -> tuple[ModelSpec, Mapping[str, Tensor], Path | None]:
+    """A model's spec with the run's tokenizer, its transformer's weights as they are kept, and its text
+    encoder's folder, None on the hub.
+
+    Raises:
+        CheckpointError: as ``export``.
+    """
+    if config.task != "tokenizer":
+        raise CheckpointError("--model is for a tokenizer's run; leave it out.")
+    folder = own_folder(name)
+    if folder is None:
+        raise CheckpointError(
+            f"{name} is not in this package's format; make it so: python -m infinity convert {name}"
+        )
+    theirs = read_own_part(folder, "tokenizer").tensors
+    encoder = {key: tensor for key, tensor in tokenizer.items() if key.startswith("encoder.")}
+    if not all(
+        key in theirs and torch.equal(tensor, theirs[key].float())
+        for key, tensor in encoder.items()
+    ):
+        raise CheckpointError(
+            f"The run's encoder is not that of {name}, so its bits mean other pictures; train with "
+            f"tokenizer.weights {name} and freeze encoder.*"
+        )
+    texts = folder / TEXT_ENCODER_FOLDER
+    spec = replace(read_spec(folder), tokenizer=config.tokenizer.model)
+    return spec, read_own_part(folder, "transformer").tensors, texts if texts.is_dir() else None
 
 
 def _merged(
@@ -216,6 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--dtype", choices=sorted(DTYPES), help="default: the run's precision")
     small = "the picture tokenizer's large weights in half the bytes"
     add("--int8", action="store_true", help=small)
+    whole = "of a tokenizer's run with a frozen encoder: this model, by name or folder, with its decoder"
+    add("--model", type=home_path, metavar="NAME", help=whole)
     options = vars(parser.parse_args(arguments))
     options["dtype"] = DTYPES.get(options["dtype"])
     log_to_terminal(form="%(levelname)s %(message)s")

@@ -14,7 +14,7 @@ from infinity.request import GenerationRequest
 from tests.training.plain_world import write_plain_world
 from training.config.load import load_config
 from training.default_model import budget
-from training.default_model.build import STEPS, Build
+from training.default_model.build import PARTS, STEPS, Build
 from training.engine.checkpoints import read_facts, read_state
 from training.engine.optimization import learning_rate
 
@@ -107,12 +107,12 @@ def test_tokenizer_presets_are_the_recipe_of_the_shipped_weights():
     without = {**shipped.to_dict(), "refine_blocks": 0, "refine_channels": 64}
     assert whole.tokenizer.model.to_dict() == without
     holds(found, {
-        "freeze": ("encoder.*",), "optimization.steps": 1_500, "optimization.batch_size": 16,
-        "optimization.optimizer": "muon", "optimization.learning_rate": 3e-3,
+        "freeze": ("encoder.*",), "optimization.steps": 3_700, "optimization.batch_size": 12,
+        "optimization.optimizer": "muon", "optimization.learning_rate": 2.5e-3,
         "optimization.weight_decay": 0.01, "optimization.betas": (0.9, 0.95),
-        "optimization.warmup": 50, "optimization.cooldown": 0.5, "optimization.clip": 1.0,
+        "optimization.warmup": 50, "optimization.cooldown": 0.4, "optimization.clip": 1.0,
         "optimization.dtype": "bfloat16", "tokenizer_losses.l1": 1.0, "tokenizer_losses.l2": 0.5,
-        "tokenizer_losses.gradient": 0.5, "tokenizer_losses.averages": 0.0,
+        "tokenizer_losses.gradient": 1.0, "tokenizer_losses.averages": 0.0,
         "tokenizer_losses.commitment": 0.0, "tokenizer_losses.entropy": 0.0,
         "tokenizer_losses.scale_prefixes": 0.15,
     })  # fmt: skip
@@ -124,6 +124,27 @@ def test_shipped_model_is_trained_on_with_its_text_encoder_and_a_warmup():
     assert config.text_encoder.learning_rate_share == 0.25
     first = learning_rate(config.optimization, 0)
     assert first == pytest.approx(config.optimization.learning_rate / 300)
+
+
+@pytest.mark.parametrize(("recipe", "side"), [("default", 192), ("next", 256)])
+def test_the_parts_of_a_recipe_are_of_one_model(recipe, side, tmp_path):
+    parts = {part: Build(tmp_path, recipe=recipe).settings(part) for part in PARTS}
+    tokenizer, decoder, transformer = parts.values()
+    assert decoder.tokenizer.model == transformer.tokenizer.model
+    whole = {**decoder.tokenizer.model.to_dict(), "refine_blocks": 0, "refine_channels": 64}
+    assert tokenizer.tokenizer.model.to_dict() == whole
+    assert tokenizer.schedules == decoder.schedules == transformer.schedules
+    assert transformer.image_size("1:1") == (side, side)
+    for ratio in transformer.schedules:
+        height, width = transformer.image_size(ratio)
+        wide, high = map(int, ratio.split(":"))
+        assert width / height == pytest.approx(wide / high, rel=0.03)
+        assert height * width == pytest.approx(side**2, rel=0.03)
+    optimization, world = transformer.optimization, transformer.data.world
+    last = optimization.steps * optimization.batch_size
+    assert all(picture < last for picture, _ in world.curriculum)
+    starts, scales = zip(*optimization.scale_prefixes, strict=True)
+    assert starts[-1] < optimization.steps and scales[-1] == len(transformer.schedules["1:1"])
 
 
 def test_steps_come_in_an_order_that_works():
@@ -187,7 +208,7 @@ def test_a_model_of_any_size_is_made_step_by_step_and_draws(tmp_path, monkeypatc
     assert pipeline.spec.name == "default" and pipeline.spec.vocabulary is not None
     assert pipeline.generate(GenerationRequest(prompt="a red apple", seed=1)).images[0].width == 32
     assert (build.exported / "ATTRIBUTION.md").is_file()
-    assert (build.runs / "contact_sheet.jpg").is_file()
+    assert (build.runs / "contact_sheet.webp").is_file()
 
 
 def test_a_model_is_made_within_a_time_and_the_plan_is_kept(tmp_path, monkeypatch):

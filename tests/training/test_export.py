@@ -196,6 +196,30 @@ def test_tokenizer_run_gives_a_folder_for_tokenizer_weights(place):
         read_spec(folder)
 
 
+def test_a_sharpened_decoder_goes_into_its_model_which_draws_the_same_bits(place, caplog):
+    base = place / "model"
+    settings = {"task": "tokenizer", "tokenizer": {"weights": str(base)}, "start_from": None}
+    run = trained(place, "decoder", freeze=["encoder.*"], **settings)
+    folder = place / "sharpened"
+    assert main([str(run), "-o", str(folder), "--model", str(base), "--name", "sharp"]) == 0
+    before, after = (InfinityPipeline.from_pretrained(f).generate(PROMPT) for f in (base, folder))
+    before, after = (InfinityPipeline.from_pretrained(f).generate(PROMPT) for f in (base, folder))
+    assert before.bits == after.bits and before.images != after.images
+    assert read_spec(folder) == replace(
+        read_spec(base), name="sharp", tokenizer=read_spec(folder).tokenizer
+    )
+    for part in ("transformer", "text_encoder/model"):
+        old, new = ((f / f"{part}.safetensors").read_bytes() for f in (base, folder))
+        assert old == new
+    moved = trained(place, "moved", **settings)
+    for words, why in (
+        ([str(moved), "--model", str(base)], "not that of"),
+        ([str(run), "--model", "infinity-2b"], "not in this package's format"),
+    ):
+        assert main(words) == 2
+        assert why in caplog.text
+
+
 def test_command_line_prints_the_folder_or_one_sentence(run, place, tmp_path, capsys, caplog):
     words = [str(run), "-o", str(tmp_path / "out"), "--name", "x", "--dtype", "bfloat16"]
     assert main(words) == 0

@@ -16,7 +16,7 @@ from training.config.checks import complaints
 from training.config.command_line import parse, setting_types
 from training.config.errors import SettingsError, from_home, sentence
 from training.config.settings import TrainingConfig
-from training.config.sources import preset, read_settings, settings_of, tokenizer_of
+from training.config.sources import merged, preset, read_settings, settings_of, tokenizer_of
 
 
 def load_config(
@@ -88,26 +88,6 @@ MAY_CHANGE = (
     "optimization.compile",
 )
 """Settings a run may be continued with another value of; all others would make it another run."""
-
-REPLACES = {
-    "resolution": ("schedules",),
-    "schedules": ("resolution", "aspect_ratios"),
-    "held_out": ("held_out_sources",),
-    "held_out_sources": ("held_out",),
-}
-"""A setting of data -> those it takes the place of."""
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` on top of ``base``; of settings that exclude each other the upper one stays."""
-    gone = {name for one, others in REPLACES.items() if over.get(one) for name in others}
-    found = {name: value for name, value in base.items() if name not in gone}
-    for key, value in over.items():
-        below = found.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping) and key != "schedules":
-            value = merged(below, value)
-        found[key] = value
-    return found
 
 
 def _completed(given: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ first from scratch, then start each next one from what the one before gave.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +36,24 @@ STAGES: dict[str, dict[str, Any]] = {
 }
 """Resolution -> the paper's recipe, section 4.1; the rest of it is what settings are by themselves."""
 
-_RECIPE = Path(__file__).parents[1] / "default_model"
+_RECIPES = Path(__file__).parents[1] / "default_model"
 DEFAULT = {
-    "default": _RECIPE / "transformer.yaml",
-    "default-tokenizer": _RECIPE / "tokenizer.yaml",
-    "default-decoder": _RECIPE / "decoder.yaml",
+    "default": ("transformer.yaml",),
+    "default-tokenizer": ("tokenizer.yaml",),
+    "default-decoder": ("decoder.yaml",),
+    "next": ("transformer.yaml", "next/shapes.yaml", "next/transformer.yaml"),
+    "next-tokenizer": ("tokenizer.yaml", "next/shapes.yaml", "next/tokenizer.yaml"),
+    "next-decoder": ("decoder.yaml", "next/shapes.yaml", "next/decoder.yaml"),
 }
-"""The parts of the shipped model."""
+"""The parts of the shipped model and of the one to come: files, each over those before it."""
+
+REPLACES = {
+    "resolution": ("schedules",),
+    "schedules": ("resolution", "aspect_ratios"),
+    "held_out": ("held_out_sources",),
+    "held_out_sources": ("held_out",),
+}
+"""A setting of data -> those it takes the place of."""
 
 PRESETS = (*(f"{size}-{resolution}" for size in SIZES for resolution in STAGES), *DEFAULT)
 
@@ -48,6 +61,18 @@ LARGE = ("940m", "2b", "4.7b", "8b")
 """Sizes that are sharded and recompute their activations."""
 LARGE_PARAMETERS = 100_000_000
 """In the blocks of a transformer whose fine-tuning is made to fit a card unless told otherwise."""
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` on top of ``base``; of settings that exclude each other the upper one stays."""
+    gone = {name for one, others in REPLACES.items() if over.get(one) for name in others}
+    found = {name: value for name, value in base.items() if name not in gone}
+    for key, value in over.items():
+        below = found.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and key != "schedules":
+            value = merged(below, value)
+        found[key] = value
+    return found
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -105,7 +130,7 @@ def preset(name: str) -> dict[str, Any]:
         SettingsError: an unknown name.
     """
     if name in DEFAULT:
-        return read_settings(DEFAULT[name])
+        return reduce(merged, (read_settings(_RECIPES / file) for file in DEFAULT[name]))
     if name not in PRESETS:
         raise SettingsError(f"preset {name!r} is not known{suggestion(str(name), PRESETS)}")
     size, _, resolution = name.partition("-")

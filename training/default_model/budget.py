@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from infinity.errors import RequestError
-from training.config.load import merged
 from training.config.settings import TrainingConfig
+from training.config.sources import merged
 from training.default_model.build import STEPS, Build
 from training.engine.journal import read_metrics
 

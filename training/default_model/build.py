@@ -7,8 +7,9 @@ from typing import Any
 
 from infinity.devices import resolve_device
 from infinity.pipeline import InfinityPipeline
-from training.config.load import load_config, merged
+from training.config.load import load_config
 from training.config.settings import DataSettings, TrainingConfig
+from training.config.sources import merged
 from training.data.preparing import Recipe, prepare
 from training.data.source import open_source
 from training.data.world import source_again
@@ -24,13 +25,14 @@ from training.world.concepts import STYLES
 from training.world.sprites import ensure_sprites
 from training.world.world import World
 
-TITLE = "Infinity Emoji, 192x192"
 SHARD_BYTES = 9_500_000
 
+RECIPES = ("default", "next")
+"""The shipped model, and the one to come: 256x256 and two shapes more, the larger world."""
 PARTS = {
-    "tokenizer": ("default-tokenizer", None),
-    "decoder": ("default-decoder", "tokenizer"),
-    "transformer": ("default", "decoder"),
+    "tokenizer": ("{recipe}-tokenizer", None),
+    "decoder": ("{recipe}-decoder", "tokenizer"),
+    "transformer": ("{recipe}", "decoder"),
 }
 """Part -> the preset it is trained with, and the part whose weights are its tokenizer's."""
 
@@ -44,12 +46,14 @@ class Build:
         world: of the emoji world's art.
         changes: part -> settings over those of its preset.
         sheet: pictures on the contact sheet.
+        recipe: one of ``RECIPES``.
     """
 
     runs: Path = Path("runs/default")
     world: Path = Path("data/world")
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sheet: int = 64
+    recipe: str = "default"
 
     def settings(self, part: str) -> TrainingConfig:
         """Of the run of a part.
@@ -59,7 +63,7 @@ class Build:
         """
         preset, before = PARTS[part]
         given: dict[str, Any] = {
-            "preset": preset,
+            "preset": preset.format(recipe=self.recipe),
             "output": str(self.runs / part),
             "data": {"sources": [str(self.world)]},
         }
@@ -102,17 +106,19 @@ class Build:
 
     def export(self) -> None:
         """Write the model's folder, and a contact sheet that it drew."""
+        config = self.settings("transformer")
+        height, width = config.schedules["1:1"].image_size(config.tokenizer.model.token_pixels)
         folder = export(
             self.runs / "transformer",
             self.exported,
             name="default",
-            title=TITLE,
+            title=f"Infinity Emoji, {width}x{height}",
             int8=True,
             shard_bytes=SHARD_BYTES,
         )
         pipeline = InfinityPipeline.from_pretrained(folder)
         prompts = read_prompts(PROMPTS["contact-sheet"])[: self.sheet]
-        contact_sheet(pipeline, prompts, self.runs / "contact_sheet.jpg")
+        contact_sheet(pipeline, prompts, self.runs / "contact_sheet.webp")
 
     @property
     def exported(self) -> Path:

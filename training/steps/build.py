@@ -2,6 +2,7 @@
 
 import fnmatch
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from infinity.config import TokenizerConfig
 from infinity.devices import DTYPES
 from infinity.errors import CheckpointError
 from infinity.model.transformer import InfinityTransformer
+from infinity.tokenizer.autoencoder import ResidualBlock
 from infinity.tokenizer.tokenizer import Tokenizer
 from training.config.settings import TrainingConfig
 from training.finetune.lora import add_lora
@@ -105,8 +107,8 @@ def tokenizer_of(config: TrainingConfig, start: LoadedModel | None = None) -> To
         tokenizer = start.tokenizer
     else:
         tokenizer = load_tokenizer(name)
-    if asked.refine_blocks and not tokenizer.config.refine_blocks:
-        tokenizer = _with_refinement(tokenizer, asked, config.seed)
+    if asked.refine_blocks > tokenizer.config.refine_blocks:
+        tokenizer = _refined(tokenizer, asked, config.seed)
     found = replace(tokenizer.config, patchify=asked.patchify)  # which no weights tell
     _require_equal("tokenizer.model", found, asked)
     tokenizer.config = asked
@@ -123,11 +125,20 @@ def _require_equal(what: str, found: Checked, asked: Checked) -> None:
             )
 
 
-def _with_refinement(tokenizer: Tokenizer, asked: TokenizerConfig, seed: int) -> Tokenizer:
-    """Decodes to the same pictures, with a refinement that has learned nothing yet."""
-    shape = {name: getattr(asked, name) for name in ("refine_blocks", "refine_channels")}
+def _refined(tokenizer: Tokenizer, asked: TokenizerConfig, seed: int) -> Tokenizer:
+    """Decodes to the same pictures, with a refinement, or more blocks of it, that learned nothing yet."""
+    before = tokenizer.config.refine_blocks
+    channels = tokenizer.config.refine_channels if before else asked.refine_channels
+    config = replace(tokenizer.config, refine_blocks=asked.refine_blocks, refine_channels=channels)
     with torch.random.fork_rng(devices=[]):  # the layers draw from the global source
         torch.manual_seed(seed)
-        result = Tokenizer(replace(tokenizer.config, **shape))
+        result = Tokenizer(config)
     result.load_state_dict({**result.state_dict(), **tokenizer.state_dict()})
+    refinement = result.decoder.refinement
+    assert refinement is not None
+    if before:
+        for block in islice(refinement.blocks, before, None):
+            assert isinstance(block, ResidualBlock)
+            for parameter in block.conv2.parameters():
+                nn.init.zeros_(parameter)
     return result

@@ -12,7 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from infinity.checkpoints.save import save_tokenizer
+from infinity.config import TokenizerConfig
 from infinity.errors import InfinityError
+from infinity.tokenizer.tokenizer import Tokenizer
 from tests.tiny import SPEC, tiny_folder, tiny_transformer
 from tests.training.steps.helpers import CAPTIONS, tiny_config
 from training.config.settings import TrainingConfig
@@ -147,3 +150,22 @@ def test_tokenizer_training_continues_from_a_model(model: Path) -> None:
     wrong = replace(SPEC.tokenizer, num_res_blocks=2)
     with pytest.raises(InfinityError, match="num_res_blocks"):
         build_step(tiny_config("tokenizer", tokenizer={"model": wrong, "weights": str(model)}))
+
+
+def test_a_refinement_with_more_blocks_decodes_to_the_same_pictures(tmp_path: Path) -> None:
+    shape = TokenizerConfig(bits=8, base_channels=32, channel_multipliers=(1,), num_res_blocks=1,
+                            stem_patch=8, refine_blocks=1, refine_channels=32)  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        before = Tokenizer(shape)
+        for parameter in before.parameters():  # a refinement that has learned something
+            torch.nn.init.normal_(parameter, std=0.1)
+    save_tokenizer(tmp_path / "shallow", shape, before)
+    tokenizer = {"weights": str(tmp_path / "shallow"), "model": replace(shape, refine_blocks=3)}
+    after = build_step(settings(tmp_path, task="tokenizer", tokenizer=tokenizer, model=None))
+    assert isinstance(after, TokenizerStep)
+    latents = torch.randn(2, 8, 4, 4, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(after.tokenizer.decode(latents), before.decode(latents))
+    wider = {**tokenizer, "model": replace(shape, refine_blocks=3, refine_channels=64)}
+    with pytest.raises(InfinityError, match="refine_channels"):
+        build_step(settings(tmp_path, task="tokenizer", tokenizer=wider, model=None))
