@@ -34,7 +34,7 @@ from tests.e2e.steps import (
 )
 
 MAX_BYTES = 2_000_000
-QUALITY = 50
+QUALITY = 42
 PROMPTS = (
     "a panda on a green background",
     "a castle at sunset",

@@ -17,16 +17,18 @@ RIGHT, WRONG = "#2a9d4a", "#d4483b"
 
 
 def write_outcome(folder: Path, outcome: dict[str, Any], found: Sequence[Answer]) -> None:
-    """Write ``exam.json``, with what is wrong with each prompt's pictures ("": nothing), and the page,
-    ``exam.md``, with one sheet of pictures a category beside it."""
+    """Write ``exam.json``, with what is wrong with each picture ("": nothing) of the prompts that have
+    any wrong, and the page, ``exam.md``, with one sheet of pictures a category beside it."""
     wrong: dict[tuple[str, str], list[str]] = {}
     for answer in found:
         key = answer.prompt.tag, answer.prompt.prompt
         wrong.setdefault(key, []).append(answer.wrong)
     marks = [
-        {"tag": tag, "prompt": prompt, "wrong": reasons} for (tag, prompt), reasons in wrong.items()
+        {"tag": tag, "prompt": prompt, "wrong": reasons}
+        for (tag, prompt), reasons in wrong.items()
+        if any(reasons)
     ]
-    write_json(folder / "exam.json", outcome | {"answers": marks})
+    write_json(folder / "exam.json", outcome | {"wrong_answers": marks})
     parts = [f"# Exam of {escape(str(outcome['model']))}", *_facts(outcome), _table(outcome)]
     for number, (tag, score) in enumerate(outcome["scores"].items()):
         mine = [answer for answer in found if answer.prompt.tag == tag]

@@ -20,7 +20,7 @@ PROMPTS = {
 def contact_sheet(pipeline: InfinityPipeline, prompts: Sequence[str], file: Path) -> None:
     """One labeled picture a prompt."""
     pictures = draw(pipeline, [(prompt, seed) for seed, prompt in enumerate(prompts)])
-    sheet(list(pictures), prompts).save(file, quality=88)
+    sheet(list(pictures), prompts).save(file, quality=72)
 
 
 def write_examples(pipeline: InfinityPipeline, prompts: Sequence[str], folder: Path) -> None:
