@@ -60,7 +60,7 @@ COUNTED = {
     "mittens": "pairs of", "socks": "pairs of", "stockings": "pairs of", "glasses": "pairs of",
     "spectacles": "pairs of", "eyeglasses": "pairs of", "sunglasses": "pairs of",
     "shades": "pairs of", "scissors": "pairs of", "lips": "pairs of", "headphones": "pairs of",
-    "earphones": "pairs of", "drums": "sets of", "yarn": "balls of",
+    "earphones": "pairs of", "drums": "sets of", "books": "stacks of", "yarn": "balls of",
     "wool": "balls of", "lightning": "bolts of", "money": "bags of", "sunshine": "", "sushi": "",
     "broccoli": "", "tennis": "", "planet earth": "", "saturn": "", "santa claus": "", "santa": "",
     "father christmas": "", "dracula": "", "superman": "", "sherlock": "",

@@ -160,7 +160,7 @@ MADE = {
         ⏰ | alarm clock | + red | clock
         🧸 | teddy bear | + | teddy | living room
         ❤ | heart | + red | love heart | ^
-        📚 | stack of books | | pile of books | living room
+        📚 | books | | stack of books, pile of books | living room
         📕 | book | + red | novel
         💻 | laptop | | computer, notebook
         📱 | phone | | smartphone, cell phone, mobile
