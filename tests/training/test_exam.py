@@ -330,12 +330,8 @@ def test_result_counts_by_category_and_report_shows_every_category(tmp_path):
     page = (tmp_path / "exam.md").read_text()
     assert "| single_object | 50.0% | 100.0% | 50.0% | – |" in page
     assert "## scene: 100%" in page and "(01.webp)" in page
-    answers_kept = json.loads((tmp_path / "exam.json").read_text())["answers"]
-    assert answers_kept[0] == {
-        "tag": "single_object",
-        "prompt": "a <b>dog</b>",
-        "wrong": ["", "no"],
-    }
+    wrong = json.loads((tmp_path / "exam.json").read_text())["wrong_answers"]
+    assert wrong == [{"tag": "single_object", "prompt": "a <b>dog</b>", "wrong": ["", "no"]}]
     with Image.open(tmp_path / "00.webp") as pictures:  # the second is framed in red
         red, _, blue = pictures.convert("RGB").getpixel((144 + 70, 1))
         assert red > 2 * blue

