@@ -203,7 +203,6 @@ def test_a_sharpened_decoder_goes_into_its_model_which_draws_the_same_bits(place
     folder = place / "sharpened"
     assert main([str(run), "-o", str(folder), "--model", str(base), "--name", "sharp"]) == 0
     before, after = (InfinityPipeline.from_pretrained(f).generate(PROMPT) for f in (base, folder))
-    before, after = (InfinityPipeline.from_pretrained(f).generate(PROMPT) for f in (base, folder))
     assert before.bits == after.bits and before.images != after.images
     assert read_spec(folder) == replace(
         read_spec(base), name="sharp", tokenizer=read_spec(folder).tokenizer
